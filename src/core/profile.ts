@@ -1,0 +1,72 @@
+import type { Contract } from './route.ts';
+
+/** How a payload is read. */
+export type DecoderSpec =
+  | {
+      readonly kind: 'protobuf';
+      /** Absolute path of the .proto file. */ readonly file: string;
+      readonly message: string;
+    }
+  | { readonly kind: 'json' }
+  | { readonly kind: 'raw' };
+
+export type TimeUnit = 's' | 'ms' | 'us' | 'ns';
+
+/** A device type: one YAML file of the profiles folder, validated and with its paths resolved. */
+export interface DeviceProfile {
+  /** The file it was read from. */
+  readonly file: string;
+  readonly type: string;
+  /** Topic pattern with named levels, e.g. `fleet/{site}/{device}/telemetry`; `+` and a last `#` are legal too. */
+  readonly topic: string;
+  readonly decode: DecoderSpec;
+  /** The device id: a template of topic levels (`{device}`), or a decoded field's path. */
+  readonly device: { readonly template: string } | { readonly field: string };
+  /** Event time; left out, the time of receipt. */
+  readonly time?: { readonly field: string; readonly unit: TimeUnit };
+  readonly sequence?: { readonly field: string };
+  /** Constant attributes or templates of topic levels, by name. */
+  readonly attributes: ReadonlyMap<string, string>;
+  /** Metric name -> decoded field's path (dots) and UCUM unit. */
+  readonly metrics: ReadonlyMap<string, { readonly field: string; readonly unit?: string }>;
+  readonly produce: {
+    readonly topic: string;
+    /** Template of topic levels and `{device}`; left out, the device id. */
+    readonly key?: string;
+    readonly value: 'normalised' | 'raw';
+  };
+  readonly ack: Contract;
+  /** How a simulated device of this type behaves; read by the fleet alone. */
+  readonly simulate?: SimulationSpec;
+}
+
+/** A simulated device: what its payload's fields do over time. */
+export interface SimulationSpec {
+  /** Values for the topic pattern's named levels besides the device, e.g. site: [north, south]. */
+  readonly levels: ReadonlyMap<string, readonly string[]>;
+  /** Payload field path -> signal. Time and sequence fields are filled by the simulator. */
+  readonly signals: ReadonlyMap<string, SignalSpec>;
+  /** Share of messages that a device leaves out, in bursts; 0 to 1. */
+  readonly dropout: number;
+}
+
+/**
+ * A signal: `base + amplitude * daily cycle + drift + noise`, limited to [min, max]; with `counter` it only
+ * ever grows, by `base` an hour on average; with `choices` it is one of the given values.
+ */
+export interface SignalSpec {
+  readonly base: number;
+  /** Height of the daily cycle. */
+  readonly amplitude: number;
+  /** Hour of the day, 0 to 24, at which the cycle peaks. */
+  readonly peakHour: number;
+  /** Standard deviation of white noise. */
+  readonly noise: number;
+  /** Size of the slow random walk, per hour. */
+  readonly drift: number;
+  readonly min?: number;
+  readonly max?: number;
+  readonly counter: boolean;
+  readonly integer: boolean;
+  readonly choices?: readonly (string | boolean)[];
+}

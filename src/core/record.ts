@@ -1,0 +1,78 @@
+/** A record header. Keys may repeat; a null value is legal (Kafka protocol guide, "Record Batch"). */
+export interface Header {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+}
+
+/** A record as an application hands it to a producer, before serialization. */
+export interface ProducerRecord<K = unknown, V = unknown> {
+  readonly topic: string;
+  /** Sends to exactly this partition; left out, the partitioner chooses. */
+  readonly partition?: number;
+  readonly key?: K | null;
+  /** null is a tombstone: a compacted topic forgets the key. */
+  readonly value: V | null;
+  /** CreateTime, milliseconds since 1970-01-01 UTC; left out, the time of the send. */
+  readonly timestamp?: number;
+  readonly headers?: readonly Header[];
+}
+
+/** Where Kafka put a record. */
+export interface RecordMetadata {
+  readonly topic: string;
+  readonly partition: number;
+  /** -1 with acks=0, and for a batch that the broker already had (DUPLICATE_SEQUENCE_NUMBER). */
+  readonly offset: bigint;
+  /** The record's CreateTime, or the broker's time on a topic with LogAppendTime; ms since 1970. */
+  readonly timestamp: number;
+  /** Bytes; -1 for a null key. */
+  readonly serializedKeySize: number;
+  /** Bytes; -1 for a null value. */
+  readonly serializedValueSize: number;
+}
+
+/**
+ * A record's headers already in wire form: a varint count, then each header (Kafka protocol guide,
+ * "Record Header"). Encoded once for all records that share them; a record copies the bytes.
+ */
+export type EncodedHeaders = Uint8Array;
+
+/** No headers: the single byte for a count of 0. */
+export const NO_HEADERS: EncodedHeaders = Uint8Array.of(0);
+
+/** Encodes headers for {@link SerializedRecord.headers}. Keys are UTF-8. */
+export function encodeHeaders(headers: readonly Header[]): EncodedHeaders {
+  const parts: Uint8Array[] = [zigzagVarint(headers.length)];
+  for (const { key, value } of headers) {
+    const keyBytes = Buffer.from(key, 'utf8');
+    parts.push(zigzagVarint(keyBytes.length), keyBytes);
+    if (value === null) parts.push(zigzagVarint(-1));
+    else parts.push(zigzagVarint(value.length), value);
+  }
+  return Buffer.concat(parts);
+}
+
+function zigzagVarint(value: number): Uint8Array {
+  let rest = ((value << 1) ^ (value >> 31)) >>> 0;
+  const bytes: number[] = [];
+  while (rest > 0x7f) {
+    bytes.push((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  bytes.push(rest);
+  return Uint8Array.from(bytes);
+}
+
+/**
+ * A record in the form in which a producer appends it to a batch. One mutable instance serves many records:
+ * whoever is handed one may read it only during the call, and the bytes are copied if they are kept.
+ */
+export interface SerializedRecord {
+  /** The Kafka topic. */
+  topic: string;
+  key: Uint8Array | null;
+  value: Uint8Array | null;
+  /** CreateTime, milliseconds since 1970-01-01 UTC. */
+  timestampMs: number;
+  headers: EncodedHeaders;
+}
