@@ -1,0 +1,70 @@
+import type { AddressInfo } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { SluiceError, errorMessage } from '../core/errors.ts';
+import type { Metric } from '../core/metric.ts';
+import { prometheusRegistry } from './prometheus.ts';
+import type { Readiness } from './readiness.ts';
+
+export interface AdminServerOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly readiness: () => Readiness;
+  readonly metrics: readonly Metric[];
+}
+
+/** The admin port is taken, or its address doesn't exist on this machine. */
+export class AdminListenError extends SluiceError {}
+
+/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`. */
+export class AdminServer {
+  readonly #options: AdminServerOptions;
+  readonly #http: FastifyInstance;
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#http = fastify({ logger: false, forceCloseConnections: true });
+    this.#http.get('/healthz', () => ({ status: 'ok' }));
+    this.#http.get('/readyz', (_request, reply) => {
+      const readiness = options.readiness();
+      return reply.code(readiness.ready ? 200 : 503).send(readiness);
+    });
+    const registry = prometheusRegistry(options.metrics);
+    this.#http.get('/metrics', async (_request, reply) =>
+      reply.type(registry.contentType).send(await registry.metrics()),
+    );
+  }
+
+  /**
+   * Opens the port.
+   * @throws AdminListenError ADMIN_PORT_IN_USE or ADMIN_LISTEN_FAILED
+   */
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    try {
+      await this.#http.listen({ host, port });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+        throw new AdminListenError(
+          'ADMIN_PORT_IN_USE',
+          `the admin port ${host}:${port} is in use by another process: stop it, or set admin.port (SLUICE_ADMIN__PORT) to a free port`,
+          { cause: error },
+        );
+      }
+      throw new AdminListenError(
+        'ADMIN_LISTEN_FAILED',
+        `the admin port ${host}:${port} can't be opened: ${errorMessage(error)}; check admin.host and admin.port`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** The port that is really open. */
+  get port(): number {
+    return (this.#http.server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    await this.#http.close();
+  }
+}

@@ -1,0 +1,17 @@
+/** Something that must hold before devices should be sent here. */
+export interface Condition {
+  /** Short and stable, e.g. `kafka`, `topics`. */
+  readonly name: string;
+  readonly ready: boolean;
+  /** Why not, and what can be done; with `ready`, what holds. */
+  readonly reason: string;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly conditions: readonly Condition[];
+}
+
+export function readinessOf(conditions: readonly Condition[]): Readiness {
+  return { ready: conditions.every((condition) => condition.ready), conditions };
+}

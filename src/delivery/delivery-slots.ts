@@ -1,0 +1,49 @@
+import type { PublicationOrigin } from '../core/publication.ts';
+import type { Account } from './ledger.ts';
+
+/** What completes with the record in a slot. */
+export const SlotKind = { Record: 0, DeadLetter: 1 } as const;
+export type SlotKind = (typeof SlotKind)[keyof typeof SlotKind];
+
+/**
+ * The deliveries in flight, as parallel arrays and a free list: a delivery costs no object and no closure.
+ * It grows to the most that were ever in flight at once, which the producer's buffer bounds.
+ */
+export class DeliverySlots {
+  readonly #origins: (PublicationOrigin | undefined)[] = [];
+  readonly #tokens: number[] = [];
+  readonly #accounts: Account[] = [];
+  readonly #kinds: SlotKind[] = [];
+  readonly #free: number[] = [];
+
+  /** Takes a slot; without an origin nobody is told of its end. */
+  take(origin: PublicationOrigin | undefined, token: number, account: Account, kind: SlotKind): number {
+    const slot = this.#free.pop() ?? this.#origins.length;
+    this.#origins[slot] = origin;
+    this.#tokens[slot] = token;
+    this.#accounts[slot] = account;
+    this.#kinds[slot] = kind;
+    return slot;
+  }
+
+  release(slot: number): void {
+    this.#origins[slot] = undefined;
+    this.#free.push(slot);
+  }
+
+  origin(slot: number): PublicationOrigin | undefined {
+    return this.#origins[slot];
+  }
+
+  token(slot: number): number {
+    return this.#tokens[slot] as number;
+  }
+
+  account(slot: number): Account {
+    return this.#accounts[slot] as Account;
+  }
+
+  kind(slot: number): SlotKind {
+    return this.#kinds[slot] as SlotKind;
+  }
+}

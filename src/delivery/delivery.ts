@@ -1,0 +1,188 @@
+import type { Clock } from '../core/clock.ts';
+import { SluiceError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Metric } from '../core/metric.ts';
+import { Outcome } from '../core/outcome.ts';
+import type { Publication, PublicationOrigin, PublicationSink } from '../core/publication.ts';
+import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
+import type { DecodeFault, Route } from '../core/route.ts';
+import type { Topic } from '../core/topic.ts';
+import { toDeadLetter } from './dead-letter.ts';
+import { DeliverySlots, SlotKind } from './delivery-slots.ts';
+import { Ledger, type Account } from './ledger.ts';
+import type { RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
+import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
+
+/** The account of publications that no profile matches, where the policy dead-letters them. */
+export const UNROUTED_ACCOUNT = '(unrouted)';
+
+const UNROUTED_FAULT: DecodeFault = {
+  code: 'UNROUTED',
+  message: "no device profile's topic pattern matches this topic",
+};
+
+export interface DeliveryOptions {
+  /** The route of a topic, or undefined when no profile matches. Called a message: it must be a cache. */
+  readonly resolve: (topic: Topic) => Route | undefined;
+  readonly records: RecordSink;
+  readonly unrouted: { readonly policy: UnroutedPolicy; readonly deadLetterTopic: string };
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Fulfils each route's contract: turns publications into records, or into dead letters, hands them to the
+ * producer, and lets a device be acknowledged when what its route promises is true.
+ */
+export class Delivery implements PublicationSink, RecordTarget {
+  readonly ledger = new Ledger();
+  readonly #unroutedTopics: UnroutedTopics;
+  readonly #options: DeliveryOptions;
+  readonly #slots = new DeliverySlots();
+  /** Filled anew for every publication; the producer copies what it takes. */
+  readonly #record: SerializedRecord = {
+    topic: '',
+    key: null,
+    value: null,
+    timestampMs: 0,
+    headers: NO_HEADERS,
+  };
+  #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
+  }
+
+  accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {
+    const route = this.#options.resolve(publication.topic);
+    if (route === undefined) return this.#acceptUnrouted(publication, origin, token);
+
+    const fault = route.toRecord(publication, this.#record);
+    if (fault !== undefined) return this.#deadLetter(publication, route, fault, origin, token);
+
+    const account = this.ledger.account(route.profile);
+    const onReceipt = route.contract === 'receive';
+    const slot = this.#slots.take(onReceipt ? undefined : origin, token, account, SlotKind.Record);
+    const refusal = this.#options.records.tryAppend(this.#record, this, slot);
+    if (refusal === undefined) {
+      account.opened++;
+      account.open++;
+      if (onReceipt) {
+        account.acknowledged++;
+        origin.complete(token, Outcome.Delivered);
+      }
+      return true;
+    }
+    this.#slots.release(slot);
+    if (refusal instanceof SluiceError) {
+      return this.#deadLetter(
+        publication,
+        route,
+        { code: refusal.code, message: refusal.message },
+        origin,
+        token,
+      );
+    }
+    refusal.wait(() => {
+      origin.resume();
+    });
+    return false;
+  }
+
+  #acceptUnrouted(publication: Publication, origin: PublicationOrigin, token: number): boolean {
+    const { policy, deadLetterTopic } = this.#options.unrouted;
+    if (policy === 'dead-letter') {
+      toDeadLetter(publication, deadLetterTopic, undefined, UNROUTED_FAULT, this.#record);
+      const taken = this.#appendDeadLetter(UNROUTED_ACCOUNT, origin, token);
+      if (taken) this.#unroutedTopics.count(publication.topic.name);
+      return taken;
+    }
+    this.#unroutedTopics.count(publication.topic.name);
+    origin.complete(token, policy === 'local' ? Outcome.Local : Outcome.Refused);
+    return true;
+  }
+
+  #deadLetter(
+    publication: Publication,
+    route: Route,
+    fault: DecodeFault,
+    origin: PublicationOrigin,
+    token: number,
+  ): boolean {
+    toDeadLetter(publication, route.deadLetterTopic, route.profile, fault, this.#record);
+    return this.#appendDeadLetter(route.profile, origin, token);
+  }
+
+  /** Appends the dead letter that stands in the shared record. */
+  #appendDeadLetter(profile: string, origin: PublicationOrigin, token: number): boolean {
+    const account = this.ledger.account(profile);
+    const slot = this.#slots.take(origin, token, account, SlotKind.DeadLetter);
+    const refusal = this.#options.records.tryAppend(this.#record, this, slot);
+    if (refusal === undefined) {
+      account.opened++;
+      account.open++;
+      return true;
+    }
+    if (refusal instanceof SluiceError) {
+      account.opened++;
+      account.open++;
+      this.#fail(slot, refusal);
+      return true;
+    }
+    this.#slots.release(slot);
+    refusal.wait(() => {
+      origin.resume();
+    });
+    return false;
+  }
+
+  /** The producer's word on one record (see {@link RecordTarget}). */
+  recordCompleted(slot: number, result: RecordResult, _index: number): void {
+    if (result.error !== undefined) {
+      this.#fail(slot, result.error);
+      return;
+    }
+    const account = this.#slots.account(slot);
+    const origin = this.#slots.origin(slot);
+    const token = this.#slots.token(slot);
+    const deadLetter = this.#slots.kind(slot) === SlotKind.DeadLetter;
+    this.#slots.release(slot);
+    account.open--;
+    if (deadLetter) account.deadLettered++;
+    else account.produced++;
+    if (origin === undefined) return;
+    account.acknowledged++;
+    origin.complete(token, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
+  }
+
+  /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
+  #fail(slot: number, error: SluiceError): void {
+    const account = this.#slots.account(slot);
+    const origin = this.#slots.origin(slot);
+    const token = this.#slots.token(slot);
+    this.#slots.release(slot);
+    account.open--;
+    this.#logFailure(account, error);
+    if (origin === undefined) {
+      account.lostByContract++;
+      return;
+    }
+    account.refused++;
+    origin.complete(token, Outcome.Refused);
+  }
+
+  #logFailure(account: Account, error: SluiceError): void {
+    const now = this.#options.clock.monotonicMs();
+    if (now - this.#lastFailureLoggedMs < 1_000) return;
+    this.#lastFailureLoggedMs = now;
+    this.#options.logger.error(
+      { type: account.profile, code: error.code, reason: error.message, refused: account.refused },
+      'a record could not be delivered; its device is not acknowledged',
+    );
+  }
+
+  metrics(): Metric[] {
+    return [...this.ledger.metrics(), ...this.#unroutedTopics.metrics()];
+  }
+}

@@ -1,0 +1,30 @@
+import type { SluiceError } from '../core/errors.ts';
+import type { SerializedRecord } from '../core/record.ts';
+
+/** What delivery needs from a producer. */
+export interface RecordSink {
+  /**
+   * Appends a copy of the record. undefined: taken, and `target.recordCompleted(token, ...)` follows exactly
+   * once. A {@link Bottleneck}: no room now. An error: this record can never be sent.
+   */
+  tryAppend(
+    record: SerializedRecord,
+    target: RecordTarget,
+    token: number,
+  ): Bottleneck | SluiceError | undefined;
+}
+
+/** What a record waits for: its partition's share, buffer memory, or its topic's metadata. */
+export interface Bottleneck {
+  /** Calls back once, when another try is worthwhile. */
+  wait(callback: () => void): void;
+}
+
+export interface RecordTarget {
+  /** `result` is shared by the whole batch; without an error, Kafka holds the record as the contract asks. */
+  recordCompleted(token: number, result: RecordResult, index: number): void;
+}
+
+export interface RecordResult {
+  readonly error: SluiceError | undefined;
+}
