@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { SluiceError } from '../../src/core/errors.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { Outcome } from '../../src/core/outcome.ts';
+import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
+import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
+import type { Route } from '../../src/core/route.ts';
+import type { Topic } from '../../src/core/topic.ts';
+import { Delivery, UNROUTED_ACCOUNT, type DeliveryOptions } from '../../src/delivery/delivery.ts';
+import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
+import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
+
+const fleetTopic: Topic = { name: 'fleet/north/d1/telemetry', id: 1 };
+const strangeTopic: Topic = { name: 'somewhere/else', id: 2 };
+
+/** Takes what it is given until told otherwise, and completes on demand. */
+class ControlledSink implements RecordSink {
+  readonly appended: { record: SerializedRecord; target: RecordTarget; token: number }[] = [];
+  next: Bottleneck | SluiceError | undefined;
+
+  tryAppend(record: SerializedRecord, target: RecordTarget, token: number) {
+    if (this.next !== undefined) return this.next;
+    const value = record.value === null ? null : Buffer.from(record.value);
+    this.appended.push({ record: { ...record, value }, target, token });
+    return undefined;
+  }
+
+  completeAll(result: RecordResult = { error: undefined }) {
+    for (const [index, { target, token }] of this.appended.splice(0).entries()) {
+      target.recordCompleted(token, result, index);
+    }
+  }
+}
+
+class RecordingOrigin implements PublicationOrigin {
+  readonly outcomes = new Map<number, Outcome>();
+  resumed = 0;
+  complete(token: number, outcome: Outcome) {
+    expect(this.outcomes.has(token)).toBe(false);
+    this.outcomes.set(token, outcome);
+  }
+  resume() {
+    this.resumed++;
+  }
+}
+
+function publication(topic: Topic, payload: string): Publication {
+  return {
+    topic,
+    payload: Buffer.from(payload),
+    qos: 1,
+    retain: false,
+    dup: false,
+    packetId: 7,
+    clientId: 'd1',
+    receivedAtMs: 1_700_000_000_000,
+  };
+}
+
+/** Passes payloads through; `bad` can't be decoded. */
+function rawRoute(contract: Route['contract']): Route {
+  return {
+    profile: 'sensor',
+    contract,
+    topic: 'telemetry',
+    deadLetterTopic: 'telemetry.dlq',
+    toRecord(message, record) {
+      if (message.payload.toString() === 'bad') return { code: 'DECODE_FAILED', message: 'not a reading' };
+      record.topic = 'telemetry';
+      record.key = Buffer.from('d1');
+      record.value = message.payload;
+      record.timestampMs = message.receivedAtMs;
+      record.headers = NO_HEADERS;
+      return undefined;
+    },
+  };
+}
+
+function setUp(overrides: Partial<DeliveryOptions> = {}, contract: Route['contract'] = 'kafka') {
+  const sink = new ControlledSink();
+  const origin = new RecordingOrigin();
+  const route = rawRoute(contract);
+  const delivery = new Delivery({
+    resolve: (topic) => (topic === fleetTopic ? route : undefined),
+    records: sink,
+    unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
+    clock: systemClock,
+    logger: silentLogger,
+    ...overrides,
+  });
+  return { delivery, sink, origin };
+}
+
+describe('contract kafka', () => {
+  it('completes a publication only after its record is acknowledged', () => {
+    const { delivery, sink, origin } = setUp();
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 3)).toBe(true);
+    expect(origin.outcomes.size).toBe(0);
+    expect(delivery.ledger.total()).toMatchObject({ opened: 1, open: 1, produced: 0, acknowledged: 0 });
+
+    sink.completeAll();
+    expect([...origin.outcomes]).toEqual([[3, Outcome.Delivered]]);
+    expect(delivery.ledger.total()).toMatchObject({ opened: 1, open: 0, produced: 1, acknowledged: 1 });
+  });
+
+  it('keeps nothing of a publication that finds no room, and resumes its origin later', () => {
+    const { delivery, sink, origin } = setUp();
+    const waiting: (() => void)[] = [];
+    sink.next = { wait: (callback) => waiting.push(callback) };
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 1)).toBe(false);
+    expect(delivery.ledger.total()).toMatchObject({ opened: 0, open: 0 });
+    expect(origin.resumed).toBe(0);
+
+    waiting[0]!();
+    expect(origin.resumed).toBe(1);
+    sink.next = undefined;
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 1)).toBe(true);
+    sink.completeAll();
+    expect(origin.outcomes.get(1)).toBe(Outcome.Delivered);
+  });
+
+  it('refuses, and does not acknowledge, what the producer failed to deliver', () => {
+    const { delivery, sink, origin } = setUp();
+    delivery.accept(publication(fleetTopic, 'x'), origin, 1);
+    sink.completeAll({ error: new SluiceError('INVALID_RECORD', 'no') });
+    expect(origin.outcomes.get(1)).toBe(Outcome.Refused);
+    const total = delivery.ledger.total();
+    expect(total).toMatchObject({ opened: 1, refused: 1, acknowledged: 0 });
+    expect(balances(total)).toBe(true);
+  });
+});
+
+describe('dead letters', () => {
+  it('hold the original bytes and the reason, and the device is acknowledged once they are durable', () => {
+    const { delivery, sink, origin } = setUp();
+    delivery.accept(publication(fleetTopic, 'bad'), origin, 5);
+    const { record } = sink.appended[0]!;
+    expect(record.topic).toBe('telemetry.dlq');
+    expect(Buffer.from(record.value!).toString()).toBe('bad');
+    const headers = Buffer.from(record.headers).toString('latin1');
+    for (const part of ['error.code', 'DECODE_FAILED', 'not a reading', fleetTopic.name, 'sensor', 'd1']) {
+      expect(headers).toContain(part);
+    }
+    expect(origin.outcomes.size).toBe(0);
+    sink.completeAll();
+    expect(origin.outcomes.get(5)).toBe(Outcome.DeadLettered);
+    expect(delivery.ledger.total()).toMatchObject({ opened: 1, deadLettered: 1, produced: 0, open: 0 });
+  });
+
+  it('take a record that is too large for the producer', () => {
+    const { delivery, sink, origin } = setUp();
+    const take = sink.tryAppend.bind(sink);
+    let calls = 0;
+    sink.tryAppend = (record, target, token) =>
+      calls++ === 0 ? new SluiceError('RECORD_TOO_LARGE', 'too large') : take(record, target, token);
+    expect(delivery.accept(publication(fleetTopic, 'huge'), origin, 1)).toBe(true);
+    expect(sink.appended[0]!.record.topic).toBe('telemetry.dlq');
+    sink.completeAll();
+    expect(origin.outcomes.get(1)).toBe(Outcome.DeadLettered);
+  });
+
+  it('that cannot be sent at all refuse the publication', () => {
+    const { delivery, sink, origin } = setUp();
+    sink.next = new SluiceError('RECORD_TOO_LARGE', 'too large');
+    expect(delivery.accept(publication(fleetTopic, 'bad'), origin, 1)).toBe(true);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Refused);
+    expect(balances(delivery.ledger.total())).toBe(true);
+  });
+});
+
+describe('a topic that no profile matches', () => {
+  it('is acknowledged at once with unrouted: local', () => {
+    const { delivery, sink, origin } = setUp();
+    expect(delivery.accept(publication(strangeTopic, 'x'), origin, 1)).toBe(true);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Local);
+    expect(sink.appended).toEqual([]);
+    const counted = delivery.metrics().find(({ name }) => name === 'sluice_unrouted_publications_total')!;
+    expect(counted.read()).toEqual([{ labels: { topic: strangeTopic.name }, value: 1 }]);
+  });
+
+  it('goes to the unrouted topic with unrouted: dead-letter', () => {
+    const { delivery, sink, origin } = setUp({
+      unrouted: { policy: 'dead-letter', deadLetterTopic: 'unrouted.dlq' },
+    });
+    delivery.accept(publication(strangeTopic, 'x'), origin, 1);
+    expect(sink.appended[0]!.record.topic).toBe('unrouted.dlq');
+    sink.completeAll();
+    expect(origin.outcomes.get(1)).toBe(Outcome.DeadLettered);
+    expect(delivery.ledger.account(UNROUTED_ACCOUNT).deadLettered).toBe(1);
+  });
+
+  it('is refused with unrouted: refuse', () => {
+    const { delivery, origin } = setUp({ unrouted: { policy: 'refuse', deadLetterTopic: 'unrouted.dlq' } });
+    delivery.accept(publication(strangeTopic, 'x'), origin, 1);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Refused);
+  });
+});
+
+describe('contract receive', () => {
+  it('acknowledges at once, and counts what then fails as lost by contract, never as lost', () => {
+    const { delivery, sink, origin } = setUp({}, 'receive');
+    delivery.accept(publication(fleetTopic, 'x'), origin, 1);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Delivered);
+    sink.completeAll({ error: new SluiceError('TIMED_OUT', 'no') });
+    const total = delivery.ledger.total();
+    expect(total).toMatchObject({ acknowledged: 1, lostByContract: 1, refused: 0 });
+    expect(acknowledgedButLost(total)).toBe(0);
+    expect(balances(total)).toBe(true);
+  });
+});

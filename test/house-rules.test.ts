@@ -1,0 +1,120 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+const sources = globSync('src/**/*.ts', { cwd: root }).sort();
+
+interface Import {
+  readonly file: string;
+  /** `core`, `mqtt`, ... or '' for a file directly in src/. */
+  readonly stage: string;
+  readonly specifier: string;
+  /** The stage of a relative import; undefined for a package. */
+  readonly targetStage: string | undefined;
+}
+
+const imports: Import[] = sources.flatMap((file) => {
+  const text = readFileSync(join(root, file), 'utf8');
+  const specifiers = [
+    ...text.matchAll(/^(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'/gms),
+    ...text.matchAll(/^import\s+'([^']+)'/gm),
+    ...text.matchAll(/\bimport\(\s*'([^']+)'/g),
+  ].map((match) => match[1]!);
+  return specifiers.map((specifier) => ({
+    file,
+    stage: stageOf(file),
+    specifier,
+    targetStage: specifier.startsWith('.')
+      ? stageOf(relative(root, resolve(root, dirname(file), specifier)))
+      : undefined,
+  }));
+});
+
+function stageOf(file: string): string {
+  const parts = file.split('/');
+  return parts.length > 2 ? parts[1]! : '';
+}
+
+/** Where a stage may look besides core/ and itself: producer/ and kafka/ are one library. */
+const alliances: Record<string, readonly string[]> = { kafka: ['producer'], producer: ['kafka'] };
+
+/** Large dependencies, and the only files that may know them. */
+const soleImporters: Record<string, readonly string[]> = {
+  aedes: ['src/mqtt/'],
+  kafkajs: ['src/kafka/kafkajs'],
+  '@platformatic/kafka': ['src/kafka/'],
+  mqtt: ['src/fleet/'],
+  protobufjs: ['src/decode/'],
+  fastify: ['src/admin/'],
+  'prom-client': ['src/admin/'],
+  yaml: ['src/config/'],
+  zod: ['src/config/'],
+  pino: ['src/cli/'],
+  'lz4-napi': ['src/producer/', 'src/kafka/'],
+  '@node-rs/crc32': ['src/producer/'],
+};
+
+describe('the house rules', () => {
+  it('a stage imports core/ and itself; only gateway.ts and cli/ know the stages', () => {
+    const strays = imports.filter(
+      ({ stage, targetStage }) =>
+        targetStage !== undefined &&
+        stage !== '' &&
+        stage !== 'cli' &&
+        targetStage !== stage &&
+        targetStage !== 'core' &&
+        !(alliances[stage] ?? []).includes(targetStage),
+    );
+    expect(strays).toEqual([]);
+  });
+
+  it('core/ imports nothing but itself', () => {
+    const strays = imports.filter(({ stage, targetStage }) => stage === 'core' && targetStage !== 'core');
+    expect(strays).toEqual([]);
+  });
+
+  it('each large dependency stays in its room', () => {
+    const strays = imports.filter(({ specifier, file }) => {
+      const allowed = soleImporters[specifier];
+      return allowed !== undefined && !allowed.some((prefix) => file.startsWith(prefix));
+    });
+    expect(strays).toEqual([]);
+  });
+
+  it('aedes, kafkajs, @platformatic/kafka, mqtt and protobufjs are each imported by exactly one file', () => {
+    const importers = ['aedes', 'kafkajs', '@platformatic/kafka', 'mqtt', 'protobufjs'].map((name) => [
+      name,
+      new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
+    ]);
+    expect(importers).toEqual(importers.map(([name]) => [name, 1]));
+  });
+
+  it('no file is a drawer for whatever fits nowhere', () => {
+    expect(sources.filter((file) => /(^|\/)(utils?|helpers?|common|misc)(\/|\.|-)/.test(file))).toEqual([]);
+  });
+
+  it('no file only re-exports', () => {
+    const barrels = sources.filter((file) => {
+      const statements = readFileSync(join(root, file), 'utf8')
+        .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+        .split(';')
+        .map((statement) => statement.trim())
+        .filter((statement) => statement !== '');
+      return statements.length > 0 && statements.every((statement) => /^export\b.*\bfrom\b/s.test(statement));
+    });
+    expect(barrels).toEqual([]);
+  });
+
+  it('a file tells one story: at most 400 lines', () => {
+    const long = sources.filter((file) => readFileSync(join(root, file), 'utf8').split('\n').length > 400);
+    expect(long).toEqual([]);
+  });
+
+  it('every stage is in the house', () => {
+    const stages = new Set(sources.map(stageOf));
+    stages.delete('');
+    const house = 'admin cli config core decode delivery fleet journal kafka mqtt producer route'.split(' ');
+    expect([...stages].filter((stage) => !house.includes(stage))).toEqual([]);
+  });
+});
