@@ -1,0 +1,92 @@
+import { createRequire } from 'node:module';
+import kafkajs from 'kafkajs';
+import type { Admin, Consumer, ConsumerConfig, Kafka, LogEntry } from 'kafkajs';
+import { compressFrame, decompressFrame } from 'lz4-napi';
+import type { Logger } from '../core/logger.ts';
+
+export type { Admin, Consumer, ConsumerConfig, KafkaMessage } from 'kafkajs';
+
+/** Where the cluster is, and who we say we are. */
+export interface KafkaClientOptions {
+  /** `host:port`, at least one. */
+  readonly bootstrapServers: readonly string[];
+  readonly clientId: string;
+  readonly logger: Logger;
+  /** How often kafkajs repeats a request by itself before it gives up; default 5. */
+  readonly retries?: number;
+}
+
+/** An admin client; connect it before use and disconnect it afterwards. */
+export function createAdmin(options: KafkaClientOptions): Admin {
+  return createClient(options).admin();
+}
+
+/** A consumer that reads all codecs our producer writes, except snappy; connect it before use. */
+export function createConsumer(options: KafkaClientOptions, consumer: ConsumerConfig): Consumer {
+  return createClient(options).consumer(consumer);
+}
+
+/** The error code of the Kafka protocol ("TOPIC_ALREADY_EXISTS") in something that kafkajs threw, if it has one. */
+export function kafkaErrorType(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  // kafkajs wraps what it gave up on (KafkaJSNumberOfRetriesExceeded), and collects errors per topic.
+  const { type, cause, errors } = error as { type?: unknown; cause?: unknown; errors?: unknown };
+  if (typeof type === 'string') return type;
+  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
+  return kafkaErrorType(first ?? cause);
+}
+
+function createClient(options: KafkaClientOptions): Kafka {
+  registerLz4();
+  stopNegativeTimers();
+  return new kafkajs.Kafka({
+    brokers: [...options.bootstrapServers],
+    clientId: options.clientId,
+    connectionTimeout: 5_000,
+    retry: { retries: options.retries ?? 5, initialRetryTime: 200, maxRetryTime: 5_000 },
+    logLevel: kafkajs.logLevel.INFO,
+    logCreator: () => (entry) => {
+      forwardLog(options.logger, entry);
+    },
+  });
+}
+
+/**
+ * kafkajs logs every refused request at error, then repeats it by itself (a coordinator that still loads, a
+ * broker that restarts). What it really gives up on it throws, or logs as a crash of the consumer: those are
+ * worth a warning, its connections' lines are detail.
+ */
+function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
+  const { message, error } = log as { message: string; error?: unknown };
+  const fields = { client: 'kafkajs', part: namespace, error, detail: message };
+  if (level === kafkajs.logLevel.ERROR && namespace !== 'Connection') logger.warn(fields, 'Kafka client');
+  else logger.debug(fields, 'Kafka client');
+}
+
+/** kafkajs has no lz4 of its own. Kafka's lz4 is the LZ4 frame format with independent blocks, as lz4-napi writes it. */
+function registerLz4(): void {
+  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
+    compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
+    decompress: (compressed: Buffer) => decompressFrame(compressed),
+  });
+}
+
+interface RequestQueue {
+  throttledUntil: number;
+  pending: unknown[];
+}
+
+/**
+ * kafkajs 2.2.4 starts a timer with a negative delay for every request; Node 24 prints a warning about that.
+ * Its last release is of 2023, so that this one method is replaced here: same behaviour, no timer in the past.
+ */
+function stopNegativeTimers(): void {
+  const { prototype } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue/index.js') as {
+    prototype: { scheduleCheckPendingRequests: (this: RequestQueue) => void };
+  };
+  const original = prototype.scheduleCheckPendingRequests;
+  if (original.name === 'withoutNegativeTimers') return;
+  prototype.scheduleCheckPendingRequests = function withoutNegativeTimers(this: RequestQueue) {
+    if (this.throttledUntil > Date.now() || this.pending.length > 0) original.call(this);
+  };
+}
