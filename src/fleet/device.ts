@@ -1,0 +1,138 @@
+import { SluiceError } from '../core/errors.ts';
+import type { DeviceProfile, SimulationSpec, TimeUnit } from '../core/profile.ts';
+import { parseTopicPattern } from '../core/topic-pattern.ts';
+import { Random } from './random.ts';
+import { Signal } from './signal.ts';
+
+/** A payload before encoding: the fields of the device's own schema, nested as the schema nests them. */
+export interface PayloadObject {
+  [field: string]: PayloadObject | number | string | boolean;
+}
+
+/** A device type that can be simulated: its profile, and how its payloads are written. */
+export interface SimulatedType {
+  readonly profile: DeviceProfile;
+  readonly encode: (payload: PayloadObject) => Uint8Array;
+}
+
+/** A fleet that can't be simulated as asked. Codes begin with `FLEET_`. */
+export class FleetError extends SluiceError {}
+
+/** Silences (lost coverage, a flat battery) last this many of a device's turns on average. */
+const MEAN_SILENCE_TURNS = 8;
+
+const UNITS_PER_MS: Readonly<Record<TimeUnit, number>> = { s: 1e-3, ms: 1, us: 1e3, ns: 1e6 };
+
+/** One simulated device: its identity, and the readings that it would send. All of it follows from the seed. */
+export class SimulatedDevice {
+  /** The device id as the gateway will find it, from the topic or the payload. */
+  readonly id: string;
+  /** The device type. */
+  readonly type: string;
+  readonly topic: string;
+  readonly #simulated: SimulatedType;
+  readonly #name: string;
+  readonly #random: Random;
+  readonly #signals: readonly (readonly [path: readonly string[], signal: Signal])[];
+  readonly #dropout: number;
+  #silent = false;
+
+  /** @throws {FleetError} `FLEET_PROFILE` when the profile has no `simulate:` section or one that can't work. */
+  constructor(simulated: SimulatedType, number: number, options: { seed: number; prefix: string }) {
+    const { profile } = simulated;
+    const simulate = simulationOf(profile);
+    this.#simulated = simulated;
+    this.type = profile.type;
+    this.#name = `${options.prefix}${profile.type}-${String(number).padStart(4, '0')}`;
+    this.#random = new Random(options.seed, this.#name);
+    this.#dropout = simulate.dropout;
+
+    const levels = new Map<string, string>();
+    this.topic = this.#fillTopic(profile, simulate, levels);
+    this.id = 'field' in profile.device ? this.#name : substitute(profile.device.template, levels);
+    this.#signals = [...simulate.signals].map(([path, spec]) => [
+      path.split('.'),
+      new Signal(spec, new Random(options.seed, `${this.#name}/${path}`)),
+    ]);
+  }
+
+  /** Whether the device stays silent this turn. Silences come in bursts and take up the profile's share. */
+  skipsTurn(): boolean {
+    if (this.#dropout === 0) return false;
+    const leave = 1 / MEAN_SILENCE_TURNS;
+    // The share of turns in silence of this two-state chain is enter / (enter + leave).
+    const enter = Math.min(1, (leave * this.#dropout) / (1 - this.#dropout));
+    const toggles = this.#random.uniform() < (this.#silent ? leave : enter);
+    if (toggles) this.#silent = !this.#silent;
+    return this.#silent;
+  }
+
+  /** The encoded payload of the reading number `sequence`, taken at `atMs` (milliseconds since 1970). */
+  read(sequence: number, atMs: number): Uint8Array {
+    const { profile, encode } = this.#simulated;
+    const payload: PayloadObject = {};
+    for (const [path, signal] of this.#signals) put(payload, path, signal.read(atMs));
+    if ('field' in profile.device) put(payload, profile.device.field.split('.'), this.#name);
+    if (profile.time !== undefined) {
+      const value = Math.floor(atMs * UNITS_PER_MS[profile.time.unit]);
+      put(payload, profile.time.field.split('.'), value);
+    }
+    if (profile.sequence !== undefined) put(payload, profile.sequence.field.split('.'), sequence);
+    return encode(payload);
+  }
+
+  /** Fills the pattern's levels: listed values where `levels:` has them, the device's own name elsewhere. */
+  #fillTopic(profile: DeviceProfile, simulate: SimulationSpec, filled: Map<string, string>): string {
+    const parsed = parseTopicPattern(profile.topic);
+    if ('problem' in parsed) {
+      const { found, expected } = parsed.problem;
+      throw new FleetError('FLEET_PROFILE', `${profile.file}: topic is ${found}; expected ${expected}`);
+    }
+    const levels = parsed.pattern.levels.map((level) => {
+      if (level.kind === 'literal') return level.text;
+      if (level.kind !== 'named') return this.#name;
+      const values = simulate.levels.get(level.name);
+      const value = values === undefined ? this.#name : this.#random.pick(values);
+      filled.set(level.name, value);
+      return value;
+    });
+    return levels.join('/');
+  }
+}
+
+function simulationOf(profile: DeviceProfile): SimulationSpec {
+  const { simulate } = profile;
+  if (simulate === undefined) {
+    throw new FleetError(
+      'FLEET_PROFILE',
+      `the profile ${profile.type} (${profile.file}) has no simulate: section; add one to simulate this type`,
+    );
+  }
+  for (const [name, values] of simulate.levels) {
+    if (values.length > 0) continue;
+    throw new FleetError(
+      'FLEET_PROFILE',
+      `${profile.file}: simulate.levels.${name} has no values to pick from`,
+    );
+  }
+  if (!(simulate.dropout >= 0 && simulate.dropout < 1)) {
+    throw new FleetError(
+      'FLEET_PROFILE',
+      `${profile.file}: simulate.dropout is ${simulate.dropout}; expected a share from 0 to below 1`,
+    );
+  }
+  return simulate;
+}
+
+function substitute(template: string, levels: ReadonlyMap<string, string>): string {
+  return template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => levels.get(name) ?? '');
+}
+
+function put(payload: PayloadObject, path: readonly string[], value: number | string | boolean): void {
+  let parent = payload;
+  for (const name of path.slice(0, -1)) {
+    const child = parent[name];
+    parent = typeof child === 'object' ? child : (parent[name] = {});
+  }
+  parent[path.at(-1) as string] = value;
+}

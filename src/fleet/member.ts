@@ -1,0 +1,133 @@
+import type { Clock } from '../core/clock.ts';
+import type { SimulatedDevice } from './device.ts';
+import type { Latency } from './latency.ts';
+import type { FleetObserver } from './ledger.ts';
+import type { DeviceLink } from './link.ts';
+
+export interface MemberOptions {
+  readonly device: SimulatedDevice;
+  /** Messages to send in all; Infinity without an end. */
+  readonly quota: number;
+  /** Most messages in flight. */
+  readonly window: number;
+  /** Whether messages of this QoS are acknowledged. */
+  readonly countsAcknowledgements: boolean;
+  readonly clock: Clock;
+  readonly observer: FleetObserver;
+  readonly latency: Latency;
+  /** A message was settled and none other followed it. */
+  readonly settled: () => void;
+  /** The device's readings can't be encoded. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** One device of a running fleet: its turns, its window, its counts. */
+export class Member {
+  readonly device: SimulatedDevice;
+  link: DeviceLink | undefined;
+  isUp = false;
+  isRefused = false;
+  sent = 0;
+  acknowledged = 0;
+  inFlight = 0;
+  lostConnections = 0;
+  readonly #options: MemberOptions;
+  /** Messages that may be sent: lowered to what was sent when publishing stops. */
+  #quota: number;
+  /** Turns taken; those not sent yet wait for a connection or for room in the window. */
+  #turns = 0;
+  #pumping = false;
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+    this.#quota = options.quota;
+    this.device = options.device;
+  }
+
+  /** All of its messages have had their turn, or it will never publish. */
+  get hasSentItsShare(): boolean {
+    return this.isRefused || this.#turns >= this.#quota;
+  }
+
+  /** All of its messages are sent, or it will never publish. */
+  get isFinished(): boolean {
+    return this.isRefused || this.sent >= this.#quota;
+  }
+
+  /** It may publish one more message, at once or as soon as it can. False: too many wait already. */
+  takeTurn(): boolean {
+    if (this.#turns - this.sent >= this.#options.window) return false;
+    this.#turns++;
+    this.#pump();
+    return true;
+  }
+
+  /** It may publish all of its messages as fast as the window allows. */
+  takeAllTurns(): void {
+    this.#turns = this.#quota;
+    this.#pump();
+  }
+
+  stopPublishing(): void {
+    this.#quota = this.sent;
+    this.#turns = this.sent;
+  }
+
+  up(): void {
+    this.isUp = true;
+    this.#pump();
+  }
+
+  down(): void {
+    this.isUp = false;
+    this.lostConnections++;
+  }
+
+  refuse(): void {
+    this.isUp = false;
+    this.isRefused = true;
+  }
+
+  async disconnect(timeoutMs: number): Promise<void> {
+    await this.link?.end(timeoutMs);
+  }
+
+  #pump(): void {
+    // A QoS 0 message is settled before `publish` returns: without the flag each would be one stack frame deeper.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.isUp && this.sent < this.#turns && this.inFlight < this.#options.window) this.#publish();
+    this.#pumping = false;
+  }
+
+  #publish(): void {
+    const { device, clock, observer, failed } = this.#options;
+    const sequence = this.sent + 1;
+    let payload: Uint8Array;
+    try {
+      payload = device.read(sequence, clock.wallMs());
+    } catch (error) {
+      this.stopPublishing();
+      failed(error);
+      return;
+    }
+    const sentAtMs = clock.monotonicMs();
+    this.sent = sequence;
+    this.inFlight++;
+    observer.sent?.(device.id, sequence);
+    this.link?.publish(device.topic, payload, (error) => {
+      this.inFlight--;
+      if (error === undefined && this.#options.countsAcknowledgements) this.#acknowledged(sequence, sentAtMs);
+      this.#pump();
+      this.#options.settled();
+    });
+  }
+
+  #acknowledged(sequence: number, sentAtMs: number): void {
+    const { device, clock, observer, latency } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.acknowledged++;
+    latency.record(nowMs - sentAtMs, nowMs);
+    observer.acknowledged?.(device.id, sequence);
+  }
+}
