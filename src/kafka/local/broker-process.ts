@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, closeSync, readSync, fstatSync } from 'node:fs';
+import { extname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import type { BrokerFolder } from './broker-files.ts';
+import { LocalKafkaError, OTHER_WAYS } from './errors.ts';
+import { classpath } from './jars.ts';
+import { identify, type ProcessIdentity } from './process-identity.ts';
+import type { WatcherEvent, WatcherTask } from './watcher.ts';
+
+/** How a broker's process ended. */
+export interface BrokerEnd {
+  readonly status: number | null;
+  readonly signal: string | null;
+  /** The watcher itself was killed: Kafka may still be running, with nobody to end it. */
+  readonly watcherLost: boolean;
+}
+
+/** A Kafka process and its watcher (watcher.ts). */
+export interface BrokerProcess {
+  readonly kafka: ProcessIdentity;
+  readonly watcherPid: number;
+  /** Resolves once Kafka is gone, or its watcher. Never rejects. */
+  readonly ended: Promise<BrokerEnd>;
+  /** Has Kafka close its logs and end, by force after the grace time. */
+  end(): Promise<BrokerEnd>;
+}
+
+/** A clean end takes about a second; a laptop or a Raspberry Pi under load, several. */
+const GRACE_MS = 15_000;
+
+/**
+ * Kafka's heap: half of it is enough for a demo, and everything beyond stays free for the page cache, where
+ * Kafka's data really lives. Without memory it should die, and be restarted, rather than crawl.
+ */
+const BROKER_JVM = ['-Xmx320m', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'];
+
+/**
+ * Starts a broker under a watcher. Resolves when its process runs, which is some seconds before it answers.
+ * @throws LocalKafkaError KAFKA_START_FAILED
+ */
+export async function startBroker(
+  java: string,
+  jarFolder: string,
+  folder: BrokerFolder,
+  port: number,
+): Promise<BrokerProcess> {
+  const args = [
+    ...BROKER_JVM,
+    `-Dlog4j2.configurationFile=${folder.log4j}`,
+    '-cp',
+    classpath(jarFolder),
+    'kafka.Kafka',
+    folder.properties,
+  ];
+  return watched(folder, port, { command: java, args, consoleLog: folder.consoleLog });
+}
+
+/** Puts a broker that runs already, without a watcher, under a new one. */
+export async function adoptBroker(
+  folder: BrokerFolder,
+  port: number,
+  kafka: ProcessIdentity,
+): Promise<BrokerProcess> {
+  return watched(folder, port, { adopt: kafka });
+}
+
+async function watched(
+  folder: BrokerFolder,
+  port: number,
+  kafka: WatcherTask['kafka'],
+): Promise<BrokerProcess> {
+  const owner = identify(process.pid);
+  if (owner === undefined) throw unsupportedPlatform();
+  const task: WatcherTask = { owner, kafka, graceMs: GRACE_MS, record: { file: folder.processes, port } };
+  const program = fileURLToPath(new URL(`watcher${extname(import.meta.url)}`, import.meta.url));
+  const watcher = spawn(process.execPath, [program, JSON.stringify(task)], {
+    // A session of its own (setsid): see watcher.ts.
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    env: watcherEnvironment(),
+  });
+  let gone: BrokerEnd = { status: null, signal: null, watcherLost: true };
+  // 'close', not 'exit': by then everything that the watcher said has been read.
+  const ended = once(watcher, 'close').then(() => gone);
+  watcher.stdin.on('error', () => {});
+
+  const started = await new Promise<ProcessIdentity>((resolve, reject) => {
+    const fail = (reason: string): void => {
+      reject(
+        new LocalKafkaError(
+          'KAFKA_START_FAILED',
+          `The local Kafka could not be started: ${reason}`,
+          `Its log is ${folder.serverLog}`,
+        ),
+      );
+    };
+    watcher.once('error', (error) => {
+      fail(error.message);
+    });
+    void ended.then(() => {
+      fail('its watcher ended');
+    });
+    createInterface({ input: watcher.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as WatcherEvent;
+      if (event.event === 'watching') resolve(event.kafka);
+      else if (event.event === 'failed') fail(event.reason);
+      else gone = { status: event.status, signal: event.signal, watcherLost: false };
+    });
+  });
+  return {
+    kafka: started,
+    watcherPid: watcher.pid ?? -1,
+    ended,
+    end() {
+      watcher.stdin.end();
+      return ended;
+    },
+  };
+}
+
+function unsupportedPlatform(): LocalKafkaError {
+  return new LocalKafkaError(
+    'KAFKA_PLATFORM_UNSUPPORTED',
+    `The local Kafka runs on Linux and macOS, and its watcher can't identify processes here`,
+    `Use Linux or macOS, ${OTHER_WAYS}`,
+  );
+}
+
+/** The watcher is a few lines of Node; what its owner is run with (inspectors, loaders) is not for it. */
+function watcherEnvironment(): NodeJS.ProcessEnv {
+  const environment = { ...process.env };
+  delete environment.NODE_OPTIONS;
+  return environment;
+}
+
+/** The last lines of what Kafka said, for an error message: the log, or if that is empty the console. */
+export function lastWords(folder: BrokerFolder, lines = 12): string {
+  for (const file of [folder.serverLog, folder.consoleLog]) {
+    const text = tail(file, 16 * 1024).trim();
+    if (text !== '') return text.split('\n').slice(-lines).join('\n');
+  }
+  return '(it said nothing)';
+}
+
+function tail(file: string, bytes: number): string {
+  try {
+    const descriptor = openSync(file, 'r');
+    try {
+      const { size } = fstatSync(descriptor);
+      const buffer = Buffer.alloc(Math.min(bytes, size));
+      readSync(descriptor, buffer, 0, buffer.length, size - buffer.length);
+      return buffer.toString('utf8');
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return '';
+  }
+}
