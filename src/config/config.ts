@@ -1,0 +1,104 @@
+import { resolve } from 'node:path';
+import type { ConfigDocument } from './schema.ts';
+
+/** A port that devices connect to. */
+export interface ListenerConfig {
+  readonly type: 'tcp';
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** What sluice.yaml and the environment say, complete: a key that nobody set holds its default. */
+export interface SluiceConfig {
+  readonly mqtt: {
+    readonly listeners: readonly ListenerConfig[];
+    /** Publications of one connection that may be on their way to Kafka at once. */
+    readonly inflightQuota: number;
+    /** What one connection may send ahead of that before it isn't read any more. */
+    readonly readAheadBytes: number;
+    /** Bound of what all connections together have sent ahead. */
+    readonly memoryLimitBytes: number;
+    readonly maxPacketBytes: number;
+    /** From accepted connection to CONNECT. */
+    readonly connectTimeoutMs: number;
+    readonly maxConnections: number;
+  };
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly kafka: {
+    /** host:port each; undefined: a local Kafka. */
+    readonly bootstrapServers: readonly string[] | undefined;
+    readonly clientId: string;
+    readonly local: { readonly port: number; /** Absolute path. */ readonly dataDir: string };
+    /** Under Kafka's own names; the producer knows and validates them. */
+    readonly producer: Readonly<Record<string, string | number | boolean>>;
+    readonly topics: {
+      readonly create: boolean;
+      readonly partitions: number;
+      /** undefined: the brokers' default. */
+      readonly replicationFactor: number | undefined;
+      /** Topic configuration under Kafka's own names, as Kafka's API takes it. */
+      readonly config: Readonly<Record<string, string>>;
+    };
+  };
+  /** The profiles' folder as the person knows it. */
+  readonly profilesDir: string;
+  readonly unrouted: {
+    readonly policy: 'local' | 'dead-letter' | 'refuse';
+    readonly deadLetterTopic: string;
+  };
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly format: 'auto' | 'json' | 'pretty';
+  };
+  readonly shutdownTimeoutMs: number;
+}
+
+/**
+ * Names what the document says in the program's own terms. `profilesDir` is taken as found; the local
+ * Kafka's folder is resolved against `dataBase`.
+ */
+export function toConfig(document: ConfigDocument, profilesDir: string, dataBase: string): SluiceConfig {
+  const { mqtt, admin, kafka, log } = document;
+  const brokers = kafka['bootstrap.servers'];
+  return {
+    mqtt: {
+      listeners: mqtt.listeners,
+      inflightQuota: mqtt['inflight.quota'],
+      readAheadBytes: mqtt['read.ahead.bytes'],
+      memoryLimitBytes: mqtt['memory.limit.bytes'],
+      maxPacketBytes: mqtt['max.packet.bytes'],
+      connectTimeoutMs: mqtt['connect.timeout.ms'],
+      maxConnections: mqtt['max.connections'],
+    },
+    admin,
+    kafka: {
+      bootstrapServers:
+        brokers === undefined
+          ? undefined
+          : [brokers]
+              .flat()
+              .flatMap((list) => list.split(','))
+              .map(trim),
+      clientId: kafka['client.id'],
+      local: { port: kafka.local.port, dataDir: resolve(dataBase, kafka.local.data) },
+      producer: kafka.producer,
+      topics: {
+        create: kafka.topics.create,
+        partitions: kafka.topics.partitions,
+        replicationFactor: kafka.topics['replication.factor'],
+        config: Object.fromEntries(
+          Object.entries(kafka.topics.config).map(([name, value]) => [name, String(value)]),
+        ),
+      },
+    },
+    profilesDir,
+    unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },
+    log,
+    shutdownTimeoutMs: document['shutdown.timeout.ms'],
+  };
+}
+
+function trim(text: string): string {
+  return text.trim();
+}

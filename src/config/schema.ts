@@ -1,0 +1,105 @@
+import { z } from 'zod';
+
+/*
+ * The shape of sluice.yaml: every key, its range and its default, and nowhere else. The message of each
+ * schema is what `sluice check` prints as "expected".
+ */
+
+/** An integer within bounds, both included. */
+export function integer(min: number, max: number) {
+  const error = `an integer from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+/** Text of at least one character; `what` says what it is for. */
+export function text(what: string) {
+  return z.string({ error: what }).min(1, { error: what });
+}
+
+/** One of a few words. */
+export function choice<const T extends readonly [string, ...string[]]>(words: T) {
+  return z.enum(words, { error: words.join(' or ') });
+}
+
+/** A map with exactly these keys. */
+export function section<T extends z.core.$ZodLooseShape>(shape: T) {
+  return z.strictObject(shape, { error: `a map of ${Object.keys(shape).join(', ')}` });
+}
+
+const TOPIC_NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]+$/;
+
+/** The name of a Kafka topic; 4 of Kafka's 249 characters are left for `.dlq`. */
+export function kafkaTopic() {
+  const error = 'a Kafka topic name: 1 to 245 of the characters a-z A-Z 0-9 . _ -';
+  return z.string({ error }).regex(TOPIC_NAME, { error }).max(245, { error });
+}
+
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number, true or false' });
+const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
+
+const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/,[\]@]+):(\d{1,5})$/;
+const BROKERS = 'host:port, several with commas or as a list';
+
+function isBroker(entry: string): boolean {
+  const port = Number(BROKER.exec(entry.trim())?.[2]);
+  return port >= 1 && port <= 65_535;
+}
+
+const brokerList = z
+  .string({ error: BROKERS })
+  .refine((value) => value.split(',').every(isBroker), { error: BROKERS });
+
+const listener = section({
+  type: choice(['tcp']),
+  host: text('an address or a host name').default('127.0.0.1'),
+  port: integer(0, 65_535).default(1883),
+});
+
+export const configSchema = section({
+  mqtt: section({
+    listeners: z
+      .array(listener, { error: 'a list of listeners: - { type: tcp, host: 127.0.0.1, port: 1883 }' })
+      .min(1, { error: 'at least one listener' })
+      .prefault([{ type: 'tcp' }]),
+    'inflight.quota': integer(1, 65_535).default(64),
+    'read.ahead.bytes': integer(1_024, 268_435_456).default(65_536),
+    'memory.limit.bytes': integer(1_048_576, 1_099_511_627_776).default(268_435_456),
+    'max.packet.bytes': integer(128, 268_435_460).default(262_144),
+    'connect.timeout.ms': integer(100, 600_000).default(10_000),
+    'max.connections': integer(1, 1_000_000).default(20_000),
+  }).prefault({}),
+  admin: section({
+    host: text('an address or a host name').default('127.0.0.1'),
+    port: integer(0, 65_535).default(8080),
+  }).prefault({}),
+  kafka: section({
+    'bootstrap.servers': z
+      .union([brokerList, z.array(brokerList, { error: BROKERS }).min(1, { error: BROKERS })], {
+        error: BROKERS,
+      })
+      .optional(),
+    'client.id': text('a name for this gateway').default('sluice'),
+    local: section({
+      port: integer(1, 65_535).default(9092),
+      data: text('a folder, relative to this file').default('.sluice/kafka'),
+    }).prefault({}),
+    producer: scalars.default({}),
+    topics: section({
+      create: z.boolean({ error: 'true or false' }).default(true),
+      partitions: integer(1, 100_000).default(8),
+      'replication.factor': integer(1, 32_767).optional(),
+      config: scalars.default({}),
+    }).prefault({}),
+  }).prefault({}),
+  profiles: text('a folder of device profiles, relative to this file').default('devices'),
+  unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),
+  'unrouted.topic': kafkaTopic().default('unrouted.dlq'),
+  log: section({
+    level: choice(['debug', 'info', 'warn', 'error']).default('info'),
+    format: choice(['auto', 'json', 'pretty']).default('auto'),
+  }).prefault({}),
+  'shutdown.timeout.ms': integer(0, 3_600_000).default(30_000),
+});
+
+/** sluice.yaml as it is written, with defaults filled in. */
+export type ConfigDocument = z.infer<typeof configSchema>;

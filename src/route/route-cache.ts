@@ -1,0 +1,41 @@
+import type { Topic } from '../core/topic.ts';
+
+/**
+ * What each topic leads to, found once for every distinct topic. The key is the topic's dense id, compared
+ * by identity because an id may later belong to another topic; so a look-up is two array reads and hashes
+ * no string. That a topic leads nowhere is remembered as well. Holds at most one entry an id, which the
+ * ingress's table of topics bounds.
+ */
+export class RouteCache<R> {
+  readonly #find: (topic: Topic) => R | undefined;
+  #topics: (Topic | undefined)[] = [];
+  #results: (R | undefined)[] = [];
+
+  /** `find` is called on a miss; it must not throw. */
+  constructor(find: (topic: Topic) => R | undefined) {
+    this.#find = find;
+  }
+
+  resolve(topic: Topic): R | undefined {
+    if (this.#topics[topic.id] === topic) return this.#results[topic.id];
+    return this.#miss(topic);
+  }
+
+  /** Forgets everything, for when the routes have changed. */
+  clear(): void {
+    this.#topics = [];
+    this.#results = [];
+  }
+
+  #miss(topic: Topic): R | undefined {
+    const result = this.#find(topic);
+    // Ids are dense but may come out of order: fill the gap, because a sparse array would become a dictionary.
+    while (this.#topics.length < topic.id) {
+      this.#topics.push(undefined);
+      this.#results.push(undefined);
+    }
+    this.#topics[topic.id] = topic;
+    this.#results[topic.id] = result;
+    return result;
+  }
+}
