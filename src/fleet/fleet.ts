@@ -154,12 +154,14 @@ export class Fleet {
       {
         up: () => {
           firstAnswer();
+          this.#up++;
           member.up();
           this.#begin();
         },
         down: () => {
-          this.#options.observer?.connectionLost?.(member.device.id);
+          this.#up--;
           member.down();
+          this.#options.observer?.connectionLost?.(member.device.id);
         },
         refused: (reason) => {
           firstAnswer();
@@ -186,8 +188,7 @@ export class Fleet {
 
   /** Publishing begins when all devices are connected; the first one waits only so long for the last. */
   #begin(): void {
-    if (this.#phase !== 'connecting') return;
-    if (this.#up === 0) return;
+    if (this.#phase !== 'connecting' || this.#up === 0) return;
     if (this.#up + this.#givenUp === this.#members.length) this.#publish();
     else {
       this.#patience ??= this.#clock.schedule(() => {
