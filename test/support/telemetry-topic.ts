@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+
+import protobuf from 'protobufjs';
+
+import { silentLogger } from '../../src/core/logger.ts';
+import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
+
+/** A record as a consumer of the topic sees it. */
+export interface ConsumedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | null;
+  readonly value: Buffer | null;
+  readonly timestampMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ConsumedTelemetry extends ConsumedRecord {
+  readonly deviceId: string;
+  readonly deviceType: string;
+  readonly sequence: number;
+}
+
+/**
+ * Everything that a topic holds at the moment of the call, in offset order within each partition, read by the
+ * kafkajs consumer.
+ */
+export async function readTopic(bootstrapServers: string, topic: string): Promise<ConsumedRecord[]> {
+  const options = {
+    bootstrapServers: bootstrapServers.split(','),
+    clientId: 'test-reader',
+    logger: silentLogger,
+    retries: 20,
+  };
+  const admin = createAdmin(options);
+  await admin.connect();
+  const offsets = await admin.fetchTopicOffsets(topic);
+  await admin.disconnect();
+  const ends = new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
+  const pending = new Set([...ends].filter(([, end]) => end > 0).map(([partition]) => partition));
+  const records: ConsumedRecord[] = [];
+  if (pending.size === 0) return records;
+
+  const consumer = createConsumer(options, { groupId: `test-${randomUUID()}` });
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await new Promise<void>((done, fail) => {
+      consumer.on('consumer.crash', ({ payload }) => {
+        if (!payload.restart) fail(payload.error);
+      });
+      consumer
+        .run({
+          eachMessage: ({ partition, message }) => {
+            records.push({
+              topic,
+              partition,
+              offset: Number(message.offset),
+              key: message.key?.toString() ?? null,
+              value: message.value,
+              timestampMs: Number(message.timestamp),
+              headers: Object.fromEntries(
+                Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
+              ),
+            });
+            if (Number(message.offset) >= (ends.get(partition) ?? 0) - 1) pending.delete(partition);
+            if (pending.size === 0) done();
+            return Promise.resolve();
+          },
+        })
+        .catch(fail);
+    });
+  } finally {
+    await consumer.disconnect();
+  }
+  return records;
+}
+
+/** The envelope decoded by protobufjs from its .proto file, as any consumer would. */
+export async function readTelemetry(bootstrapServers: string, topic: string): Promise<ConsumedTelemetry[]> {
+  const schema = await protobuf.load(
+    join(resolve(import.meta.dirname, '../..'), 'proto/sluice/v1/telemetry.proto'),
+  );
+  const Telemetry = schema.lookupType('sluice.v1.Telemetry');
+  const records = await readTopic(bootstrapServers, topic);
+  return records.map((record) => {
+    if (record.value === null) throw new Error(`a tombstone at ${record.partition}/${record.offset}`);
+    const message = Telemetry.decode(record.value) as unknown as {
+      deviceId: string;
+      deviceType: string;
+      sequence: { toString(): string };
+    };
+    return {
+      ...record,
+      deviceId: message.deviceId,
+      deviceType: message.deviceType,
+      sequence: Number(message.sequence.toString()),
+    };
+  });
+}
