@@ -29,3 +29,8 @@ export interface Route {
    */
   toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined;
 }
+
+/** The Kafka topic of what could not become a record of `topic`. */
+export function deadLetterTopicOf(topic: string): string {
+  return `${topic}.dlq`;
+}
