@@ -218,7 +218,7 @@ class TestCluster implements TestKafka {
     void target.process?.ended.then(() => (dead = true));
     await until(
       async () => {
-        if (dead) throw new Error(`Kafka node ${target.node.id} died:\n${lastWords(target.folder, 40)}`);
+        if (dead) throw new Error(`Kafka node ${target.node.id} died:\n${lastWords(target.folder)}`);
         const view = await probeCluster(target.node.port);
         const brokers = view?.clusterId === this.clusterId ? view.brokers : [];
         return brokers.length >= count && brokers.some(({ id }) => id === target.node.id);

@@ -30,7 +30,7 @@ export interface BrokerProcess {
 }
 
 /** A clean end takes about a second; a laptop or a Raspberry Pi under load, several. */
-const GRACE_MS = 15_000;
+export const GRACE_MS = 15_000;
 
 /**
  * Kafka's heap: half of it is enough for a demo, and everything beyond stays free for the page cache, where
@@ -137,13 +137,21 @@ function watcherEnvironment(): NodeJS.ProcessEnv {
   return environment;
 }
 
-/** The last lines of what Kafka said, for an error message: the log, or if that is empty the console. */
-export function lastWords(folder: BrokerFolder, lines = 12): string {
+/**
+ * What Kafka said last, for an error message: its log from the last error on, or else the end of it; the
+ * console's where there is no log, since the JVM itself failed.
+ */
+export function lastWords(folder: BrokerFolder, most = 10): string {
   for (const file of [folder.serverLog, folder.consoleLog]) {
-    const text = tail(file, 16 * 1024).trim();
-    if (text !== '') return text.split('\n').slice(-lines).join('\n');
+    const lines = tail(file, 16 * 1024)
+      .trim()
+      .split('\n')
+      .filter((line) => !/^\s+(at |\.\.\. \d+ more)/.test(line));
+    const error = lines.findLastIndex((line) => /\b(ERROR|FATAL)\b/.test(line));
+    const words = error < 0 ? lines.slice(-most) : lines.slice(error, error + most);
+    if (words.some((line) => line !== '')) return words.join('\n');
   }
-  return '(it said nothing)';
+  return '(nothing)';
 }
 
 function tail(file: string, bytes: number): string {

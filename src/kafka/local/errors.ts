@@ -18,7 +18,7 @@ export class LocalKafkaError extends SluiceError {
   declare readonly code: LocalKafkaErrorCode;
 
   constructor(code: LocalKafkaErrorCode, problem: string, remedy: string, options?: ErrorOptions) {
-    super(code, `${problem}. ${remedy}.`, options);
+    super(code, `${problem}. ${remedy}`, options);
   }
 }
 

@@ -9,16 +9,16 @@ import { createServer } from 'node:net';
 const LOWEST = 20_000;
 const HIGHEST = 32_000;
 
-/** Whether a server could listen on this port of 127.0.0.1 now. */
-export async function isPortFree(port: number): Promise<boolean> {
+/** Why a server could not listen on this port of 127.0.0.1 now (EADDRINUSE, EACCES); undefined if it could. */
+export async function portFault(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => {
-      resolve(false);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code ?? error.message);
     });
     server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
       server.close(() => {
-        resolve(true);
+        resolve(undefined);
       });
     });
   });
@@ -29,7 +29,7 @@ export async function findFreePorts(count: number): Promise<number[]> {
   const found = new Set<number>();
   while (found.size < count) {
     const port = randomInt(LOWEST, HIGHEST);
-    if (!found.has(port) && (await isPortFree(port))) found.add(port);
+    if (!found.has(port) && (await portFault(port)) === undefined) found.add(port);
   }
   return [...found];
 }
