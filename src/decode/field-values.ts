@@ -1,0 +1,63 @@
+/** What a slot of {@link FieldValues} holds. */
+export const ValueKind = {
+  Absent: 0,
+  Double: 1,
+  /** A signed integer of 64 bits, in `low` and `high`. */
+  Int: 2,
+  /** An unsigned integer from 2^63 up, in `low` and `high`. */
+  Uint: 3,
+  /** `low` is 1 or 0. */
+  Bool: 4,
+  /** Valid UTF-8: the payload's bytes from `start` to `end`. */
+  Utf8: 5,
+  /** A string, in `text`. */
+  Text: 6,
+  /** The payload's bytes from `start` to `end`. */
+  Bytes: 7,
+} as const;
+export type ValueKind = (typeof ValueKind)[keyof typeof ValueKind];
+
+/**
+ * The decoded fields that a profile asks for, one slot each, as parallel arrays: filled anew for every
+ * message without making an object. Ranges refer to the payload that was read last.
+ */
+export class FieldValues {
+  readonly size: number;
+  readonly kind: Uint8Array;
+  readonly double: Float64Array;
+  /** The low and high halves of 64-bit integers, two's complement. */
+  readonly low: Int32Array;
+  readonly high: Int32Array;
+  readonly start: Int32Array;
+  readonly end: Int32Array;
+  readonly text: string[];
+
+  constructor(size: number) {
+    this.size = size;
+    this.kind = new Uint8Array(size);
+    this.double = new Float64Array(size);
+    this.low = new Int32Array(size);
+    this.high = new Int32Array(size);
+    this.start = new Int32Array(size);
+    this.end = new Int32Array(size);
+    this.text = Array.from({ length: size }, () => '');
+  }
+
+  clear(): void {
+    this.kind.fill(ValueKind.Absent);
+  }
+
+  /** The integer in a slot of kind Int or Uint; exact up to 2^53, the nearest double beyond. */
+  integerAsNumber(slot: number): number {
+    const high = this.high[slot] as number;
+    const upper = this.kind[slot] === ValueKind.Uint ? high >>> 0 : high;
+    return upper * 4_294_967_296 + ((this.low[slot] as number) >>> 0);
+  }
+
+  /** The integer in a slot of kind Int or Uint, exact. */
+  integerAsBigInt(slot: number): bigint {
+    const high = this.high[slot] as number;
+    const upper = this.kind[slot] === ValueKind.Uint ? high >>> 0 : high;
+    return (BigInt(upper) << 32n) | BigInt((this.low[slot] as number) >>> 0);
+  }
+}
