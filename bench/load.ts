@@ -1,0 +1,97 @@
+/**
+ * The load generator of the benchmarks, usable on its own: `node bench/load.ts --help`.
+ * As a child of bench/bridge.ts it takes its steps one by one, so that counters can be read in between.
+ */
+import { once } from 'node:events';
+import { Command, Option } from 'commander';
+import { duration, list, rate, wholeNumber } from '../src/cli/option-values.ts';
+import { simulatedTypes } from '../src/cli/simulated-types.ts';
+import { usableConfig } from '../src/cli/usable-config.ts';
+import type { QoS } from '../src/core/publication.ts';
+import { Load } from './load/load.ts';
+import type { PhaseResult } from './load/load.ts';
+
+/** What the parent process hears, in this order. */
+export type LoadReport =
+  | { readonly step: 'ready' }
+  | { readonly step: 'measured'; readonly result: PhaseResult }
+  | { readonly step: 'failed'; readonly reason: string };
+
+interface LoadArguments {
+  readonly url: string;
+  readonly devices: number;
+  readonly qos: string;
+  readonly window: number;
+  readonly rate: number;
+  readonly messages: number;
+  readonly warmup: number;
+  readonly duration?: number;
+  readonly profile?: readonly string[];
+  readonly config?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  node bench/load.ts --messages 1000000                              saturation: 100 devices, 100 in flight each
+  node bench/load.ts --devices 1000 --rate 20000 --duration 30s      a real fleet
+  node bench/load.ts --qos 0 --messages 5000000
+
+The payloads are encoded before the first one is sent. Prints one JSON object: times in milliseconds,
+latency from PUBLISH to PUBACK.
+`;
+
+await new Command('load')
+  .description('load an MQTT broker or bridge through raw sockets')
+  .option('-u, --url <url>', 'where it listens', 'mqtt://127.0.0.1:1883')
+  .option('-d, --devices <number>', 'connections', wholeNumber(1), 100)
+  .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']).default('1'))
+  .option('--window <number>', 'QoS 1: most in flight a device; QoS 0: messages a write', wholeNumber(1), 100)
+  .option('-r, --rate <number|max>', 'messages a second in all, one message a write', rate, 0)
+  .option('-n, --messages <number>', 'messages to send in all', wholeNumber(1), 500_000)
+  .option('-t, --duration <time>', 'instead of --messages, with --rate: how long, e.g. 30s', duration)
+  .option('--warmup <number>', 'messages before the measurement', wholeNumber(0), 0)
+  .option('-p, --profile <type>', 'device type to send (may be repeated)', list)
+  .option('-c, --config <file>', 'configuration whose device profiles are played (default: sluice.yaml)')
+  .addHelpText('after', EXAMPLES)
+  .action(main)
+  .parseAsync();
+
+async function main(options: LoadArguments): Promise<void> {
+  const { hostname, port } = new URL(options.url);
+  const messages =
+    options.duration === undefined ? options.messages : Math.round((options.rate * options.duration) / 1000);
+  if (messages === 0) throw new Error('--duration needs --rate: without one, say how many --messages');
+  const load = new Load({
+    host: hostname,
+    port: Number(port || 1883),
+    devices: options.devices,
+    qos: Number(options.qos) as QoS,
+    window: options.window,
+    rate: options.rate,
+    types: simulatedTypes(usableConfig(options.config).profiles, options.profile),
+  });
+  try {
+    await load.connect();
+    if (options.warmup > 0) await load.run(options.warmup);
+    await step({ step: 'ready' });
+    const result = await load.run(messages);
+    await step({ step: 'measured', result });
+    await load.end();
+    if (process.send === undefined) process.stdout.write(`${JSON.stringify(summary(result), null, 2)}\n`);
+  } catch (error) {
+    if (process.send === undefined) throw error;
+    process.send({ step: 'failed', reason: String(error) } satisfies LoadReport);
+  }
+  if (process.connected) process.disconnect();
+}
+
+/** As a child: reports, and goes on when the parent says so. */
+async function step(report: LoadReport): Promise<void> {
+  if (process.send === undefined) return;
+  process.send(report);
+  await once(process, 'message');
+}
+
+function summary(result: PhaseResult): object {
+  return { ...result, perSecond: Math.round((result.sent * 1000) / result.elapsedMs) };
+}
