@@ -7,6 +7,7 @@ import { choice, kafkaTopic, section, text } from './schema.ts';
 
 const FIELD = "a decoded field's path, with dots for nested fields";
 const NUMBER = 'a number';
+const SHARE = 'a share from 0 to below 1';
 
 const number = z.number({ error: NUMBER });
 
@@ -50,7 +51,7 @@ const simulation = section({
     )
     .default({}),
   signals: z.record(z.string(), signal, { error: 'a map of field paths to signals' }).default({}),
-  dropout: number.min(0, { error: 'a share, 0 to 1' }).max(1, { error: 'a share, 0 to 1' }).default(0),
+  dropout: number.min(0, { error: SHARE }).lt(1, { error: SHARE }).default(0),
 });
 
 export const profileSchema = section({

@@ -1,218 +1,203 @@
-import type { DeviceProfile, TimeUnit } from '../core/profile.ts';
-import type { Publication } from '../core/publication.ts';
-import { encodeHeaders, type EncodedHeaders, type SerializedRecord } from '../core/record.ts';
-import type { Contract, DecodeFault, Route } from '../core/route.ts';
-import { fieldMissing, fieldTooLong, fieldType } from './decode-fault.ts';
-import { encodeConstants, encodeDeviceId, EnvelopeWriter, type MetricWriter } from './envelope.ts';
-import { isWithinWindow, readEventTime } from './event-time.ts';
-import { FieldValues, ValueKind } from './field-values.ts';
-import type { PayloadReader } from './payload-reader.ts';
-import type { Template } from './template.ts';
+import type { KeyFault } from '../core/fault.ts';
+import type { DeviceProfile } from '../core/profile.ts';
+import type { Route } from '../core/route.ts';
+import { parseTopicPattern } from '../core/topic-pattern.ts';
+import { compileMetric, ENVELOPE_CONTENT_TYPE, EnvelopeWriter } from './envelope.ts';
+import { FieldValues } from './field-values.ts';
+import { JsonReader } from './json-reader.ts';
+import type { FieldInfo, FieldProblem, PayloadReader } from './payload-reader.ts';
+import { loadMessageType, SchemaError, type MessageType } from './protobuf.ts';
+import { compileMessagePlan } from './protobuf-plan.ts';
+import { ProtobufReader } from './protobuf-reader.ts';
+import { parseTemplate, type Template } from './template.ts';
+import { TranscoderRoute, type CompiledProfile, type Workshop } from './transcoder-route.ts';
 
-/** The headers that a record of telemetry has. Values are UTF-8 text. */
-export const RECORD_HEADERS = {
-  mqttTopic: 'mqtt.topic',
-  deviceType: 'device.type',
-  contentType: 'content-type',
-  /** `receipt` where the device's time could not be the record's timestamp; else absent. */
-  timestamp: 'sluice.timestamp',
-} as const;
-
-/** No device id is longer, in bytes of UTF-8: it is in every record twice. */
-export const MAX_DEVICE_ID_BYTES = 512;
-
-/** A profile, resolved against its payload's schema. Slots are those of the reader. */
-export interface CompiledProfile {
-  readonly profile: DeviceProfile;
-  /** undefined: the payload isn't read. */
-  readonly reader: PayloadReader | undefined;
-  readonly device: { readonly template: Template } | { readonly slot: number; readonly field: string };
-  readonly time: { readonly slot: number; readonly field: string; readonly unit: TimeUnit } | undefined;
-  readonly sequence: { readonly slot: number; readonly field: string } | undefined;
-  readonly attributes: readonly (readonly [string, Template])[];
-  readonly metrics: readonly MetricWriter[];
-  readonly key: Template;
-  readonly contentType: string;
-}
-
-/**
- * A device profile, compiled: turns publications into records. `bind` does what can be done for a topic
- * beforehand, so that a message costs only what varies with it.
- */
+/** A device profile, compiled: the routes of its topics turn publications into records. */
 export class Transcoder {
-  readonly compiled: CompiledProfile;
-  readonly values: FieldValues;
-  /** One for all routes: they are used one at a time. */
-  readonly envelope = new EnvelopeWriter();
+  readonly profile: DeviceProfile;
+  readonly #workshop: Workshop;
 
   constructor(compiled: CompiledProfile) {
-    this.compiled = compiled;
-    this.values = new FieldValues(compiled.reader?.fields.length ?? 0);
-  }
-
-  get profile(): DeviceProfile {
-    return this.compiled.profile;
+    this.profile = compiled.profile;
+    this.#workshop = {
+      compiled,
+      values: new FieldValues(compiled.reader?.fields.length ?? 0),
+      envelope: new EnvelopeWriter(),
+    };
   }
 
   /** The route of one topic; `captures` are its named levels. */
   bind(captures: ReadonlyMap<string, string>, topicName: string): Route {
-    return new TranscoderRoute(this, captures, topicName);
+    return new TranscoderRoute(this.#workshop, captures, topicName);
   }
 }
 
-/** What depends on the device's id, made anew only when the id changes. */
-interface Device {
-  readonly id: string;
-  readonly encoded: Uint8Array;
-  readonly key: Uint8Array;
+type KeyPath = KeyFault['path'];
+
+/**
+ * Compiles a device profile into its transcoder: loads the payload's schema, and finds every field and
+ * template that the profile names. Returns all that is wrong with them instead; never throws.
+ */
+export function compileProfile(
+  profile: DeviceProfile,
+): { readonly transcoder: Transcoder } | { readonly faults: readonly KeyFault[] } {
+  const compiler = new ProfileCompiler(profile);
+  const transcoder = compiler.compile();
+  return transcoder === undefined ? { faults: compiler.faults } : { transcoder };
 }
 
-class TranscoderRoute implements Route {
-  readonly profile: string;
-  readonly contract: Contract;
-  readonly topic: string;
-  readonly deadLetterTopic: string;
-  readonly #transcoder: Transcoder;
-  readonly #captures: ReadonlyMap<string, string>;
-  readonly #constants: Uint8Array;
-  readonly #headers: EncodedHeaders;
-  readonly #receiptHeaders: EncodedHeaders;
-  /** The one of the last message. */
-  #device: Device | undefined;
-  /** Why no message of this topic can have a device. */
-  readonly #deviceFault: DecodeFault | undefined;
+class ProfileCompiler {
+  readonly faults: KeyFault[] = [];
+  readonly #profile: DeviceProfile;
+  /** The decoded fields' paths, each once: its index is its slot. */
+  readonly #fields: string[] = [];
+  /** Where each of them was named first. */
+  readonly #places: KeyPath[] = [];
 
-  constructor(transcoder: Transcoder, captures: ReadonlyMap<string, string>, topicName: string) {
-    const { profile, device, attributes, contentType } = transcoder.compiled;
-    this.profile = profile.type;
-    this.contract = profile.ack;
-    this.topic = profile.produce.topic;
-    this.deadLetterTopic = `${profile.produce.topic}.dlq`;
-    this.#transcoder = transcoder;
-    this.#captures = captures;
-    this.#constants = encodeConstants(
-      profile.type,
-      attributes.map(([name, template]) => [name, template.fill(captures)] as const),
+  constructor(profile: DeviceProfile) {
+    this.#profile = profile;
+  }
+
+  compile(): Transcoder | undefined {
+    const { device, time, sequence, attributes, metrics, produce, decode } = this.#profile;
+    const levels = this.#levels();
+
+    const deviceTemplate =
+      'template' in device ? this.#template(device.template, levels, ['device']) : undefined;
+    const deviceSlot = 'field' in device ? this.#slot(device.field, ['device']) : -1;
+    const timeSlot = time && this.#slot(time.field, ['time', 'field']);
+    const sequenceSlot = sequence && this.#slot(sequence.field, ['sequence', 'field']);
+    const metricSlots = [...metrics].map(([name, { field }]) =>
+      this.#slot(field, ['metrics', name, 'field']),
     );
-    const headers = [
-      { key: RECORD_HEADERS.mqttTopic, value: Buffer.from(topicName, 'utf8') },
-      { key: RECORD_HEADERS.deviceType, value: Buffer.from(profile.type, 'utf8') },
-      { key: RECORD_HEADERS.contentType, value: Buffer.from(contentType, 'utf8') },
-    ];
-    this.#headers = encodeHeaders(headers);
-    this.#receiptHeaders = encodeHeaders([
-      ...headers,
-      { key: RECORD_HEADERS.timestamp, value: Buffer.from('receipt', 'utf8') },
-    ]);
-    if ('template' in device) {
-      this.#deviceFault = this.#setDevice(
-        device.template.fill(captures),
-        `the topic's ${device.template.text}`,
-      );
+    const attributeTemplates = [...attributes].map(
+      ([name, text]) => [name, this.#template(text, levels, ['attributes', name])] as const,
+    );
+    const key = this.#template(produce.key ?? '{device}', [...levels, 'device'], ['produce', 'key']);
+
+    const reader = this.#reader();
+    if (decode.kind === 'raw' && produce.value === 'normalised') {
+      this.#fault(['produce', 'value'], 'normalised', 'raw, because `decode: raw` reads nothing');
     }
+    const infos = reader?.fields ?? [];
+    if ('field' in device)
+      this.#expectType(infos, deviceSlot, ['any', 'string', 'integer'], 'text or an integer', ['device']);
+    if (time) this.#expectType(infos, timeSlot, ['any', 'number', 'integer'], 'a number', ['time', 'field']);
+    if (sequence)
+      this.#expectType(infos, sequenceSlot, ['any', 'integer'], 'an integer', ['sequence', 'field']);
+    if (this.faults.length > 0) return undefined;
+
+    return new Transcoder({
+      profile: this.#profile,
+      reader,
+      device:
+        'field' in device
+          ? { slot: deviceSlot, field: device.field }
+          : { template: deviceTemplate as Template },
+      time: time && { slot: timeSlot as number, field: time.field, unit: time.unit },
+      sequence: sequence && { slot: sequenceSlot as number, field: sequence.field },
+      attributes: attributeTemplates as (readonly [string, Template])[],
+      metrics: [...metrics].map(([name, { unit }], index) => {
+        const slot = metricSlots[index] as number;
+        return compileMetric(slot, name, unit, infos[slot]?.enumNames);
+      }),
+      key: key as Template,
+      contentType:
+        produce.value === 'normalised'
+          ? ENVELOPE_CONTENT_TYPE
+          : (reader?.contentType ?? 'application/octet-stream'),
+    });
   }
 
-  toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
-    if (this.#deviceFault !== undefined) return this.#deviceFault;
-    const { payload, receivedAtMs } = publication;
-    const { compiled, values, envelope } = this.#transcoder;
-    const { reader, time, sequence } = compiled;
-
-    if (reader !== undefined) {
-      const fault = reader.read(payload, values) ?? this.#readDevice(values, payload);
-      if (fault !== undefined) return fault;
-    }
-    const device = this.#device as Device;
-
-    const eventTimeMs = time === undefined ? Number.NaN : readEventTime(values, time.slot, time.unit);
-    if (eventTimeMs === undefined) return fieldType(time?.field ?? '', 'no number', 'a time');
-    if (sequence !== undefined) {
-      const fault = checkSequence(values, sequence.slot, sequence.field);
-      if (fault !== undefined) return fault;
-    }
-
-    if (compiled.profile.produce.value === 'raw') {
-      record.value = payload;
-    } else {
-      envelope.begin(device.encoded, this.#constants);
-      if (!Number.isNaN(eventTimeMs)) envelope.observedAt(eventTimeMs);
-      envelope.receivedAt(receivedAtMs);
-      if (sequence !== undefined && values.kind[sequence.slot] !== ValueKind.Absent) {
-        envelope.sequence(values.low[sequence.slot] as number, values.high[sequence.slot] as number);
-      }
-      for (const metric of compiled.metrics) envelope.metric(metric, values, payload);
-      record.value = envelope.finish();
-    }
-
-    const timely = isWithinWindow(eventTimeMs, receivedAtMs);
-    record.topic = this.topic;
-    record.key = device.key;
-    record.timestampMs = timely ? eventTimeMs : receivedAtMs;
-    record.headers = timely || time === undefined ? this.#headers : this.#receiptHeaders;
-    return undefined;
+  #fault(path: KeyPath, found: string, expected: string): void {
+    this.faults.push({ path, found, expected });
   }
 
-  #readDevice(values: FieldValues, payload: Buffer): DecodeFault | undefined {
-    const { device } = this.#transcoder.compiled;
-    if ('template' in device) return undefined;
-    const { slot, field } = device;
-    let id = '';
-    switch (values.kind[slot]) {
-      case ValueKind.Absent:
-        break;
-      case ValueKind.Text:
-        id = values.text[slot] as string;
-        break;
-      case ValueKind.Utf8:
-        id = payload.toString('utf8', values.start[slot], values.end[slot]);
-        break;
-      case ValueKind.Int:
-      case ValueKind.Uint:
-        id = String(values.integerAsBigInt(slot));
-        break;
-      case ValueKind.Double:
-        // A whole number of a JSON payload, as serial numbers are.
-        if (Number.isSafeInteger(values.double[slot])) {
-          id = String(values.double[slot]);
-          break;
+  #levels(): readonly string[] {
+    const parsed = parseTopicPattern(this.#profile.topic);
+    if ('pattern' in parsed) return parsed.pattern.names;
+    this.#fault(['topic'], parsed.problem.found, parsed.problem.expected);
+    return [];
+  }
+
+  #template(text: string, known: readonly string[], path: KeyPath): Template | undefined {
+    const parsed = parseTemplate(text);
+    if ('problem' in parsed) {
+      this.#fault(path, JSON.stringify(text), parsed.problem);
+      return undefined;
+    }
+    const unknown = parsed.template.names.find((name) => !known.includes(name));
+    if (unknown !== undefined) {
+      const names = [...new Set(known)].map((name) => `{${name}}`).join(', ');
+      const expected =
+        names === ''
+          ? `a level of the topic pattern, which names none`
+          : `a level of the topic pattern: ${names}`;
+      this.#fault(path, `{${unknown}}`, expected);
+    }
+    return parsed.template;
+  }
+
+  #slot(field: string, path: KeyPath): number {
+    const known = this.#fields.indexOf(field);
+    if (known >= 0) return known;
+    this.#places.push(path);
+    return this.#fields.push(field) - 1;
+  }
+
+  #reader(): PayloadReader | undefined {
+    const { decode } = this.#profile;
+    switch (decode.kind) {
+      case 'raw':
+        for (const [slot, place] of this.#places.entries()) {
+          this.#fault(place, this.#fields[slot] as string, 'no fields, because `decode: raw` reads nothing');
         }
-        return fieldType(field, 'a number that is not whole', 'a device id');
-      default:
-        return fieldType(field, 'true, false or bytes', 'a device id');
-    }
-    return id === this.#device?.id ? undefined : this.#setDevice(id, `field ${field}`);
-  }
-
-  #setDevice(id: string, source: string): DecodeFault | undefined {
-    if (id === '') return fieldMissing('device id', source);
-    const bytes = Buffer.byteLength(id, 'utf8');
-    if (bytes > MAX_DEVICE_ID_BYTES) return fieldTooLong('device id', bytes, MAX_DEVICE_ID_BYTES);
-    const { key } = this.#transcoder.compiled;
-    const named = new Map(this.#captures).set('device', id);
-    this.#device = { id, encoded: encodeDeviceId(id), key: Buffer.from(key.fill(named), 'utf8') };
-    return undefined;
-  }
-}
-
-/** A sequence is a whole number from 0; a double that is one is put into the integer's halves. */
-function checkSequence(values: FieldValues, slot: number, field: string): DecodeFault | undefined {
-  switch (values.kind[slot]) {
-    case ValueKind.Absent:
-    case ValueKind.Uint:
-      return undefined;
-    case ValueKind.Int:
-      if ((values.high[slot] as number) >= 0) return undefined;
-      return fieldType(field, 'a negative number', 'a sequence number from 0');
-    case ValueKind.Double: {
-      const value = values.double[slot] as number;
-      if (!Number.isSafeInteger(value) || value < 0) {
-        return fieldType(field, `${value}`, 'a sequence number: a whole number from 0 to 2^53');
+        return undefined;
+      case 'json':
+        for (const [slot, field] of this.#fields.entries()) {
+          if (field.split('.').includes('')) {
+            this.#fault(
+              this.#places[slot] as KeyPath,
+              JSON.stringify(field),
+              'names with one dot between them',
+            );
+          }
+        }
+        return new JsonReader(this.#fields);
+      case 'protobuf': {
+        const type = this.#messageType(decode.file, decode.message);
+        if (type === undefined) return undefined;
+        const result = compileMessagePlan(type.schema, this.#fields);
+        if ('plan' in result) return new ProtobufReader(result.plan, result.fields);
+        for (const problem of result.problems) this.#fieldFault(problem);
+        return undefined;
       }
-      values.low[slot] = value;
-      values.high[slot] = value / 4_294_967_296;
+    }
+  }
+
+  #messageType(file: string, message: string): MessageType | undefined {
+    try {
+      return loadMessageType(file, message);
+    } catch (error) {
+      if (!(error instanceof SchemaError)) throw error;
+      this.#fault(['decode', 'protobuf', error.part], error.found, error.expected);
       return undefined;
     }
-    default:
-      return fieldType(field, 'no number', 'a sequence number');
+  }
+
+  #fieldFault({ field, found, expected }: FieldProblem): void {
+    this.#fault(this.#places[field] as KeyPath, found, expected);
+  }
+
+  #expectType(
+    infos: readonly FieldInfo[],
+    slot: number | undefined,
+    types: readonly FieldInfo['type'][],
+    expected: string,
+    path: KeyPath,
+  ): void {
+    const info = slot === undefined ? undefined : infos[slot];
+    if (info !== undefined && !types.includes(info.type))
+      this.#fault(path, `a field of type ${info.type}`, expected);
   }
 }
