@@ -3,7 +3,6 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
-import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { overlayEnvironment } from './environment.ts';
 import { isSecret, keyText } from './faults.ts';
@@ -152,19 +151,12 @@ function loadProfiles(
   return { profiles, files, faults };
 }
 
-function profileFaults(profile: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
-  const faults: KeyFault[] = [];
-  const namesake = others.find(({ type }) => type === profile.type);
-  if (namesake !== undefined) {
-    faults.push({
-      path: ['type'],
-      found: JSON.stringify(profile.type),
-      expected: `a type of its own: ${namesake.file} has this one`,
-    });
-  }
-  const pattern = parseTopicPattern(profile.topic);
-  if ('problem' in pattern) faults.push({ path: ['topic'], ...pattern.problem });
-  return faults;
+/** A type names its profile in records and metrics, so two profiles can't share one. */
+function profileFaults({ type }: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
+  const namesake = others.find((other) => other.type === type);
+  if (namesake === undefined) return [];
+  const expected = `a type of its own: ${namesake.file} has this one`;
+  return [{ path: ['type'], found: JSON.stringify(type), expected }];
 }
 
 function located(fault: KeyFault, yaml: YamlFile): ConfigFault {
