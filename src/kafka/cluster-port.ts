@@ -1,0 +1,200 @@
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import { exponentialBackoff } from '../producer/backoff.ts';
+import type { ProducerConfig } from '../producer/config-table.ts';
+import { BrokerUnavailableError } from '../producer/errors.ts';
+import type {
+  BrokerEndpoint,
+  BrokerPort,
+  ClusterMetadata,
+  ConnectionState,
+  ProduceOptions,
+  ProduceResponse,
+  ProducerIdAndEpoch,
+} from '../producer/port.ts';
+import type { ProducerBatch } from '../producer/producer-batch.ts';
+import { RecordBatchEncoder } from '../producer/record-batch.ts';
+import { BrokerConnection, type OpenWire } from './broker-connection.ts';
+import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
+import { fetchMetadata, initProducerId } from './requests.ts';
+import type { WireOptions } from './wire.ts';
+
+export interface ClusterPortOptions {
+  readonly config: ProducerConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random?: () => number;
+}
+
+/**
+ * The producer's way to a cluster over the wire protocol: one connection a broker, and another one to a
+ * bootstrap server while no broker is known or reachable.
+ */
+export class ClusterPort implements BrokerPort {
+  readonly guarantees = { idempotent: true };
+  onReadinessChange: (() => void) | undefined;
+
+  readonly #options: ClusterPortOptions;
+  readonly #encoder: RecordBatchEncoder;
+  readonly #wireOptions: WireOptions;
+  readonly #backoffMs: (failures: number) => number;
+  readonly #brokers = new Map<number, BrokerConnection>();
+  readonly #bootstrap: readonly BrokerConnection[];
+  /** By broker: settles when the last request so far has been handed to the socket. */
+  readonly #handover = new Map<number, Promise<void>>();
+  #turn = 0;
+  #unreachableSinceMs: number | undefined;
+  #lastFailure: string | undefined;
+
+  constructor(options: ClusterPortOptions) {
+    const { config, clock, random = Math.random } = options;
+    this.#options = options;
+    this.#encoder = new RecordBatchEncoder(config.compressionType, config.compressionGzipLevel);
+    this.#wireOptions = {
+      clientId: config.clientId,
+      connectTimeoutMs: config.connectionSetupTimeoutMs,
+      requestTimeoutMs: config.requestTimeoutMs,
+    };
+    this.#backoffMs = exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random);
+    this.#bootstrap = config.bootstrapServers.map((server) => {
+      const colon = server.lastIndexOf(':');
+      const host = server.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+      return this.#connection(host, Number(server.slice(colon + 1)));
+    });
+    this.#unreachableSinceMs = clock.monotonicMs();
+  }
+
+  #connection(host: string, port: number): BrokerConnection {
+    const { clock, logger } = this.#options;
+    return new BrokerConnection({
+      host,
+      port,
+      wire: this.#wireOptions,
+      clock,
+      logger,
+      backoffMs: this.#backoffMs,
+      onChange: () => {
+        this.#noteReachability();
+        this.onReadinessChange?.();
+      },
+    });
+  }
+
+  setBrokers(endpoints: readonly BrokerEndpoint[]): void {
+    const known = new Set(endpoints.map(({ nodeId }) => nodeId));
+    for (const [nodeId, connection] of this.#brokers) {
+      const endpoint = endpoints.find((candidate) => candidate.nodeId === nodeId);
+      const address = endpoint === undefined ? '' : `${endpoint.host}:${endpoint.port}`;
+      if (known.has(nodeId) && connection.address === address) continue;
+      this.#brokers.delete(nodeId);
+      connection.close().catch(() => {});
+    }
+    for (const { nodeId, host, port } of endpoints) {
+      if (!this.#brokers.has(nodeId)) this.#brokers.set(nodeId, this.#connection(host, port));
+    }
+  }
+
+  isReady(brokerId: number): boolean {
+    return this.#brokers.get(brokerId)?.current() !== undefined;
+  }
+
+  async fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
+    const { wire, versions } = await this.#anyBroker();
+    return fetchMetadata(wire, versions.of('metadata'), topics);
+  }
+
+  async initProducerId(): Promise<ProducerIdAndEpoch> {
+    const { wire, versions } = await this.#anyBroker();
+    return initProducerId(wire, versions.of('initProducerId'));
+  }
+
+  /** A connection to any broker: one that is up, or the first that comes up, bootstrap servers last. */
+  async #anyBroker(): Promise<OpenWire> {
+    const turn = this.#turn++;
+    const rotate = (list: readonly BrokerConnection[]) =>
+      list.map((_, i) => list[(i + turn) % list.length] as BrokerConnection);
+    const candidates = [...rotate([...this.#brokers.values()]), ...rotate(this.#bootstrap)];
+    const connected = candidates.find((connection) => connection.isConnected);
+    if (connected !== undefined) return connected.connect();
+    let failure: unknown;
+    for (const candidate of candidates) {
+      try {
+        return await candidate.connect();
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure instanceof Error ? failure : new BrokerUnavailableError('no broker is known');
+  }
+
+  async produce(
+    brokerId: number,
+    batches: readonly ProducerBatch[],
+    options: ProduceOptions,
+  ): Promise<ProduceResponse> {
+    // A partition's batches must reach the wire in the order of these calls, however long each one's
+    // compression takes: each request waits until the one before has been handed over.
+    const before = this.#handover.get(brokerId);
+    const compressions = batches.map((batch) => this.#encoder.compress(batch));
+    const pending = compressions.filter((compression) => compression !== undefined);
+    if (before === undefined && pending.length === 0) return this.#send(brokerId, batches, options);
+
+    const turn = Promise.allSettled([before, ...pending]).then(() => {});
+    this.#handover.set(brokerId, turn);
+    await turn;
+    if (this.#handover.get(brokerId) === turn) this.#handover.delete(brokerId);
+    await Promise.all(pending);
+    return this.#send(brokerId, batches, options);
+  }
+
+  async #send(
+    brokerId: number,
+    batches: readonly ProducerBatch[],
+    options: ProduceOptions,
+  ): Promise<ProduceResponse> {
+    const open = this.#brokers.get(brokerId)?.current();
+    if (open === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
+    const api = open.versions.of('produce');
+    const body = encodeProduceRequest(batches, (batch) => this.#encoder.encode(batch), options);
+    if (options.acks === 0) {
+      await open.wire.notify(api, body);
+      return unacknowledged(batches);
+    }
+    return parseProduceResponse(await open.wire.request(api, body), batches);
+  }
+
+  connectionState(): ConnectionState {
+    return {
+      connectedBrokers: [...this.#connections()].filter((connection) => connection.isConnected).length,
+      lastFailure: this.#lastFailure,
+      unreachableSinceMs: this.#unreachableSinceMs,
+    };
+  }
+
+  /** Keeps the moment at which the last connection was lost, and tells a person of both changes. */
+  #noteReachability(): void {
+    const { clock, logger } = this.#options;
+    const connections = [...this.#connections()];
+    if (connections.some((connection) => connection.isConnected)) {
+      if (this.#unreachableSinceMs !== undefined) logger.info({}, 'connected to Kafka');
+      this.#unreachableSinceMs = undefined;
+      this.#lastFailure = undefined;
+      return;
+    }
+    const failure = connections.findLast(({ lastFailure }) => lastFailure !== undefined)?.lastFailure;
+    if (failure === undefined) return;
+    const isNews = this.#lastFailure === undefined;
+    this.#lastFailure = failure;
+    this.#unreachableSinceMs ??= clock.monotonicMs();
+    if (isNews) logger.warn({ reason: failure }, 'no Kafka broker can be reached; trying again and again');
+  }
+
+  *#connections(): Generator<BrokerConnection> {
+    yield* this.#bootstrap;
+    yield* this.#brokers.values();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#connections()].map((connection) => connection.close()));
+  }
+}

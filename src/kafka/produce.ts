@@ -1,0 +1,98 @@
+import type { ProducerBatch } from '../producer/producer-batch.ts';
+import type { EncodedBatch } from '../producer/record-batch.ts';
+import type { PartitionResponse, ProduceOptions, ProduceResponse } from '../producer/port.ts';
+import { compactLength, compactString, int16, int32, NO_TAGS, ProtocolReader } from './protocol-bytes.ts';
+
+/** A Produce request of version 9 to 12 (Kafka protocol guide, Produce API), one record batch a partition. */
+export function encodeProduceRequest(
+  batches: readonly ProducerBatch[],
+  encode: (batch: ProducerBatch) => EncodedBatch,
+  options: ProduceOptions,
+): Uint8Array[] {
+  const byTopic = Map.groupBy(batches, (batch) => batch.queue.topic);
+  const body: Uint8Array[] = [
+    compactString(null), // transactional_id
+    int16(options.acks),
+    int32(options.timeoutMs),
+    compactLength(byTopic.size),
+  ];
+  for (const [topic, ofTopic] of byTopic) {
+    body.push(compactString(topic), compactLength(ofTopic.length));
+    for (const batch of ofTopic) {
+      const { header, records } = encode(batch);
+      body.push(
+        int32(batch.queue.index),
+        compactLength(header.length + records.length),
+        header,
+        records,
+        NO_TAGS,
+      );
+    }
+    body.push(NO_TAGS);
+  }
+  body.push(NO_TAGS);
+  return body;
+}
+
+/** The answer to a request with these batches, every partition's own result kept apart. */
+export function parseProduceResponse(bytes: Buffer, batches: readonly ProducerBatch[]): ProduceResponse {
+  const reader = new ProtocolReader(bytes);
+  const answers = new Map<string, PartitionResponse>();
+  reader.array(() => {
+    const topic = reader.string();
+    reader.array(() => {
+      answers.set(`${reader.int32()}/${topic}`, readPartition(reader));
+    });
+    reader.tags();
+  });
+  const throttleTimeMs = reader.int32();
+  const endpoints: ProduceResponse['endpoints'][number][] = [];
+  reader.tags({
+    0: () => {
+      endpoints.push(
+        ...reader.array(() => {
+          const endpoint = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
+          reader.nullableString(); // rack
+          reader.tags();
+          return endpoint;
+        }),
+      );
+    },
+  });
+  const partitions = batches.map(({ queue }) => answers.get(`${queue.index}/${queue.topic}`));
+  return { partitions, endpoints, throttleTimeMs };
+}
+
+function readPartition(reader: ProtocolReader): PartitionResponse {
+  const errorCode = reader.int16();
+  const baseOffset = reader.int64();
+  const logAppendTimeMs = Number(reader.int64());
+  reader.int64(); // log_start_offset
+  const recordFaults = reader.array(() => {
+    const fault = { index: reader.int32(), message: reader.nullableString() };
+    reader.tags();
+    return fault;
+  });
+  const errorMessage = reader.nullableString();
+  let currentLeader: PartitionResponse['currentLeader'];
+  reader.tags({
+    0: () => {
+      currentLeader = { leaderId: reader.int32(), leaderEpoch: reader.int32() };
+      reader.tags();
+    },
+  });
+  return { errorCode, baseOffset, logAppendTimeMs, recordFaults, errorMessage, currentLeader };
+}
+
+/** What stands for the answer that a request with acks=0 never gets. */
+export function unacknowledged(batches: readonly ProducerBatch[]): ProduceResponse {
+  const partition: PartitionResponse = {
+    errorCode: 0,
+    baseOffset: -1n,
+    logAppendTimeMs: -1,
+    recordFaults: [],
+    errorMessage: null,
+    currentLeader: undefined,
+  };
+  return { partitions: batches.map(() => partition), endpoints: [], throttleTimeMs: 0 };
+}

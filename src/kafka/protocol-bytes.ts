@@ -1,0 +1,140 @@
+/**
+ * Reads the primitive types of the protocol in their flexible-version forms (Kafka protocol guide, "Protocol
+ * Primitive Types"; KIP-482). Reading past the end throws a RangeError.
+ */
+export class ProtocolReader {
+  readonly #bytes: Buffer;
+  #position = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  boolean(): boolean {
+    return this.int8() !== 0;
+  }
+
+  int8(): number {
+    const value = this.#bytes.readInt8(this.#position);
+    this.#position += 1;
+    return value;
+  }
+
+  int16(): number {
+    const value = this.#bytes.readInt16BE(this.#position);
+    this.#position += 2;
+    return value;
+  }
+
+  int32(): number {
+    const value = this.#bytes.readInt32BE(this.#position);
+    this.#position += 4;
+    return value;
+  }
+
+  int64(): bigint {
+    const value = this.#bytes.readBigInt64BE(this.#position);
+    this.#position += 8;
+    return value;
+  }
+
+  unsignedVarint(): number {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes.readUInt8(this.#position++);
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+      if (shift >= 28) throw new RangeError('a varint has at most 5 bytes');
+    }
+  }
+
+  /** COMPACT_NULLABLE_STRING */
+  nullableString(): string | null {
+    const length = this.unsignedVarint() - 1;
+    if (length < 0) return null;
+    return this.#take(length).toString('utf8');
+  }
+
+  /** COMPACT_STRING */
+  string(): string {
+    return this.nullableString() ?? '';
+  }
+
+  uuid(): string {
+    return this.#take(16).toString('hex');
+  }
+
+  /** COMPACT_ARRAY; a null array reads as an empty one. */
+  array<T>(readItem: () => T): T[] {
+    const length = this.unsignedVarint() - 1;
+    const items: T[] = [];
+    for (let i = 0; i < length; i++) items.push(readItem());
+    return items;
+  }
+
+  /** Tagged fields: those that `known` has a function for are read by it, the others skipped. */
+  tags(known: Readonly<Record<number, () => void>> = {}): void {
+    for (let rest = this.unsignedVarint(); rest > 0; rest--) {
+      const tag = this.unsignedVarint();
+      const end = this.unsignedVarint() + this.#position;
+      known[tag]?.();
+      this.#position = end;
+    }
+  }
+
+  #take(length: number): Buffer {
+    const end = this.#position + length;
+    if (end > this.#bytes.length) throw new RangeError('the response ends too early');
+    const taken = this.#bytes.subarray(this.#position, end);
+    this.#position = end;
+    return taken;
+  }
+}
+
+/** No tagged fields. */
+export const NO_TAGS = Buffer.of(0);
+
+export function int8(value: number): Buffer {
+  return Buffer.of(value & 0xff);
+}
+
+export function int16(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(2);
+  bytes.writeInt16BE(value);
+  return bytes;
+}
+
+export function int32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+}
+
+export function int64(value: bigint): Buffer {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigInt64BE(value);
+  return bytes;
+}
+
+export function unsignedVarint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value >>> 0;
+  while (rest > 0x7f) {
+    bytes.push((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}
+
+/** COMPACT_NULLABLE_STRING */
+export function compactString(value: string | null): Buffer {
+  if (value === null) return unsignedVarint(0);
+  const text = Buffer.from(value, 'utf8');
+  return Buffer.concat([unsignedVarint(text.length + 1), text]);
+}
+
+/** The length in front of a COMPACT_ARRAY or COMPACT_RECORDS. */
+export function compactLength(length: number): Buffer {
+  return unsignedVarint(length + 1);
+}

@@ -1,0 +1,123 @@
+import type { KeyFault } from '../core/fault.ts';
+import { SETTINGS, UNSUPPORTED, type ProducerConfig } from './config-table.ts';
+
+/** Values as a YAML file or the environment gives them, under Kafka's own names. */
+export type RawProducerConfig = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a configuration under Kafka's own names. Never throws: whatever is wrong is a fault (`path` is the key),
+ * and `config` then has the default in its place.
+ */
+export function parseProducerConfig(raw: RawProducerConfig): { config: ProducerConfig; faults: KeyFault[] } {
+  const faults: KeyFault[] = [];
+  const config: Record<string, unknown> = {};
+  for (const [field, setting] of Object.entries(SETTINGS)) {
+    const given = raw[setting.name];
+    const parsed = given === undefined ? undefined : setting.type.parse(given);
+    config[field] = parsed ?? setting.default;
+    if (given !== undefined && parsed === undefined) {
+      faults.push({ path: [setting.name], found: show(given), expected: setting.type.expected });
+    }
+  }
+  const names = Object.values(SETTINGS).map(({ name }) => name);
+  for (const name of Object.keys(raw)) {
+    if (!names.includes(name))
+      faults.push({ path: [name], found: show(raw[name]), expected: unknownName(name, names) });
+  }
+  // Built from the table, which has a setting for every field of the type.
+  const adjusted = adjust(config as unknown as ProducerConfig, raw);
+  faults.push(...conflicts(adjusted, raw));
+  return { config: adjusted, faults };
+}
+
+/**
+ * As in Java, a default gives way to what was set: idempotence to settings that it can't go with, and
+ * delivery.timeout.ms to longer lingers and request timeouts.
+ */
+function adjust(config: ProducerConfig, raw: RawProducerConfig): ProducerConfig {
+  const least = config.lingerMs + config.requestTimeoutMs;
+  return {
+    ...config,
+    enableIdempotence:
+      raw['enable.idempotence'] === undefined
+        ? config.acks === -1 && config.retries > 0
+        : config.enableIdempotence,
+    deliveryTimeoutMs:
+      raw['delivery.timeout.ms'] === undefined
+        ? Math.max(config.deliveryTimeoutMs, least)
+        : config.deliveryTimeoutMs,
+  };
+}
+
+/** The rules that hold between settings; those of idempotence are Java's (ProducerConfig.postProcessAndValidate). */
+function conflicts(config: ProducerConfig, raw: RawProducerConfig): KeyFault[] {
+  const faults: KeyFault[] = [];
+  const conflict = (name: string, expected: string) => {
+    faults.push({ path: [name], found: show(raw[name]), expected });
+  };
+  if (config.enableIdempotence) {
+    const why = "because 'enable.idempotence' is true";
+    if (config.acks !== -1) conflict('acks', `all, ${why}`);
+    if (config.retries === 0) conflict('retries', `more than 0, ${why}`);
+  }
+  const least = config.lingerMs + config.requestTimeoutMs;
+  if (config.deliveryTimeoutMs < least) {
+    conflict(
+      'delivery.timeout.ms',
+      `at least ${least}, the sum of 'linger.ms' (${config.lingerMs}) and 'request.timeout.ms' (${config.requestTimeoutMs})`,
+    );
+  }
+  if (config.retryBackoffMaxMs < config.retryBackoffMs) {
+    conflict('retry.backoff.max.ms', `at least 'retry.backoff.ms' (${config.retryBackoffMs})`);
+  }
+  if (config.reconnectBackoffMaxMs < config.reconnectBackoffMs) {
+    conflict('reconnect.backoff.max.ms', `at least 'reconnect.backoff.ms' (${config.reconnectBackoffMs})`);
+  }
+  if (config.bufferMemoryBytes < config.batchSizeBytes) {
+    conflict('buffer.memory', `at least 'batch.size' (${config.batchSizeBytes})`);
+  }
+  return faults;
+}
+
+function unknownName(name: string, names: readonly string[]): string {
+  const reason = UNSUPPORTED[name];
+  if (reason !== undefined) return `nothing: ${reason}`;
+  const near = nearest(name, names);
+  return near === undefined
+    ? "the name of a producer setting (see Kafka's documentation, Producer Configs)"
+    : `the name of a producer setting; did you mean '${near}'?`;
+}
+
+/** The known name with the fewest edits, if it is near enough to be meant. */
+function nearest(name: string, names: readonly string[]): string | undefined {
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z]/g, '');
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of names) {
+    const distance = editDistance(plain(name), plain(candidate));
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein's distance, row by row. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  return value === undefined ? 'nothing' : JSON.stringify(value);
+}
