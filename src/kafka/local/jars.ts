@@ -16,7 +16,7 @@ const EXPECTED_DOWNLOADS = 140;
 const HERE = dirname(fileURLToPath(import.meta.url));
 const POM = join(HERE, 'pom.xml');
 
-/** Told about every change, as one short line that replaces the one before. */
+/** Told of each step of a start, in one short line. */
 export type OnProgress = (line: string) => void;
 
 /**
@@ -70,6 +70,7 @@ async function copyDependencies(
   environment: NodeJS.ProcessEnv,
 ): Promise<void> {
   let downloaded = 0;
+  let told = 0;
   onProgress(`Kafka ${KAFKA_VERSION} from Maven Central (55 MB, once) ...`);
   const run = await runProgram(
     'mvn',
@@ -88,8 +89,10 @@ async function copyDependencies(
         const jars = text.match(/Downloaded from \S+ \S+\.jar/g)?.length ?? 0;
         if (jars === 0) return;
         downloaded += jars;
-        const percent = Math.min(99, Math.round((downloaded / EXPECTED_DOWNLOADS) * 100));
-        onProgress(`Kafka ${KAFKA_VERSION} from Maven Central: ${downloaded} files, ${percent} %`);
+        const percent = Math.floor((downloaded / EXPECTED_DOWNLOADS) * 5) * 20;
+        if (percent <= told || percent >= 100) return;
+        told = percent;
+        onProgress(`Kafka ${KAFKA_VERSION} from Maven Central: ${percent} %`);
       },
     },
   ).catch((error: unknown) => {

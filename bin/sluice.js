@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+// The command `sluice`, in a clone (sources, run as they are) and in an installed package (built JavaScript).
+// This file and relay.js must be readable to Node 18, to tell people with an old Node what to do.
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { endWithRelay, relay } from './relay.js';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const source = join(root, 'src', 'cli', 'main.ts');
+const isClone = existsSync(source);
+
+if (isNewEnough(process.versions.node)) {
+  if (isClone && !existsSync(join(root, 'node_modules'))) {
+    fail('the packages that it needs are not installed yet: npm ci (or npm start, which does everything)');
+  }
+  endWithRelay();
+  await import(pathToFileURL(isClone ? source : join(root, 'dist', 'cli', 'main.js')).href);
+} else {
+  // The clone's own Node 24, a development dependency.
+  const node = join(root, 'node_modules', '.bin', 'node');
+  if (!isClone) fail('it needs Node.js 24.6 or newer, and this is ' + process.version);
+  if (!existsSync(node)) {
+    fail(`it needs Node.js 24.6 or newer, and this is ${process.version}: npm ci brings one into this clone`);
+  }
+  process.exitCode = await relay(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)]);
+}
+
+/** package.json's `engines`. */
+function isNewEnough(version) {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 24 || (major === 24 && minor >= 6);
+}
+
+function fail(why) {
+  process.stderr.write(`sluice: ${why}\n`);
+  process.exit(1);
+}
