@@ -273,8 +273,10 @@ export class Producer {
       await done;
       return;
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#options.clock.schedule(resolve, timeoutMs);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#options.clock.schedule(() => {
+      resolve(undefined);
+    }, timeoutMs);
     await Promise.race([done, promise]);
     cancel();
   }
