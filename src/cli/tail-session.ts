@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { SluiceError, errorMessage } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import { createAdmin, createConsumer } from '../kafka/kafkajs.ts';
+import type { Admin, Consumer } from '../kafka/kafkajs.ts';
+import { tailedRecord } from './tail-record.ts';
+import type { TailedRecord } from './tail-record.ts';
+
+export interface TailOptions {
+  readonly bootstrapServers: readonly string[];
+  readonly topics: readonly string[];
+  readonly fromBeginning: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Something to tell the person beside the records. */
+  readonly onNote: (text: string) => void;
+  /** Gets every record, in order within a partition; a promise holds the next one back. */
+  readonly onRecord: (record: TailedRecord) => Promise<void> | void;
+}
+
+const CLIENT_ID = 'sluice-tail';
+const LOOK_FOR_TOPICS_EVERY_MS = 1_000;
+/** Bounds how long a fetch without records waits at the broker, and with it the way out. */
+const FETCH_WAIT_MS = 250;
+const DISCONNECT_TIMEOUT_MS = 2_000;
+
+/** Reads topics with a consumer group of its own, which leaves nothing behind: it never commits an offset. */
+export class TailSession {
+  readonly #options: TailOptions;
+  readonly #stopped = Promise.withResolvers<undefined>();
+  #isStopped = false;
+  /** Where to go on after a rebalance, by topic and partition: without commits only we know it. */
+  readonly #positions = new Map<string, bigint>();
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopped.resolve(undefined);
+  }
+
+  /**
+   * Resolves after `stop`.
+   * @throws {SluiceError} `KAFKA_UNREACHABLE` when no broker answers at first.
+   */
+  async run(): Promise<void> {
+    const topics = await this.#existingTopics();
+    if (this.#isStopped) return;
+    const { bootstrapServers, logger, fromBeginning } = this.#options;
+    const consumer = createConsumer(
+      { bootstrapServers, clientId: CLIENT_ID, logger },
+      {
+        groupId: `${CLIENT_ID}-${randomUUID()}`,
+        allowAutoTopicCreation: false,
+        maxWaitTimeInMs: FETCH_WAIT_MS,
+        // A broker that restarts ends the consumer's run; only we end the tail.
+        retry: { restartOnFailure: () => Promise.resolve(!this.#isStopped) },
+      },
+    );
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics, fromBeginning });
+      this.#resumeAfterRebalance(consumer);
+      await consumer.run({
+        autoCommit: false,
+        eachMessage: async ({ topic, partition, message }) => {
+          const position = `${topic}/${partition}`;
+          const offset = BigInt(message.offset);
+          if (this.#isStopped || offset < (this.#positions.get(position) ?? 0n)) return;
+          this.#positions.set(position, offset + 1n);
+          await this.#options.onRecord(tailedRecord(topic, partition, message));
+        },
+      });
+      await this.#stopped.promise;
+    } finally {
+      await this.#within(DISCONNECT_TIMEOUT_MS, consumer.disconnect());
+    }
+  }
+
+  /** The topics, once they exist: all that were asked for. */
+  async #existingTopics(): Promise<string[]> {
+    const { bootstrapServers, topics, logger, onNote } = this.#options;
+    const admin = createAdmin({ bootstrapServers, clientId: CLIENT_ID, logger, retries: 2 });
+    try {
+      await connectOrExplain(admin, bootstrapServers);
+      let noted = '';
+      while (!this.#isStopped) {
+        const existing = new Set(await admin.listTopics());
+        const missing = topics.filter((topic) => !existing.has(topic));
+        if (missing.length === 0) break;
+        const note = `waiting for ${missing.join(', ')}: no such topic yet (sluice run creates those of its profiles)`;
+        if (note !== noted) onNote(note);
+        noted = note;
+        await this.#within(LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
+      }
+      return [...topics];
+    } finally {
+      await this.#within(DISCONNECT_TIMEOUT_MS, admin.disconnect());
+    }
+  }
+
+  #resumeAfterRebalance(consumer: Consumer): void {
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      for (const [topic, partitions] of Object.entries(payload.memberAssignment)) {
+        for (const partition of partitions) {
+          const offset = this.#positions.get(`${topic}/${partition}`);
+          if (offset !== undefined) consumer.seek({ topic, partition, offset: String(offset) });
+        }
+      }
+    });
+  }
+
+  /** Waits for a promise, but not longer than `limitMs`; its failure counts as its end. */
+  async #within(limitMs: number, promise: Promise<unknown>): Promise<void> {
+    const limit = Promise.withResolvers<undefined>();
+    const cancel = this.#options.clock.schedule(() => {
+      limit.resolve(undefined);
+    }, limitMs);
+    await Promise.race([promise.catch(() => undefined), limit.promise]);
+    cancel();
+  }
+}
+
+async function connectOrExplain(admin: Admin, bootstrapServers: readonly string[]): Promise<void> {
+  try {
+    await admin.connect();
+  } catch (error) {
+    throw new SluiceError(
+      'KAFKA_UNREACHABLE',
+      `no Kafka answers at ${bootstrapServers.join(', ')} (${errorMessage(error)}); ` +
+        'start one with `npm start` or `sluice run`, or name yours with --bootstrap-servers',
+      { cause: error },
+    );
+  }
+}
