@@ -122,14 +122,14 @@ export class TailLines {
 }
 
 function readable(value: MetricValue): string {
-  if (typeof value === 'number') return String(withoutFloatDigits(value));
+  if (typeof value === 'number') return String(withoutRoundingDigits(value));
   return typeof value === 'object' ? hex(value) : printable(String(value));
 }
 
-/** A 32-bit float read as a double ends in digits that no device ever measured: 21.43 is 21.43000030517578. */
-function withoutFloatDigits(value: number): number {
-  const isFloat = !Number.isInteger(value) && Math.fround(value) === value;
-  return isFloat ? Number(value.toPrecision(7)) : value;
+/** A 32-bit float read as a double, and a sum of doubles, end in digits that no device ever measured. */
+function withoutRoundingDigits(value: number): number {
+  if (Number.isInteger(value)) return value;
+  return Number(value.toPrecision(Math.fround(value) === value ? 7 : 12));
 }
 
 function excerpt(value: Uint8Array | null): string {
