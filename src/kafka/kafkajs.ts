@@ -16,6 +16,9 @@ export interface KafkaClientOptions {
   readonly retries?: number;
 }
 
+/** The kind of resource that a topic's configuration belongs to. */
+export const TOPIC_RESOURCE = kafkajs.ConfigResourceTypes.TOPIC;
+
 /** An admin client; connect it before use and disconnect it afterwards. */
 export function createAdmin(options: KafkaClientOptions): Admin {
   return createClient(options).admin();
