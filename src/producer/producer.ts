@@ -190,11 +190,12 @@ export class Producer {
     return this.#producerIds?.lastError;
   }
 
-  /** Bytes of buffer.memory that no batch holds, and records that wait for some (buffer-available-bytes, waiting-threads). */
-  get bufferAvailableBytes(): number {
-    return this.#accumulator.memory.availableBytes;
+  /** buffer.memory, in bytes: all of it, and what no batch holds. */
+  get buffer(): { readonly totalBytes: number; readonly availableBytes: number } {
+    return this.#accumulator.memory;
   }
 
+  /** Callers that wait for a batch to leave buffer.memory (Kafka: waiting-threads). */
   get waitingForMemory(): number {
     return this.#accumulator.memory.bottleneck.waiting;
   }
