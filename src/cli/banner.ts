@@ -5,7 +5,11 @@ export interface BannerFacts {
   readonly mqttUrls: readonly string[];
   readonly adminUrl: string;
   readonly kafka: string;
-  readonly profiles: readonly { readonly type: string; readonly topic: string; readonly kafkaTopic: string }[];
+  readonly profiles: readonly {
+    readonly type: string;
+    readonly topic: string;
+    readonly kafkaTopic: string;
+  }[];
   readonly warnings: readonly string[];
 }
 
@@ -23,7 +27,8 @@ export function banner(facts: BannerFacts): string {
     '',
     '  Devices',
     ...facts.profiles.map(
-      ({ type, topic, kafkaTopic }) => `    ${type.padEnd(width)}  ${topic.padEnd(topicWidth)}  -> ${kafkaTopic}`,
+      ({ type, topic, kafkaTopic }) =>
+        `    ${type.padEnd(width)}  ${topic.padEnd(topicWidth)}  -> ${kafkaTopic}`,
     ),
     '',
     ...facts.warnings.map((warning) => `  Warning: ${warning}`),

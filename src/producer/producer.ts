@@ -176,6 +176,11 @@ export class Producer {
     return topic;
   }
 
+  /** Looks the topics up and connects, so that the first records need not wait for it. */
+  prepare(topics: readonly string[]): void {
+    for (const topic of topics) this.#metadata.topic(topic);
+  }
+
   /** Why topics that records were sent to can't be sent to at present, by name. */
   topicFaults(): ReadonlyMap<string, ProducerError> {
     return this.#metadata.faults();

@@ -1,0 +1,121 @@
+import { loadConfig, type LoadedConfig } from './config/load.ts';
+import type { SluiceConfig } from './config/config.ts';
+import type { ConfigFault, KeyFault } from './core/fault.ts';
+import type { DeviceProfile } from './core/profile.ts';
+import { deadLetterTopicOf } from './core/route.ts';
+import { compileProfile, type Transcoder } from './decode/transcoder.ts';
+import { parseProducerConfig } from './producer/config.ts';
+import type { ProducerConfig } from './producer/config-table.ts';
+import { RouteTable } from './route/route-table.ts';
+
+/** Everything that the configuration says, understood by every stage: what a gateway is built from. */
+export interface Blueprint {
+  readonly config: SluiceConfig;
+  readonly profiles: readonly DeviceProfile[];
+  readonly routes: RouteTable<Transcoder>;
+  readonly producer: ProducerConfig;
+  /** Every Kafka topic that records may go to, dead letters included; sorted. */
+  readonly kafkaTopics: readonly string[];
+}
+
+export interface DrawnBlueprint {
+  /** The configuration file that was read. */
+  readonly file: string;
+  /** Everything that is wrong; `blueprint` may be used only if this is empty. */
+  readonly faults: readonly ConfigFault[];
+  readonly blueprint: Blueprint;
+}
+
+/**
+ * Reads the configuration, the environment and the profiles, and has every stage look at its part, so that
+ * all faults are known before a port is opened. Never throws for what a person wrote.
+ */
+export function drawBlueprint(
+  file: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): DrawnBlueprint {
+  const loaded = loadConfig(file, environment);
+  const faults = [...loaded.faults];
+  const routes = compileRoutes(loaded, faults);
+  const producer = producerConfig(loaded, faults);
+  return {
+    file: loaded.file,
+    faults,
+    blueprint: {
+      config: loaded.config,
+      profiles: loaded.profiles,
+      routes,
+      producer,
+      kafkaTopics: kafkaTopics(loaded),
+    },
+  };
+}
+
+function compileRoutes(loaded: LoadedConfig, faults: ConfigFault[]): RouteTable<Transcoder> {
+  const routes = new RouteTable<Transcoder>();
+  for (const profile of loaded.profiles) {
+    const compiled = compileProfile(profile);
+    if ('faults' in compiled) {
+      faults.push(...compiled.faults.map((fault) => loaded.locate(fault, profile)));
+      continue;
+    }
+    const fault = routes.add(profile.topic, compiled.transcoder, profile.file);
+    if (fault !== undefined) faults.push(loaded.locate(fault, profile));
+  }
+  return routes;
+}
+
+/** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
+const GATEWAY_DEFAULTS = { 'compression.type': 'lz4', 'linger.ms': 25, 'batch.size': 131_072 };
+
+/** Settings of the producer that the gateway decides, and why a person can't. */
+const DECIDED: Readonly<Record<string, string>> = {
+  'bootstrap.servers': 'nothing here: brokers are set once, in kafka.bootstrap.servers',
+  'client.id': 'nothing here: it is set once, in kafka.client.id',
+  'delivery.timeout.ms': 'nothing: the gateway never gives up on a record that it took from a device',
+  'max.block.ms': 'nothing: the gateway never blocks; devices wait for room instead',
+};
+
+function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerConfig {
+  const { kafka } = loaded.config;
+  const locate = (fault: KeyFault): ConfigFault =>
+    loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] });
+  const given = { ...kafka.producer };
+  for (const [name, expected] of Object.entries(DECIDED)) {
+    if (!(name in given)) continue;
+    faults.push(locate({ path: [name], found: String(given[name]), expected }));
+    Reflect.deleteProperty(given, name);
+  }
+  const { config, faults: found } = parseProducerConfig({
+    ...GATEWAY_DEFAULTS,
+    ...given,
+    'bootstrap.servers': kafka.bootstrapServers?.join(',') ?? `127.0.0.1:${kafka.local.port}`,
+    'client.id': kafka.clientId,
+    'delivery.timeout.ms': Number.POSITIVE_INFINITY,
+  });
+  faults.push(...found.map(locate), ...promiseFaults(loaded, config).map(locate));
+  return config;
+}
+
+/** A contract that waits for Kafka is worth nothing without acks=all and idempotence. */
+function promiseFaults({ profiles }: LoadedConfig, config: ProducerConfig): KeyFault[] {
+  const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
+  if (promising.length === 0) return [];
+  const because = `because ${promising.join(', ')} promise \`ack: kafka\``;
+  const faults: KeyFault[] = [];
+  if (config.acks !== -1) {
+    faults.push({ path: ['acks'], found: String(config.acks), expected: `all, ${because}` });
+  }
+  if (!config.enableIdempotence) {
+    faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
+  }
+  return faults;
+}
+
+function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
+  const topics = new Set(
+    profiles.flatMap(({ produce }) => [produce.topic, deadLetterTopicOf(produce.topic)]),
+  );
+  if (config.unrouted.policy === 'dead-letter') topics.add(config.unrouted.deadLetterTopic);
+  return [...topics].sort();
+}

@@ -1,0 +1,129 @@
+import { Command } from 'commander';
+import { drawBlueprint, type Blueprint } from '../blueprint.ts';
+import { describeFault } from '../config/faults.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import { Fleet } from '../fleet/fleet.ts';
+import { Gateway } from '../gateway.ts';
+import { banner } from './banner.ts';
+import { LiveLine } from './live-line.ts';
+import { processLogger } from './process-logger.ts';
+import { simulatedTypes } from './simulated-types.ts';
+import { packageFacts } from './package-facts.ts';
+
+const EXAMPLES = `
+Examples:
+  sluice run
+  sluice run --config /etc/sluice/sluice.yaml
+  SLUICE_KAFKA__BOOTSTRAP_SERVERS=broker-1:9092 sluice run
+`;
+
+interface RunArguments {
+  readonly config?: string;
+  readonly demo?: boolean;
+}
+
+/** `sluice run`: the gateway, until SIGINT or SIGTERM. */
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run the gateway')
+    .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
+    .option('--demo', 'add twenty simulated devices and a live status line')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+}
+
+async function run(options: RunArguments): Promise<void> {
+  const stop = stopSignal();
+  const { faults, blueprint } = drawBlueprint(options.config, process.env);
+  if (faults.length > 0) {
+    process.stderr.write(faults.map((fault) => `${describeFault(fault)}\n`).join(''));
+    process.exitCode = 1;
+    return;
+  }
+
+  const logger = processLogger(blueprint.config.log.level, blueprint.config.log.format);
+  const gateway = new Gateway(blueprint, {
+    logger,
+    clock: systemClock,
+    onProgress: (line) => process.stdout.write(`  ${line}\n`),
+  });
+  try {
+    await gateway.start();
+  } catch (error) {
+    await gateway.stop();
+    throw error;
+  }
+  process.stdout.write(bannerOf(gateway, blueprint));
+
+  const endDemo = options.demo === true ? startDemo(gateway, blueprint, logger) : undefined;
+  await stop;
+  await endDemo?.();
+  await stopGateway(gateway, logger);
+}
+
+/** The first SIGINT or SIGTERM. A second one does not wait for Kafka. */
+function stopSignal(): Promise<void> {
+  return new Promise((stop) => {
+    let stopping = false;
+    const onSignal = (): void => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      stop();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  });
+}
+
+async function stopGateway(gateway: Gateway, logger: Logger): Promise<void> {
+  process.stdout.write('  stopping: what devices have sent goes to Kafka first (Ctrl-C again: at once)\n');
+  const { undelivered } = await gateway.stop();
+  if (undelivered > 0) {
+    logger.warn(
+      { undelivered },
+      'stopped before Kafka acknowledged everything; the devices were not told that it did, and will send again',
+    );
+  }
+  process.stdout.write('  stopped\n');
+}
+
+function bannerOf(gateway: Gateway, { profiles }: Blueprint): string {
+  return banner({
+    version: packageFacts().version,
+    mqttUrls: gateway.mqttUrls(),
+    adminUrl: gateway.adminUrl(),
+    kafka: gateway.kafkaDescription(),
+    profiles: profiles.map(({ type, topic, produce }) => ({ type, topic, kafkaTopic: produce.topic })),
+    warnings: gateway.warnings(),
+  });
+}
+
+const DEMO_DEVICES = 20;
+const DEMO_MESSAGES_PER_SECOND = 20;
+const STATUS_EVERY_MS = 500;
+
+/** Twenty devices, and a line that says what becomes of their messages. Returns how to end both. */
+function startDemo(gateway: Gateway, { profiles }: Blueprint, logger: Logger): () => Promise<void> {
+  const fleet = new Fleet({
+    url: gateway.mqttUrls()[0] as string,
+    devices: DEMO_DEVICES,
+    rate: DEMO_MESSAGES_PER_SECOND,
+    qos: 1,
+    seed: 1,
+    prefix: 'demo-',
+    types: simulatedTypes(profiles),
+    clock: systemClock,
+    logger,
+  });
+  fleet.start();
+  const line = new LiveLine(process.stderr);
+  const timer = setInterval(() => {
+    const { received, produced, acknowledged, lost } = gateway.totals();
+    line.show(`  in ${received}  to Kafka ${produced}  acknowledged ${acknowledged}  lost ${lost}`);
+  }, STATUS_EVERY_MS);
+  return async () => {
+    clearInterval(timer);
+    line.clear();
+    await fleet.stop();
+  };
+}

@@ -1,0 +1,262 @@
+import { isIP } from 'node:net';
+import { AdminServer } from './admin/admin-server.ts';
+import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
+import type { Blueprint } from './blueprint.ts';
+import type { Clock } from './core/clock.ts';
+import type { Logger } from './core/logger.ts';
+import type { Route } from './core/route.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { acknowledgedButLost } from './delivery/ledger.ts';
+import { ClusterPort } from './kafka/cluster-port.ts';
+import { startLocalKafka, type LocalKafka } from './kafka/local/local-kafka.ts';
+import { TopicKeeper } from './kafka/topic-keeper.ts';
+import { Ingress } from './mqtt/ingress.ts';
+import { ingressMetrics } from './mqtt/ingress-metrics.ts';
+import { DEFAULT_LIMITS, type IngressLimits } from './mqtt/limits.ts';
+import { producerMetrics } from './producer/producer-metrics.ts';
+import { Producer } from './producer/producer.ts';
+import { RouteCache } from './route/route-cache.ts';
+
+export interface GatewayOptions {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** One short line for each step of the start. */
+  readonly onProgress: (line: string) => void;
+}
+
+/** What became of everything so far. */
+export interface Totals {
+  readonly received: number;
+  /** Records and dead letters that Kafka acknowledged. */
+  readonly produced: number;
+  readonly acknowledged: number;
+  /** Acknowledged, and nowhere: 0 unless there is a defect. */
+  readonly lost: number;
+}
+
+export interface StopReport {
+  /** Deliveries that Kafka had not acknowledged when the time was up. Their devices were not acknowledged. */
+  readonly undelivered: number;
+}
+
+/**
+ * One gateway: every stage, built from a blueprint and joined. The only place that knows them all, and the
+ * order in which they start and stop.
+ */
+export class Gateway {
+  readonly #blueprint: Blueprint;
+  readonly #options: GatewayOptions;
+  readonly #producer: Producer;
+  readonly #delivery: Delivery;
+  readonly #ingress: Ingress;
+  readonly #topics: TopicKeeper;
+  readonly #admin: AdminServer;
+  #localKafka: LocalKafka | undefined;
+  #isAccepting = false;
+
+  constructor(blueprint: Blueprint, options: GatewayOptions) {
+    this.#blueprint = blueprint;
+    this.#options = options;
+    const { config, routes } = blueprint;
+    const { logger, clock } = options;
+
+    this.#producer = new Producer({
+      config: blueprint.producer,
+      port: new ClusterPort({ config: blueprint.producer, clock, logger: logger.child({ stage: 'kafka' }) }),
+      clock,
+      logger: logger.child({ stage: 'producer' }),
+    });
+    const routesByTopic = new RouteCache<Route>((topic) => {
+      const match = routes.match(topic.name);
+      return match?.target.bind(match.captures, topic.name);
+    });
+    this.#delivery = new Delivery({
+      resolve: (topic) => routesByTopic.resolve(topic),
+      records: this.#producer,
+      unrouted: config.unrouted,
+      clock,
+      logger: logger.child({ stage: 'delivery' }),
+    });
+    this.#ingress = new Ingress({
+      listeners: config.mqtt.listeners,
+      limits: ingressLimits(blueprint),
+      sink: this.#delivery,
+      clock,
+      logger: logger.child({ stage: 'mqtt' }),
+    });
+    this.#topics = new TopicKeeper({
+      bootstrapServers: blueprint.producer.bootstrapServers,
+      clientId: config.kafka.clientId,
+      topics: blueprint.kafkaTopics,
+      settings: config.kafka.topics,
+      onFound: () => {
+        this.#producer.prepare(blueprint.kafkaTopics);
+      },
+      clock,
+      logger: logger.child({ stage: 'topics' }),
+    });
+    this.#admin = new AdminServer({
+      ...config.admin,
+      readiness: () => this.readiness(),
+      metrics: [
+        ...this.#delivery.metrics(),
+        ...ingressMetrics(this.#ingress.stats),
+        ...producerMetrics(this.#producer.stats, () => ({
+          totalBytes: blueprint.producer.bufferMemoryBytes,
+          availableBytes: this.#producer.bufferAvailableBytes,
+        })),
+      ],
+    });
+  }
+
+  /**
+   * Opens the ports, then sees to Kafka. Own brokers that can't be reached are no reason to fail: devices
+   * wait, and `/readyz` says why. Whoever gets an error must still call {@link stop}.
+   * @throws SluiceError a port that can't be opened, or a local Kafka that can't be started
+   */
+  async start(): Promise<void> {
+    await this.#admin.start();
+    await this.#ingress.start();
+    this.#isAccepting = true;
+    const { config } = this.#blueprint;
+    if (config.kafka.bootstrapServers === undefined) {
+      this.#localKafka = await startLocalKafka({
+        ...config.kafka.local,
+        logger: this.#options.logger.child({ stage: 'local-kafka' }),
+        clock: this.#options.clock,
+        onProgress: this.#options.onProgress,
+      });
+    }
+    await this.#topics.start();
+  }
+
+  /**
+   * Stops accepting, has Kafka acknowledge what was read and the devices know it, then closes everything;
+   * gives up waiting for Kafka after shutdown.timeout.ms. May be called after a start that failed.
+   */
+  async stop(): Promise<StopReport> {
+    const { shutdownTimeoutMs } = this.#blueprint.config;
+    this.#isAccepting = false;
+    this.#topics.stop();
+    await this.#ingress.stopAccepting();
+    const flushed = this.#producer.flush().then(async () => this.#ingress.drained());
+    await this.#withinMs(shutdownTimeoutMs, flushed);
+    const undelivered = this.#delivery.ledger.total().open;
+    await this.#ingress.close();
+    await this.#producer.close(0);
+    await this.#admin.close();
+    await this.#localKafka?.stop();
+    return { undelivered };
+  }
+
+  /** Waits for `work`, but not longer than `limitMs`. */
+  async #withinMs(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#options.clock.schedule(() => {
+      resolve(undefined);
+    }, limitMs);
+    await Promise.race([work, timeUp]);
+    cancel();
+  }
+
+  readiness(): Readiness {
+    return readinessOf([this.#mqttCondition(), this.#kafkaCondition(), this.#topicsCondition()]);
+  }
+
+  #mqttCondition(): Condition {
+    return {
+      name: 'mqtt',
+      ready: this.#isAccepting,
+      reason: this.#isAccepting ? `listening on ${this.mqttUrls().join(', ')}` : 'not accepting connections',
+    };
+  }
+
+  #kafkaCondition(): Condition {
+    const { connectedBrokers, lastFailure } = this.#producer.connectionState();
+    const servers = this.#blueprint.producer.bootstrapServers.join(', ');
+    if (connectedBrokers > 0)
+      return { name: 'kafka', ready: true, reason: `connected, by way of ${servers}` };
+    const local = this.#localKafka?.lastFault;
+    return {
+      name: 'kafka',
+      ready: false,
+      reason:
+        local ??
+        `no broker of ${servers} can be reached${lastFailure === undefined ? '' : `: ${lastFailure}`}`,
+    };
+  }
+
+  #topicsCondition(): Condition {
+    const problems = [
+      ...this.#topics.problems(),
+      ...[...this.#producer.topicFaults()].map(([topic, fault]) => `${topic}: ${fault.message}`),
+    ];
+    return {
+      name: 'topics',
+      ready: problems.length === 0,
+      reason: problems.length === 0 ? 'all topics are there' : problems.join('; '),
+    };
+  }
+
+  totals(): Totals {
+    const total = this.#delivery.ledger.total();
+    const [qos0, qos1, qos2] = this.#ingress.stats.received;
+    return {
+      received: qos0 + qos1 + qos2,
+      produced: total.produced + total.deadLettered,
+      acknowledged: total.acknowledged,
+      lost: acknowledgedButLost(total),
+    };
+  }
+
+  mqttUrls(): string[] {
+    return this.#ingress.addresses().map(({ host, port }) => `mqtt://${urlHost(host)}:${port}`);
+  }
+
+  adminUrl(): string {
+    return `http://${urlHost(this.#blueprint.config.admin.host)}:${this.#admin.port}`;
+  }
+
+  kafkaDescription(): string {
+    const servers = this.#blueprint.producer.bootstrapServers.join(', ');
+    if (this.#localKafka === undefined) return servers;
+    const { dataDir } = this.#blueprint.config.kafka.local;
+    const origin = this.#localKafka.adopted ? 'adopted from an earlier run' : 'started for you';
+    return `${servers}  (local, ${origin}; data in ${dataDir})`;
+  }
+
+  /** What an operator should know before trusting this gateway with devices. */
+  warnings(): string[] {
+    const open = this.#ingress
+      .addresses()
+      .filter(({ host }) => !isLoopback(host))
+      .map(
+        ({ host, port }) =>
+          `${host}:${port} is open to the network without authentication: anyone who reaches it can publish as any device`,
+      );
+    return [...open, ...this.#topics.warnings()];
+  }
+}
+
+function ingressLimits({ config: { mqtt } }: Blueprint): IngressLimits {
+  return {
+    ...DEFAULT_LIMITS,
+    inflightQuota: mqtt.inflightQuota,
+    readAheadBytes: mqtt.readAheadBytes,
+    memoryLimitBytes: mqtt.memoryLimitBytes,
+    maxPacketBytes: mqtt.maxPacketBytes,
+    connectTimeoutMs: mqtt.connectTimeoutMs,
+    maxConnections: mqtt.maxConnections,
+  };
+}
+
+/** A host as it stands in a URL, and reachable from this machine. */
+function urlHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return isIP(host) === 6 ? `[${host}]` : host;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}

@@ -1,0 +1,146 @@
+import type { Cancel, Clock } from '../core/clock.ts';
+import { errorMessage } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import { createAdmin } from './kafkajs.ts';
+import { ensureTopics, type TopicShape, type TopicSpec, type TopicStatus } from './topics.ts';
+
+export interface TopicKeeperOptions {
+  readonly bootstrapServers: readonly string[];
+  readonly clientId: string;
+  readonly topics: readonly string[];
+  readonly settings: {
+    readonly create: boolean;
+    readonly partitions: number;
+    /** undefined: the brokers' default. */
+    readonly replicationFactor: number | undefined;
+    readonly config: Readonly<Record<string, string>>;
+  };
+  /** Called each time that something was created or found; at least once when all are there. */
+  readonly onFound: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const RETRY_MS = 5_000;
+/** How long a start waits for the cluster's first answer before it goes on without. */
+const FIRST_LOOK_MS = 4_000;
+/** What it takes for an acknowledged record to survive the loss of a broker. */
+const SAFE_REPLICATION = 3;
+const SAFE_IN_SYNC = 2;
+
+/**
+ * Sees to it that the gateway's Kafka topics exist: creates them where it may, and looks again until all of
+ * them are there, so that a topic or a right that an operator grants later is noticed without a restart.
+ */
+export class TopicKeeper {
+  readonly #options: TopicKeeperOptions;
+  #statuses: readonly TopicStatus[] = [];
+  #trouble: string | undefined = 'not looked up yet';
+  #cancelRetry: Cancel = () => {};
+  #stopped = false;
+
+  constructor(options: TopicKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves after the first answer of the cluster, or after a few seconds without one. */
+  async start(): Promise<void> {
+    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#options.clock.schedule(() => {
+      resolve(undefined);
+    }, FIRST_LOOK_MS);
+    await Promise.race([this.#look(), timeUp]);
+    cancel();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelRetry();
+  }
+
+  /** Why records can't be sent to topics, one text each. */
+  problems(): string[] {
+    if (this.#trouble !== undefined) return [this.#trouble];
+    return this.#statuses.flatMap((status) =>
+      'reason' in status ? [`${status.topic}: ${status.reason}`] : [],
+    );
+  }
+
+  /** What an operator should know about topics that hold less than `ack: kafka` sounds like. */
+  warnings(): string[] {
+    const weak = this.#statuses.flatMap((status) =>
+      'shape' in status && !isSafe(status.shape) ? [status] : [],
+    );
+    const [first] = weak;
+    if (first === undefined) return [];
+    const names = weak.map(({ topic }) => topic).join(', ');
+    const { replicationFactor, minInsyncReplicas } = first.shape;
+    const shape = `replication factor ${replicationFactor}, min.insync.replicas ${minInsyncReplicas ?? 'unknown'}`;
+    return [
+      `what is acknowledged may be lost with one broker's disk or power: ${names} (${shape}; ` +
+        `${SAFE_REPLICATION} and ${SAFE_IN_SYNC} are safe)`,
+    ];
+  }
+
+  async #look(): Promise<void> {
+    await this.#lookOnce();
+    if (this.#stopped || this.problems().length === 0) return;
+    this.#cancelRetry = this.#options.clock.schedule(() => {
+      void this.#look();
+    }, RETRY_MS);
+  }
+
+  /** Never rejects: what went wrong is in {@link problems}. */
+  async #lookOnce(): Promise<void> {
+    const { bootstrapServers, clientId, settings, logger, onFound } = this.#options;
+    const admin = createAdmin({ bootstrapServers, clientId: `${clientId}-admin`, logger, retries: 3 });
+    try {
+      await admin.connect();
+      const statuses = await ensureTopics(admin, this.#specs(), settings.create);
+      this.#report(statuses);
+      this.#statuses = statuses;
+      this.#trouble = undefined;
+      if (statuses.some(({ state }) => state === 'exists' || state === 'created')) onFound();
+    } catch (error) {
+      const trouble = `Kafka's topics can't be looked up at ${bootstrapServers.join(', ')}: ${errorMessage(error)}`;
+      if (this.#trouble !== trouble)
+        logger.warn({ reason: errorMessage(error) }, "Kafka's topics can't be looked up; trying again");
+      this.#trouble = trouble;
+    } finally {
+      await admin.disconnect().catch((error: unknown) => {
+        logger.debug({ reason: errorMessage(error) }, 'the admin connection did not end cleanly');
+      });
+    }
+  }
+
+  #specs(): TopicSpec[] {
+    const { topics, settings } = this.#options;
+    const { partitions, replicationFactor, config } = settings;
+    return topics.map((topic) => ({
+      topic,
+      partitions,
+      config,
+      ...(replicationFactor === undefined ? {} : { replicationFactor }),
+    }));
+  }
+
+  /** Logs what changed since the last look. */
+  #report(statuses: readonly TopicStatus[]): void {
+    const { logger } = this.#options;
+    for (const status of statuses) {
+      const before = this.#statuses.find(({ topic }) => topic === status.topic);
+      if (status.state === 'created') {
+        logger.info({ topic: status.topic, partitions: status.shape.partitions }, 'topic created');
+      } else if ('reason' in status && before?.state !== status.state) {
+        logger.warn({ topic: status.topic, reason: status.reason }, 'the topic is not there; looking again');
+      }
+    }
+  }
+}
+
+function isSafe({ replicationFactor, minInsyncReplicas }: TopicShape): boolean {
+  return (
+    replicationFactor >= SAFE_REPLICATION &&
+    (minInsyncReplicas === undefined || minInsyncReplicas >= SAFE_IN_SYNC)
+  );
+}
