@@ -100,11 +100,8 @@ export class Gateway {
       readiness: () => this.readiness(),
       metrics: [
         ...this.#delivery.metrics(),
-        ...ingressMetrics(this.#ingress.stats),
-        ...producerMetrics(this.#producer.stats, () => ({
-          totalBytes: blueprint.producer.bufferMemoryBytes,
-          availableBytes: this.#producer.bufferAvailableBytes,
-        })),
+        ...ingressMetrics(() => this.#ingress.stats),
+        ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
       ],
     });
   }

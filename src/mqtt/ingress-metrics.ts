@@ -2,7 +2,7 @@ import type { Metric } from '../core/metric.ts';
 import type { IngressStats } from './stats.ts';
 
 /** The ingress's counts, as operators see them. */
-export function ingressMetrics(stats: IngressStats): Metric[] {
+export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
   const counter = (name: string, help: string, read: () => number): Metric => ({
     name: `sluice_mqtt_${name}`,
     help,
@@ -16,71 +16,79 @@ export function ingressMetrics(stats: IngressStats): Metric[] {
     read,
   });
   return [
-    gauge('connections', 'Open connections.', () => stats.connections),
-    counter('connections_total', 'Connections ever opened.', () => stats.connectionsTotal),
-    gauge('sessions', 'Sessions of connected clients, and those kept for absent ones.', () => stats.sessions),
-    byQos('received', 'Publications received.', stats.received),
+    gauge('connections', 'Open connections.', () => stats().connections),
+    counter('connections_total', 'Connections ever opened.', () => stats().connectionsTotal),
+    gauge(
+      'sessions',
+      'Sessions of connected clients, and those kept for absent ones.',
+      () => stats().sessions,
+    ),
+    byQos('received', 'Publications received.', () => stats().received),
     byQos(
       'acknowledged',
       'QoS 1: PUBACKs sent. QoS 2: PUBRECs sent. QoS 0: publications completed, which nobody is told.',
-      stats.acknowledged,
+      () => stats().acknowledged,
     ),
     counter(
       'repeated_total',
       'QoS 2 publications that came again and were not produced twice.',
-      () => stats.repeated,
+      () => stats().repeated,
     ),
-    gauge('in_flight', 'Publications that are on their way to Kafka.', () => stats.inFlight),
-    gauge('parked_messages', 'Publications read, and waiting for room.', () => stats.parkedMessages),
-    gauge('parked_bytes', 'Memory that holds what was read and not passed on yet.', () => stats.parkedBytes),
-    gauge('paused_connections', 'Connections that are not read for now.', () => stats.pausedConnections),
+    gauge('in_flight', 'Publications that are on their way to Kafka.', () => stats().inFlight),
+    gauge('parked_messages', 'Publications read, and waiting for room.', () => stats().parkedMessages),
+    gauge(
+      'parked_bytes',
+      'Memory that holds what was read and not passed on yet.',
+      () => stats().parkedBytes,
+    ),
+    gauge('paused_connections', 'Connections that are not read for now.', () => stats().pausedConnections),
     counter(
       'local_deliveries_total',
       'Publications given to local subscribers, or retained.',
-      () => stats.localDeliveries,
+      () => stats().localDeliveries,
     ),
-    gauge('retained_messages', 'Retained messages.', () => stats.retainedMessages),
+    gauge('retained_messages', 'Retained messages.', () => stats().retainedMessages),
     counter(
       'retained_rejected_total',
       'Messages not retained, the store being full.',
-      () => stats.retainedRejected,
+      () => stats().retainedRejected,
     ),
     counter(
       'reserved_topic_drops_total',
       'Publications of clients to $ topics: acknowledged and dropped.',
-      () => stats.reservedTopicDrops,
+      () => stats().reservedTopicDrops,
     ),
     counter(
       'subscriber_drops_total',
       'QoS 0 messages that a slow subscriber missed.',
-      () => stats.subscriberDrops,
+      () => stats().subscriberDrops,
     ),
     counter(
       'queue_drops_total',
       "Messages that an absent subscriber's full queue did not take.",
-      () => stats.queueDrops,
+      () => stats().queueDrops,
     ),
     counter(
       'discarded_total',
       'Parked publications of connections that were taken over: not acknowledged, their device sends them again.',
-      () => stats.discarded,
+      () => stats().discarded,
     ),
     {
       name: 'sluice_mqtt_connections_closed_total',
       help: 'Connections that ended, by reason.',
       kind: 'counter',
       labelNames: ['reason'],
-      read: () => Object.entries(stats.closed).map(([reason, value]) => ({ labels: { reason }, value })),
+      read: () => Object.entries(stats().closed).map(([reason, value]) => ({ labels: { reason }, value })),
     },
   ];
 }
 
-function byQos(name: string, help: string, counts: readonly number[]): Metric {
+function byQos(name: string, help: string, counts: () => readonly number[]): Metric {
   return {
     name: `sluice_mqtt_${name}_total`,
     help,
     kind: 'counter',
     labelNames: ['qos'],
-    read: () => counts.map((value, qos) => ({ labels: { qos: String(qos) }, value })),
+    read: () => counts().map((value, qos) => ({ labels: { qos: String(qos) }, value })),
   };
 }
