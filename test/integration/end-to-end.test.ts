@@ -1,17 +1,11 @@
-import { join } from 'node:path';
-
 import kafkajs from 'kafkajs';
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import type { QoS } from '../../src/core/publication.ts';
-import { Fleet } from '../../src/fleet/fleet.ts';
-import { FleetLedger } from '../../src/fleet/ledger.ts';
-import { loadConfig } from '../../src/config/load.ts';
-import { simulatedTypes } from '../../src/cli/simulated-types.ts';
+import type { FleetLedger } from '../../src/fleet/ledger.ts';
 import { judge, PERFECT } from '../support/delivery-verdict.ts';
+import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTelemetry, readTopic, type ConsumedTelemetry } from '../support/telemetry-topic.ts';
@@ -44,25 +38,10 @@ interface FleetRun {
   readonly rate: number;
 }
 
-async function runFleet({ qos, prefix, devices, count, rate }: FleetRun): Promise<FleetLedger> {
-  const ledger = new FleetLedger();
-  const { profiles } = loadConfig(join(gateway.folder, 'sluice.yaml'), {});
-  const fleet = new Fleet({
-    url: gateway.mqttUrl,
-    devices,
-    rate,
-    qos,
-    count,
-    prefix,
-    seed: 1,
-    types: simulatedTypes(profiles, ['env-sensor']),
-    clock: systemClock,
-    logger: silentLogger,
-    observer: ledger,
-  });
-  fleet.start();
+async function runFleet(run: FleetRun): Promise<FleetLedger> {
+  const { fleet, ledger } = startFleet(gateway, run);
   const summary = await fleet.done();
-  expect(summary).toMatchObject({ sent: count, unacknowledged: 0, unsent: 0, lostConnections: 0 });
+  expect(summary).toMatchObject({ sent: run.count, unacknowledged: 0, unsent: 0, lostConnections: 0 });
   return ledger;
 }
 
@@ -181,22 +160,13 @@ describe('what is not telemetry', () => {
 describe('stopping', () => {
   it('SIGTERM under load exits with 0, and everything acknowledged is in Kafka', async () => {
     const stopping = await TestGateway.start({ bootstrapServers: kafka.bootstrapServers });
-    const ledger = new FleetLedger();
-    const { profiles } = loadConfig(join(stopping.folder, 'sluice.yaml'), {});
-    const fleet = new Fleet({
-      url: stopping.mqttUrl,
+    const { fleet, ledger } = startFleet(stopping, {
       devices: 20,
       rate: 2_000,
       qos: 1,
       prefix: 'stop-',
-      seed: 2,
-      types: simulatedTypes(profiles, ['env-sensor']),
-      clock: systemClock,
-      logger: silentLogger,
-      observer: ledger,
       drainTimeoutMs: 0,
     });
-    fleet.start();
     await until(() => fleet.snapshot().acknowledged > 1_000, { what: 'acknowledged messages' });
     expect(await stopping.stop()).toBe(0);
     await fleet.stop();

@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+
+import { simulatedTypes } from '../../src/cli/simulated-types.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { Fleet } from '../../src/fleet/fleet.ts';
+import { FleetLedger } from '../../src/fleet/ledger.ts';
+import type { FleetOptions } from '../../src/fleet/options.ts';
+import type { TestGateway } from './gateway.ts';
+
+/** A fleet in front of a gateway, and the ledger on the devices' side. */
+export interface WatchedFleet {
+  readonly fleet: Fleet;
+  readonly ledger: FleetLedger;
+}
+
+/** Starts environment sensors of the shipped profile, whose ledger remembers all that was acknowledged. */
+export function startFleet(
+  gateway: TestGateway,
+  options: Pick<FleetOptions, 'devices' | 'rate' | 'qos'> & Partial<FleetOptions>,
+): WatchedFleet {
+  const ledger = new FleetLedger();
+  const { profiles } = loadConfig(join(gateway.folder, 'sluice.yaml'), {});
+  const fleet = new Fleet({
+    url: gateway.mqttUrl,
+    seed: 1,
+    types: simulatedTypes(profiles, ['env-sensor']),
+    clock: systemClock,
+    logger: silentLogger,
+    observer: ledger,
+    ...options,
+  });
+  fleet.start();
+  return { fleet, ledger };
+}
