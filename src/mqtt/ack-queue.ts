@@ -1,0 +1,94 @@
+/** Sequences wrap here, so that they and the tokens made of them stay small integers. */
+const SEQUENCE_MASK = 0x0fff_ffff;
+const INITIAL_CAPACITY = 16;
+
+/**
+ * The acknowledgements that one connection owes for one kind of packet, in order of receipt: PUBACKs
+ * ([MQTT-4.6.0-2]) or PUBRECs ([MQTT-4.6.0-3]). A ring of packet ids and states; a message is two array
+ * elements, not an object.
+ */
+export class AckQueue {
+  #packetIds = new Uint16Array(INITIAL_CAPACITY);
+  #settled = new Uint8Array(INITIAL_CAPACITY);
+  #mask = INITIAL_CAPACITY - 1;
+  #head = 0;
+  #size = 0;
+
+  /** Acknowledgements that are owed. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether the oldest one may leave. */
+  get ready(): boolean {
+    return this.#size > 0 && this.#settled[this.#head & this.#mask] === 1;
+  }
+
+  /** Owes one more. Returns its sequence, for {@link settle}. */
+  open(packetId: number): number {
+    if (this.#size === this.#packetIds.length) this.#grow();
+    const sequence = (this.#head + this.#size) & SEQUENCE_MASK;
+    this.#packetIds[sequence & this.#mask] = packetId;
+    this.#settled[sequence & this.#mask] = 0;
+    this.#size++;
+    return sequence;
+  }
+
+  /** Takes back the {@link open} that came last. */
+  withdraw(): void {
+    this.#size--;
+  }
+
+  packetId(sequence: number): number {
+    return this.#packetIds[sequence & this.#mask] as number;
+  }
+
+  /** What it waited for is true now. Returns false if that was known before, or it is not owed. */
+  settle(sequence: number): boolean {
+    const age = (sequence - this.#head) & SEQUENCE_MASK;
+    if (age >= this.#size || this.#settled[sequence & this.#mask] === 1) return false;
+    this.#settled[sequence & this.#mask] = 1;
+    return true;
+  }
+
+  /**
+   * Writes the packets that may leave, 4 bytes each, with `header` as first byte, while they fit before `end`.
+   * Returns the position behind them.
+   */
+  drain(header: number, buffer: Buffer, offset: number, end: number): number {
+    let at = offset;
+    while (this.ready && at + 4 <= end) {
+      const packetId = this.#packetIds[this.#head & this.#mask] as number;
+      buffer[at] = header;
+      buffer[at + 1] = 2;
+      buffer[at + 2] = packetId >>> 8;
+      buffer[at + 3] = packetId & 0xff;
+      at += 4;
+      this.#head = (this.#head + 1) & SEQUENCE_MASK;
+      this.#size--;
+    }
+    return at;
+  }
+
+  /** Drops the ones that may leave: nobody is there to receive them. */
+  forgetSettled(): void {
+    while (this.ready) {
+      this.#head = (this.#head + 1) & SEQUENCE_MASK;
+      this.#size--;
+    }
+  }
+
+  #grow(): void {
+    const capacity = 2 * this.#packetIds.length;
+    const packetIds = new Uint16Array(capacity);
+    const settled = new Uint8Array(capacity);
+    for (let index = 0; index < this.#size; index++) {
+      const sequence = (this.#head + index) & SEQUENCE_MASK;
+      packetIds[sequence & (capacity - 1)] = this.#packetIds[sequence & this.#mask] as number;
+      settled[sequence & (capacity - 1)] = this.#settled[sequence & this.#mask] as number;
+    }
+    this.#packetIds = packetIds;
+    this.#settled = settled;
+    this.#mask = capacity - 1;
+  }
+}

@@ -1,0 +1,24 @@
+import type { PublicationLane } from './publication-lane.ts';
+import type { Transport } from './transport.ts';
+
+const SLAB_BYTES = 16 * 1024;
+
+/** Writes the acknowledgements of many connections out of one piece of memory, with one write each. */
+export class AckWriter {
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #used = 0;
+
+  write(lane: PublicationLane, transport: Transport): void {
+    const bytes = lane.acksReady;
+    if (bytes === 0 || transport.destroyed) return;
+    if (this.#used + bytes > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+      this.#used = 0;
+    }
+    const start = this.#used;
+    const end = lane.drainAcks(this.#slab, start, start + bytes);
+    transport.write(this.#slab.subarray(start, end));
+    // The kernel takes a few bytes at once, as a rule; then the memory is free again. Otherwise it must stay.
+    this.#used = transport.writableLength === 0 ? start : end;
+  }
+}

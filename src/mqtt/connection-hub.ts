@@ -1,0 +1,211 @@
+import { randomInt } from 'node:crypto';
+import type { Cancel, Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Publication, PublicationSink } from '../core/publication.ts';
+import { AckWriter } from './ack-writer.ts';
+import { Connection, TICK_MS, type ConnectionContext } from './connection.ts';
+import type { IngressLimits } from './limits.ts';
+import type { LocalBroker } from './local-broker.ts';
+import type { PublicationLane } from './publication-lane.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { LocalSessions, type Sessions } from './sessions.ts';
+import type { CloseReason, IngressStats } from './stats.ts';
+import { TopicTable, type InternedTopic } from './topic-table.ts';
+import type { Transport } from './transport.ts';
+import { WindowedLog } from './windowed-log.ts';
+
+export interface HubOptions {
+  readonly limits: IngressLimits;
+  readonly sink: PublicationSink;
+  readonly broker: LocalBroker;
+  readonly stats: IngressStats;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const LOG_WINDOW_TICKS = 60_000 / TICK_MS;
+
+/** Ends that are nobody's fault and not worth a warning. */
+const QUIET: ReadonlySet<CloseReason> = new Set(['disconnected', 'connection-lost', 'taken-over', 'stopped']);
+
+/** All connections of an ingress, what they share, and their common turns and clock. */
+export class ConnectionHub implements ConnectionContext {
+  readonly sink: PublicationSink;
+  readonly limits: IngressLimits;
+  readonly broker: LocalBroker;
+  readonly stats: IngressStats;
+  readonly logger: Logger;
+  readonly topics: TopicTable;
+  readonly memory: ReadAhead;
+  readonly sessions: Sessions;
+  readonly publication = new BorrowedPublication();
+  receivedAtMs = 0;
+  tick = 0;
+  reading = true;
+  readonly connections = new Set<Connection>();
+  readonly #paused = new Set<Connection>();
+  readonly #clock: Clock;
+  readonly #log: WindowedLog;
+  readonly #acks = new AckWriter();
+  /** Lanes by client id: the latest that is not finished. */
+  readonly #lanes = new Map<string, PublicationLane>();
+  #openLanes = 0;
+  #due: PublicationLane[] = [];
+  #turnScheduled = false;
+  #cancelTick: Cancel;
+  /** Called when there may be nothing left to wait for. */
+  #turned: (() => void) | undefined;
+
+  constructor({ limits, sink, broker, stats, clock, logger }: HubOptions) {
+    this.sink = sink;
+    this.limits = limits;
+    this.broker = broker;
+    this.stats = stats;
+    this.logger = logger;
+    this.#clock = clock;
+    this.#log = new WindowedLog(logger);
+    this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
+    this.memory = new ReadAhead(limits, stats);
+    this.sessions = new LocalSessions(limits.maxKeptSessions, stats, (clientId) => {
+      broker.discardSession(clientId);
+    });
+    this.#cancelTick = this.#scheduleTick();
+  }
+
+  /** Takes a connection. Returns what is to be called with the bytes of each read. */
+  accept(transport: Transport): (bytes: Buffer) => void {
+    const connection = new Connection(transport, this);
+    this.connections.add(connection);
+    this.stats.connectionsTotal++;
+    this.#countHolders();
+    if (this.connections.size > this.limits.maxConnections) connection.tooMany();
+    else if (!this.reading) connection.stop();
+    return (bytes) => {
+      connection.receive(bytes);
+      if (this.memory.exhausted) this.pauseAll();
+    };
+  }
+
+  pauseAll(): void {
+    for (const connection of this.connections) connection.pause();
+  }
+
+  /** Nothing received is on its way any more, and no turn is due. */
+  get idle(): boolean {
+    return this.stats.inFlight + this.stats.parkedMessages + this.#due.length === 0;
+  }
+
+  /** Resolves after the next turn. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#turned = resolve;
+    });
+  }
+
+  stopClock(): void {
+    this.#cancelTick();
+  }
+
+  // Turns: what completions lead to, once for all of them.
+
+  schedule(lane: PublicationLane): void {
+    if (lane.scheduled) return;
+    lane.scheduled = true;
+    this.#due.push(lane);
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#turnScheduled = false;
+    const due = this.#due;
+    this.#due = [];
+    for (const lane of due) {
+      lane.scheduled = false;
+      lane.turn();
+    }
+    this.#turned?.();
+  };
+
+  writeAcks(lane: PublicationLane, transport: Transport): void {
+    this.#acks.write(lane, transport);
+  }
+
+  // Lanes.
+
+  previousLane(clientId: string): PublicationLane | undefined {
+    return this.#lanes.get(clientId);
+  }
+
+  laneOpened(lane: PublicationLane): void {
+    this.#lanes.set(lane.session.clientId, lane);
+    this.#openLanes++;
+    this.#countHolders();
+  }
+
+  finished(lane: PublicationLane): void {
+    if (this.#lanes.get(lane.session.clientId) === lane) this.#lanes.delete(lane.session.clientId);
+    this.#openLanes--;
+    this.#countHolders();
+  }
+
+  #countHolders(): void {
+    // A connection without lane may hold bytes too, and a lane whose connection is gone.
+    this.stats.connections = this.connections.size;
+    this.memory.holders = Math.max(this.connections.size, this.#openLanes);
+  }
+
+  // Connections.
+
+  wallMs(): number {
+    return this.#clock.wallMs();
+  }
+
+  paused(connection: Connection, paused: boolean): void {
+    if (paused) this.#paused.add(connection);
+    else this.#paused.delete(connection);
+    this.stats.pausedConnections = this.#paused.size;
+  }
+
+  reservedTopic(clientId: string, topic: string): void {
+    this.#log.warn(clientId, 'reserved', { topic }, 'clients may not publish to $ topics: dropped');
+  }
+
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined): void {
+    this.stats.closed[reason]++;
+    const { clientId, remote } = connection;
+    const fields = { remote, reason, detail };
+    if (QUIET.has(reason)) {
+      this.logger.debug({ client: clientId, ...fields }, 'MQTT connection ended');
+    } else this.#log.warn(clientId ?? remote, reason, fields, 'MQTT connection closed');
+  }
+
+  gone(connection: Connection): void {
+    this.connections.delete(connection);
+    this.#countHolders();
+  }
+
+  // Time.
+
+  #scheduleTick(): Cancel {
+    return this.#clock.schedule(() => {
+      this.#cancelTick = this.#scheduleTick();
+      this.tick++;
+      for (const connection of this.connections) connection.ticked();
+      if (this.tick % LOG_WINDOW_TICKS === 0) this.#log.turn();
+    }, TICK_MS);
+  }
+}
+
+/** The one publication that is lent to the sink, again and again. */
+class BorrowedPublication implements Publication {
+  topic: InternedTopic | Publication['topic'] = { name: '', id: 0 };
+  payload = Buffer.alloc(0);
+  qos: Publication['qos'] = 0;
+  retain = false;
+  dup = false;
+  packetId = 0;
+  clientId = '';
+  receivedAtMs = 0;
+}

@@ -1,0 +1,147 @@
+/** What is done with frames; see {@link FrameReader}. */
+export interface FrameHandler {
+  /**
+   * One whole control packet: its first byte, and in `buffer` the frame from `frameStart` to `end` with the
+   * variable header beginning at `start`. The buffer is valid during the call only. `false` stops the reader
+   * behind this frame.
+   */
+  frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean;
+  /** The bytes can't be cut into frames, or a frame is too large; nothing further may be read. */
+  unreadable(problem: 'malformed-length' | 'too-large'): void;
+  /** Bytes kept for an unfinished frame have grown (or shrunk, when negative). */
+  kept(bytes: number): void;
+}
+
+/** One byte of type and flags, and up to four of remaining length (MQTT 3.1.1 section 2.2). */
+const MAX_FIXED_HEADER = 5;
+
+/**
+ * Cuts a byte stream into MQTT control packets, in one pass and without copying: only a frame that is split
+ * over two reads is put together in a buffer of its own.
+ */
+export class FrameReader {
+  readonly #handler: FrameHandler;
+  /** Largest frame, fixed header included. */
+  maxFrameBytes: number;
+  #partial: Buffer | undefined;
+  #partialLength = 0;
+
+  constructor(handler: FrameHandler, maxFrameBytes: number) {
+    this.#handler = handler;
+    this.maxFrameBytes = maxFrameBytes;
+  }
+
+  /**
+   * Reads chunk[from, end of chunk). Returns the position up to which it was read: the chunk's length, or less
+   * if the handler said stop.
+   */
+  read(chunk: Buffer, from: number): number {
+    const length = chunk.length;
+    let at = from;
+    if (this.#partial !== undefined) {
+      at = this.#continue(chunk, from);
+      if (at < 0) return -at - 1;
+    }
+    while (at < length) {
+      let remaining = 0;
+      let body = at + 1;
+      let shift = 0;
+      let byte = 0x80;
+      while (byte > 0x7f && body < length && shift < 28) {
+        byte = chunk[body++] as number;
+        remaining |= (byte & 0x7f) << shift;
+        shift += 7;
+      }
+      if (byte > 0x7f) {
+        if (shift === 28) {
+          this.#handler.unreadable('malformed-length');
+          return length;
+        }
+        this.#keep(chunk, at, MAX_FIXED_HEADER);
+        return length;
+      }
+      const end = body + remaining;
+      if (end - at > this.maxFrameBytes) {
+        this.#handler.unreadable('too-large');
+        return length;
+      }
+      if (end > length) {
+        this.#keep(chunk, at, end - at);
+        return length;
+      }
+      if (!this.#handler.frame(chunk[at] as number, chunk, at, body, end)) return end;
+      at = end;
+    }
+    return length;
+  }
+
+  /** Gives up an unfinished frame. */
+  reset(): void {
+    if (this.#partial !== undefined) this.#handler.kept(-this.#partial.length);
+    this.#partial = undefined;
+    this.#partialLength = 0;
+  }
+
+  #keep(chunk: Buffer, at: number, frameBytes: number): void {
+    const length = chunk.length - at;
+    // A frame may be announced large and come slowly, or never: memory follows what has come.
+    const capacity = Math.min(frameBytes, Math.max(64, 2 * length));
+    this.#partial = Buffer.allocUnsafeSlow(capacity);
+    this.#partialLength = chunk.copy(this.#partial, 0, at);
+    this.#handler.kept(capacity);
+  }
+
+  /** Returns where reading goes on, or `-position - 1` if it stops there. */
+  #continue(chunk: Buffer, from: number): number {
+    let at = from;
+    for (;;) {
+      const partial = this.#partial as Buffer;
+      const needed = frameBytesOf(partial, this.#partialLength);
+      if (needed === MALFORMED || needed > this.maxFrameBytes) {
+        this.#handler.unreadable(needed === MALFORMED ? 'malformed-length' : 'too-large');
+        return -chunk.length - 1;
+      }
+      // Without the whole fixed header, one byte more: the header must not be overshot.
+      const target = needed === UNKNOWN ? this.#partialLength + 1 : needed;
+      if (this.#partialLength === target) break;
+      const wanted = Math.min(target - this.#partialLength, chunk.length - at);
+      if (wanted === 0) return -chunk.length - 1;
+      this.#grow(this.#partialLength + wanted, target);
+      chunk.copy(this.#partial as Buffer, this.#partialLength, at, at + wanted);
+      this.#partialLength += wanted;
+      at += wanted;
+    }
+    const frame = this.#partial as Buffer;
+    const end = this.#partialLength;
+    this.#partial = undefined;
+    this.#partialLength = 0;
+    this.#handler.kept(-frame.length);
+    let body = 1;
+    while ((frame[body++] as number) > 0x7f);
+    return this.#handler.frame(frame[0] as number, frame, 0, body, end) ? at : -at - 1;
+  }
+
+  #grow(needed: number, frameBytes: number): void {
+    const partial = this.#partial as Buffer;
+    if (needed <= partial.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(frameBytes, 2 * partial.length)));
+    partial.copy(grown, 0, 0, this.#partialLength);
+    this.#partial = grown;
+    this.#handler.kept(grown.length - partial.length);
+  }
+}
+
+const UNKNOWN = 0;
+const MALFORMED = -1;
+
+/** The whole length of the frame that begins `buffer`; UNKNOWN while its length has not come. */
+function frameBytesOf(buffer: Buffer, length: number): number {
+  let remaining = 0;
+  for (let index = 1; index < MAX_FIXED_HEADER; index++) {
+    if (index >= length) return UNKNOWN;
+    const byte = buffer[index] as number;
+    remaining |= (byte & 0x7f) << (7 * (index - 1));
+    if (byte <= 0x7f) return index + 1 + remaining;
+  }
+  return MALFORMED;
+}

@@ -1,0 +1,117 @@
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PublicationSink } from '../core/publication.ts';
+import { ConnectionHub } from './connection-hub.ts';
+import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
+import { TcpListener, type ListenerAddress, type ListenerSpec } from './listener.ts';
+import { LocalBroker } from './local-broker.ts';
+import { IngressStats } from './stats.ts';
+
+export interface IngressOptions {
+  readonly listeners: readonly ListenerSpec[];
+  /** What is left out is as in {@link DEFAULT_LIMITS}. */
+  readonly limits?: Partial<IngressLimits>;
+  readonly sink: PublicationSink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** How long drained() and close() wait for clients that don't read their last bytes. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/**
+ * The MQTT edge. Takes PUBLISH and PUBREL off the wire, hands publications to the sink, and acknowledges them
+ * when the sink says so, in order of receipt; everything else of MQTT is aedes' ({@link LocalBroker}).
+ */
+export class Ingress {
+  readonly #options: IngressOptions;
+  readonly #limits: IngressLimits;
+  /** Plain numbers, always up to date. */
+  readonly stats: Readonly<IngressStats>;
+  readonly #stats = new IngressStats();
+  #listeners: readonly TcpListener[] = [];
+  #broker: LocalBroker | undefined;
+  #hub: ConnectionHub | undefined;
+
+  constructor(options: IngressOptions) {
+    this.#options = options;
+    this.stats = this.#stats;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  /**
+   * Opens the listeners. Called once.
+   * @throws {SluiceError} LISTENER_PORT_IN_USE and others of {@link TcpListener.listen}; nothing is open then.
+   */
+  async start(): Promise<void> {
+    const { sink, clock, logger, listeners } = this.#options;
+    const broker = await LocalBroker.open(this.#limits, this.#stats, logger);
+    const hub = new ConnectionHub({ limits: this.#limits, sink, broker, stats: this.#stats, clock, logger });
+    this.#broker = broker;
+    this.#hub = hub;
+    const failed = (error: Error): void => {
+      logger.error({ reason: error.message }, 'an MQTT listener failed');
+    };
+    this.#listeners = listeners.map(
+      (spec) => new TcpListener(spec, (transport) => hub.accept(transport), failed),
+    );
+    try {
+      for (const listener of this.#listeners) await listener.listen();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Where the listeners are, in the order in which they were given. */
+  addresses(): ListenerAddress[] {
+    return this.#listeners.map((listener) => listener.address());
+  }
+
+  /** No new connections, and nothing further is read. What was read goes on, and is acknowledged. */
+  stopAccepting(): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    const hub = this.#hub;
+    if (hub !== undefined) {
+      hub.reading = false;
+      hub.pauseAll();
+    }
+    return Promise.resolve();
+  }
+
+  /** Everything received is with the sink and complete, and its acknowledgements are with the kernel. */
+  async drained(): Promise<void> {
+    const hub = this.#hub;
+    if (hub === undefined) return;
+    while (!hub.idle) await hub.nextTurn();
+    await this.#until(() => [...hub.connections].every((connection) => connection.unsentBytes === 0));
+  }
+
+  /**
+   * Closes every connection and aedes. Wills are published: to the clients behind them this is a connection
+   * that ended without DISCONNECT (MQTT 3.1.1 section 3.1.2.5).
+   */
+  async close(): Promise<void> {
+    const hub = this.#hub;
+    this.#hub = undefined;
+    if (hub === undefined) return;
+    for (const listener of this.#listeners) listener.close();
+    hub.reading = false;
+    for (const connection of hub.connections) connection.stop();
+    await this.#until(() => hub.connections.size === 0);
+    for (const connection of hub.connections) connection.destroy();
+    hub.stopClock();
+    await this.#broker?.close();
+  }
+
+  /** Looks every few milliseconds, and not longer than {@link CLOSE_TIMEOUT_MS}. */
+  async #until(condition: () => boolean): Promise<void> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonicMs() + CLOSE_TIMEOUT_MS;
+    while (!condition() && clock.monotonicMs() < deadline) {
+      await new Promise<void>((resolve) => {
+        clock.schedule(resolve, 5);
+      });
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** The bounds of the ingress. Every one of them protects the other devices from one. */
+export interface IngressLimits {
+  /**
+   * The soft bound: publications of QoS 1 and 2 that one connection may have with the sink. What comes after
+   * is still read, and parked. QoS 0 has its own count of sixteen times this, because it waits for no answer.
+   */
+  readonly inflightQuota: number;
+  /** The hard bound: bytes parked at one connection above which its socket isn't read. */
+  readonly readAheadBytes: number;
+  /** Bytes parked by all connections together; the read-ahead of each shrinks so that the sum stays below. */
+  readonly memoryLimitBytes: number;
+  /** Largest packet, fixed header included, that is read; a larger one closes its connection. */
+  readonly maxPacketBytes: number;
+  /** Time from accepting a connection to its CONNECT, in milliseconds. */
+  readonly connectTimeoutMs: number;
+  /** Connections at once; more are closed as they come. */
+  readonly maxConnections: number;
+  /** Largest CONNECT packet, will and credentials included, in bytes. */
+  readonly maxConnectBytes: number;
+  /** How long a CONNECT may wait until the session's previous connection has let go of it, in milliseconds. */
+  readonly takeoverTimeoutMs: number;
+  /** Distinct topic names that are kept interned. */
+  readonly maxTopics: number;
+  /** Sessions that are kept for absent clients; the longest absent is forgotten first. */
+  readonly maxKeptSessions: number;
+  /** Messages of QoS 1 and 2 kept for one persistent session; further ones are dropped for that session. */
+  readonly maxQueuedMessages: number;
+  /** Retained messages, and bytes of their topics and payloads; what exceeds them is not retained. */
+  readonly maxRetainedMessages: number;
+  readonly maxRetainedBytes: number;
+  /**
+   * Bytes waiting to be sent to one subscriber. Above it QoS 0 messages to it are dropped; above twice as
+   * much it is disconnected, and a persistent session keeps the rest in its queue.
+   */
+  readonly maxSubscriberBytes: number;
+}
+
+export const DEFAULT_LIMITS: IngressLimits = {
+  inflightQuota: 64,
+  readAheadBytes: 64 * 1024,
+  memoryLimitBytes: 256 * 1024 * 1024,
+  maxPacketBytes: 256 * 1024,
+  connectTimeoutMs: 10_000,
+  maxConnections: 20_000,
+  maxConnectBytes: 16 * 1024,
+  takeoverTimeoutMs: 5_000,
+  maxTopics: 65_536,
+  maxKeptSessions: 100_000,
+  maxQueuedMessages: 1_000,
+  maxRetainedMessages: 100_000,
+  maxRetainedBytes: 64 * 1024 * 1024,
+  maxSubscriberBytes: 1024 * 1024,
+};

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import { Aedes, type AedesOptions, type Client } from 'aedes';
+import type { Logger } from '../core/logger.ts';
+import { errorMessage } from '../core/errors.ts';
+import type { QoS } from '../core/publication.ts';
+import type { ControlChannel } from './control-channel.ts';
+import type { IngressLimits } from './limits.ts';
+import { LocalDeliveries } from './local-deliveries.ts';
+import { SessionStore, type LocalMessage } from './session-store.ts';
+import type { IngressStats } from './stats.ts';
+import { filterMatches } from './topic-filter.ts';
+import { MAX_TOPIC_LEVELS, type InternedTopic } from './topic-table.ts';
+
+/** How a connection holds on to its aedes client. */
+export interface BrokerClient {
+  /** Ends it as a lost connection: its will is published. Nothing is left to do when it returns. */
+  close(): void;
+}
+
+/** The parts of aedes' client that its types don't mention, as of 1.2. */
+interface ClientInternals {
+  readonly subscriptions: Readonly<Record<string, { qos: number; granted?: number } | undefined>>;
+  deliver0: (message: LocalMessage, done: () => void) => void;
+  readonly deliverQoS: (message: LocalMessage, done: () => void) => void;
+}
+
+/**
+ * The control plane: aedes, with what belongs to CONNECT, SUBSCRIBE, sessions, retained messages and wills.
+ * The only file that knows aedes, and where its limits and faults are made good (each has its test):
+ *
+ * - it takes what we validated, so its own smaller limits are lifted;
+ * - a message is delivered with the highest QoS of all matching subscriptions ([MQTT-3.3.5-1]) and never above
+ *   it ([MQTT-3.8.4-6]); aedes alone downgrades only where the filter equals the topic;
+ * - nothing leaves before the CONNACK ([MQTT-3.2.0-1]);
+ * - a subscriber that does not read is bounded.
+ */
+export class LocalBroker {
+  readonly #aedes: Aedes;
+  readonly #deliveries: LocalDeliveries;
+  readonly #store: SessionStore;
+  readonly #limits: IngressLimits;
+  readonly #stats: IngressStats;
+
+  static async open(limits: IngressLimits, stats: IngressStats, logger: Logger): Promise<LocalBroker> {
+    const broker = new LocalBroker(limits, stats, logger);
+    await broker.#aedes.listen();
+    return broker;
+  }
+
+  private constructor(limits: IngressLimits, stats: IngressStats, logger: Logger) {
+    this.#limits = limits;
+    this.#stats = stats;
+    const failed = (error: unknown): void => {
+      logger.error({ reason: errorMessage(error) }, 'the MQTT broker inside failed');
+    };
+    this.#deliveries = new LocalDeliveries(failed);
+    this.#store = new SessionStore(limits, stats);
+    const options: AedesOptions = {
+      id: `sluice-${randomUUID()}`,
+      mq: this.#deliveries,
+      persistence: this.#store,
+      queueLimit: Number.MAX_SAFE_INTEGER,
+      maxClientsIdLength: Number.MAX_SAFE_INTEGER,
+      maxTopicLevels: MAX_TOPIC_LEVELS,
+      connectTimeout: limits.connectTimeoutMs,
+      // Only wills come this way. Producing them begins here one day.
+      authorizePublish: (_client, will, done) => {
+        done(will.topic.startsWith('$') ? new Error('a will to a $ topic') : null);
+      },
+      authorizeForward: (client, packet) => this.#forward(client, packet as LocalMessage),
+    };
+    this.#aedes = new Aedes(options);
+    this.#aedes.on('error' as 'closed', failed as () => void);
+  }
+
+  /** Takes a connection whose CONNECT is about to be pushed into the channel. */
+  handle(channel: ControlChannel): BrokerClient {
+    const client = this.#aedes.handle(channel);
+    const internals = client as unknown as ClientInternals;
+    // With a subscription of QoS 0 and one of QoS 1 on the same message, aedes delivers by whichever comes
+    // first. Both go one way here; #forward finds the QoS.
+    const { deliver0, deliverQoS } = internals;
+    internals.deliver0 = (message, done) => {
+      (message.qos === 0 ? deliver0 : deliverQoS)(message, done);
+    };
+    return client;
+  }
+
+  /** Delivers to local subscribers, present and absent, and stores what is retained. Copies the payload. */
+  deliver(topic: InternedTopic, payload: Buffer, qos: QoS, retain: boolean): void {
+    const message: LocalMessage = {
+      cmd: 'publish',
+      brokerId: '',
+      brokerCounter: 0,
+      topic: topic.name,
+      payload: Buffer.from(payload),
+      qos,
+      retain,
+      dup: false,
+    };
+    if (retain) this.#store.retain(message);
+    // All at once, where aedes' publish takes a different number of promises for each kind of message and so
+    // changes their order ([MQTT-4.6.0-5]).
+    if (qos > 0) this.#store.enqueue(message);
+    this.#deliveries.emit(message);
+    this.#stats.localDeliveries++;
+  }
+
+  /** Whether anybody, present or absent, has subscribed to the topic; remembered until subscriptions change. */
+  hasSubscribers(topic: InternedTopic): boolean {
+    const generation = this.#deliveries.generation + this.#store.generation;
+    if (topic.subscribersAsOf !== generation) {
+      topic.hasSubscribers = this.#deliveries.deliversTo(topic.name) || this.#store.queuesFor(topic.name);
+      topic.subscribersAsOf = generation;
+    }
+    return topic.hasSubscribers;
+  }
+
+  /** A session has ended. */
+  discardSession(clientId: string): void {
+    this.#store.discard(clientId);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#aedes.close(resolve);
+    });
+  }
+
+  /** The last word on a message before it is written to a subscriber: null drops it there. */
+  #forward(client: Client, message: LocalMessage): LocalMessage | null {
+    const channel = client.conn as ControlChannel;
+    // QoS 1 and 2 stay in the session's queue, which follows the CONNACK.
+    if (!channel.connackPassed) return null;
+    const granted = highestQos((client as unknown as ClientInternals).subscriptions, message.topic);
+    if (granted < message.qos) message.qos = granted;
+
+    const size = message.topic.length + message.payload.length;
+    const waiting = channel.writableLength + channel.promisedBytes + channel.owner.unsentBytes;
+    if (waiting + size > this.#limits.maxSubscriberBytes && waiting > 0) {
+      if (message.qos === 0) {
+        this.#stats.subscriberDrops++;
+        return null;
+      }
+      if (waiting > 2 * this.#limits.maxSubscriberBytes) channel.owner.tooSlow(waiting);
+    }
+    channel.promise(size);
+    return message;
+  }
+}
+
+function highestQos(subscriptions: ClientInternals['subscriptions'], topic: string): QoS {
+  let highest = 0;
+  for (const filter in subscriptions) {
+    const subscription = subscriptions[filter];
+    if (subscription === undefined) continue;
+    // aedes lowers the QoS once more, by the filter that equals the topic: it must find nothing to lower.
+    subscription.granted ??= subscription.qos;
+    subscription.qos = Number.POSITIVE_INFINITY;
+    if (subscription.granted > highest && filterMatches(filter, topic)) highest = subscription.granted;
+  }
+  return highest as QoS;
+}

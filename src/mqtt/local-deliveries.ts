@@ -1,0 +1,69 @@
+import type { LocalMessage } from './session-store.ts';
+import { FilterTree } from './topic-filter.ts';
+
+/** aedes' hand-over of a message to one subscriber. */
+type Deliver = (message: LocalMessage, done: () => void) => void;
+
+/** Under this name all messages are counted, whoever published them. */
+const BROKER_ID = 'sluice';
+
+/**
+ * The subscriptions of connected clients and the hand-over to them: the emitter that aedes calls `mq`.
+ * Written instead of mqemitter because that waits, above its concurrency, for the slowest subscriber before it
+ * serves the others, and hides from us whether anybody has subscribed to a topic.
+ */
+export class LocalDeliveries {
+  readonly #subscribers = new FilterTree<Deliver>();
+  readonly #failed: (error: unknown) => void;
+  #counter = 0;
+
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed;
+  }
+
+  /** Grows whenever {@link deliversTo} may answer differently. */
+  get generation(): number {
+    return this.#subscribers.generation;
+  }
+
+  deliversTo(topic: string): boolean {
+    return this.#subscribers.matches(topic);
+  }
+
+  on(filter: string, deliver: Deliver, done?: () => void): this {
+    this.#subscribers.add(filter, deliver);
+    done?.();
+    return this;
+  }
+
+  removeListener(filter: string, deliver: Deliver, done?: () => void): this {
+    this.#subscribers.remove(filter, deliver);
+    done?.();
+    return this;
+  }
+
+  /**
+   * Hands the message to its subscribers, which don't hold it up. It is numbered here and not before: aedes'
+   * own publications (wills) are numbered several promises earlier, and a subscriber takes a lower number
+   * than the last one for a repeat.
+   */
+  emit(message: LocalMessage, done?: () => void): this {
+    message.brokerId = BROKER_ID;
+    message.brokerCounter = ++this.#counter;
+    for (const deliver of this.#subscribers.match(message.topic)) {
+      try {
+        deliver(message, ignore);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+    done?.();
+    return this;
+  }
+
+  close(done?: () => void): void {
+    done?.();
+  }
+}
+
+const ignore = (): void => {};

@@ -1,0 +1,62 @@
+import type { IngressLimits } from './limits.ts';
+import type { IngressStats } from './stats.ts';
+
+/** Size of one read from a socket, in bytes. What is read at once may have to be parked at once. */
+export const READ_CHUNK_BYTES = 16 * 1024;
+
+/** Small pieces are kept for reuse up to this many. */
+const POOL_PIECES = 256;
+export const PIECE_BYTES = 8 * 1024;
+
+/**
+ * The memory that all connections together may hold for bytes that were read and not yet passed on: parked
+ * publications, frames that are not complete, bytes behind a packet that is not answered yet.
+ */
+export class ReadAhead {
+  readonly #limits: Pick<IngressLimits, 'readAheadBytes' | 'memoryLimitBytes'>;
+  readonly #stats: IngressStats;
+  readonly #pool: Buffer[] = [];
+  /** Connections that may hold something: open ones, and closed ones that still have publications parked. */
+  holders = 0;
+
+  constructor(limits: Pick<IngressLimits, 'readAheadBytes' | 'memoryLimitBytes'>, stats: IngressStats) {
+    this.#limits = limits;
+    this.#stats = stats;
+  }
+
+  /**
+   * Bytes that one connection may hold before its socket isn't read any more: so many that all connections,
+   * with one more read each, stay below the limit.
+   */
+  get allowanceBytes(): number {
+    const share = Math.floor(this.#limits.memoryLimitBytes / Math.max(1, this.holders)) - READ_CHUNK_BYTES;
+    return Math.max(0, Math.min(this.#limits.readAheadBytes, share));
+  }
+
+  /** Nothing may be read by anybody. With the allowances kept, only very large packets lead here. */
+  get exhausted(): boolean {
+    return this.#stats.parkedBytes >= this.#limits.memoryLimitBytes;
+  }
+
+  /** Whether unfinished frames may grow; a quarter of the memory always remains for what can be passed on. */
+  get partialsFit(): boolean {
+    return this.#stats.parkedBytes < this.#limits.memoryLimitBytes * 0.75;
+  }
+
+  /** So many bytes more are held, or less when negative. */
+  count(bytes: number): void {
+    this.#stats.parkedBytes += bytes;
+  }
+
+  allocate(bytes: number): Buffer {
+    const piece = bytes <= PIECE_BYTES ? this.#pool.pop() : undefined;
+    const buffer = piece ?? Buffer.allocUnsafeSlow(Math.max(bytes, PIECE_BYTES));
+    this.count(buffer.length);
+    return buffer;
+  }
+
+  free(buffer: Buffer): void {
+    this.count(-buffer.length);
+    if (buffer.length === PIECE_BYTES && this.#pool.length < POOL_PIECES) this.#pool.push(buffer);
+  }
+}

@@ -1,0 +1,79 @@
+import type { PublicationLane } from './publication-lane.ts';
+
+/** A QoS 2 packet identifier between PUBLISH and PUBREL: where its publication stands. */
+export const Qos2State = {
+  /** With the sink, or parked on the way to it. */
+  InFlight: 1,
+  /** PUBREC may leave, or has left. */
+  Completed: 2,
+  /** Local subscribers have it, but it was discarded with a connection before the sink had it. */
+  Discarded: 3,
+} as const;
+export type Qos2State = (typeof Qos2State)[keyof typeof Qos2State];
+
+/**
+ * What the ingress remembers of a client for its publications (MQTT 3.1.1 section 3.1.2.4): the packet ids of
+ * QoS 2 publications until PUBREL, so that a repeated one is not produced twice. Subscriptions and queued
+ * messages of the same session are with the {@link SessionStore}.
+ */
+export class Session {
+  readonly clientId: string;
+  readonly clean: boolean;
+  readonly #qos2 = new Map<number, Qos2State>();
+  /** Repeats that wait for their first occurrence; rare, so only then there is a map. */
+  #repeats: Map<number, { readonly lane: PublicationLane; readonly sequence: number }[]> | undefined;
+
+  constructor(clientId: string, clean: boolean) {
+    this.clientId = clientId;
+    this.clean = clean;
+  }
+
+  get qos2Count(): number {
+    return this.#qos2.size;
+  }
+
+  qos2State(packetId: number): Qos2State | undefined {
+    return this.#qos2.get(packetId);
+  }
+
+  qos2Received(packetId: number): void {
+    this.#qos2.set(packetId, Qos2State.InFlight);
+  }
+
+  /** `lane` owes a PUBREC for a repeat of a publication that is still in flight. */
+  qos2Repeated(packetId: number, lane: PublicationLane, sequence: number): void {
+    this.#repeats ??= new Map();
+    const waiting = this.#repeats.get(packetId);
+    if (waiting === undefined) this.#repeats.set(packetId, [{ lane, sequence }]);
+    else waiting.push({ lane, sequence });
+  }
+
+  /** The publication's contract is fulfilled: its PUBREC, and those of its repeats, may leave. */
+  qos2Completed(packetId: number): void {
+    if (this.#qos2.has(packetId)) this.#qos2.set(packetId, Qos2State.Completed);
+    for (const { lane, sequence } of this.#takeRepeats(packetId)) lane.repeatCompleted(sequence);
+  }
+
+  /** It was not and will not be handed to the sink: a repeat counts as new. */
+  qos2Forgotten(packetId: number): void {
+    this.#qos2.delete(packetId);
+    for (const { lane } of this.#takeRepeats(packetId)) lane.repeatRefused();
+  }
+
+  /** Local subscribers have had it; the sink has not and takes the repeat as new. */
+  qos2Discarded(packetId: number): void {
+    this.#qos2.set(packetId, Qos2State.Discarded);
+  }
+
+  /** PUBREL: the packet identifier is free again ([MQTT-4.3.3-2]). */
+  qos2Released(packetId: number): void {
+    this.#qos2.delete(packetId);
+  }
+
+  #takeRepeats(packetId: number): readonly { lane: PublicationLane; sequence: number }[] {
+    const waiting = this.#repeats?.get(packetId);
+    if (waiting === undefined) return [];
+    this.#repeats?.delete(packetId);
+    return waiting;
+  }
+}

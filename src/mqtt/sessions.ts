@@ -1,0 +1,99 @@
+import { Session } from './session.ts';
+import type { IngressStats } from './stats.ts';
+
+/** A connection, as the sessions see it. */
+export interface SessionHolder {
+  /** The session is this connection's now. `present`: it was kept from before ([MQTT-3.2.2-2]). */
+  granted(session: Session, present: boolean): void;
+  /** The client id has connected again: let go, and call {@link Sessions.release}. Called at most once. */
+  takeOver(): void;
+}
+
+/**
+ * Who is connected under which client id. The one place that decides takeovers, with callbacks, so that the
+ * previous connection may just as well be another process's.
+ */
+export interface Sessions {
+  /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
+  claim(clientId: string, clean: boolean, holder: SessionHolder): void;
+  /** Gives a session back, or withdraws a claim. */
+  release(clientId: string, holder: SessionHolder): void;
+}
+
+interface Claim {
+  readonly holder: SessionHolder;
+  readonly clean: boolean;
+  session: Session | undefined;
+}
+
+/** The sessions of one process. */
+export class LocalSessions implements Sessions {
+  readonly #maxKept: number;
+  readonly #stats: IngressStats;
+  readonly #discarded: (clientId: string) => void;
+  /** The first claim of each client id holds the session; the others wait, the last one will have it. */
+  readonly #claims = new Map<string, Claim[]>();
+  /** Sessions of absent clients, the longest absent first. */
+  readonly #kept = new Map<string, Session>();
+
+  /** `discarded` is called when a session ends, by its client's wish or for room. */
+  constructor(maxKept: number, stats: IngressStats, discarded: (clientId: string) => void) {
+    this.#maxKept = maxKept;
+    this.#stats = stats;
+    this.#discarded = discarded;
+  }
+
+  #count(): void {
+    this.#stats.sessions = this.#claims.size + this.#kept.size;
+  }
+
+  claim(clientId: string, clean: boolean, holder: SessionHolder): void {
+    const claim: Claim = { holder, clean, session: undefined };
+    const claims = this.#claims.get(clientId);
+    if (claims === undefined) {
+      this.#claims.set(clientId, [claim]);
+      this.#grant(clientId, claim);
+      return;
+    }
+    const previous = claims.at(-1) as Claim;
+    claims.push(claim);
+    previous.holder.takeOver();
+  }
+
+  release(clientId: string, holder: SessionHolder): void {
+    const claims = this.#claims.get(clientId);
+    const index = claims?.findIndex((claim) => claim.holder === holder) ?? -1;
+    if (claims === undefined || index < 0) return;
+    const [released] = claims.splice(index, 1);
+    if (index > 0) return;
+    const { session } = released as Claim;
+    if (session?.clean === false) this.#keep(session);
+    else this.#discarded(clientId);
+
+    const [next] = claims;
+    if (next === undefined) this.#claims.delete(clientId);
+    else this.#grant(clientId, next);
+    this.#count();
+  }
+
+  #grant(clientId: string, claim: Claim): void {
+    const kept = this.#kept.get(clientId);
+    this.#kept.delete(clientId);
+    // [MQTT-3.1.2-6]: a clean session discards the previous one.
+    if (kept !== undefined && claim.clean) this.#discarded(clientId);
+    const present = kept !== undefined && !claim.clean;
+    const session = present ? kept : new Session(clientId, claim.clean);
+    claim.session = session;
+    this.#count();
+    claim.holder.granted(session, present);
+  }
+
+  #keep(session: Session): void {
+    this.#kept.set(session.clientId, session);
+    if (this.#kept.size <= this.#maxKept) return;
+    const [longestAbsent] = this.#kept.keys();
+    if (longestAbsent === undefined) return;
+    this.#kept.delete(longestAbsent);
+    this.#discarded(longestAbsent);
+  }
+}

@@ -1,0 +1,71 @@
+/** Why connections end. Stable: logs and metrics carry these words. */
+export const CLOSE_REASONS = [
+  /** DISCONNECT: as it should be. */
+  'disconnected',
+  /** The client or the network closed the connection without DISCONNECT. */
+  'connection-lost',
+  /** Nothing came for one and a half keepalive intervals ([MQTT-3.1.2-24]). */
+  'keepalive-timeout',
+  /** No CONNECT in time ([MQTT-3.1.0-1]). */
+  'connect-timeout',
+  'protocol-violation',
+  'packet-too-large',
+  /** MQTT 5, or something that is no MQTT we know. */
+  'unsupported-version',
+  'identifier-rejected',
+  /** aedes refused the CONNECT. */
+  'not-authorised',
+  /** A publication may not be published: the only "no" of MQTT 3.1.1 ([MQTT-3.3.5-2]). */
+  'refused',
+  /** The client id has connected again ([MQTT-3.1.4-2]). */
+  'taken-over',
+  /** Its previous connection did not let go in time, or still holds too much. */
+  'session-busy',
+  /** A subscriber that does not read what it subscribed to. */
+  'slow-subscriber',
+  'out-of-memory',
+  'too-many-connections',
+  'stopped',
+  /** A fault of ours; the log says which. */
+  'internal-error',
+] as const;
+
+export type CloseReason = (typeof CLOSE_REASONS)[number];
+
+/** Counts of the ingress: plain numbers, to be read at any time. */
+export class IngressStats {
+  /** Open connections, and those ever opened. */
+  connections = 0;
+  connectionsTotal = 0;
+  /** Sessions: of connected clients, and kept ones of absent clients. */
+  sessions = 0;
+  /** Publications received, by QoS. */
+  readonly received: [number, number, number] = [0, 0, 0];
+  /** By QoS: publications of QoS 0 completed, PUBACKs and PUBRECs handed to the socket. */
+  readonly acknowledged: [number, number, number] = [0, 0, 0];
+  /** QoS 2 publications that were repeated, and not handed to the sink again. */
+  repeated = 0;
+  /** Publications that the sink has. */
+  inFlight = 0;
+  parkedMessages = 0;
+  /** Memory that holds what was read and not passed on yet. */
+  parkedBytes = 0;
+  pausedConnections = 0;
+  /** Publications that were delivered to local subscribers or stored as retained. */
+  localDeliveries = 0;
+  retainedMessages = 0;
+  /** Retained messages that were not stored because the store is full. */
+  retainedRejected = 0;
+  /** Publications to `$` topics: acknowledged, dropped. */
+  reservedTopicDrops = 0;
+  /** QoS 0 messages that a slow subscriber missed. */
+  subscriberDrops = 0;
+  /** Messages that a full offline queue did not take. */
+  queueDrops = 0;
+  /** Publications of taken-over connections that were parked; their device sends them again. */
+  discarded = 0;
+  readonly closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<
+    CloseReason,
+    number
+  >;
+}
