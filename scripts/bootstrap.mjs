@@ -5,6 +5,9 @@
 //   node scripts/bootstrap.mjs run --demo               sluice run --demo
 //   node scripts/bootstrap.mjs --exec vitest run        a program of node_modules/.bin
 //   node scripts/bootstrap.mjs --kafka --exec ...       the same, with Kafka's jars at hand
+//
+// package.json starts what runs for long with `exec`: npm puts a shell in between, which would die of the signal
+// that npm passes on, and leave this process to itself.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
