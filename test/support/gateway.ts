@@ -69,6 +69,8 @@ export class TestGateway {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: {
           ...process.env,
+          SLUICE_MQTT__LISTENERS__0__TYPE: 'tcp',
+          SLUICE_MQTT__LISTENERS__0__HOST: '127.0.0.1',
           SLUICE_MQTT__LISTENERS__0__PORT: '0',
           SLUICE_ADMIN__PORT: '0',
           ...(options.bootstrapServers === undefined
