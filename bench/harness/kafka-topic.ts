@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLogger } from '../../src/core/logger.ts';
+import { createAdmin } from '../../src/kafka/kafkajs.ts';
+import type { Admin } from '../../src/kafka/kafkajs.ts';
+
+const LOOK_EVERY_MS = 10;
+/** A bridge that writes nothing for so long has stopped. */
+const STALL_MS = 20_000;
+
+/** A topic of one run: made for it, counted, and removed again. */
+export class BenchTopic {
+  readonly name: string;
+  readonly #admin: Admin;
+
+  static async create(bootstrapServers: string, name: string, partitions: number): Promise<BenchTopic> {
+    const admin = createAdmin({
+      bootstrapServers: bootstrapServers.split(','),
+      clientId: 'sluice-bench',
+      logger: silentLogger,
+    });
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }], waitForLeaders: true });
+    return new BenchTopic(admin, name);
+  }
+
+  private constructor(admin: Admin, name: string) {
+    this.#admin = admin;
+    this.name = name;
+  }
+
+  /** How many records it holds: each partition begins at 0, and nothing is removed during a run. */
+  async records(): Promise<number> {
+    const offsets = await this.#admin.fetchTopicOffsets(this.name);
+    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+  }
+
+  /** Waits until it holds at least `count` records, or until nothing has arrived for a while; what it holds. */
+  async filled(count: number): Promise<number> {
+    let seen = -1;
+    let seenAtMs = performance.now();
+    for (;;) {
+      const now = await this.records();
+      if (now >= count) return now;
+      if (now > seen) {
+        seen = now;
+        seenAtMs = performance.now();
+      } else if (performance.now() - seenAtMs > STALL_MS) return now;
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.#admin.deleteTopics({ topics: [this.name] });
+    await this.#admin.disconnect();
+  }
+}

@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+
+/** Linux counts processor time in ticks of this length (USER_HZ), whatever the kernel's own rate is. */
+const TICK_MICROS = 10_000;
+
+/** Processor time of a process since its start, user and system, of all of its threads; microseconds. */
+export function cpuMicros(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // proc_pid_stat(5): the name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MICROS;
+}
+
+/** Resident memory now, and the most there has been since the start; bytes. */
+export function memoryBytes(pid: number): { readonly resident: number; readonly peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytesOf = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+  return { resident: bytesOf('VmRSS'), peak: bytesOf('VmHWM') };
+}
