@@ -37,6 +37,8 @@ export interface FieldSchema {
   readonly oneof: string | undefined;
   readonly enumNames: ReadonlyMap<number, string> | undefined;
   readonly closedEnum: boolean;
+  /** Whether text that is not valid UTF-8 makes the message invalid: in proto3, not in proto2. */
+  readonly verifyUtf8: boolean;
   /** The type of a message, a group or a map's entry. */
   readonly message: MessageSchema | undefined;
 }

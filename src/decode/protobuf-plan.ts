@@ -44,6 +44,8 @@ export interface FieldPlan {
   /** Of a required field: its bit in the set of those seen; else 0. */
   readonly requiredBit: number;
   readonly enumNames: ReadonlyMap<number, string> | undefined;
+  /** Whether text or bytes of no length are the same as none: there is no presence that says otherwise. */
+  readonly emptyIsAbsent: boolean;
 }
 
 /** A message type, compiled for the fields that a profile asks for. */
@@ -219,6 +221,7 @@ class PlanCompiler {
       // All ones plus one is the next bit; from the 31st required field on they aren't insisted on.
       requiredBit: field.required && plan.requiredBits < 0x3fff_ffff ? plan.requiredBits + 1 : 0,
       enumNames: field.enumNames,
+      emptyIsAbsent: !field.hasPresence,
     };
     plan.requiredBits |= base.requiredBit;
     if (field.type === 'message') {
@@ -231,8 +234,7 @@ class PlanCompiler {
     const slot = asked[0]?.slot;
     const scalar = { ...base, message: undefined };
     if (slot === undefined) {
-      const op = field.closedEnum && !field.repeated ? Op.ClosedEnum : skip;
-      addField(plan, field.number, wireType, { ...scalar, op, slot: -1 });
+      addField(plan, field.number, wireType, { ...scalar, op: skipOf(field, skip), slot: -1 });
       const packed = PACKED[wireType];
       // Readers accept both encodings of a repeated scalar, whatever the schema says.
       if (field.repeated && packed !== undefined) {
@@ -241,11 +243,18 @@ class PlanCompiler {
       return;
     }
     addField(plan, field.number, wireType, { ...scalar, op: field.closedEnum ? Op.ClosedEnum : op, slot });
-    // Text and bytes without presence that are not on the wire are empty: that says nothing, so they stay absent.
+    // What isn't on the wire is zero then. Empty text and empty bytes say nothing, so those stay absent.
     if (!field.hasPresence && type !== 'string' && type !== 'bytes') {
       plan.zeros.push({ slot, kind: ZEROS[type] });
     }
   }
+}
+
+/** What to do with a field that nobody asked for. */
+function skipOf(field: FieldSchema, skip: Op): Op {
+  // A member of a oneof takes the place of the others only with a number that the enum has.
+  if (field.closedEnum && !field.repeated) return Op.ClosedEnum;
+  return field.type === 'string' && !field.verifyUtf8 ? Op.SkipBytes : skip;
 }
 
 function addField(plan: MessagePlan, number: number, wireType: number, field: FieldPlan): void {

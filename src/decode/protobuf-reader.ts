@@ -116,7 +116,8 @@ export class ProtobufReader implements PayloadReader {
         const start = this.#position;
         if (op === Op.String && !this.#utf8(length)) return false;
         this.#position = start + length;
-        values.kind[slot] = op === Op.String ? ValueKind.Utf8 : ValueKind.Bytes;
+        if (length === 0 && field.emptyIsAbsent) values.kind[slot] = ValueKind.Absent;
+        else values.kind[slot] = op === Op.String ? ValueKind.Utf8 : ValueKind.Bytes;
         values.start[slot] = start;
         values.end[slot] = start + length;
         return true;

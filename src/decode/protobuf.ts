@@ -142,6 +142,7 @@ class SchemaReader {
       oneof: field.partOf?.name,
       enumNames: undefined,
       closedEnum: false,
+      verifyUtf8: features(field).utf8_validation === 'VERIFY',
       message: undefined,
     };
     if (field instanceof protobuf.MapField) {
@@ -152,7 +153,7 @@ class SchemaReader {
       const enumNames = new Map(
         Object.entries(enumeration.valuesById).map(([number, name]) => [Number(number), name]),
       );
-      return { ...base, type: 'enum', enumNames, closedEnum: isClosed(enumeration) };
+      return { ...base, type: 'enum', enumNames, closedEnum: features(enumeration).enum_type === 'CLOSED' };
     }
     if (field.resolvedType instanceof protobuf.Type) {
       const type = field.delimited ? 'group' : 'message';
@@ -164,7 +165,8 @@ class SchemaReader {
   /** On the wire a map is a repeated message of key = 1 and value = 2 (protobuf encoding, "Maps"). */
   #mapEntry(field: protobuf.MapField): MessageSchema {
     const entry = { map: false, repeated: false, hasPresence: true, required: false, oneof: undefined };
-    const none = { enumNames: undefined, closedEnum: false, message: undefined };
+    const verifyUtf8 = features(field).utf8_validation === 'VERIFY';
+    const none = { enumNames: undefined, closedEnum: false, verifyUtf8, message: undefined };
     const key: FieldSchema = { ...entry, ...none, name: 'key', number: 1, type: field.keyType as ScalarType };
     const value = { ...entry, ...none, name: 'value', number: 2 };
     const { resolvedType } = field;
@@ -177,11 +179,15 @@ class SchemaReader {
   }
 }
 
-/** proto2's enums are closed: a number without a name counts as an unknown field. */
-function isClosed(enumeration: protobuf.Enum): boolean {
-  // protobufjs resolves features, but its typings don't tell.
-  const { _features: features } = enumeration as unknown as { _features?: { enum_type?: string } };
-  return features?.enum_type === 'CLOSED';
+interface Features {
+  readonly enum_type?: string;
+  readonly utf8_validation?: string;
+}
+
+/** The features of protobuf's editions, which hold for proto2 and proto3 too. */
+function features(object: protobuf.ReflectionObject): Features {
+  // protobufjs resolves them, but its typings don't tell.
+  return (object as unknown as { readonly _features?: Features })._features ?? {};
 }
 
 /** protobufjs writes 0 for a bigint, but takes decimal text. */

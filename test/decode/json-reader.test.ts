@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { FieldValues } from '../../src/decode/field-values.ts';
+import { JsonReader } from '../../src/decode/json-reader.ts';
+import { plainValue, type PlainValue } from './values.ts';
+
+function read(text: string | Buffer, ...paths: string[]): PlainValue[] | string {
+  const reader = new JsonReader(paths);
+  const values = new FieldValues(paths.length);
+  const payload = Buffer.from(text);
+  const fault = reader.read(payload, values);
+  if (fault !== undefined) return `${fault.code}: ${fault.message}`;
+  return paths.map((_, slot) => plainValue(values, slot, payload));
+}
+
+test('dots lead into objects, numbers into arrays', () => {
+  const text = '{"pos":{"lat":52.5},"list":[{"v":1},{"v":true}],"name":"Zoë"}';
+  expect(read(text, 'pos.lat', 'list.1.v', 'name')).toEqual([52.5, true, 'Zoë']);
+});
+
+test('what is missing or null is absent', () => {
+  expect(read('{"a":null,"b":{}}', 'a', 'b.c', 'd', 'a.x', 'b.c.d')).toEqual(Array(5).fill(undefined));
+});
+
+test('a number is a double, whole or not', () => {
+  expect(read('{"a":7,"b":7.5,"c":-0,"d":1e400}', 'a', 'b', 'c', 'd')).toEqual([7, 7.5, -0, Infinity]);
+});
+
+test('only own members count: the language’s own names are no fields', () => {
+  const paths = ['constructor', 'toString', '__proto__', 'a.length', 'hasOwnProperty', 'a.01'];
+  expect(read('{"a":[1,2]}', ...paths)).toEqual(Array(6).fill(undefined));
+  expect(read('{"__proto__":{"x":1}}', '__proto__.x')).toEqual([1]);
+});
+
+test('the last of several members of one name counts', () => {
+  expect(read('{"a":1,"a":2}', 'a')).toEqual([2]);
+});
+
+test.each([
+  ['', 'PAYLOAD_EMPTY: the payload is empty'],
+  ['17', 'DECODE_FAILED: not a JSON object'],
+  ['null', 'DECODE_FAILED: not a JSON object'],
+  ['"text"', 'DECODE_FAILED: not a JSON object'],
+  ['{"a":{}}', 'FIELD_TYPE: field a holds an object, expected a single value'],
+  ['{"a":[1]}', 'FIELD_TYPE: field a holds an array, expected a single value'],
+  ['{"a":"\\ud800"}', 'FIELD_TYPE: field a holds a lone surrogate, expected text of valid Unicode'],
+])('%s is refused', (text, expected) => {
+  expect(read(text, 'a')).toBe(expected);
+});
+
+test('invalid UTF-8 is refused, not repaired', () => {
+  expect(read(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 'a')).toBe(
+    'DECODE_FAILED: not JSON: invalid UTF-8',
+  );
+});
+
+test('a syntax error says where, and quotes no more than the beginning', () => {
+  expect(read('{"a":1,}', 'a')).toMatch(/^DECODE_FAILED: not JSON: .*position 7/);
+  expect(read(`{"a":${'x'.repeat(100_000)}`, 'a').length).toBeLessThan(300);
+});
+
+describe('hostile payloads', () => {
+  test.each([
+    '['.repeat(250_000),
+    '{"a":'.repeat(50_000),
+    `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+  ])('deep nesting neither throws nor hangs (%#)', (text) => {
+    expect(read(text, 'a.b')).toBeTypeOf(text.endsWith('}') ? 'object' : 'string');
+  });
+
+  test('any bytes end in values or a fault', () => {
+    const almost = fc.tuple(fc.json(), fc.nat(), fc.integer({ min: 0, max: 255 })).map(([text, at, byte]) => {
+      const bytes = Buffer.from(text);
+      if (bytes.length > 0) bytes[at % bytes.length] = byte;
+      return bytes;
+    });
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+          almost,
+        ),
+        (bytes) => {
+          const result = read(bytes, 'a', '0', 'b.c');
+          expect(
+            typeof result === 'string' ? /^(DECODE_FAILED|FIELD_TYPE|PAYLOAD_EMPTY): /.test(result) : true,
+          ).toBe(true);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+});
