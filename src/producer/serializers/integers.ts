@@ -1,0 +1,92 @@
+import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import type { Deserializer, Serializer } from './serializer.ts';
+import { asBuffer } from './text-encoding.ts';
+
+const LONG_MIN = -(2n ** 63n);
+const LONG_MAX = 2n ** 63n - 1n;
+
+/** A 16-bit signed integer, 2 bytes big-endian: Java's Short. */
+export class ShortSerializer implements Serializer<number> {
+  serialize(topic: string, data: number | null): Uint8Array | null {
+    if (data === null) return null;
+    // The shift drops every bit that a short has no room for.
+    if ((data << 16) >> 16 !== data) throw cannotSerialize(topic, 'a 16-bit integer', notOne(data));
+    const bytes = Buffer.allocUnsafe(2);
+    bytes.writeInt16BE(data);
+    return bytes;
+  }
+}
+
+export class ShortDeserializer implements Deserializer<number> {
+  deserialize(topic: string, data: Uint8Array | null): number | null {
+    return data === null ? null : sized(topic, 'a 16-bit integer', data, 2).readInt16BE();
+  }
+}
+
+/** A 32-bit signed integer, 4 bytes big-endian: Java's Integer. */
+export class IntegerSerializer implements Serializer<number> {
+  serialize(topic: string, data: number | null): Uint8Array | null {
+    if (data === null) return null;
+    if ((data | 0) !== data) throw cannotSerialize(topic, 'a 32-bit integer', notOne(data));
+    const bytes = Buffer.allocUnsafe(4);
+    bytes.writeInt32BE(data);
+    return bytes;
+  }
+}
+
+export class IntegerDeserializer implements Deserializer<number> {
+  deserialize(topic: string, data: Uint8Array | null): number | null {
+    return data === null ? null : sized(topic, 'a 32-bit integer', data, 4).readInt32BE();
+  }
+}
+
+/** A 64-bit signed integer, 8 bytes big-endian: Java's Long. Takes a bigint, or a number that is a safe integer. */
+export class LongSerializer implements Serializer<bigint | number> {
+  serialize(topic: string, data: bigint | number | null): Uint8Array | null {
+    if (data === null) return null;
+    if (typeof data === 'bigint' ? data < LONG_MIN || data > LONG_MAX : !Number.isSafeInteger(data)) {
+      throw cannotSerialize(topic, 'a 64-bit integer', notOne(data));
+    }
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeBigInt64BE(BigInt(data));
+    return bytes;
+  }
+}
+
+/** A 64-bit signed integer as a bigint, which holds all of them. */
+export class LongDeserializer implements Deserializer<bigint> {
+  deserialize(topic: string, data: Uint8Array | null): bigint | null {
+    return data === null ? null : sized(topic, 'a 64-bit integer', data, 8).readBigInt64BE();
+  }
+}
+
+/** A 64-bit signed integer as a number; one beyond 2^53 - 1 either way is an error, never rounded. */
+export class SafeLongDeserializer implements Deserializer<number> {
+  deserialize(topic: string, data: Uint8Array | null): number | null {
+    if (data === null) return null;
+    const long = sized(topic, 'a 64-bit integer', data, 8).readBigInt64BE();
+    const number = Number(long);
+    if (!Number.isSafeInteger(number)) {
+      throw cannotDeserialize(
+        topic,
+        'a safe integer',
+        `${long} is beyond 2^53 - 1; LongDeserializer reads it`,
+      );
+    }
+    return number;
+  }
+}
+
+/** The bytes, if there are exactly `size` of them, as Java's deserializers demand. */
+export function sized(topic: string, format: string, data: Uint8Array, size: number): Buffer {
+  if (data.length !== size) {
+    throw cannotDeserialize(topic, format, `it has ${data.length} bytes instead of ${size}`);
+  }
+  return asBuffer(data);
+}
+
+function notOne(data: unknown): string {
+  return typeof data === 'number' || typeof data === 'bigint'
+    ? `${data} is out of range or no integer`
+    : `it is a ${typeof data}`;
+}
