@@ -15,6 +15,7 @@ if (isNewEnough(process.versions.node)) {
     fail('the packages that it needs are not installed yet: npm ci (or npm start, which does everything)');
   }
   endWithRelay();
+  endWithReader();
   await import(pathToFileURL(isClone ? source : join(root, 'dist', 'cli', 'main.js')).href);
 } else {
   // The clone's own Node 24, a development dependency.
@@ -24,6 +25,22 @@ if (isNewEnough(process.versions.node)) {
     fail(`it needs Node.js 24.6 or newer, and this is ${process.version}: npm ci brings one into this clone`);
   }
   process.exitCode = await relay(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)]);
+}
+
+/**
+ * Output that nobody reads any more must not end the gateway in the middle of its work, as an error on stdout
+ * would. A closed terminal (EIO) sends SIGHUP besides; a closed pipe (EPIPE, `sluice tail | head`) sends
+ * nothing that Node passes on, and so is taken for an order to end.
+ */
+function endWithReader() {
+  let isEnding = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (error.code === 'EIO' || isEnding) return;
+      isEnding = true;
+      process.kill(process.pid, 'SIGTERM');
+    });
+  }
 }
 
 /** package.json's `engines`. */
