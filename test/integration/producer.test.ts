@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { createAdmin } from '../../src/kafka/kafkajs.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import { partitionForKey } from '../../src/producer/murmur2.ts';
+import { readTopic, startProducer } from '../support/producer.ts';
+import { RecordLoad } from '../support/record-load.ts';
+import { sharedKafka } from '../support/shared-kafka.ts';
+import { until } from '../support/until.ts';
+
+const kafka = sharedKafka();
+
+describe('a producer on a real Kafka', () => {
+  it.each(['none', 'gzip', 'lz4'])(
+    'writes idempotent batches that Kafka itself finds right, %s',
+    async (codec) => {
+      const topic = `producer-codec-${codec}`;
+      await kafka.tools.createTopic(topic, { partitions: 4 });
+      const producer = startProducer(kafka.bootstrapServers, { 'compression.type': codec, 'linger.ms': 10 });
+      const load = new RecordLoad(producer, topic, 50);
+      await load.run(20_000);
+      expect(await producer.close(30_000)).toEqual([]);
+
+      const records = await readTopic(kafka.bootstrapServers, topic);
+      expect(load.judge(records)).toEqual([]);
+      expect(load.acknowledged).toBe(20_000);
+      const misplaced = records.filter(
+        ({ key, partition }) => partitionForKey(Buffer.from(key!), 4) !== partition,
+      );
+      expect(misplaced).toEqual([]);
+
+      const batches = (
+        await Promise.all([0, 1, 2, 3].map((index) => kafka.tools.batches(topic, index)))
+      ).flat();
+      expect(batches.reduce((sum, { count }) => sum + count, 0)).toBe(20_000);
+      expect(new Set(batches.map(({ compressCodec }) => compressCodec))).toEqual(new Set([codec]));
+      expect(
+        batches.every(({ isValid, magic, producerId }) => isValid && magic === 2 && producerId >= 0),
+      ).toBe(true);
+      for (const index of [0, 1, 2, 3]) {
+        const sequences = await kafka.tools.batches(topic, index);
+        sequences.reduce((expected, { baseSequence, lastSequence }) => {
+          expect(baseSequence).toBe(expected);
+          return lastSequence + 1;
+        }, 0);
+      }
+    },
+  );
+
+  it('keeps keys, tombstones, headers and timestamps, weeks apart in one batch', async () => {
+    await kafka.tools.createTopic('producer-shapes', { config: { 'retention.ms': '-1' } });
+    const producer = startProducer(kafka.bootstrapServers, { 'compression.type': 'lz4' });
+    const now = Date.now();
+    const headers = encodeHeaders([
+      { key: 'one', value: Buffer.from('1') },
+      { key: 'none', value: null },
+    ]);
+    const shapes = [
+      { key: null, value: Buffer.from('no key'), timestampMs: now, headers: NO_HEADERS },
+      { key: Buffer.from('k'), value: null, timestampMs: now - 40 * 86_400_000, headers },
+      { key: Buffer.alloc(0), value: Buffer.alloc(0), timestampMs: now + 1_000, headers: NO_HEADERS },
+    ];
+    for (const shape of shapes) {
+      const append = () =>
+        producer.tryAppend({ topic: 'producer-shapes', ...shape }, { recordCompleted() {} }, 0) === undefined;
+      await until(append, { everyMs: 5, what: 'the topic to be known' });
+    }
+    expect(await producer.close(30_000)).toEqual([]);
+    const read = await readTopic(kafka.bootstrapServers, 'producer-shapes');
+    expect(read.map(({ key, value, timestampMs }) => ({ key, value, timestampMs }))).toEqual([
+      { key: null, value: 'no key', timestampMs: now },
+      { key: 'k', value: null, timestampMs: now - 40 * 86_400_000 },
+      { key: '', value: '', timestampMs: now + 1_000 },
+    ]);
+    expect(read[1]!.headers.one).toEqual(Buffer.from('1'));
+    expect(await kafka.tools.batches('producer-shapes', 0)).toHaveLength(1);
+  });
+
+  it('fails only the record that the broker refuses, and keeps the order of the others, with batches in flight', async () => {
+    await kafka.tools.createTopic('producer-record-errors', { partitions: 1 });
+    const producer = startProducer(kafka.bootstrapServers, { 'linger.ms': 1, 'batch.size': 2_048 });
+    const results: string[] = [];
+    const target = {
+      recordCompleted(token: number, { error }: { error: { code: string } | undefined }) {
+        results.push(error === undefined ? String(token) : `${token}:${error.code}`);
+      },
+    };
+    for (let token = 0; token < 1_000; token++) {
+      // message.timestamp.after.max.ms is an hour.
+      const timestampMs = Date.now() + (token === 500 ? 10 * 3_600_000 : 0);
+      const record = {
+        topic: 'producer-record-errors',
+        key: null,
+        value: Buffer.from(String(token)),
+        timestampMs,
+        headers: NO_HEADERS,
+      };
+      await until(() => producer.tryAppend(record, target, token) === undefined, {
+        everyMs: 2,
+        what: 'room',
+      });
+    }
+    expect(await producer.close(30_000)).toEqual([]);
+    const expected = Array.from({ length: 1_000 }, (_, token) => String(token));
+    expect(results).toEqual(expected.with(500, '500:INVALID_TIMESTAMP'));
+    const read = await readTopic(kafka.bootstrapServers, 'producer-record-errors');
+    expect(read.map(({ value }) => value)).toEqual(expected.toSpliced(500, 1));
+  });
+
+  it('splits a batch that is over max.message.bytes, and refuses only the record that is over it alone', async () => {
+    await kafka.tools.createTopic('producer-too-large', { config: { 'max.message.bytes': '3000' } });
+    const producer = startProducer(kafka.bootstrapServers, { 'linger.ms': 20 });
+    const results: string[] = [];
+    const target = {
+      recordCompleted(token: number, { error }: { error: { code: string } | undefined }) {
+        results.push(error === undefined ? String(token) : `${token}:${error.code}`);
+      },
+    };
+    for (const [token, size] of [1_000, 1_000, 1_000, 4_000, 1_000, 1_000].entries()) {
+      const record = {
+        topic: 'producer-too-large',
+        key: null,
+        value: Buffer.alloc(size, 'x'),
+        timestampMs: Date.now(),
+        headers: NO_HEADERS,
+      };
+      await until(() => producer.tryAppend(record, target, token) === undefined, {
+        everyMs: 2,
+        what: 'room',
+      });
+    }
+    expect(await producer.close(30_000)).toEqual([]);
+    expect(results).toEqual(['0', '1', '2', '3:RECORD_TOO_LARGE', '4', '5']);
+    expect(producer.stats.batchSplitTotal).toBeGreaterThan(0);
+  });
+
+  it('waits for a topic that is created later, and names it meanwhile', async () => {
+    const producer = startProducer(kafka.bootstrapServers);
+    const load = new RecordLoad(producer, 'producer-later', 3);
+    const running = load.run(10);
+    await until(() => producer.topicFaults().size > 0, { what: 'the fault to be known' });
+    expect(producer.topicFaults().get('producer-later')?.code).toBe('UNKNOWN_TOPIC_OR_PARTITION');
+    await kafka.tools.createTopic('producer-later', { partitions: 2 });
+    await running;
+    expect(await producer.close(30_000)).toEqual([]);
+    expect(producer.topicFaults().size).toBe(0);
+    expect(load.acknowledged).toBe(10);
+  });
+
+  it('tells who can not be reached, and gives up at close with the list of what is lost', async () => {
+    const producer = startProducer('127.0.0.1:1', { 'reconnect.backoff.ms': 10 });
+    const load = new RecordLoad(producer, 'nowhere', 1);
+    const running = load.run(1);
+    await until(() => producer.connectionState().lastFailure !== undefined, { what: 'a failed attempt' });
+    expect(producer.connectionState()).toMatchObject({ connectedBrokers: 0 });
+    expect(producer.connectionState().lastFailure).toContain('127.0.0.1:1');
+    expect(await producer.close(100)).toEqual([]);
+    await expect(running).rejects.toMatchObject({ code: 'PRODUCER_CLOSED' });
+  });
+});
+
+describe('topics', () => {
+  it('are created or taken as they are, and one that can not be had does not keep the others from being there', async () => {
+    const admin = createAdmin({
+      bootstrapServers: kafka.bootstrapServers.split(','),
+      clientId: 'test',
+      logger: silentLogger,
+    });
+    await admin.connect();
+    try {
+      const specs = [
+        { topic: 'topics-plain', partitions: 3, config: { 'retention.ms': '60000' } },
+        { topic: 'topics-three-replicas', partitions: 1, replicationFactor: 3 },
+        { topic: 'topics/bad name', partitions: 1 },
+      ];
+      const shape = { partitions: 3, replicationFactor: 1, minInsyncReplicas: 1 };
+      const states = async (create: boolean) =>
+        (await ensureTopics(admin, specs, create)).map((status) =>
+          'shape' in status ? status.shape : status.code,
+        );
+      expect(await states(false)).toEqual(Array(3).fill('UNKNOWN_TOPIC_OR_PARTITION'));
+      expect(await states(true)).toEqual([shape, 'INVALID_REPLICATION_FACTOR', 'INVALID_TOPIC_EXCEPTION']);
+      expect(await ensureTopics(admin, [{ ...specs[0]!, partitions: 9 }], true)).toEqual([
+        { topic: 'topics-plain', state: 'exists', shape },
+      ]);
+    } finally {
+      await admin.disconnect();
+    }
+  });
+});
