@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const projectRoot = resolve(import.meta.dirname, '../..');
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-check-'));
+  for (const name of ['devices', 'proto', 'sluice.yaml']) {
+    cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
+  }
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface CheckResult {
+  readonly status: number;
+  readonly output: string;
+}
+
+async function check(environment: Record<string, string> = {}): Promise<CheckResult> {
+  const args = [join(projectRoot, 'src/cli/main.ts'), 'check', '--config', 'sluice.yaml'];
+  return new Promise((done) => {
+    execFile(
+      process.execPath,
+      args,
+      { cwd: folder, env: { ...process.env, ...environment } },
+      (error, stdout, stderr) => {
+        done({ status: typeof error?.code === 'number' ? error.code : 0, output: stdout + stderr });
+      },
+    );
+  });
+}
+
+async function edit(file: string, from: string, to: string): Promise<void> {
+  const path = join(folder, file);
+  const text = await readFile(path, 'utf8');
+  expect(text).toContain(from);
+  await writeFile(path, text.replace(from, to));
+}
+
+async function lineOf(file: string, text: string): Promise<number> {
+  const lines = (await readFile(join(folder, file), 'utf8')).split('\n');
+  return lines.findIndex((line) => line.includes(text)) + 1;
+}
+
+describe('sluice check', () => {
+  it('finds nothing wrong with what is shipped', async () => {
+    const { status, output } = await check();
+    expect(status).toBe(0);
+    expect(output).toMatch(/sluice\.yaml and \d+ device profiles are sound/);
+  });
+
+  it('reports the faults of all files and stages at once, each with file, line, key, found and expected', async () => {
+    await edit('sluice.yaml', 'port: 1883', 'port: 188300');
+    await edit('sluice.yaml', 'linger.ms: 25', 'linger.msec: 25');
+    await edit('devices/env-sensor.yaml', 'field: hum', 'field: humidty');
+    await edit('devices/tracker.yaml', 'ack:', 'acknowledge:');
+    const { status, output } = await check();
+    expect(status).toBe(1);
+    const lines = output.trim().split('\n');
+    const starts = [
+      `sluice.yaml:${await lineOf('sluice.yaml', '188300')} mqtt.listeners[0].port: found 188300, expected`,
+      `sluice.yaml:${await lineOf('sluice.yaml', 'linger.msec')} kafka.producer.linger.msec: found`,
+      `devices/env-sensor.yaml:${await lineOf('devices/env-sensor.yaml', 'humidty')} metrics.humidity.field: found`,
+      `devices/tracker.yaml:${await lineOf('devices/tracker.yaml', 'acknowledge:')} acknowledge: found`,
+    ];
+    for (const start of starts) expect(lines).toContainEqual(expect.stringContaining(start));
+    expect(lines).toHaveLength(starts.length);
+    expect(output).toContain("'linger.ms'");
+  });
+
+  it('names the variable of a fault that comes from the environment', async () => {
+    const { status, output } = await check({ SLUICE_ADMIN__PORT: 'eighty' });
+    expect(status).toBe(1);
+    expect(output).toMatch(/^environment SLUICE_ADMIN__PORT: found "eighty", expected/m);
+  });
+
+  it('refuses a producer that could not keep what the profiles promise', async () => {
+    await edit('sluice.yaml', 'acks: all', 'acks: 1');
+    const { status, output } = await check();
+    expect(status).toBe(1);
+    expect(output).toMatch(/kafka\.producer\.acks: found 1, expected all, because .*env-sensor/);
+  });
+
+  it('says so when there is no such file', async () => {
+    await rm(join(folder, 'sluice.yaml'));
+    const { status, output } = await check();
+    expect(status).toBe(1);
+    expect(output).toMatch(/^sluice\.yaml: found/m);
+  });
+});
