@@ -43,7 +43,7 @@ export const CONTESTANTS: readonly Contestant[] = [
 /** `sluice run` with its defaults, and the env-sensor profile alone. */
 function sluice(value: Contestant['value']): Contestant {
   return {
-    name: `sluice, ${value}`,
+    name: 'sluice',
     acknowledges: 'after Kafka',
     value,
     async start({ bootstrapServers, topic }) {

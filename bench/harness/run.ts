@@ -22,9 +22,7 @@ export interface Workload {
 }
 
 export interface RunResult {
-  readonly contestant: string;
-  readonly acknowledges: Contestant['acknowledges'];
-  readonly value: Contestant['value'];
+  readonly contestant: Contestant;
   /** From the first PUBLISH until Kafka held everything. */
   readonly perSecond: number;
   /** Processor time of the bridge alone, user and system, all threads. */
@@ -32,7 +30,9 @@ export interface RunResult {
   readonly peakMemoryBytes: number;
   /** PUBLISH to PUBACK; without meaning at QoS 0. */
   readonly latency: Percentiles;
-  /** Messages that a paced device could not send, because its window was full. */
+  /** What the generator sent a second; below the workload's rate, the machine was too busy to tell anything. */
+  readonly sentPerSecond: number;
+  /** Turns that a paced device could not take: its window was full, or the generator too late. */
   readonly missed: number;
   readonly acknowledged: number;
   /** Warm-up and measured messages that should be in Kafka, and those that are. */
@@ -70,13 +70,12 @@ export async function runOnce(
     // Only now can nothing more arrive: too many would be repeats.
     const inKafka = await topic.records();
     return {
-      contestant: contestant.name,
-      acknowledges: contestant.acknowledges,
-      value: contestant.value,
+      contestant,
       perSecond: (workload.messages * 1000) / elapsedMs,
       cpuMicrosPerMessage: cpu / workload.messages,
       peakMemoryBytes: peak,
       latency: result.latency,
+      sentPerSecond: (result.sent * 1000) / result.elapsedMs,
       missed: result.missed,
       acknowledged: result.acknowledged,
       expectedInKafka: expected,

@@ -1,10 +1,11 @@
+import type { Contestant } from './contestants.ts';
 import type { RunResult } from './run.ts';
 
 /** A contestant's rounds in one row: medians, because a machine's other work only ever slows a round down. */
 export interface Row {
-  readonly contestant: string;
-  readonly acknowledges: RunResult['acknowledges'];
-  readonly value: RunResult['value'];
+  readonly name: string;
+  readonly acknowledges: Contestant['acknowledges'];
+  readonly value: Contestant['value'];
   readonly rounds: number;
   readonly perSecond: number;
   readonly cpuMicrosPerMessage: number;
@@ -14,6 +15,7 @@ export interface Row {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
+  /** Turns of all rounds that a paced device could not take. */
   readonly missed: number;
   /** Messages of all rounds that Kafka should hold and does not. */
   readonly lost: number;
@@ -21,18 +23,17 @@ export interface Row {
   readonly repeated: number;
 }
 
-/** Rows in the order of the contestants' names as given. */
-export function summarise(names: readonly string[], results: readonly RunResult[]): Row[] {
+/** One row a contestant, in their order; the first one's processor time is the measure of the others. */
+export function summarise(contestants: readonly Contestant[], results: readonly RunResult[]): Row[] {
   const rows: Row[] = [];
-  for (const name of names) {
-    const runs = results.filter((run) => keyOf(run) === name);
-    const [first] = runs;
-    if (first === undefined) continue;
+  for (const contestant of contestants) {
+    const runs = results.filter((run) => run.contestant === contestant);
+    if (runs.length === 0) continue;
     const cpuMicrosPerMessage = median(runs.map((run) => run.cpuMicrosPerMessage));
     rows.push({
-      contestant: first.contestant,
-      acknowledges: first.acknowledges,
-      value: first.value,
+      name: contestant.name,
+      acknowledges: contestant.acknowledges,
+      value: contestant.value,
       rounds: runs.length,
       perSecond: median(runs.map((run) => run.perSecond)),
       cpuMicrosPerMessage,
@@ -49,15 +50,9 @@ export function summarise(names: readonly string[], results: readonly RunResult[
   return rows;
 }
 
-/** What tells contestants apart: the same bridge may take part in two forms. */
-export function keyOf({ name, contestant, acknowledges }: KeyParts): string {
-  return `${name ?? contestant ?? ''} (${acknowledges})`;
-}
-
-interface KeyParts {
-  readonly name?: string;
-  readonly contestant?: string;
-  readonly acknowledges: string;
+/** What tells contestants apart: the same bridge may take part in several forms. */
+export function titleOf({ name, value, acknowledges }: Contestant): string {
+  return `${name}, ${value}, PUBACK ${acknowledges}`;
 }
 
 /** The rows as a table of plain text, aligned. */
@@ -72,11 +67,12 @@ export function table(rows: readonly Row[]): string {
     'peak MB',
     'PUBACK p50',
     'p99 ms',
+    'missed',
     'lost',
     'repeated',
   ];
   const cells = rows.map((row) => [
-    row.contestant,
+    row.name,
     row.acknowledges,
     row.value,
     count(row.perSecond),
@@ -85,6 +81,7 @@ export function table(rows: readonly Row[]): string {
     (row.peakMemoryBytes / 2 ** 20).toFixed(0),
     row.p50Ms.toFixed(1),
     row.p99Ms.toFixed(1),
+    count(row.missed),
     count(row.lost),
     count(row.repeated),
   ]);

@@ -23,7 +23,7 @@ export interface PhaseResult {
   readonly sent: number;
   readonly acknowledged: number;
   readonly elapsedMs: number;
-  /** Turns that a full window did not let a device take; paced load only. */
+  /** Paced load only: turns that a device could not take, for its full window or because we were too late. */
   readonly missed: number;
   /** PUBLISH to PUBACK; nothing at QoS 0. */
   readonly latency: Percentiles;
@@ -162,7 +162,8 @@ export class Load {
     const pacer = new Pacer(this.#options.rate, startMs);
     let turn = 0;
     const timer = setInterval(() => {
-      const { due } = pacer.take(performance.now());
+      const { due, over } = pacer.take(performance.now());
+      this.#missed += over;
       for (let i = 0; i < due && this.#unsent > 0; i++) {
         const device = this.#devices[turn] as LoadDevice;
         turn = (turn + 1) % this.#devices.length;
