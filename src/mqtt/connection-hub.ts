@@ -2,8 +2,10 @@ import { randomInt } from 'node:crypto';
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Publication, PublicationSink } from '../core/publication.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import { AckWriter } from './ack-writer.ts';
-import { Connection, TICK_MS, type ConnectionContext } from './connection.ts';
+import { TICK_MS, type ConnectionContext } from './connection-context.ts';
+import { Connection } from './connection.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalBroker } from './local-broker.ts';
 import type { PublicationLane } from './publication-lane.ts';
@@ -46,7 +48,7 @@ export class ConnectionHub implements ConnectionContext {
   readonly #paused = new Set<Connection>();
   readonly #clock: Clock;
   readonly #log: WindowedLog;
-  readonly #acks = new AckWriter();
+  readonly #acks: AckWriter;
   /** Lanes by client id: the latest that is not finished. */
   readonly #lanes = new Map<string, PublicationLane>();
   #openLanes = 0;
@@ -54,7 +56,7 @@ export class ConnectionHub implements ConnectionContext {
   #turnScheduled = false;
   #cancelTick: Cancel;
   /** Called when there may be nothing left to wait for. */
-  #turned: (() => void) | undefined;
+  #turned: (() => void)[] = [];
 
   constructor({ limits, sink, broker, stats, clock, logger }: HubOptions) {
     this.sink = sink;
@@ -65,6 +67,7 @@ export class ConnectionHub implements ConnectionContext {
     this.#clock = clock;
     this.#log = new WindowedLog(logger);
     this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
+    this.#acks = new AckWriter(stats);
     this.memory = new ReadAhead(limits, stats);
     this.sessions = new LocalSessions(limits.maxKeptSessions, stats, (clientId) => {
       broker.discardSession(clientId);
@@ -78,8 +81,8 @@ export class ConnectionHub implements ConnectionContext {
     this.connections.add(connection);
     this.stats.connectionsTotal++;
     this.#countHolders();
-    if (this.connections.size > this.limits.maxConnections) connection.tooMany();
-    else if (!this.reading) connection.stop();
+    if (this.connections.size > this.limits.maxConnections) connection.stop('too-many-connections');
+    else if (!this.reading) connection.stop('stopped');
     return (bytes) => {
       connection.receive(bytes);
       if (this.memory.exhausted) this.pauseAll();
@@ -98,7 +101,7 @@ export class ConnectionHub implements ConnectionContext {
   /** Resolves after the next turn. */
   nextTurn(): Promise<void> {
     return new Promise((resolve) => {
-      this.#turned = resolve;
+      this.#turned.push(resolve);
     });
   }
 
@@ -123,13 +126,20 @@ export class ConnectionHub implements ConnectionContext {
     this.#due = [];
     for (const lane of due) {
       lane.scheduled = false;
-      lane.turn();
+      try {
+        lane.turn();
+      } catch (error) {
+        lane.fail(error);
+      }
     }
-    this.#turned?.();
+    const turned = this.#turned;
+    if (turned.length === 0) return;
+    this.#turned = [];
+    for (const resolve of turned) resolve();
   };
 
-  writeAcks(lane: PublicationLane, transport: Transport): void {
-    this.#acks.write(lane, transport);
+  writeAcks(acks: Acknowledgements, transport: Transport): void {
+    this.#acks.write(acks, transport);
   }
 
   // Lanes.

@@ -155,7 +155,7 @@ const violation = (detail: string): { refusal: ConnectRefusal } => ({
  * What is wrong with a SUBSCRIBE (MQTT 3.1.1 section 3.8) or UNSUBSCRIBE (section 3.10), body without the
  * fixed header; undefined if nothing is.
  */
-export function subscriptionFault(body: Buffer, type: 'SUBSCRIBE' | 'UNSUBSCRIBE'): string | undefined {
+function subscriptionFault(body: Buffer, type: 'SUBSCRIBE' | 'UNSUBSCRIBE'): string | undefined {
   const fields = new FieldReader(body);
   const packetId = fields.uint16();
   if (packetId === undefined) return `${type} without a packet identifier`;
@@ -169,6 +169,49 @@ export function subscriptionFault(body: Buffer, type: 'SUBSCRIBE' | 'UNSUBSCRIBE
     if (qos === undefined || qos > 2) return 'SUBSCRIBE with an invalid QoS ([MQTT-3-8.3-4])';
   }
   return filters === 0 ? `${type} without a topic filter ([MQTT-3.8.3-3], [MQTT-3.10.3-2])` : undefined;
+}
+
+/**
+ * The first byte of a packet without DUP where MQTT 3.1 may set it and 3.1.1 may not: on repeated SUBSCRIBE,
+ * UNSUBSCRIBE and PUBREL (MQTT 3.1 section 2.1).
+ */
+export function withoutDup(header: number): number {
+  const type = header >> 4;
+  const repeatable =
+    type === PacketType.Subscribe || type === PacketType.Unsubscribe || type === PacketType.Pubrel;
+  return repeatable ? header & ~0x08 : header;
+}
+
+/** What is wrong with the form of a control packet, other than CONNECT and PUBLISH; undefined if nothing is. */
+export function controlFault(header: number, body: Buffer): string | undefined {
+  const flags = header & 0x0f;
+  switch (header >> 4) {
+    case PacketType.Puback:
+    case PacketType.Pubrec:
+    case PacketType.Pubcomp:
+      return flags === 0 ? packetIdFault(body) : RESERVED_FLAGS;
+    case PacketType.Pubrel:
+      return flags === 2 ? packetIdFault(body) : RESERVED_FLAGS;
+    case PacketType.Subscribe:
+      return flags === 2 ? subscriptionFault(body, 'SUBSCRIBE') : RESERVED_FLAGS;
+    case PacketType.Unsubscribe:
+      return flags === 2 ? subscriptionFault(body, 'UNSUBSCRIBE') : RESERVED_FLAGS;
+    case PacketType.Pingreq:
+    case PacketType.Disconnect:
+      if (flags !== 0) return RESERVED_FLAGS;
+      return body.length === 0 ? undefined : 'a PINGREQ or DISCONNECT with content';
+    case PacketType.Connect:
+      return 'a second CONNECT ([MQTT-3.1.0-2])';
+    default:
+      return `a packet of type ${header >> 4}, which no client sends`;
+  }
+}
+
+const RESERVED_FLAGS = 'reserved flags in the fixed header ([MQTT-2.2.2-2])';
+
+function packetIdFault(body: Buffer): string | undefined {
+  if (body.length !== 2) return `an acknowledgement of ${body.length} instead of 2 bytes`;
+  return body.readUInt16BE(0) === 0 ? 'packet identifier 0 ([MQTT-2.3.1-1])' : undefined;
 }
 
 /** Reads the fields of a packet (MQTT 3.1.1 section 1.5); undefined for what is cut off or invalid. */

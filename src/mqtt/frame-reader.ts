@@ -1,3 +1,8 @@
+import type { ReadAhead } from './read-ahead.ts';
+
+/** Why bytes can't be cut into frames. */
+export type FrameProblem = 'malformed-length' | 'too-large' | 'no-memory';
+
 /** What is done with frames; see {@link FrameReader}. */
 export interface FrameHandler {
   /**
@@ -6,10 +11,8 @@ export interface FrameHandler {
    * behind this frame.
    */
   frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean;
-  /** The bytes can't be cut into frames, or a frame is too large; nothing further may be read. */
-  unreadable(problem: 'malformed-length' | 'too-large'): void;
-  /** Bytes kept for an unfinished frame have grown (or shrunk, when negative). */
-  kept(bytes: number): void;
+  /** Nothing further can be read. */
+  unreadable(problem: FrameProblem): void;
 }
 
 /** One byte of type and flags, and up to four of remaining length (MQTT 3.1.1 section 2.2). */
@@ -21,13 +24,15 @@ const MAX_FIXED_HEADER = 5;
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
+  readonly #memory: ReadAhead;
   /** Largest frame, fixed header included. */
   maxFrameBytes: number;
   #partial: Buffer | undefined;
   #partialLength = 0;
 
-  constructor(handler: FrameHandler, maxFrameBytes: number) {
+  constructor(handler: FrameHandler, memory: ReadAhead, maxFrameBytes: number) {
     this.#handler = handler;
+    this.#memory = memory;
     this.maxFrameBytes = maxFrameBytes;
   }
 
@@ -77,7 +82,7 @@ export class FrameReader {
 
   /** Gives up an unfinished frame. */
   reset(): void {
-    if (this.#partial !== undefined) this.#handler.kept(-this.#partial.length);
+    if (this.#partial !== undefined) this.#memory.count(-this.#partial.length);
     this.#partial = undefined;
     this.#partialLength = 0;
   }
@@ -88,7 +93,7 @@ export class FrameReader {
     const capacity = Math.min(frameBytes, Math.max(64, 2 * length));
     this.#partial = Buffer.allocUnsafeSlow(capacity);
     this.#partialLength = chunk.copy(this.#partial, 0, at);
-    this.#handler.kept(capacity);
+    this.#memory.count(capacity);
   }
 
   /** Returns where reading goes on, or `-position - 1` if it stops there. */
@@ -106,7 +111,10 @@ export class FrameReader {
       if (this.#partialLength === target) break;
       const wanted = Math.min(target - this.#partialLength, chunk.length - at);
       if (wanted === 0) return -chunk.length - 1;
-      this.#grow(this.#partialLength + wanted, target);
+      if (!this.#grow(this.#partialLength + wanted, target)) {
+        this.#handler.unreadable('no-memory');
+        return -chunk.length - 1;
+      }
       chunk.copy(this.#partial as Buffer, this.#partialLength, at, at + wanted);
       this.#partialLength += wanted;
       at += wanted;
@@ -115,19 +123,22 @@ export class FrameReader {
     const end = this.#partialLength;
     this.#partial = undefined;
     this.#partialLength = 0;
-    this.#handler.kept(-frame.length);
+    this.#memory.count(-frame.length);
     let body = 1;
     while ((frame[body++] as number) > 0x7f);
     return this.#handler.frame(frame[0] as number, frame, 0, body, end) ? at : -at - 1;
   }
 
-  #grow(needed: number, frameBytes: number): void {
+  #grow(needed: number, frameBytes: number): boolean {
     const partial = this.#partial as Buffer;
-    if (needed <= partial.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(frameBytes, 2 * partial.length)));
+    if (needed <= partial.length) return true;
+    const capacity = Math.max(needed, Math.min(frameBytes, 2 * partial.length));
+    if (!this.#memory.allowsPartial(capacity)) return false;
+    const grown = Buffer.allocUnsafeSlow(capacity);
     partial.copy(grown, 0, 0, this.#partialLength);
     this.#partial = grown;
-    this.#handler.kept(grown.length - partial.length);
+    this.#memory.count(capacity - partial.length);
+    return true;
   }
 }
 

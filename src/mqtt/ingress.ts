@@ -97,7 +97,7 @@ export class Ingress {
     if (hub === undefined) return;
     for (const listener of this.#listeners) listener.close();
     hub.reading = false;
-    for (const connection of hub.connections) connection.stop();
+    for (const connection of hub.connections) connection.stop('stopped');
     await this.#until(() => hub.connections.size === 0);
     for (const connection of hub.connections) connection.destroy();
     hub.stopClock();

@@ -1,57 +1,17 @@
-import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import { Outcome } from '../core/outcome.ts';
-import type { Publication, PublicationOrigin, PublicationSink, QoS } from '../core/publication.ts';
-import { AckQueue } from './ack-queue.ts';
-import { PacketType } from './control-packets.ts';
-import type { IngressLimits } from './limits.ts';
-import type { LocalBroker } from './local-broker.ts';
+import type { PublicationOrigin, QoS } from '../core/publication.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import type { LaneContext, LaneOwner } from './lane-context.ts';
 import { ParkedFrames, ParkedKind } from './parked-frames.ts';
-import type { ReadAhead } from './read-ahead.ts';
 import { Qos2State, type Session } from './session.ts';
-import type { IngressStats } from './stats.ts';
-import type { InternedTopic, TopicTable } from './topic-table.ts';
-
-/** What all lanes of an ingress share. */
-export interface LaneContext {
-  readonly sink: PublicationSink;
-  readonly topics: TopicTable;
-  readonly broker: LocalBroker;
-  readonly limits: IngressLimits;
-  readonly stats: IngressStats;
-  readonly memory: ReadAhead;
-  readonly logger: Logger;
-  /** The one instance that is lent to the sink. */
-  readonly publication: { -readonly [Field in keyof Publication]: Publication[Field] };
-  /** Wall clock of the read that is being worked on. */
-  receivedAtMs: number;
-  /** Has {@link PublicationLane.turn} called for the lane, once, in the next turn of the event loop. */
-  schedule(lane: PublicationLane): void;
-  /** Nothing is left in a lane whose connection has ended. */
-  finished(lane: PublicationLane): void;
-}
-
-/** The connection that a lane belongs to, while it is open. */
-export interface LaneOwner {
-  /** Acknowledgements may be ready: {@link PublicationLane.drainAcks}. */
-  writeAcks(): void;
-  /** The device must not be acknowledged: the connection is closed. */
-  refused(): void;
-  /** A publication went to a topic that clients can't write. */
-  reservedTopic(topic: string): void;
-  /** There may be room again: see whether the socket can be read. */
-  unblocked(): void;
-}
+import type { InternedTopic } from './topic-table.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
 const QOS0_QUOTA_FACTOR = 16;
 /** QoS 2 packet ids between PUBREC and PUBREL; a client has that many in flight only by mistake. */
 const MAX_OPEN_QOS2 = 4_096;
 const TOKEN_QOS_BITS = 2;
-
-const PUBACK = PacketType.Puback << 4;
-const PUBREC = PacketType.Pubrec << 4;
-const PUBCOMP = PacketType.Pubcomp << 4;
 
 /**
  * The way of one connection's publications: receipt, the in-flight window, parking, completion,
@@ -62,10 +22,8 @@ export class PublicationLane implements PublicationOrigin {
   readonly session: Session;
   readonly #context: LaneContext;
   #owner: LaneOwner | undefined;
-  readonly #pubacks = new AckQueue();
-  readonly #pubrecs = new AckQueue();
-  /** Packet ids of PUBRELs to be answered. */
-  #pubcomps: number[] = [];
+  /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
+  readonly acks = new Acknowledgements();
   readonly #parked: ParkedFrames;
   #inFlight = 0;
   #inFlightQos0 = 0;
@@ -155,7 +113,7 @@ export class PublicationLane implements PublicationOrigin {
       return 'PUBREL for a publication that has had no PUBREC ([MQTT-4.3.3-1])';
     }
     this.session.qos2Released(packetId);
-    this.#pubcomps.push(packetId);
+    this.acks.release(packetId);
     this.#context.schedule(this);
     return undefined;
   }
@@ -204,7 +162,7 @@ export class PublicationLane implements PublicationOrigin {
    * behind a slower one is memory too. Without a connection nobody waits for acknowledgements.
    */
   get #unanswered(): number {
-    return this.#owner === undefined ? this.#inFlight : this.#pubacks.size + this.#pubrecs.size;
+    return this.#owner === undefined ? this.#inFlight : this.acks.owed;
   }
 
   #offer(
@@ -228,7 +186,7 @@ export class PublicationLane implements PublicationOrigin {
     if (qos === 0) this.#inFlightQos0++;
     else {
       this.#inFlight++;
-      sequence = this.#queue(qos).open(packetId);
+      sequence = this.acks.open(qos, packetId);
     }
     stats.inFlight++;
     const token = (sequence << TOKEN_QOS_BITS) | qos;
@@ -245,15 +203,11 @@ export class PublicationLane implements PublicationOrigin {
     if (qos === 0) this.#inFlightQos0--;
     else {
       this.#inFlight--;
-      this.#queue(qos).withdraw();
+      this.acks.withdraw(qos);
     }
     stats.inFlight--;
     this.#sinkFull = true;
     return false;
-  }
-
-  #queue(qos: number): AckQueue {
-    return qos === 1 ? this.#pubacks : this.#pubrecs;
   }
 
   /** Takes its place among the acknowledgements without the sink. */
@@ -262,14 +216,13 @@ export class PublicationLane implements PublicationOrigin {
       this.#context.stats.acknowledged[0]++;
       return;
     }
-    const queue = this.#queue(qos);
-    const sequence = queue.open(packetId);
+    const sequence = this.acks.open(qos, packetId);
     if (kind === ParkedKind.Repeat && this.session.qos2State(packetId) === Qos2State.InFlight) {
       this.session.qos2Repeated(packetId, this, sequence);
       return;
     }
     if (kind === ParkedKind.Acknowledge && qos === 2) this.session.qos2Completed(packetId);
-    queue.settle(sequence);
+    this.acks.settle(qos, sequence);
     this.#context.schedule(this);
   }
 
@@ -281,7 +234,7 @@ export class PublicationLane implements PublicationOrigin {
 
   /** Passes on what is parked, in order, as far as window and sink let it. */
   #advance(): void {
-    const { topics, stats } = this.#context;
+    const { stats } = this.#context;
     const parked = this.#parked;
     while (parked.count > 0) {
       const { buffer, header, kind, start, end } = parked;
@@ -290,11 +243,7 @@ export class PublicationLane implements PublicationOrigin {
       const topicEnd = start + 2 + buffer.readUInt16BE(start);
       const packetId = qos === 0 ? 0 : buffer.readUInt16BE(topicEnd);
       if (kind === ParkedKind.Publish) {
-        const last = this.#lastTopic;
-        const topic =
-          last?.equals(buffer, start + 2, topicEnd) === true && !last.evicted
-            ? last
-            : topics.intern(buffer, start + 2, topicEnd);
+        const topic = this.#topicOf(buffer, start + 2, topicEnd);
         const payload = buffer.subarray(qos === 0 ? topicEnd : topicEnd + 2, end);
         // It was a valid topic when it was parked.
         if (!this.#offer(topic as InternedTopic, header, packetId, payload, parked.receivedAtMs)) return;
@@ -318,9 +267,8 @@ export class PublicationLane implements PublicationOrigin {
       if (outcome !== Outcome.Refused) stats.acknowledged[0]++;
     } else {
       const sequence = token >>> TOKEN_QOS_BITS;
-      const queue = this.#queue(qos);
-      const packetId = queue.packetId(sequence);
-      if (!queue.settle(sequence)) {
+      const packetId = this.acks.packetId(qos, sequence);
+      if (!this.acks.settle(qos, sequence)) {
         this.#context.logger.error({ client: this.session.clientId, packetId }, 'completed more than once');
         return;
       }
@@ -341,7 +289,7 @@ export class PublicationLane implements PublicationOrigin {
 
   /** The first occurrence of a repeated publication is complete. */
   repeatCompleted(sequence: number): void {
-    this.#pubrecs.settle(sequence);
+    this.acks.settle(2, sequence);
     this.#context.schedule(this);
   }
 
@@ -351,32 +299,8 @@ export class PublicationLane implements PublicationOrigin {
 
   // Turns: everything that a completion leads to happens here, once a turn of the event loop.
 
-  /** Bytes that {@link drainAcks} may write. */
-  get acksReady(): number {
-    const owed = this.#pubacks.ready || this.#pubrecs.ready || this.#pubcomps.length > 0;
-    return owed ? 4 * (this.#pubacks.size + this.#pubrecs.size + this.#pubcomps.length) : 0;
-  }
-
-  /** Writes the acknowledgements that may leave into buffer[offset, end). Returns the position behind them. */
-  drainAcks(buffer: Buffer, offset: number, end: number): number {
-    const { stats } = this.#context;
-    const pubrecsAt = this.#pubacks.drain(PUBACK, buffer, offset, end);
-    const pubcompsAt = this.#pubrecs.drain(PUBREC, buffer, pubrecsAt, end);
-    stats.acknowledged[1] += (pubrecsAt - offset) / 4;
-    stats.acknowledged[2] += (pubcompsAt - pubrecsAt) / 4;
-    let at = pubcompsAt;
-    for (const packetId of this.#pubcomps) {
-      buffer[at++] = PUBCOMP;
-      buffer[at++] = 2;
-      buffer[at++] = packetId >>> 8;
-      buffer[at++] = packetId & 0xff;
-    }
-    if (this.#pubcomps.length > 0) this.#pubcomps = [];
-    return at;
-  }
-
   turn(): void {
-    if (this.#owner === undefined) this.#forgetAcks();
+    if (this.#owner === undefined) this.acks.forget();
     else this.#owner.writeAcks();
     if (this.#parked.count > 0) this.#advance();
     if (this.#parked.count === 0 && this.#successor !== undefined) this.#context.schedule(this.#successor);
@@ -384,9 +308,11 @@ export class PublicationLane implements PublicationOrigin {
     else if (this.idle) this.#finish();
   }
 
-  #forgetAcks(): void {
-    this.#pubacks.forgetSettled();
-    this.#pubrecs.forgetSettled();
+  /** A fault of ours: the connection is closed, others go on. */
+  fail(error: unknown): void {
+    const { logger } = this.#context;
+    logger.error({ client: this.session.clientId, reason: errorMessage(error) }, 'an MQTT connection failed');
+    this.#owner?.failed(error);
   }
 
   // The end of the connection.
@@ -401,7 +327,6 @@ export class PublicationLane implements PublicationOrigin {
   detach(disconnected: boolean): void {
     this.#owner = undefined;
     this.disconnected = disconnected;
-    this.#pubcomps = [];
     this.#context.schedule(this);
   }
 

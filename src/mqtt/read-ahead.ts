@@ -38,9 +38,12 @@ export class ReadAhead {
     return this.#stats.parkedBytes >= this.#limits.memoryLimitBytes;
   }
 
-  /** Whether unfinished frames may grow; a quarter of the memory always remains for what can be passed on. */
-  get partialsFit(): boolean {
-    return this.#stats.parkedBytes < this.#limits.memoryLimitBytes * 0.75;
+  /**
+   * Whether an unfinished frame may grow to so many bytes. A quarter of the memory always remains for what can
+   * be passed on: unfinished frames alone must not fill it, because then nobody could ever finish one.
+   */
+  allowsPartial(bytes: number): boolean {
+    return bytes <= this.allowanceBytes || this.#stats.parkedBytes < this.#limits.memoryLimitBytes * 0.75;
   }
 
   /** So many bytes more are held, or less when negative. */

@@ -15,6 +15,8 @@ export const CLOSE_REASONS = [
   'identifier-rejected',
   /** aedes refused the CONNECT. */
   'not-authorised',
+  /** aedes ended the connection after a packet; the log says which. */
+  'broker-refused',
   /** A publication may not be published: the only "no" of MQTT 3.1.1 ([MQTT-3.3.5-2]). */
   'refused',
   /** The client id has connected again ([MQTT-3.1.4-2]). */

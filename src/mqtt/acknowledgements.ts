@@ -1,0 +1,78 @@
+import { AckQueue } from './ack-queue.ts';
+import { PacketType } from './control-packets.ts';
+import type { IngressStats } from './stats.ts';
+
+const PUBACK = PacketType.Puback << 4;
+const PUBREC = PacketType.Pubrec << 4;
+const PUBCOMP = PacketType.Pubcomp << 4;
+const ACK_BYTES = 4;
+
+/**
+ * What one connection owes its device. PUBACKs and PUBRECs leave in order of receipt, each among themselves: a
+ * slow QoS 2 publication must not hold up a PUBACK.
+ */
+export class Acknowledgements {
+  readonly #pubacks = new AckQueue();
+  readonly #pubrecs = new AckQueue();
+  /** Packet identifiers of PUBRELs, which are answered at once. */
+  #pubcomps: number[] = [];
+
+  /** Publications without PUBACK or PUBREC. */
+  get owed(): number {
+    return this.#pubacks.size + this.#pubrecs.size;
+  }
+
+  /** Owes a PUBACK or PUBREC; returns its sequence among those of the QoS. */
+  open(qos: number, packetId: number): number {
+    return (qos === 1 ? this.#pubacks : this.#pubrecs).open(packetId);
+  }
+
+  /** Takes back the last {@link open}. */
+  withdraw(qos: number): void {
+    (qos === 1 ? this.#pubacks : this.#pubrecs).withdraw();
+  }
+
+  packetId(qos: number, sequence: number): number {
+    return (qos === 1 ? this.#pubacks : this.#pubrecs).packetId(sequence);
+  }
+
+  /** It may leave, when its turn comes. Returns false if it could before. */
+  settle(qos: number, sequence: number): boolean {
+    return (qos === 1 ? this.#pubacks : this.#pubrecs).settle(sequence);
+  }
+
+  /** Owes a PUBCOMP. */
+  release(packetId: number): void {
+    this.#pubcomps.push(packetId);
+  }
+
+  /** Room that {@link drain} needs; 0 if nothing may leave. */
+  get readyBytes(): number {
+    const ready = this.#pubacks.ready || this.#pubrecs.ready || this.#pubcomps.length > 0;
+    return ready ? ACK_BYTES * (this.owed + this.#pubcomps.length) : 0;
+  }
+
+  /** Writes what may leave into buffer[offset, end). Returns the position behind it. */
+  drain(buffer: Buffer, offset: number, end: number, stats: IngressStats): number {
+    const pubrecsAt = this.#pubacks.drain(PUBACK, buffer, offset, end);
+    const pubcompsAt = this.#pubrecs.drain(PUBREC, buffer, pubrecsAt, end);
+    stats.acknowledged[1] += (pubrecsAt - offset) / ACK_BYTES;
+    stats.acknowledged[2] += (pubcompsAt - pubrecsAt) / ACK_BYTES;
+    let at = pubcompsAt;
+    for (const packetId of this.#pubcomps) {
+      buffer[at++] = PUBCOMP;
+      buffer[at++] = 2;
+      buffer[at++] = packetId >>> 8;
+      buffer[at++] = packetId & 0xff;
+    }
+    if (this.#pubcomps.length > 0) this.#pubcomps = [];
+    return at;
+  }
+
+  /** Drops what may leave: the connection is gone. */
+  forget(): void {
+    this.#pubacks.forgetSettled();
+    this.#pubrecs.forgetSettled();
+    this.#pubcomps = [];
+  }
+}

@@ -1,0 +1,35 @@
+import type { Acknowledgements } from './acknowledgements.ts';
+import type { Connection } from './connection.ts';
+import type { LaneContext } from './lane-context.ts';
+import type { PublicationLane } from './publication-lane.ts';
+import type { Sessions } from './sessions.ts';
+import type { CloseReason } from './stats.ts';
+import type { Transport } from './transport.ts';
+
+/** What all connections of an ingress share. */
+export interface ConnectionContext extends LaneContext {
+  readonly sessions: Sessions;
+  /** Counts turns of the keepalive clock, {@link TICK_MS} apart. */
+  readonly tick: number;
+  /** Whether connections may read. */
+  readonly reading: boolean;
+  wallMs(): number;
+  /** The lane of the client's previous connection, if it still has something. */
+  previousLane(clientId: string): PublicationLane | undefined;
+  laneOpened(lane: PublicationLane): void;
+  /** Writes the acknowledgements that may leave. */
+  writeAcks(acks: Acknowledgements, transport: Transport): void;
+  /** A connection's socket is not read any more, or again. */
+  paused(connection: Connection, paused: boolean): void;
+  reservedTopic(client: string, topic: string): void;
+  /** A connection is closing. */
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined): void;
+  /** Its socket is closed. */
+  gone(connection: Connection): void;
+}
+
+/** The keepalive clock's resolution. */
+export const TICK_MS = 500;
+
+/** So many ticks are never shorter than the time. */
+export const ticksOf = (milliseconds: number): number => Math.ceil(milliseconds / TICK_MS) + 1;
