@@ -20,7 +20,8 @@ interface FleetArguments {
   readonly profile?: readonly string[];
   readonly seed: number;
   readonly window: number;
-  readonly prefix: string;
+  readonly wait: number;
+  readonly prefix?: string;
   readonly url?: string;
   readonly config?: string;
   readonly json?: boolean;
@@ -55,7 +56,12 @@ export function fleetCommand(): Command {
       1,
     )
     .option('--window <number>', 'most messages in flight a device', wholeNumber(1), 20)
-    .option('--prefix <text>', "begins every device's name: two fleets at once need two prefixes", '')
+    .addOption(
+      new Option('--wait <time>', 'wait so long at the end for missing acknowledgements')
+        .argParser(duration)
+        .default(60_000, '60s'),
+    )
+    .option('--prefix <text>', "begins every device's name: two fleets at once need two prefixes")
     .option('-u, --url <url>', 'the MQTT listener (default: the first one of the configuration)')
     .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
     .option('--json', 'the summary as one JSON object')
@@ -75,7 +81,8 @@ async function runFleet(options: FleetArguments): Promise<void> {
     ...(options.duration === undefined ? {} : { durationMs: options.duration }),
     seed: options.seed,
     window: options.window,
-    prefix: options.prefix,
+    drainTimeoutMs: options.wait,
+    prefix: options.prefix ?? '',
     types: simulatedTypes(profiles, options.profile),
     clock: systemClock,
     logger: processLogger('warn', 'auto'),

@@ -199,6 +199,18 @@ describe('Fleet', () => {
     expect(links.published()).toBe(100);
   });
 
+  it('does not wait for acknowledgements when it is told to stop a second time', async () => {
+    const made = fleet({ rate: 0, devices: 1 });
+    made.start();
+    links.upAll();
+    void made.stop();
+    clock.advance(5000);
+    expect(made.snapshot().phase).toBe('draining');
+    const stopped = made.stop(0);
+    clock.advance(0);
+    expect(await stopped).toMatchObject({ sent: 20, unacknowledged: 20, complete: false });
+  });
+
   it('can be stopped while nobody answers', async () => {
     const made = fleet({});
     made.start();
