@@ -1,20 +1,23 @@
 import type { LatencyPercentiles } from '../fleet/latency.ts';
 import type { FleetSnapshot, FleetSummary } from '../fleet/snapshot.ts';
 
-/** What a running fleet is doing, on one line without a newline. `perSecond` is the rate of the last moment. */
+/**
+ * What a running fleet is doing, on one line without a newline. `perSecond` is the rate of the last moment.
+ * What matters most comes first: a narrow terminal cuts the end off.
+ */
 export function progressText(now: FleetSnapshot, recent: LatencyPercentiles, perSecond: number): string {
-  const trouble = now.connected < now.devices && now.trouble !== undefined ? `  (${now.trouble})` : '';
-  const connected = `${count(now.connected)}/${count(now.devices)} devices`;
-  if (now.phase === 'connecting') return `connecting  ${connected}${trouble}`;
+  const connected = `${count(now.connected)}/${count(now.devices)} devices connected`;
+  const trouble = now.trouble === undefined ? '' : `: ${now.trouble}`;
+  if (now.phase === 'connecting') return `${connected}${trouble}`;
   const parts = [
-    connected,
     `${count(Math.round(perSecond))}/s`,
     `sent ${count(now.sent)}`,
     `acknowledged ${count(now.acknowledged)}`,
-    `in flight ${count(now.inFlight)}`,
     `PUBACK p50 ${milliseconds(recent.p50Ms)} p99 ${milliseconds(recent.p99Ms)}`,
+    `in flight ${count(now.inFlight)}`,
   ];
-  return parts.join('  ') + trouble;
+  if (now.phase === 'publishing' && now.connected < now.devices) parts.unshift(`${connected}${trouble}`);
+  return parts.join('  ');
 }
 
 /** What a fleet did, in a few lines, each with its newline. */

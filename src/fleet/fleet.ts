@@ -212,14 +212,14 @@ export class Fleet {
     if (this.#phase !== 'publishing') return;
     const nowMs = this.#clock.monotonicMs();
     const { durationMs = Infinity, drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS } = this.#options;
-    const leftMs = this.#publishingSinceMs + durationMs - nowMs;
+    const endMs = this.#publishingSinceMs + durationMs;
     const pacer = this.#pacer;
     if (pacer !== undefined) {
-      const { due, over } = pacer.take(nowMs);
+      const { due, over } = pacer.take(Math.min(nowMs, endMs));
       this.#missed += over;
       for (let turn = 0; turn < due; turn++) this.#giveTurn();
     }
-    if (leftMs <= 0 || this.#members.every((member) => member.isFinished)) {
+    if (nowMs >= endMs || this.#members.every((member) => member.isFinished)) {
       this.#drain(drainTimeoutMs);
       return;
     }

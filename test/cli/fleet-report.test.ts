@@ -67,18 +67,15 @@ describe('sluice fleet', () => {
     expect(parsed).toMatchObject({ sent: 30_000, qos: 1, latency, refusals: { no: 2 }, complete: true });
   });
 
-  it('shows on its live line why devices are not connected', () => {
-    const waiting = summary({
-      phase: 'connecting',
-      connected: 0,
-      trouble: 'connect ECONNREFUSED 127.0.0.1:1883',
-    });
-    expect(progressText(waiting, latency, 0)).toBe(
-      'connecting  0/100 devices  (connect ECONNREFUSED 127.0.0.1:1883)',
+  it('shows on its live line what it does, and why devices are not connected', () => {
+    const reset = { phase: 'publishing', trouble: 'read ECONNRESET' } as const;
+    expect(progressText(summary({ ...reset, inFlight: 21 }), latency, 999.6)).toBe(
+      '1,000/s  sent 30,000  acknowledged 30,000  PUBACK p50 21.3 ms p99 40.1 ms  in flight 21',
     );
-    const running = summary({ phase: 'publishing', inFlight: 21 });
-    expect(progressText(running, latency, 999.6)).toBe(
-      '100/100 devices  1,000/s  sent 30,000  acknowledged 30,000  in flight 21  PUBACK p50 21.3 ms p99 40.1 ms',
+    expect(progressText(summary({ ...reset, connected: 98 }), latency, 0)).toMatch(
+      /^98\/100 devices connected: read ECONNRESET {2}0\/s {2}sent 30,000/,
     );
+    const waiting = summary({ phase: 'connecting', connected: 0, trouble: 'connect ECONNREFUSED' });
+    expect(progressText(waiting, latency, 0)).toBe('0/100 devices connected: connect ECONNREFUSED');
   });
 });
