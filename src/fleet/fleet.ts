@@ -226,7 +226,7 @@ export class Fleet {
     const untilTurnMs = pacer?.untilNextMs(nowMs) ?? Infinity;
     const delayMs = Math.min(
       Math.max(TICK_MS, untilTurnMs),
-      leftMs,
+      endMs - nowMs,
       pacer === undefined ? UNPACED_TICK_MS : Infinity,
     );
     this.#timer = this.#clock.schedule(() => {
