@@ -1,0 +1,118 @@
+import { SerializationError } from '../serializers/errors.ts';
+import type { RecordPart } from '../serializers/serializer.ts';
+import { SchemaRegistryError } from './errors.ts';
+import { topicNameStrategy } from './schema.ts';
+import type { Schema, SubjectNameStrategy } from './schema.ts';
+import type { SchemaRegistry } from './schema-registry.ts';
+
+/** How a serializer uses a registry. The names are those of Confluent's serializers, in camel case. */
+export interface RegistrySerializerOptions {
+  readonly registry: SchemaRegistry;
+  /** Which half of a record the serializer is for. Default `value`. */
+  readonly part?: RecordPart;
+  /** Default {@link topicNameStrategy}. */
+  readonly subjectNameStrategy?: SubjectNameStrategy;
+  /**
+   * true, the default: a schema that the subject doesn't have yet becomes its next version, if it is compatible.
+   * false: it must be there; what production usually wants.
+   */
+  readonly autoRegisterSchemas?: boolean;
+  /**
+   * Serializes by the subject's latest version, as it is at the first use on a topic, instead of the serializer's
+   * own schema; nothing is registered. Default false.
+   */
+  readonly useLatestVersion?: boolean;
+  /** Lets the registry ignore differences of form: order of attributes, white space. Default false. */
+  readonly normalizeSchemas?: boolean;
+}
+
+/** The id of a topic's schema, and the schema that records are to be written by. */
+export interface BoundSchema {
+  readonly id: number;
+  readonly schema: Schema;
+  /** What it refers to, as of {@link SchemaRegistry.references}. */
+  readonly references: ReadonlyMap<string, Schema>;
+}
+
+/** What a serializer needs from a registry, kept for each topic: `E` is made once from the topic's schema. */
+export class TopicSchemas<E> {
+  readonly part: RecordPart;
+  readonly #options: RegistrySerializerOptions;
+  readonly #schema: Schema;
+  readonly #recordName: string | undefined;
+  readonly #bind: (bound: BoundSchema) => E;
+  readonly #encoders = new Map<string, E>();
+  readonly #pending = new Map<string, Promise<void>>();
+  /** Most streams have runs of one topic. */
+  #lastTopic: string | undefined;
+  #lastEncoder: E | undefined;
+
+  /** @throws TypeError if the options contradict each other */
+  constructor(
+    options: RegistrySerializerOptions,
+    schema: Schema,
+    recordName: string | undefined,
+    bind: (bound: BoundSchema) => E,
+  ) {
+    if (options.useLatestVersion === true && options.autoRegisterSchemas === true) {
+      throw new TypeError('useLatestVersion registers nothing: it excludes autoRegisterSchemas');
+    }
+    this.part = options.part ?? 'value';
+    this.#options = options;
+    this.#schema = schema;
+    this.#recordName = recordName;
+    this.#bind = bind;
+  }
+
+  /** undefined once {@link encoder} has an answer for the topic. */
+  prepare(topic: string): Promise<void> | undefined {
+    if (topic === this.#lastTopic || this.#encoders.has(topic)) return undefined;
+    let pending = this.#pending.get(topic);
+    if (pending === undefined) {
+      pending = this.#fetch(topic).finally(() => this.#pending.delete(topic));
+      this.#pending.set(topic, pending);
+    }
+    return pending;
+  }
+
+  /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
+  encoder(topic: string): E {
+    if (topic === this.#lastTopic) return this.#lastEncoder as E;
+    const encoder = this.#encoders.get(topic);
+    if (encoder === undefined) throw notPrepared(topic);
+    this.#lastTopic = topic;
+    this.#lastEncoder = encoder;
+    return encoder;
+  }
+
+  async #fetch(topic: string): Promise<void> {
+    const { registry, subjectNameStrategy = topicNameStrategy } = this.#options;
+    const subject = subjectNameStrategy(topic, this.part, this.#recordName);
+    const { id, schema } = await this.#find(subject);
+    if (schema.type !== this.#schema.type) {
+      throw new SchemaRegistryError(
+        'SCHEMA_INVALID',
+        `the schema of '${subject}' is ${schema.type}, but its serializer writes ${this.#schema.type}`,
+      );
+    }
+    this.#encoders.set(topic, this.#bind({ id, schema, references: await registry.references(schema) }));
+  }
+
+  async #find(subject: string): Promise<{ id: number; schema: Schema }> {
+    const { registry, useLatestVersion, autoRegisterSchemas, normalizeSchemas } = this.#options;
+    if (useLatestVersion === true) return registry.latest(subject);
+    const schema = this.#schema;
+    if (autoRegisterSchemas === false) {
+      return { id: (await registry.lookUp(subject, schema, normalizeSchemas)).id, schema };
+    }
+    return { id: await registry.register(subject, schema, normalizeSchemas), schema };
+  }
+}
+
+export function notPrepared(topic: string): SerializationError {
+  return new SerializationError(
+    'SCHEMA_NOT_PREPARED',
+    topic,
+    `the schema for topic '${topic}' is not there yet: await prepare() before serialize() or deserialize()`,
+  );
+}

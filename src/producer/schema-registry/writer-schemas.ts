@@ -1,0 +1,41 @@
+import type { Schema } from './schema.ts';
+import type { SchemaRegistry } from './schema-registry.ts';
+import { notPrepared, type BoundSchema } from './topic-schemas.ts';
+import { peekSchemaId } from './wire-format.ts';
+
+/** What a deserializer needs from a registry, kept for each schema id: `D` is made once from the writer's schema. */
+export class WriterSchemas<D> {
+  readonly #registry: SchemaRegistry;
+  readonly #bind: (bound: BoundSchema) => D;
+  readonly #decoders = new Map<number, D>();
+  readonly #pending = new Map<number, Promise<void>>();
+
+  constructor(registry: SchemaRegistry, bind: (bound: BoundSchema) => D) {
+    this.#registry = registry;
+    this.#bind = bind;
+  }
+
+  /** undefined once {@link decoder} has an answer for the data's schema, and for data that names none. */
+  prepare(data: Uint8Array | null): Promise<void> | undefined {
+    const id = data === null ? undefined : peekSchemaId(data);
+    if (id === undefined || this.#decoders.has(id)) return undefined;
+    let pending = this.#pending.get(id);
+    if (pending === undefined) {
+      pending = this.#fetch(id).finally(() => this.#pending.delete(id));
+      this.#pending.set(id, pending);
+    }
+    return pending;
+  }
+
+  /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
+  decoder(topic: string, id: number): D {
+    const decoder = this.#decoders.get(id);
+    if (decoder === undefined) throw notPrepared(topic);
+    return decoder;
+  }
+
+  async #fetch(id: number): Promise<void> {
+    const schema: Schema = await this.#registry.byId(id);
+    this.#decoders.set(id, this.#bind({ id, schema, references: await this.#registry.references(schema) }));
+  }
+}

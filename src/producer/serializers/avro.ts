@@ -1,0 +1,179 @@
+import type { SchemaReference } from '../schema-registry/schema.ts';
+import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
+import {
+  TopicSchemas,
+  type BoundSchema,
+  type RegistrySerializerOptions,
+} from '../schema-registry/topic-schemas.ts';
+import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/wire-format.ts';
+import { WriterSchemas } from '../schema-registry/writer-schemas.ts';
+import { avroName, avroResolver, avroSchemaText, avroType, firstMisfit } from './avro-types.ts';
+import type { AvroOptions, AvroSchema, AvroType } from './avro-types.ts';
+import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
+import { asBuffer } from './text-encoding.ts';
+
+export interface AvroSerializerOptions extends AvroOptions {
+  readonly schema: AvroSchema;
+}
+
+/** Avro in Confluent's wire format, its schema in a registry. */
+export interface RegisteredAvroOptions extends AvroSerializerOptions, RegistrySerializerOptions {
+  /** Where the named types that the schema uses and doesn't define are registered; `name` is the type's full name. */
+  readonly references?: readonly SchemaReference[];
+}
+
+/** One datum of many megabytes must not occupy them for ever. */
+const MAX_SCRATCH_BYTES = 1024 * 1024;
+
+interface Encoder {
+  readonly type: AvroType;
+  readonly prefix: Uint8Array;
+  /** Confluent's Java serializer writes a schema that is just `bytes` without Avro's length in front. */
+  readonly plainBytes: boolean;
+}
+
+/**
+ * Avro's binary encoding, without a container file's header: both sides know the schema, or its id stands in front.
+ * Records, maps, arrays and enums are plain objects, arrays and strings; bytes are a Uint8Array.
+ */
+export class AvroSerializer<T = unknown> implements Serializer<T> {
+  readonly part: RecordPart | undefined;
+  readonly #plain: Encoder | undefined;
+  readonly #schemas: TopicSchemas<Encoder> | undefined;
+  /** Where a datum is written before its length is known; grows with the data, within reason. */
+  #scratch: Buffer = Buffer.allocUnsafeSlow(1024);
+
+  /** @throws Error if the schema is none, or the registry's options contradict each other */
+  constructor(options: AvroSerializerOptions | RegisteredAvroOptions) {
+    const text = avroSchemaText(options.schema);
+    if ('registry' in options) {
+      const { references } = options;
+      this.#schemas = new TopicSchemas(
+        options,
+        { type: 'AVRO', text, ...(references !== undefined && { references }) },
+        recordName(text, options),
+        ({ id, schema, references: referred }) => {
+          const type = avroType(schema.text, referred.values(), options);
+          return { type, prefix: framePrefix(id), plainBytes: type.typeName === 'bytes' };
+        },
+      );
+    } else {
+      this.#plain = { type: avroType(text, [], options), prefix: new Uint8Array(0), plainBytes: false };
+    }
+    this.part = this.#schemas?.part;
+  }
+
+  prepare(topic: string): Promise<void> | undefined {
+    return this.#schemas?.prepare(topic);
+  }
+
+  serialize(topic: string, data: T | null): Uint8Array | null {
+    if (data === null) return null;
+    const encoder = this.#plain ?? (this.#schemas as TopicSchemas<Encoder>).encoder(topic);
+    if (encoder.plainBytes && data instanceof Uint8Array) return Buffer.concat([encoder.prefix, data]);
+    try {
+      return this.#encode(encoder, data);
+    } catch (error) {
+      throw cannotSerialize(
+        topic,
+        `Avro (${avroName(encoder.type)})`,
+        firstMisfit(encoder.type, data) ?? error,
+      );
+    }
+  }
+
+  #encode({ type, prefix }: Encoder, data: T): Uint8Array {
+    let scratch = this.#scratch;
+    scratch.set(prefix);
+    let end = type.encode(data, scratch, prefix.length);
+    if (end < 0) {
+      // avsc answers with how many bytes were missing, as a negative number.
+      scratch = Buffer.allocUnsafeSlow(2 * (scratch.length - end));
+      scratch.set(prefix);
+      end = type.encode(data, scratch, prefix.length);
+      if (scratch.length <= MAX_SCRATCH_BYTES) this.#scratch = scratch;
+    }
+    return Buffer.from(scratch.subarray(0, end));
+  }
+}
+
+export interface AvroDeserializerOptions extends AvroOptions {
+  /** The schema that the data were written by. */
+  readonly schema: AvroSchema;
+}
+
+/** Avro in Confluent's wire format. */
+export interface RegisteredAvroDeserializerOptions extends AvroOptions {
+  readonly registry: SchemaRegistry;
+  /**
+   * The schema that the application wants: fields that it lacks are dropped, fields that the writer lacked have
+   * their defaults (Avro's schema resolution). Left out, data come as they were written.
+   */
+  readonly readerSchema?: AvroSchema;
+}
+
+interface Decoder {
+  readonly type: AvroType;
+  readonly resolver: ReturnType<typeof avroResolver> | undefined;
+  readonly plainBytes: boolean;
+}
+
+export class AvroDeserializer<T = unknown> implements Deserializer<T> {
+  readonly #plain: Decoder | undefined;
+  readonly #schemas: WriterSchemas<Decoder> | undefined;
+
+  /** @throws Error if the schema is none */
+  constructor(options: AvroDeserializerOptions | RegisteredAvroDeserializerOptions) {
+    if ('registry' in options) {
+      const { readerSchema } = options;
+      const reader =
+        readerSchema === undefined ? undefined : avroType(avroSchemaText(readerSchema), [], options);
+      this.#schemas = new WriterSchemas(options.registry, (bound) => decoderOf(bound, reader, options));
+    } else {
+      const type = avroType(avroSchemaText(options.schema), [], options);
+      this.#plain = { type, resolver: undefined, plainBytes: false };
+    }
+  }
+
+  prepare(_topic: string, data: Uint8Array | null): Promise<void> | undefined {
+    return this.#schemas?.prepare(data);
+  }
+
+  deserialize(topic: string, data: Uint8Array | null): T | null {
+    if (data === null) return null;
+    const framed = this.#schemas !== undefined;
+    const decoder =
+      this.#plain ?? (this.#schemas as WriterSchemas<Decoder>).decoder(topic, readSchemaId(topic, data));
+    const payload = asBuffer(framed ? data.subarray(FRAME_BYTES) : data);
+    if (decoder.plainBytes) return payload as T;
+    try {
+      return decoder.type.fromBuffer(payload, decoder.resolver) as T;
+    } catch (error) {
+      throw cannotDeserialize(topic, `Avro (${avroName(decoder.type)})`, error);
+    }
+  }
+}
+
+function decoderOf(
+  { schema, references }: BoundSchema,
+  reader: AvroType | undefined,
+  options: AvroOptions,
+): Decoder {
+  const writer = avroType(schema.text, references.values(), options);
+  return {
+    type: reader ?? writer,
+    resolver: reader === undefined ? undefined : avroResolver(reader, writer),
+    plainBytes: writer.typeName === 'bytes',
+  };
+}
+
+/** A schema that uses types of others can't be compiled yet, but its name stands in its own text. */
+function recordName(text: string, options: RegisteredAvroOptions): string {
+  if (options.references === undefined || options.references.length === 0) {
+    return avroName(avroType(text, [], options));
+  }
+  const { name, namespace } = JSON.parse(text) as { name?: unknown; namespace?: unknown };
+  if (typeof name !== 'string') return 'union';
+  return name.includes('.') || typeof namespace !== 'string' ? name : `${namespace}.${name}`;
+}

@@ -1,0 +1,105 @@
+import type { Schema, SchemaReference } from '../schema-registry/schema.ts';
+import { TopicSchemas, type RegistrySerializerOptions } from '../schema-registry/topic-schemas.ts';
+import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/wire-format.ts';
+import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
+import { asBuffer } from './text-encoding.ts';
+
+export interface JsonSerializerOptions {
+  /** As of `JSON.stringify`, e.g. to write a bigint as text. */
+  readonly replacer?: (this: unknown, key: string, value: unknown) => unknown;
+}
+
+/** JSON in Confluent's wire format, its schema in a registry. Values are not checked against the schema. */
+export interface RegisteredJsonOptions extends JsonSerializerOptions, RegistrySerializerOptions {
+  /** A JSON Schema: an object, or its text as it is to be registered. */
+  readonly schema: object | string;
+  readonly references?: readonly SchemaReference[];
+}
+
+/** `JSON.stringify` in UTF-8. null is a tombstone, not the text `null`. */
+export class JsonSerializer<T = unknown> implements Serializer<T> {
+  readonly part: RecordPart | undefined;
+  readonly #replacer: JsonSerializerOptions['replacer'];
+  readonly #schemas: TopicSchemas<Uint8Array> | undefined;
+
+  /** @throws TypeError if the registry's options contradict each other */
+  constructor(options: JsonSerializerOptions | RegisteredJsonOptions = {}) {
+    this.#replacer = options.replacer;
+    if ('registry' in options) {
+      const schema: Schema = {
+        type: 'JSON',
+        text: typeof options.schema === 'string' ? options.schema : JSON.stringify(options.schema),
+        ...(options.references !== undefined && { references: options.references }),
+      };
+      this.#schemas = new TopicSchemas(options, schema, titleOf(schema.text), ({ id }) => framePrefix(id));
+    }
+    this.part = this.#schemas?.part;
+  }
+
+  prepare(topic: string): Promise<void> | undefined {
+    return this.#schemas?.prepare(topic);
+  }
+
+  serialize(topic: string, data: T | null): Uint8Array | null {
+    if (data === null) return null;
+    const prefix = this.#schemas?.encoder(topic);
+    const text = this.#stringify(topic, data);
+    if (prefix === undefined) return Buffer.from(text, 'utf8');
+    const bytes = Buffer.allocUnsafe(FRAME_BYTES + Buffer.byteLength(text, 'utf8'));
+    bytes.set(prefix);
+    bytes.write(text, FRAME_BYTES, 'utf8');
+    return bytes;
+  }
+
+  #stringify(topic: string, data: T): string {
+    let text: unknown;
+    try {
+      // Its type leaves out that it answers undefined for undefined, functions and symbols.
+      text = JSON.stringify(data, this.#replacer);
+    } catch (error) {
+      throw cannotSerialize(topic, 'JSON', error);
+    }
+    if (typeof text !== 'string') throw cannotSerialize(topic, 'JSON', `JSON has no ${typeof data}`);
+    return text;
+  }
+}
+
+export interface JsonDeserializerOptions<T> {
+  /** As of `JSON.parse`. */
+  readonly reviver?: (this: unknown, key: string, value: unknown) => unknown;
+  /** Turns what was parsed into a T, or throws: e.g. the `parse` of a schema library. Left out, it is believed. */
+  readonly validate?: (json: unknown) => T;
+  /** The data are in Confluent's wire format, as a {@link JsonSerializer} with a registry writes them. Default false. */
+  readonly framed?: boolean;
+}
+
+/** `JSON.parse` of UTF-8. Needs no registry for framed data: JSON names its own fields. */
+export class JsonDeserializer<T = unknown> implements Deserializer<T> {
+  readonly #options: JsonDeserializerOptions<T>;
+
+  constructor(options: JsonDeserializerOptions<T> = {}) {
+    this.#options = options;
+  }
+
+  deserialize(topic: string, data: Uint8Array | null): T | null {
+    if (data === null) return null;
+    const { framed, reviver, validate } = this.#options;
+    if (framed === true) readSchemaId(topic, data);
+    const text = asBuffer(data).toString('utf8', framed === true ? FRAME_BYTES : 0);
+    try {
+      const json: unknown = JSON.parse(text, reviver);
+      return validate === undefined ? (json as T) : validate(json);
+    } catch (error) {
+      throw cannotDeserialize(topic, 'JSON', error);
+    }
+  }
+}
+
+/** The name of a JSON Schema, as Confluent's serializers take it. */
+function titleOf(schemaText: string): string | undefined {
+  const schema: unknown = JSON.parse(schemaText);
+  const title: unknown =
+    typeof schema === 'object' && schema !== null && 'title' in schema ? schema.title : undefined;
+  return typeof title === 'string' ? title : undefined;
+}
