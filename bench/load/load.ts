@@ -16,6 +16,8 @@ export interface LoadOptions {
   /** Messages a second of all devices, one message a write; 0: as fast as the windows allow. */
   readonly rate: number;
   readonly types: readonly SimulatedType[];
+  /** Messages that are encoded before the first one is sent; each device repeats its share of them. */
+  readonly framesInAll?: number;
 }
 
 /** One stretch of load, from the first PUBLISH to the last PUBACK (QoS 0: to the last write). */
@@ -56,8 +58,8 @@ export class Load {
 
   /** Encodes all messages and opens all connections. Rejects when the bridge doesn't accept one. */
   async connect(): Promise<void> {
-    const { devices, types, window, qos, host, port } = this.#options;
-    const length = Math.min(MOST_IN_RING, Math.max(2 * window, Math.ceil(FRAMES_IN_ALL / devices)));
+    const { devices, types, window, qos, host, port, framesInAll = FRAMES_IN_ALL } = this.#options;
+    const length = Math.min(MOST_IN_RING, Math.max(2 * window, Math.ceil(framesInAll / devices)));
     const nowMs = Date.now();
     for (let begin = 0; begin < devices; begin += CONNECTING_AT_ONCE) {
       const some = Array.from({ length: Math.min(CONNECTING_AT_ONCE, devices - begin) }, (_, i) => begin + i);

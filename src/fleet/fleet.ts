@@ -19,6 +19,8 @@ const STOP_DRAIN_TIMEOUT_MS = 10_000;
 const TICK_MS = 4;
 /** Without a rate, the tick only looks whether everything is sent. */
 const UNPACED_TICK_MS = 20;
+/** Rare turns and long durations: a timer of more than 24.8 days would go off at once. */
+const LONGEST_TICK_MS = 60_000;
 /** Connections being opened at the same time: more would only overflow the listener's backlog. */
 const CONNECTING_AT_ONCE = 64;
 /** The first turn waits until every device is connected, or for so long once the first one is. */
@@ -227,7 +229,7 @@ export class Fleet {
     const delayMs = Math.min(
       Math.max(TICK_MS, untilTurnMs),
       endMs - nowMs,
-      pacer === undefined ? UNPACED_TICK_MS : Infinity,
+      pacer === undefined ? UNPACED_TICK_MS : LONGEST_TICK_MS,
     );
     this.#timer = this.#clock.schedule(() => {
       this.#tick();
