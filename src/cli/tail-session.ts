@@ -24,6 +24,8 @@ const LOOK_FOR_TOPICS_EVERY_MS = 1_000;
 /** Bounds how long a fetch without records waits at the broker, and with it the way out. */
 const FETCH_WAIT_MS = 250;
 const DISCONNECT_TIMEOUT_MS = 2_000;
+/** The least that brokers allow: after a broker's restart the group waits so long for the member that we were. */
+const SESSION_MS = 6_000;
 
 /** Reads topics with a consumer group of its own, which leaves nothing behind: it never commits an offset. */
 export class TailSession {
@@ -56,6 +58,9 @@ export class TailSession {
         groupId: `${CLIENT_ID}-${randomUUID()}`,
         allowAutoTopicCreation: false,
         maxWaitTimeInMs: FETCH_WAIT_MS,
+        sessionTimeout: SESSION_MS,
+        rebalanceTimeout: SESSION_MS,
+        heartbeatInterval: SESSION_MS / 4,
         // A broker that restarts ends the consumer's run; only we end the tail.
         retry: { restartOnFailure: () => Promise.resolve(!this.#isStopped) },
       },
