@@ -16,7 +16,7 @@ import { StringDeserializer, StringSerializer } from '../../../src/producer/seri
 import type { TextEncodingName } from '../../../src/producer/serializers/text-encoding.ts';
 import { UUIDDeserializer, UUIDSerializer } from '../../../src/producer/serializers/uuid.ts';
 
-const vectors = readFileSync(join(import.meta.dirname, 'serializer-vectors.tsv'), 'utf8')
+const vectors = readFileSync(join(import.meta.dirname, 'vectors', 'serializer-vectors.tsv'), 'utf8')
   .replace(/\n$/, '')
   .split('\n')
   .map((line) => {

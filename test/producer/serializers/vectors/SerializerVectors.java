@@ -12,7 +12,7 @@ import org.apache.kafka.common.serialization.*;
  * units, floats as the hex of their raw bits. `decode:` lines have bytes that no serializer wrote. Run with Kafka's
  * jars:
  *
- *   java -cp '<jars>/*' test/producer/serializers/SerializerVectors.java > test/producer/serializers/serializer-vectors.tsv
+ *   java -cp '<jars>/*' test/producer/serializers/vectors/SerializerVectors.java > test/producer/serializers/vectors/serializer-vectors.tsv
  */
 public class SerializerVectors {
   static final String[] ENCODINGS = {"UTF-8", "US-ASCII", "ISO-8859-1", "UTF-16", "UTF-16BE", "UTF-16LE"};
