@@ -1,4 +1,5 @@
 import { parseDocument as parseYaml } from 'yaml';
+import { z } from 'zod';
 import type { ConfigFault } from '../core/fault.ts';
 import {
   child,
@@ -9,9 +10,9 @@ import {
   keysOf,
   alternatives,
   type KeyPath,
+  schemaAt,
 } from './schema-tree.ts';
 import { nearest } from './suggestion.ts';
-import { z } from 'zod';
 
 /*
  * SLUICE_KAFKA__PRODUCER__LINGER_MS=10 sets kafka.producer.linger.ms: `__` parts levels, `_` within a level
@@ -49,7 +50,8 @@ export function overlayEnvironment(
     if (path === undefined) {
       if (SERVICE_LINK.test(name)) continue;
       faults.push(unknownVariable(schema, name));
-    } else if (set(result, path, fromText(schemaOf(schema, path), value))) {
+    } else if (fits(result, path)) {
+      set(result, path, fromText(schemaAt(schema, path), value));
       variables.push({ path, name });
     } else {
       faults.push({
@@ -97,10 +99,6 @@ function normalised(name: string): string {
   return name.toLowerCase().replaceAll(/[.-]/g, '_');
 }
 
-function schemaOf(schema: unknown, path: KeyPath): unknown {
-  return path.reduce<unknown>((inner, key) => child(inner, key), schema);
-}
-
 /** Text stays text where only text fits; everything else is read as YAML, lists and maps included. */
 function fromText(schema: unknown, text: string): unknown {
   const scalars = alternatives(schema).filter((option) => !isMap(option) && !isList(option));
@@ -114,31 +112,43 @@ function fromText(schema: unknown, text: string): unknown {
   return value ?? text;
 }
 
-/** Sets what is at a path, making the maps and the next list item on the way. False where that can't be. */
-function set(data: unknown, path: KeyPath, value: unknown): boolean {
-  let owner = data;
+/** Whether a value can be set at a path: items of a list come one after the other, and text has no keys. */
+function fits(data: unknown, path: KeyPath): boolean {
+  let value = data;
   for (const [depth, key] of path.entries()) {
-    if (typeof owner !== 'object' || owner === null) return false;
-    if (Array.isArray(owner) !== (typeof key === 'number')) return false;
-    if (Array.isArray(owner) && Number(key) > owner.length) return false;
-    const map = owner as Record<string | number, unknown>;
-    if (depth === path.length - 1) map[key] = value;
-    else map[key] ??= typeof path[depth + 1] === 'number' ? [] : {};
-    owner = map[key];
+    // What isn't there yet will be made, lists with their first item.
+    if (value === undefined || value === null)
+      return path.slice(depth).every((k) => k === 0 || typeof k === 'string');
+    if (typeof value !== 'object' || Array.isArray(value) !== (typeof key === 'number')) return false;
+    if (Array.isArray(value) && Number(key) > value.length) return false;
+    value = (value as Record<string | number, unknown>)[key];
   }
   return true;
 }
 
+/** Sets what is at a path that fits, making the maps and lists on the way. */
+function set(data: unknown, path: KeyPath, value: unknown): void {
+  let owner = data as Record<string | number, unknown>;
+  for (const [depth, key] of path.entries()) {
+    if (depth === path.length - 1) owner[key] = value;
+    else owner[key] ??= typeof path[depth + 1] === 'number' ? [] : {};
+    owner = owner[key] as Record<string | number, unknown>;
+  }
+}
+
 function unknownVariable(schema: z.ZodType, name: string): ConfigFault {
-  const candidates = [...fixedPaths(schema)].map((path) => variableName(path));
-  const guess = nearest(name, candidates);
+  // Without the prefix, which would make every variable similar to every other.
+  const keys = [...fixedPaths(schema)].map((path) => variableName(path).replace(PREFIX, ''));
+  const guess = nearest(name.replace(PREFIX, ''), keys);
   return {
     file: 'environment',
     line: 0,
     key: name,
     found: 'a variable that names no key',
     expected:
-      guess === undefined ? 'SLUICE_ and a key, its levels joined by __' : `${guess} (did you mean that?)`,
+      guess === undefined
+        ? 'SLUICE_ and a key, its levels joined by __'
+        : `SLUICE_${guess} (did you mean that?)`,
   };
 }
 

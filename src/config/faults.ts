@@ -50,6 +50,10 @@ export function keyFaults(schema: z.ZodType, data: unknown, issues: readonly z.c
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => unknownKey(schema, data, path, key));
     }
+    if (issue.code === 'invalid_key') {
+      const expected = issue.issues[0]?.message ?? issue.message;
+      return [{ path, found: describeValue(path.at(-1), []), expected }];
+    }
     if (issue.code === 'invalid_union') {
       const nested = chosenOption(issue, valueAt(data, path));
       if (nested !== undefined) {

@@ -41,15 +41,7 @@ export function loadConfig(
   const chosen = file ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : SHIPPED_FILE);
   const yaml = readYamlFile(chosen);
   const faults = [...yaml.faults];
-  if (yaml.faults.length === 0 && (yaml.data === null || yaml.data === undefined)) {
-    faults.push({
-      file: chosen,
-      line: 0,
-      key: '',
-      found: 'an empty file',
-      expected: 'a configuration, e.g. profiles: devices',
-    });
-  }
+  if (isEmpty(yaml)) faults.push(emptyFile(chosen, 'a configuration, e.g. profiles: devices'));
 
   const overlay = overlayEnvironment(configSchema, yaml.data, environment);
   faults.push(...overlay.faults);
@@ -74,8 +66,8 @@ export function loadConfig(
 
   const folder = loadProfiles(profilesDir);
   if ('problem' in folder) {
-    // With a file that can't be read, its profiles key is only our guess.
-    if (yaml.data !== undefined) {
+    // Of a file that can't be read, or a key that is wrong, the folder is only our guess.
+    if (yaml.data !== undefined && keyFaults.every(({ path }) => path[0] !== 'profiles')) {
       faults.push(
         locateKey({
           path: ['profiles'],
@@ -140,7 +132,8 @@ function loadProfiles(
     const yaml = readYamlFile(join(folder, name));
     files.push(yaml);
     faults.push(...yaml.faults);
-    if (yaml.data === undefined) continue;
+    if (isEmpty(yaml)) faults.push(emptyFile(yaml.file, 'a device profile'));
+    if (yaml.data === undefined || yaml.data === null) continue;
     const parsed = parseDocument(profileSchema, yaml.data);
     faults.push(...parsed.faults.map((fault) => located(fault, yaml)));
     if (parsed.value === undefined) continue;
@@ -167,6 +160,15 @@ function located(fault: KeyFault, yaml: YamlFile): ConfigFault {
     found: fault.found,
     expected: fault.expected,
   };
+}
+
+/** A file of nothing, or of comments alone. */
+function isEmpty({ faults, data }: YamlFile): boolean {
+  return faults.length === 0 && (data === undefined || data === null);
+}
+
+function emptyFile(file: string, expected: string): ConfigFault {
+  return { file, line: 0, key: '', found: 'an empty file', expected };
 }
 
 /** In the order of the files, then of the lines; the environment comes last. */

@@ -14,12 +14,12 @@ export function parseDocument<T extends z.ZodType>(
   let rest = withoutEmptySections(schema, data ?? {});
   let result = schema.safeParse(rest);
   const faults = result.success ? [] : keyFaults(schema, rest, result.error.issues);
-  while (!result.success && typeof rest === 'object' && rest !== null) {
+  while (!result.success) {
+    const smaller = structuredClone(rest);
     const paths = keyFaults(schema, rest, result.error.issues).map(({ path }) => path);
-    if (paths.some((path) => path.length === 0)) break;
-    const copy = structuredClone(rest);
-    for (const path of paths) removeNearest(copy, path);
-    rest = copy;
+    // A key that must be and is missing at the root can't be taken away.
+    if (!paths.map((path) => removeNearest(smaller, path)).every(Boolean)) break;
+    rest = smaller;
     result = schema.safeParse(rest);
   }
   return { value: result.success ? result.data : undefined, faults };
@@ -38,18 +38,19 @@ function withoutEmptySections(schema: unknown, data: unknown): unknown {
   return Object.fromEntries(kept);
 }
 
-/** Removes what is at the path; where there is nothing, what would contain it. */
-function removeNearest(data: object, path: KeyPath): void {
-  let owner: Record<string | number, unknown> | undefined;
+/** Removes what is at the path; where there is nothing, what would contain it. False if that is the root. */
+function removeNearest(data: unknown, path: KeyPath): boolean {
+  let owner: unknown;
   let last: string | number = '';
-  let value: unknown = data;
+  let value = data;
   for (const key of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) break;
-    owner = value as Record<string | number, unknown>;
+    owner = value;
     last = key;
-    value = owner[key];
+    value = (value as Record<string | number, unknown>)[key];
   }
   if (Array.isArray(owner)) owner.splice(Number(last), 1);
-  // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- data of a person's file, copied
-  else if (owner !== undefined) delete owner[last];
+  else if (typeof owner === 'object' && owner !== null) Reflect.deleteProperty(owner, last);
+  else return false;
+  return true;
 }

@@ -9,6 +9,9 @@ const FIELD = "a decoded field's path, with dots for nested fields";
 const NUMBER = 'a number';
 const SHARE = 'a share from 0 to below 1';
 
+/** Of a metric, an attribute, a level, a field. */
+const name = text('a name of at least one character');
+
 const number = z.number({ error: NUMBER });
 
 const decoder = z.union(
@@ -45,12 +48,12 @@ const signal = section({
 const simulation = section({
   levels: z
     .record(
-      z.string(),
+      name,
       z.array(text('text'), { error: 'a list of values' }).min(1, { error: 'at least one value' }),
       { error: 'a map of level names to lists of values' },
     )
     .default({}),
-  signals: z.record(z.string(), signal, { error: 'a map of field paths to signals' }).default({}),
+  signals: z.record(name, signal, { error: 'a map of field paths to signals' }).default({}),
   dropout: number.min(0, { error: SHARE }).lt(1, { error: SHARE }).default(0),
 });
 
@@ -62,13 +65,13 @@ export const profileSchema = section({
   time: section({ field: text(FIELD), unit: choice(['s', 'ms', 'us', 'ns']) }).optional(),
   sequence: section({ field: text(FIELD) }).optional(),
   attributes: z
-    .record(z.string(), z.string({ error: 'text, or a template of topic levels, in quotes' }), {
+    .record(name, z.string({ error: 'text, or a template of topic levels, in quotes' }), {
       error: 'a map of names to text',
     })
     .default({}),
   metrics: z
     .record(
-      z.string(),
+      name,
       section({ field: text(FIELD), unit: text('a UCUM unit, in quotes if it is not a word').optional() }),
       { error: 'a map of metric names to { field, unit }' },
     )

@@ -50,7 +50,7 @@ const brokerList = z
   .refine((value) => value.split(',').every(isBroker), { error: BROKERS });
 
 const listener = section({
-  type: choice(['tcp']),
+  type: choice(['tcp']).default('tcp'),
   host: text('an address or a host name').default('127.0.0.1'),
   port: integer(0, 65_535).default(1883),
 });
@@ -60,7 +60,7 @@ export const configSchema = section({
     listeners: z
       .array(listener, { error: 'a list of listeners: - { type: tcp, host: 127.0.0.1, port: 1883 }' })
       .min(1, { error: 'at least one listener' })
-      .prefault([{ type: 'tcp' }]),
+      .prefault([{}]),
     'inflight.quota': integer(1, 65_535).default(64),
     'read.ahead.bytes': integer(1_024, 268_435_456).default(65_536),
     'memory.limit.bytes': integer(1_048_576, 1_099_511_627_776).default(268_435_456),
