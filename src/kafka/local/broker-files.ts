@@ -203,6 +203,9 @@ appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 5MB
 appender.file.strategy.type = DefaultRolloverStrategy
 appender.file.strategy.max = 3
+# All settings, 350 lines and several times a start, would bury what matters.
+logger.config.name = org.apache.kafka.common.config.AbstractConfig
+logger.config.level = warn
 rootLogger.level = info
 rootLogger.appenderRef.file.ref = file
 `;

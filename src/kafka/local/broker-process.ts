@@ -143,7 +143,7 @@ function watcherEnvironment(): NodeJS.ProcessEnv {
  */
 export function lastWords(folder: BrokerFolder, most = 10): string {
   for (const file of [folder.serverLog, folder.consoleLog]) {
-    const lines = tail(file, 16 * 1024)
+    const lines = tail(file, 64 * 1024)
       .trim()
       .split('\n')
       .filter((line) => !/^\s+(at |\.\.\. \d+ more)/.test(line));
