@@ -77,7 +77,7 @@ export function table(rows: readonly Row[]): string {
     row.value,
     count(row.perSecond),
     row.cpuMicrosPerMessage.toFixed(2),
-    `${row.ratio.toFixed(1)}x`,
+    `${row.ratio.toFixed(2)}x`,
     (row.peakMemoryBytes / 2 ** 20).toFixed(0),
     row.p50Ms.toFixed(1),
     row.p99Ms.toFixed(1),
