@@ -1,5 +1,5 @@
-import { TBinaryProtocol, TBufferedTransport, TCompactProtocol, TFramedTransport } from 'thrift';
-import type { TProtocol } from 'thrift';
+import { TBinaryProtocol, TBufferedTransport, TCompactProtocol, TFramedTransport, Thrift } from 'thrift';
+import type { TField, TProtocol } from 'thrift';
 import { cannotDeserialize, cannotSerialize } from './errors.ts';
 import type { Deserializer, Serializer } from './serializer.ts';
 import { asBuffer } from './text-encoding.ts';
@@ -13,7 +13,27 @@ export interface ThriftStruct {
 /** `binary`, the default of Thrift's own TSerializer in every language, or `compact`, with varints. */
 export type ThriftProtocol = 'binary' | 'compact';
 
-const PROTOCOLS = { binary: TBinaryProtocol, compact: TCompactProtocol };
+/**
+ * thrift 0.24 reads every boolean of a list or set as false (its readBool asks a byte for a `value`). A boolean
+ * field has its value in the field's header instead, and is read right.
+ */
+class CompactProtocol extends TCompactProtocol {
+  #isField = false;
+
+  override readFieldBegin(): TField {
+    const field = super.readFieldBegin();
+    this.#isField = field.ftype === Thrift.Type.BOOL;
+    return field;
+  }
+
+  override readBool(): boolean {
+    if (!this.#isField) return this.getTransport().readByte() === 1;
+    this.#isField = false;
+    return super.readBool();
+  }
+}
+
+const PROTOCOLS = { binary: TBinaryProtocol, compact: CompactProtocol };
 
 /** A struct as the bytes of its fields, without a message header or a frame: as Thrift's TSerializer in Java. */
 export class ThriftSerializer<T extends ThriftStruct> implements Serializer<T> {

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import random
-import struct
 import sys
 import tempfile
 
@@ -63,7 +62,8 @@ def double():
 
 
 def float32():
-    return struct.unpack("f", struct.pack("f", rng.gauss(-70, 20)))[0]
+    """Short in decimal too, because Protobuf's JSON rounds to that."""
+    return -70 + rng.randrange(-200, 200) / 4
 
 
 def sensor(i):
