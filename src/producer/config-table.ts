@@ -1,7 +1,9 @@
+import { SECURITY_SETTINGS, UNSUPPORTED_SECURITY, type SecurityConfig } from './security-table.ts';
+
 export type CompressionType = 'none' | 'gzip' | 'lz4';
 
 /** A producer's settings, checked; see {@link SETTINGS} for Kafka's names, ranges and meanings. */
-export interface ProducerConfig {
+export interface ProducerConfig extends SecurityConfig {
   /** `host:port`. */
   readonly bootstrapServers: readonly string[];
   readonly clientId: string;
@@ -28,7 +30,7 @@ export interface ProducerConfig {
   readonly connectionSetupTimeoutMs: number;
 }
 
-interface SettingType<T> {
+export interface SettingType<T> {
   /** What is legal, for a person. */
   readonly expected: string;
   /** undefined when the value is not legal. */
@@ -43,6 +45,8 @@ export interface Setting<T> {
   /** Kafka 4's default, unless `meaning` says why not. */
   readonly default: T;
   readonly meaning: string;
+  /** The value is never shown. */
+  readonly secret?: true;
 }
 
 const MIB = 1024 * 1024;
@@ -181,6 +185,7 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
     default: 10_000,
     meaning: 'How long a connection may take to come about.',
   },
+  ...SECURITY_SETTINGS,
 };
 
 /** Settings of Java's producer that have no meaning here, and why. */
@@ -190,6 +195,7 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'transactional.id': 'transactions are not supported',
   'receive.buffer.bytes': "the operating system's socket buffers are used",
   'send.buffer.bytes': "the operating system's socket buffers are used",
+  ...UNSUPPORTED_SECURITY,
 };
 
 function integer(least: number, most: number): SettingType<number> {

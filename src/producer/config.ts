@@ -16,13 +16,14 @@ export function parseProducerConfig(raw: RawProducerConfig): { config: ProducerC
     const parsed = given === undefined ? undefined : setting.type.parse(given);
     config[field] = parsed ?? setting.default;
     if (given !== undefined && parsed === undefined) {
-      faults.push({ path: [setting.name], found: show(given), expected: setting.type.expected });
+      const found = setting.secret === true ? HIDDEN : show(given);
+      faults.push({ path: [setting.name], found, expected: setting.type.expected });
     }
   }
   const names = Object.values(SETTINGS).map(({ name }) => name);
   for (const name of Object.keys(raw)) {
     if (!names.includes(name))
-      faults.push({ path: [name], found: show(raw[name]), expected: unknownName(name, names) });
+      faults.push({ path: [name], found: showUnknown(name, raw[name]), expected: unknownName(name, names) });
   }
   // Built from the table, which has a setting for every field of the type.
   const adjusted = adjust(config as unknown as ProducerConfig, raw);
@@ -115,6 +116,13 @@ function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length] as number;
+}
+
+const HIDDEN = 'a value (hidden)';
+
+/** What stands under a misspelt name may be a secret all the same. */
+function showUnknown(name: string, value: unknown): string {
+  return /^(ssl|sasl)|pass|secret|token|jaas/i.test(name) ? HIDDEN : show(value);
 }
 
 function show(value: unknown): string {
