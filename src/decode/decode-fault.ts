@@ -29,3 +29,8 @@ export function fieldType(field: string, found: string, expected: string): Decod
 export function fieldTooLong(what: string, bytes: number, limit: number): DecodeFault {
   return { code: 'FIELD_TOO_LONG', message: `the ${what} has ${bytes} bytes, more than ${limit}` };
 }
+
+/** The decoder itself went wrong, whatever the payload was: a fault of Sluice. */
+export function decoderError(message: string): DecodeFault {
+  return { code: 'DECODER_ERROR', message: `the decoder failed, please report it: ${message}` };
+}

@@ -96,7 +96,7 @@ export function encodeConstants(
 export class EnvelopeWriter {
   #buffer = Buffer.allocUnsafeSlow(1_024);
   #position = 0;
-  /** A view for each length up to {@link MAX_VIEWS}: making one costs as much as writing three metrics. */
+  /** A view for each length up to {@link MAX_VIEWS}: making one takes 25 ns and leaves garbage. */
   #views: (Buffer | undefined)[] = [];
 
   /** Begins an envelope of a device. The arguments come from {@link encodeDeviceId} and {@link encodeConstants}. */
@@ -242,12 +242,9 @@ export class EnvelopeWriter {
   }
 
   #copy(bytes: Uint8Array): void {
-    const buffer = this.#buffer;
-    const length = bytes.length;
-    let position = this.#position;
-    // For a few dozen bytes a loop is faster than `set`, which must look at both arrays' kinds first.
-    for (let index = 0; index < length; index++) buffer[position++] = bytes[index] as number;
-    this.#position = position;
+    // 13 ns for 12 bytes and for 80; a loop takes 12 ns for 12 bytes, but 93 ns for 80.
+    this.#buffer.set(bytes, this.#position);
+    this.#position += bytes.length;
   }
 
   #reserve(length: number): void {

@@ -1,8 +1,9 @@
+import { errorMessage } from '../core/errors.ts';
 import type { DeviceProfile, TimeUnit } from '../core/profile.ts';
 import type { Publication } from '../core/publication.ts';
 import { encodeHeaders, type EncodedHeaders, type SerializedRecord } from '../core/record.ts';
 import { deadLetterTopicOf, type Contract, type DecodeFault, type Route } from '../core/route.ts';
-import { fieldMissing, fieldTooLong, fieldType } from './decode-fault.ts';
+import { decoderError, fieldMissing, fieldTooLong, fieldType } from './decode-fault.ts';
 import { encodeConstants, encodeDeviceId, type EnvelopeWriter, type MetricWriter } from './envelope.ts';
 import { isWithinWindow, readEventTime } from './event-time.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
@@ -100,6 +101,15 @@ export class TranscoderRoute implements Route {
 
   toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     if (this.#deviceFault !== undefined) return this.#deviceFault;
+    try {
+      return this.#toRecord(publication, record);
+    } catch (error) {
+      // A fault of ours must not take the other devices down: this message becomes a dead letter that says so.
+      return decoderError(errorMessage(error));
+    }
+  }
+
+  #toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     const { payload, receivedAtMs } = publication;
     const { compiled, values, envelope } = this.#workshop;
     const { reader, time, sequence } = compiled;

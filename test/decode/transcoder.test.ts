@@ -6,7 +6,8 @@ import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
 import { loadMessageType } from '../../src/decode/protobuf.ts';
 import { decodeEnvelope } from '../../src/decode/telemetry.ts';
-import { compileProfile } from '../../src/decode/transcoder.ts';
+import { compileProfile, Transcoder } from '../../src/decode/transcoder.ts';
+import type { CompiledProfile } from '../../src/decode/transcoder-route.ts';
 
 const ZOO = join(import.meta.dirname, 'schemas/zoo.proto');
 const NOW = 1_767_225_600_000;
@@ -275,6 +276,29 @@ describe('a message that can not become a record', () => {
   test('because its topic names no device', () => {
     expect(convert(route({}, 'oslo', ''), '{}')).toBe(
       "FIELD_MISSING: no device id: the topic's {device} is absent or empty",
+    );
+  });
+
+  test('because the decoder itself is at fault', () => {
+    const compiled: CompiledProfile = {
+      profile: { ...base, device: { field: 'id' } },
+      reader: {
+        contentType: '',
+        fields: [],
+        read: () => {
+          throw new Error('out of order');
+        },
+      },
+      device: { slot: 0, field: 'id' },
+      time: undefined,
+      sequence: undefined,
+      attributes: [],
+      metrics: [],
+      key: { text: '', names: [], fill: () => '' },
+      contentType: '',
+    };
+    expect(convert(new Transcoder(compiled).bind(new Map(), 'a'), '{}')).toBe(
+      'DECODER_ERROR: the decoder failed, please report it: out of order',
     );
   });
 
