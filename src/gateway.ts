@@ -231,7 +231,11 @@ export class Gateway {
         ({ host, port }) =>
           `${host}:${port} is open to the network without authentication: anyone who reaches it can publish as any device`,
       );
-    return [...open, ...this.#topics.warnings()];
+    if (this.#localKafka === undefined) return [...open, ...this.#topics.warnings()];
+    return [
+      ...open,
+      'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk',
+    ];
   }
 }
 

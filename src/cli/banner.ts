@@ -31,7 +31,7 @@ export function banner(facts: BannerFacts): string {
         `    ${type.padEnd(width)}  ${topic.padEnd(topicWidth)}  -> ${kafkaTopic}`,
     ),
     '',
-    ...facts.warnings.map((warning) => `  Warning: ${warning}`),
+    ...facts.warnings.flatMap((warning) => wrap(`Warning: ${warning}`)),
     ...(facts.warnings.length > 0 ? [''] : []),
     '  Try next, in a second terminal',
     '    npx sluice tail                              records as they arrive in Kafka',
@@ -42,4 +42,20 @@ export function banner(facts: BannerFacts): string {
     '',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+const COLUMNS = 98;
+
+/** A paragraph in lines of at most {@link COLUMNS}, indented. */
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  let line = ' ';
+  for (const word of text.split(' ')) {
+    if (line.length + word.length + 1 > COLUMNS) {
+      lines.push(line);
+      line = '   ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
 }

@@ -1,21 +1,25 @@
 import { Command } from 'commander';
 import { SluiceError, errorMessage } from '../core/errors.ts';
-import { checkCommand } from './check.ts';
-import { fleetCommand } from './fleet.ts';
 import { packageFacts } from './package-facts.ts';
-import { runCommand } from './run.ts';
-import { tailCommand } from './tail.ts';
+
+/** Loaded when they are asked for: `sluice fleet` needs no gateway, and starts without loading one. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.ts')).runCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  fleet: async () => (await import('./fleet.ts')).fleetCommand(),
+  tail: async () => (await import('./tail.ts')).tailCommand(),
+};
 
 const { version, description } = packageFacts();
-
 const program = new Command('sluice')
   .description(description)
   .version(version)
-  .showHelpAfterError('(sluice --help shows all commands)')
-  .addCommand(runCommand())
-  .addCommand(checkCommand())
-  .addCommand(fleetCommand())
-  .addCommand(tailCommand());
+  .showHelpAfterError('(sluice --help shows all commands)');
+
+const asked = COMMANDS[process.argv[2] ?? ''];
+for (const load of asked === undefined ? Object.values(COMMANDS) : [asked]) {
+  program.addCommand(await load());
+}
 
 try {
   await program.parseAsync();

@@ -62,13 +62,17 @@ async function run(options: RunArguments): Promise<void> {
   await stopGateway(gateway, logger);
 }
 
-/** The first SIGINT or SIGTERM. A second one does not wait for Kafka. */
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm or a shell in between. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** The first SIGINT or SIGTERM. Another one, later, does not wait for Kafka. */
 function stopSignal(): Promise<void> {
   return new Promise((stop) => {
-    let stopping = false;
+    let firstMs: number | undefined;
     const onSignal = (): void => {
-      if (stopping) process.exit(1);
-      stopping = true;
+      const nowMs = systemClock.monotonicMs();
+      if (firstMs !== undefined && nowMs - firstMs > SAME_SIGNAL_MS) process.exit(1);
+      firstMs ??= nowMs;
       stop();
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
