@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { overlayEnvironment } from './environment.ts';
 import { isSecret, keyText } from './faults.ts';
@@ -144,12 +145,23 @@ function loadProfiles(
   return { profiles, files, faults };
 }
 
-/** A type names its profile in records and metrics, so two profiles can't share one. */
-function profileFaults({ type }: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
-  const namesake = others.find((other) => other.type === type);
-  if (namesake === undefined) return [];
-  const expected = `a type of its own: ${namesake.file} has this one`;
-  return [{ path: ['type'], found: JSON.stringify(type), expected }];
+/** What the schema of one profile can't know. */
+function profileFaults(profile: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
+  const faults: KeyFault[] = [];
+  const namesake = others.find(({ type }) => type === profile.type);
+  if (namesake !== undefined) {
+    const expected = `a type of its own: ${namesake.file} has this one`;
+    faults.push({ path: ['type'], found: JSON.stringify(profile.type), expected });
+  }
+  const pattern = parseTopicPattern(profile.topic);
+  // A topic that is no pattern is the routes' fault to find.
+  const names = 'pattern' in pattern ? pattern.pattern.names : undefined;
+  for (const name of profile.simulate?.levels.keys() ?? []) {
+    if (names === undefined || names.includes(name)) continue;
+    const expected = `a named level of ${profile.topic}`;
+    faults.push({ path: ['simulate', 'levels', name], found: JSON.stringify(name), expected });
+  }
+  return faults;
 }
 
 function located(fault: KeyFault, yaml: YamlFile): ConfigFault {

@@ -1,7 +1,12 @@
+import { execFileSync } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config/load.ts';
+import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { ConfigFolder, PROFILE } from './files.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const LOAD = join(ROOT, 'src/config/load.ts');
 
 let home: ConfigFolder;
 beforeEach(() => {
@@ -110,11 +115,35 @@ shutdown.timeout.ms: 0
     expect(config.mqtt.listeners[0]?.host).toBe('127.0.0.2');
   });
 
-  test('is the one that comes with Sluice when none is named and none is here', () => {
-    const { file, faults, config } = loadConfig(undefined, {});
-    expect(faults).toEqual([]);
-    expect(file).toBe('sluice.yaml');
-    expect(config.kafka.producer['linger.ms']).toBe(25);
+  describe('that nobody named', () => {
+    const loadThere = (): LoadedConfig => {
+      // In a process of its own, because the working directory is the process's.
+      const script = `
+        import { loadConfig } from ${JSON.stringify(LOAD)};
+        console.log(JSON.stringify(loadConfig(undefined, {})));
+      `;
+      const options = { cwd: home.folder, encoding: 'utf8' } as const;
+      return JSON.parse(
+        execFileSync(process.execPath, ['--input-type=module', '-e', script], options),
+      ) as LoadedConfig;
+    };
+
+    test('is sluice.yaml of the working directory', () => {
+      home.load('kafka: { client.id: mine }');
+      expect(loadThere()).toMatchObject({
+        file: 'sluice.yaml',
+        faults: [],
+        config: { kafka: { clientId: 'mine' } },
+      });
+    });
+
+    test('is the one that comes with Sluice where there is none; what it starts keeps its data here', () => {
+      const { file, faults, config, profiles } = loadThere();
+      expect(faults).toEqual([]);
+      expect(file).toBe(join(ROOT, 'sluice.yaml'));
+      expect(profiles.length).toBeGreaterThanOrEqual(3);
+      expect(config.kafka.local.dataDir).toBe(join(realpathSync(home.folder), '.sluice/kafka'));
+    });
   });
 });
 
@@ -442,6 +471,12 @@ simulate:
   test('of the same type are told apart', () => {
     expect(lines(PROFILE, PROFILE)).toEqual([
       'devices/p1.yaml:1 type: found "sensor", expected a type of its own: devices/p0.yaml has this one',
+    ]);
+  });
+
+  test('that simulates a level which its topic does not have', () => {
+    expect(lines(`${PROFILE}simulate: { levels: { site: [a] } }\n`)).toEqual([
+      'devices/p0.yaml:6 simulate.levels.site: found "site", expected a named level of fleet/{device}/telemetry',
     ]);
   });
 
