@@ -14,7 +14,7 @@ export type TimeUnit = 's' | 'ms' | 'us' | 'ns';
 
 /** A device type: one YAML file of the profiles folder, validated and with its paths resolved. */
 export interface DeviceProfile {
-  /** The file it was read from. */
+  /** The file it was read from, as the person knows it. */
   readonly file: string;
   readonly type: string;
   /** Topic pattern with named levels, e.g. `fleet/{site}/{device}/telemetry`; `+` and a last `#` are legal too. */
@@ -31,7 +31,7 @@ export interface DeviceProfile {
   readonly metrics: ReadonlyMap<string, { readonly field: string; readonly unit?: string }>;
   readonly produce: {
     readonly topic: string;
-    /** Template of topic levels and `{device}`; left out, the device id. */
+    /** Template of topic levels and `{device}`, here always the device id; left out, the device id. */
     readonly key?: string;
     readonly value: 'normalised' | 'raw';
   };
