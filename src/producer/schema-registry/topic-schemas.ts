@@ -1,6 +1,6 @@
+import { errorMessage } from '../../core/errors.ts';
 import { SerializationError } from '../serializers/errors.ts';
 import type { RecordPart } from '../serializers/serializer.ts';
-import { SchemaRegistryError } from './errors.ts';
 import { topicNameStrategy } from './schema.ts';
 import type { Schema, SubjectNameStrategy } from './schema.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
@@ -87,15 +87,17 @@ export class TopicSchemas<E> {
 
   async #fetch(topic: string): Promise<void> {
     const { registry, subjectNameStrategy = topicNameStrategy } = this.#options;
-    const subject = subjectNameStrategy(topic, this.part, this.#recordName);
+    const subject = orUnusable(topic, 'its own schema', () =>
+      subjectNameStrategy(topic, this.part, this.#recordName),
+    );
     const { id, schema } = await this.#find(subject);
-    if (schema.type !== this.#schema.type) {
-      throw new SchemaRegistryError(
-        'SCHEMA_INVALID',
-        `the schema of '${subject}' is ${schema.type}, but its serializer writes ${this.#schema.type}`,
-      );
-    }
-    this.#encoders.set(topic, this.#bind({ id, schema, references: await registry.references(schema) }));
+    const references = await registry.references(schema);
+    const encoder = orUnusable(topic, `the schema of '${subject}' with id ${id}`, () => {
+      if (schema.type !== this.#schema.type)
+        throw new TypeError(`it is ${schema.type}, not ${this.#schema.type}`);
+      return this.#bind({ id, schema, references });
+    });
+    this.#encoders.set(topic, encoder);
   }
 
   async #find(subject: string): Promise<{ id: number; schema: Schema }> {
@@ -106,6 +108,20 @@ export class TopicSchemas<E> {
       return { id: (await registry.lookUp(subject, schema, normalizeSchemas)).id, schema };
     }
     return { id: await registry.register(subject, schema, normalizeSchemas), schema };
+  }
+}
+
+/** What was made of a schema; whatever goes wrong becomes a SerializationError. */
+export function orUnusable<T>(topic: string, schema: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new SerializationError(
+      'UNUSABLE_SCHEMA',
+      topic,
+      `${schema} can't be used for topic '${topic}': ${errorMessage(error)}`,
+      { cause: error },
+    );
   }
 }
 

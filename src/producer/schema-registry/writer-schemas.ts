@@ -1,6 +1,5 @@
-import type { Schema } from './schema.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
-import { notPrepared, type BoundSchema } from './topic-schemas.ts';
+import { notPrepared, orUnusable, type BoundSchema } from './topic-schemas.ts';
 import { peekSchemaId } from './wire-format.ts';
 
 /** What a deserializer needs from a registry, kept for each schema id: `D` is made once from the writer's schema. */
@@ -16,12 +15,12 @@ export class WriterSchemas<D> {
   }
 
   /** undefined once {@link decoder} has an answer for the data's schema, and for data that names none. */
-  prepare(data: Uint8Array | null): Promise<void> | undefined {
+  prepare(topic: string, data: Uint8Array | null): Promise<void> | undefined {
     const id = data === null ? undefined : peekSchemaId(data);
     if (id === undefined || this.#decoders.has(id)) return undefined;
     let pending = this.#pending.get(id);
     if (pending === undefined) {
-      pending = this.#fetch(id).finally(() => this.#pending.delete(id));
+      pending = this.#fetch(topic, id).finally(() => this.#pending.delete(id));
       this.#pending.set(id, pending);
     }
     return pending;
@@ -34,8 +33,12 @@ export class WriterSchemas<D> {
     return decoder;
   }
 
-  async #fetch(id: number): Promise<void> {
-    const schema: Schema = await this.#registry.byId(id);
-    this.#decoders.set(id, this.#bind({ id, schema, references: await this.#registry.references(schema) }));
+  async #fetch(topic: string, id: number): Promise<void> {
+    const schema = await this.#registry.byId(id);
+    const references = await this.#registry.references(schema);
+    const decoder = orUnusable(topic, `the schema with id ${id}`, () =>
+      this.#bind({ id, schema, references }),
+    );
+    this.#decoders.set(id, decoder);
   }
 }

@@ -136,8 +136,8 @@ export class AvroDeserializer<T = unknown> implements Deserializer<T> {
     }
   }
 
-  prepare(_topic: string, data: Uint8Array | null): Promise<void> | undefined {
-    return this.#schemas?.prepare(data);
+  prepare(topic: string, data: Uint8Array | null): Promise<void> | undefined {
+    return this.#schemas?.prepare(topic, data);
   }
 
   deserialize(topic: string, data: Uint8Array | null): T | null {

@@ -4,7 +4,8 @@ import { ProducerError } from '../errors.ts';
 /**
  * A key or value can't be turned into bytes, or bytes not into a key or value: Java's SerializationException.
  * The codes: SERIALIZATION_FAILED, DESERIALIZATION_FAILED, UNKNOWN_MAGIC_BYTE (no Confluent wire format),
- * UNEXPECTED_SCHEMA (well-formed, but of a type that was not asked for) and SCHEMA_NOT_PREPARED.
+ * UNEXPECTED_SCHEMA (well-formed, but of a type that was not asked for), UNUSABLE_SCHEMA (the registry's schema is
+ * none, of another kind, or can't be read by the reader's) and SCHEMA_NOT_PREPARED.
  */
 export class SerializationError extends ProducerError {
   readonly topic: string;
