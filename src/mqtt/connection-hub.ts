@@ -52,6 +52,8 @@ export class ConnectionHub implements ConnectionContext {
   /** Lanes by client id: the latest that is not finished. */
   readonly #lanes = new Map<string, PublicationLane>();
   #openLanes = 0;
+  /** All connections were paused for want of memory. */
+  #starved = false;
   #due: PublicationLane[] = [];
   #turnScheduled = false;
   #cancelTick: Cancel;
@@ -85,7 +87,10 @@ export class ConnectionHub implements ConnectionContext {
     else if (!this.reading) connection.stop('stopped');
     return (bytes) => {
       connection.receive(bytes);
-      if (this.memory.exhausted) this.pauseAll();
+      if (this.memory.exhausted) {
+        this.#starved = true;
+        this.pauseAll();
+      }
     };
   }
 
@@ -131,6 +136,10 @@ export class ConnectionHub implements ConnectionContext {
       } catch (error) {
         lane.fail(error);
       }
+    }
+    if (this.#starved && this.memory.recovered) {
+      this.#starved = false;
+      for (const connection of this.#paused) connection.unblocked();
     }
     const turned = this.#turned;
     if (turned.length === 0) return;

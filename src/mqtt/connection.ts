@@ -15,6 +15,7 @@ import { FrameReader, type FrameHandler, type FrameProblem } from './frame-reade
 import { HeldBytes } from './held-bytes.ts';
 import type { LaneOwner } from './lane-context.ts';
 import { PublicationLane } from './publication-lane.ts';
+import { ReadGate } from './read-gate.ts';
 import type { Session } from './session.ts';
 import type { SessionHolder } from './sessions.ts';
 import type { CloseReason } from './stats.ts';
@@ -22,11 +23,6 @@ import type { Transport } from './transport.ts';
 
 /** How long a closed connection may take to read our last bytes, in ticks. */
 const LINGER_TICKS = 4;
-/** Bytes for a device that it doesn't read; above this it isn't read either. */
-const MAX_UNSENT_BYTES = 64 * 1024;
-/** Control packets that aedes has not read yet. */
-const MAX_UNREAD_CONTROL_BYTES = 64 * 1024;
-
 /** Where a connection stands. */
 const State = {
   ExpectingConnect: 0,
@@ -49,11 +45,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   readonly #transport: Transport;
   readonly #reader: FrameReader;
   readonly #held: HeldBytes;
+  readonly #gate: ReadGate;
   #state: State = State.ExpectingConnect;
   #request: ConnectRequest | undefined;
   #lane: PublicationLane | undefined;
   #link: BrokerLink | undefined;
-  #paused = false;
   #inputEnded = false;
   #transportClosed = false;
   /** By this tick the CONNECT must have come, or been granted; of a closing connection, its socket is closed. */
@@ -67,6 +63,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.remote = `${transport.remoteAddress ?? 'unknown'}:${transport.remotePort ?? 0}`;
     this.#reader = new FrameReader(this, context.memory, context.limits.maxConnectBytes);
     this.#held = new HeldBytes(context.memory);
+    this.#gate = new ReadGate(this, transport, context);
     this.#lastSeenTick = context.tick;
     this.#deadlineTick = context.tick + ticksOf(context.limits.connectTimeoutMs);
     transport.on('end', () => {
@@ -98,7 +95,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
         const stop = this.#read(bytes, 0);
         if (stop < bytes.length && this.#isGated()) this.#held.append(bytes.subarray(stop));
       }
-      if (this.#full(1)) this.pause();
+      if (this.#lane !== undefined || !this.#held.empty) this.#gate.check();
     } catch (error) {
       this.failed(error);
     }
@@ -162,7 +159,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #control(header: number, lane: PublicationLane, packet: Buffer): boolean {
     switch (header >> 4) {
       case PacketType.Pubrel: {
-        const fault = lane.release(packet.readUInt16BE(2));
+        const fault = lane.release(packet.readUInt16BE(packet.length - 2));
         return fault === undefined || this.#violation(fault);
       }
       case PacketType.Pingreq:
@@ -290,40 +287,30 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#context.reservedTopic(this.clientId ?? this.remote, topic);
   }
 
-  /** Reads on, if it was paused and nothing speaks against it any more. */
   unblocked(): void {
-    if (this.#paused && this.#context.reading && !this.#full(0.5)) this.#pause(false);
+    this.#gate.reopen();
   }
 
-  // The hard bound.
+  // What the hard bound looks at.
+
+  /** Bytes that were read, and wait. */
+  get waitingBytes(): number {
+    return (this.#lane?.parkedBytes ?? 0) + this.#held.length;
+  }
 
   /** Bytes that the client has not read. */
   get unsentBytes(): number {
     return this.#transport.writableLength;
   }
 
-  /** `share` of the bound, for hysteresis. */
-  #full(share: number): boolean {
-    const { memory } = this.#context;
-    const waiting = (this.#lane?.parkedBytes ?? 0) + this.#held.length;
-    return (
-      (waiting > 0 && waiting > memory.allowanceBytes * share) ||
-      this.unsentBytes > MAX_UNSENT_BYTES * share ||
-      (this.#link?.unreadBytes ?? 0) > MAX_UNREAD_CONTROL_BYTES * share ||
-      memory.exhausted
-    );
+  /** Bytes that aedes has not read. */
+  get unreadControlBytes(): number {
+    return this.#link?.unreadBytes ?? 0;
   }
 
   /** Nobody may read for now. */
   pause(): void {
-    if (!this.#paused && this.#state !== State.Closing) this.#pause(true);
-  }
-
-  #pause(paused: boolean): void {
-    this.#paused = paused;
-    if (paused) this.#transport.pause();
-    else this.#transport.resume();
-    this.#context.paused(this, paused);
+    if (this.#state !== State.Closing) this.#gate.close();
   }
 
   // Time.
@@ -331,12 +318,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   /** One turn of the keepalive clock. */
   ticked(): void {
     const { tick } = this.#context;
-    if (this.#paused) {
-      // A pause ends when its cause does; looked at here too, so that none can last for ever.
-      this.unblocked();
-      // We don't look, so we can't say that it is silent. Unless it is held for not reading.
-      if (this.unsentBytes <= MAX_UNSENT_BYTES) this.#lastSeenTick = tick;
-    }
+    // A pause ends when its cause does; looked at here too, so that none can last for ever.
+    this.#gate.reopen();
+    if (this.#gate.holdsClock) this.#lastSeenTick = tick;
     switch (this.#state) {
       case State.ExpectingConnect:
         if (tick >= this.#deadlineTick) this.#close('connect-timeout', 'no CONNECT came ([MQTT-3.1.0-1])');
@@ -384,8 +368,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#deadlineTick = this.#context.tick + LINGER_TICKS;
     this.#reader.reset();
     this.#held.clear();
-    if (this.#paused) this.#context.paused(this, false);
-    this.#paused = false;
+    this.#gate.abandon();
     this.#context.closed(this, reason, detail);
     this.#lane?.detach(disconnected);
     this.#lane = undefined;

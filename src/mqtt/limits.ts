@@ -49,5 +49,5 @@ export const DEFAULT_LIMITS: IngressLimits = {
   maxQueuedMessages: 1_000,
   maxRetainedMessages: 100_000,
   maxRetainedBytes: 64 * 1024 * 1024,
-  maxSubscriberBytes: 1024 * 1024,
+  maxSubscriberBytes: 4 * 1024 * 1024,
 };

@@ -4,6 +4,9 @@ import type { IngressStats } from './stats.ts';
 /** Size of one read from a socket, in bytes. What is read at once may have to be parked at once. */
 export const READ_CHUNK_BYTES = 16 * 1024;
 
+/** Memory for what one read may bring: the smallest publications are parked in twice their size. */
+const LARGEST_READ_COST = 3 * READ_CHUNK_BYTES;
+
 /** Small pieces are kept for reuse up to this many. */
 const POOL_PIECES = 256;
 export const PIECE_BYTES = 8 * 1024;
@@ -26,16 +29,24 @@ export class ReadAhead {
 
   /**
    * Bytes that one connection may hold before its socket isn't read any more: so many that all connections,
-   * with one more read each, stay below the limit.
+   * with one more read each and the room in their buffers that is not used, stay below the limit.
    */
   get allowanceBytes(): number {
-    const share = Math.floor(this.#limits.memoryLimitBytes / Math.max(1, this.holders)) - READ_CHUNK_BYTES;
-    return Math.max(0, Math.min(this.#limits.readAheadBytes, share));
+    const share = Math.floor((0.8 * this.#limits.memoryLimitBytes) / Math.max(1, this.holders));
+    return Math.max(0, Math.min(this.#limits.readAheadBytes, share - READ_CHUNK_BYTES));
   }
 
-  /** Nothing may be read by anybody. With the allowances kept, only very large packets lead here. */
+  /**
+   * Nobody may read: another read might pass the limit. With the allowances kept, only very large and very
+   * small packets lead here.
+   */
   get exhausted(): boolean {
-    return this.#stats.parkedBytes >= this.#limits.memoryLimitBytes;
+    return this.#stats.parkedBytes + LARGEST_READ_COST >= this.#limits.memoryLimitBytes;
+  }
+
+  /** Everybody may read again. */
+  get recovered(): boolean {
+    return this.#stats.parkedBytes < 0.75 * this.#limits.memoryLimitBytes;
   }
 
   /**
