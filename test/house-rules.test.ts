@@ -53,6 +53,8 @@ const soleImporters: Record<string, readonly string[]> = {
   pino: ['src/cli/'],
   'lz4-napi': ['src/producer/', 'src/kafka/'],
   '@node-rs/crc32': ['src/producer/'],
+  avsc: ['src/producer/serializers/'],
+  thrift: ['src/producer/serializers/'],
 };
 
 describe('the house rules', () => {
@@ -82,11 +84,13 @@ describe('the house rules', () => {
     expect(strays).toEqual([]);
   });
 
-  it('aedes, kafkajs, @platformatic/kafka, mqtt and protobufjs are each imported by exactly one file', () => {
-    const importers = ['aedes', 'kafkajs', '@platformatic/kafka', 'mqtt', 'protobufjs'].map((name) => [
-      name,
-      new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
-    ]);
+  it('aedes, kafkajs, @platformatic/kafka, mqtt, protobufjs, avsc and thrift are each imported by exactly one file', () => {
+    const importers = ['aedes', 'kafkajs', '@platformatic/kafka', 'mqtt', 'protobufjs', 'avsc', 'thrift'].map(
+      (name) => [
+        name,
+        new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
+      ],
+    );
     expect(importers).toEqual(importers.map(([name]) => [name, 1]));
   });
 
