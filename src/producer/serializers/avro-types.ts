@@ -22,7 +22,11 @@ export function avroType(schemaText: string, references: Iterable<Schema>, optio
   const registry = { long: options.longs === 'bigint' ? bigintLong() : new SafeLong() };
   // avsc puts each named type that it meets into `registry`, where the next schema finds it.
   const forSchema = (text: string) =>
-    avro.Type.forSchema(JSON.parse(text) as avro.Schema, { ...options.avsc, registry });
+    avro.Type.forSchema(JSON.parse(text) as avro.Schema, {
+      omitRecordMethods: true,
+      ...options.avsc,
+      registry,
+    });
   for (const { text } of references) forSchema(text);
   return forSchema(schemaText);
 }
