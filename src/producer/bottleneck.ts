@@ -1,15 +1,20 @@
+/** What there is too little of: knowledge of the topic, a partition's share of memory, or memory. */
+export type BottleneckKind = 'metadata' | 'partition' | 'memory';
+
 /**
  * What a refused record waits for. Callers queue here, and are called back first in, first out, only while
  * there is room: a caller that is refused again ends the round.
  */
 export class Bottleneck {
+  readonly kind: BottleneckKind;
   readonly #waiters: (() => void)[] = [];
   /** Total of records appended so far; tells whether a woken caller got on. */
   readonly #progress: () => number;
   #waking = false;
   #refusedInRound: (() => void) | undefined;
 
-  constructor(progress: () => number) {
+  constructor(kind: BottleneckKind, progress: () => number) {
+    this.kind = kind;
     this.#progress = progress;
   }
 

@@ -18,7 +18,7 @@ export class BufferMemory {
   constructor(totalBytes: number, pooledBytes: number, progress: () => number) {
     this.totalBytes = totalBytes;
     this.#pooledBytes = Math.min(pooledBytes, totalBytes);
-    this.bottleneck = new Bottleneck(progress);
+    this.bottleneck = new Bottleneck('memory', progress);
   }
 
   /** Bytes that no batch holds. */
@@ -45,9 +45,12 @@ export class BufferMemory {
     return pooled ?? Buffer.allocUnsafeSlow(bytes);
   }
 
-  /** Takes a buffer back. Nobody is woken: the caller does that once its own state is consistent. */
-  free(buffer: Buffer): void {
+  /**
+   * Takes a buffer back. Nobody is woken: the caller does that once its own state is consistent.
+   * @param reusable false while somebody may still read it, e.g. a request that waits for its socket
+   */
+  free(buffer: Buffer, reusable = true): void {
     this.#usedBytes -= buffer.length;
-    if (buffer.length === this.#pooledBytes) this.#pool.push(buffer);
+    if (reusable && buffer.length === this.#pooledBytes) this.#pool.push(buffer);
   }
 }

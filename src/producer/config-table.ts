@@ -28,6 +28,11 @@ export interface ProducerConfig extends SecurityConfig {
   readonly reconnectBackoffMs: number;
   readonly reconnectBackoffMaxMs: number;
   readonly connectionSetupTimeoutMs: number;
+  readonly connectionsMaxIdleMs: number;
+  readonly partitionerIgnoreKeys: boolean;
+  readonly partitionerAdaptive: boolean;
+  /** 0: never pass a partition over for its broker's slowness. */
+  readonly partitionerAvailabilityTimeoutMs: number;
 }
 
 export interface SettingType<T> {
@@ -186,13 +191,41 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
     meaning: 'How long a connection may take to come about.',
   },
   ...SECURITY_SETTINGS,
+  connectionsMaxIdleMs: {
+    name: 'connections.max.idle.ms',
+    type: integer(1_000, MAX_INT),
+    default: 540_000,
+    meaning: 'A connection that has carried nothing for this long is closed; the next request opens another.',
+  },
+  partitionerIgnoreKeys: {
+    name: 'partitioner.ignore.keys',
+    type: boolean(),
+    default: false,
+    meaning:
+      'Spread all records evenly, as if they had no keys: records of one key may then overtake each other.',
+  },
+  partitionerAdaptive: {
+    name: 'partitioner.adaptive.partitioning.enable',
+    type: boolean(),
+    default: true,
+    meaning: 'Records without a key go more often to partitions whose brokers are quick (KIP-794).',
+  },
+  partitionerAvailabilityTimeoutMs: {
+    name: 'partitioner.availability.timeout.ms',
+    type: integer(0, MAX_INT),
+    default: 0,
+    meaning:
+      'Records without a key pass over partitions whose broker has taken nothing for this long; 0 is never.',
+  },
 };
 
 /** Settings of Java's producer that have no meaning here, and why. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'key.serializer': 'serializers are given to the Producer as objects',
   'value.serializer': 'serializers are given to the Producer as objects',
+  'partitioner.class': 'a partitioner is given to the Producer as an object',
   'transactional.id': 'transactions are not supported',
+  'transaction.timeout.ms': 'transactions are not supported',
   'receive.buffer.bytes': "the operating system's socket buffers are used",
   'send.buffer.bytes': "the operating system's socket buffers are used",
   ...UNSUPPORTED_SECURITY,

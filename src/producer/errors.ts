@@ -6,10 +6,17 @@ import { SluiceError } from '../core/errors.ts';
  */
 export class ProducerError extends SluiceError {
   readonly retriable: boolean;
+  /** The fault is this record's own: the same record would fail again, others on the same way will not. */
+  readonly isRecordFault: boolean;
 
-  constructor(code: string, message: string, options?: ErrorOptions & { readonly retriable?: boolean }) {
+  constructor(
+    code: string,
+    message: string,
+    options?: ErrorOptions & { readonly retriable?: boolean; readonly isRecordFault?: boolean },
+  ) {
     super(code, message, options);
     this.retriable = options?.retriable ?? false;
+    this.isRecordFault = options?.isRecordFault ?? false;
   }
 }
 
@@ -20,11 +27,10 @@ export class RecordTooLargeError extends ProducerError {
   readonly sizeBytes: number;
 
   constructor(topic: string, sizeBytes: number, limit: string, options?: ErrorOptions) {
-    super(
-      'RECORD_TOO_LARGE',
-      `a record of ${sizeBytes} bytes for topic '${topic}' is larger than ${limit}`,
-      options,
-    );
+    super('RECORD_TOO_LARGE', `a record of ${sizeBytes} bytes for topic '${topic}' is larger than ${limit}`, {
+      ...options,
+      isRecordFault: true,
+    });
     this.topic = topic;
     this.sizeBytes = sizeBytes;
   }
@@ -33,7 +39,10 @@ export class RecordTooLargeError extends ProducerError {
 /** The record itself is wrong: a partition that the topic doesn't have, a timestamp that is no timestamp. */
 export class InvalidRecordError extends ProducerError {
   constructor(topic: string, reason: string, options?: ErrorOptions) {
-    super('INVALID_RECORD', `a record for topic '${topic}' can't be sent: ${reason}`, options);
+    super('INVALID_RECORD', `a record for topic '${topic}' can't be sent: ${reason}`, {
+      ...options,
+      isRecordFault: true,
+    });
   }
 }
 
@@ -44,8 +53,21 @@ export class ProducerClosedError extends ProducerError {
   }
 }
 
+/** The record's partition doesn't exist any more: its topic was deleted, and created anew with fewer partitions. */
+export class PartitionGoneError extends ProducerError {
+  constructor(topic: string, partition: number) {
+    super(
+      'PARTITION_GONE',
+      `partition ${partition} doesn't exist any more: topic '${topic}' was created anew with fewer partitions`,
+    );
+  }
+}
+
+/** Time ran out: before the record was taken, or before it was delivered. */
+export class TimeoutError extends ProducerError {}
+
 /** delivery.timeout.ms passed. `cause` is the last error that kept the batch from being delivered, if any. */
-export class DeliveryTimeoutError extends ProducerError {
+export class DeliveryTimeoutError extends TimeoutError {
   constructor(
     topic: string,
     partition: number,
@@ -63,10 +85,19 @@ export class DeliveryTimeoutError extends ProducerError {
   }
 }
 
-/** max.block.ms passed before the record could be taken: no metadata for its topic, or buffer.memory is full. */
-export class MaxBlockTimeoutError extends ProducerError {
-  constructor(message: string, options?: ErrorOptions) {
+/** What a record waited for in vain. */
+export type BlockedBy = 'metadata' | 'memory' | 'serializer';
+
+/**
+ * max.block.ms passed before the record could be taken. Nothing of it was sent: it may be sent again.
+ * `blockedBy` says what was missing: the topic's metadata, room in buffer.memory, or what its serializer needs.
+ */
+export class MaxBlockTimeoutError extends TimeoutError {
+  readonly blockedBy: BlockedBy;
+
+  constructor(blockedBy: BlockedBy, message: string, options?: ErrorOptions) {
     super('MAX_BLOCK_TIMEOUT', message, { ...options, retriable: true });
+    this.blockedBy = blockedBy;
   }
 }
 

@@ -168,6 +168,14 @@ export const KafkaErrorCode = {
   InvalidRecord: 87,
 } as const;
 
+/** What a broker says of records, and not of their topic or of itself. */
+const RECORD_FAULTS: readonly number[] = [
+  KafkaErrorCode.MessageTooLarge,
+  KafkaErrorCode.RecordListTooLarge,
+  KafkaErrorCode.InvalidTimestamp,
+  KafkaErrorCode.InvalidRecord,
+];
+
 /** An error that a broker answered with. Its `code` is the protocol's name of it, e.g. `NOT_ENOUGH_REPLICAS`. */
 export class KafkaError extends ProducerError {
   /** The number in the response. */
@@ -180,6 +188,7 @@ export class KafkaError extends ProducerError {
     const detail = brokerMessage === null ? '' : `: ${brokerMessage}`;
     super(name, `${what} was refused by Kafka with ${name}${detail}`, {
       retriable: (flags & RETRIABLE) !== 0,
+      isRecordFault: RECORD_FAULTS.includes(errorCode),
     });
     this.errorCode = errorCode;
     this.staleMetadata = (flags & STALE_METADATA) !== 0;

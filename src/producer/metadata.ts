@@ -3,7 +3,8 @@ import { errorMessage } from '../core/errors.ts';
 import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
 import type { ProducerError } from './errors.ts';
 import type { BrokerEndpoint, BrokerPort, ClusterMetadata, TopicMetadata } from './port.ts';
-import { Topic } from './topic.ts';
+import type { PartitionQueue } from './partition-queue.ts';
+import { Topic, type TopicOptions } from './topic.ts';
 
 export interface MetadataOptions {
   readonly port: BrokerPort;
@@ -12,8 +13,9 @@ export interface MetadataOptions {
   readonly maxAgeMs: number;
   /** Pause after the `attempts`-th fruitless update in a row, milliseconds. */
   readonly backoffMs: (attempts: number) => number;
-  /** See {@link Topic}. */
-  readonly progress: () => number;
+  readonly topic: TopicOptions;
+  /** Called with partitions that don't exist any more: their topic was created anew with fewer. */
+  readonly onPartitionsGone: (queues: readonly PartitionQueue[]) => void;
   /** Called when an update came or failed: the sender should look again. */
   readonly onChange: () => void;
   readonly nowMs: () => number;
@@ -48,7 +50,7 @@ export class Metadata {
   topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (topic === undefined) {
-      topic = new Topic(name, this.#options.progress);
+      topic = new Topic(name, this.#options.topic);
       this.#topics.set(name, topic);
       this.#urgent = true;
       this.requestUpdate();
@@ -120,8 +122,10 @@ export class Metadata {
     for (const answer of cluster.topics) {
       const topic = this.#topics.get(answer.name);
       if (topic === undefined) continue;
+      const { fault } = topic;
       this.#applyTopic(topic, answer);
-      if (topic.usable) woken.push(topic);
+      // A new fault is news too: some would rather fail than wait.
+      if (topic.usable || topic.fault?.code !== fault?.code) woken.push(topic);
       if (!topic.usable || topic.partitions.some((queue) => queue.leaderId === -1)) this.#incomplete = true;
     }
     if (!this.#incomplete && !this.#requested) this.#attempts = 0;
@@ -135,7 +139,8 @@ export class Metadata {
         this.#options.logger.info({ topic: topic.name }, 'the topic can be sent to again');
       }
       topic.fault = undefined;
-      topic.update(answer.topicId, answer.partitions);
+      const gone = topic.update(answer.topicId, answer.partitions);
+      if (gone.length > 0) this.#options.onPartitionsGone(gone);
       return;
     }
     // No leader yet is the cluster's business of a moment, not a fault of the topic.

@@ -36,7 +36,7 @@ export class PartitionQueue {
   constructor(topic: string, index: number, progress: () => number) {
     this.topic = topic;
     this.index = index;
-    this.bottleneck = new Bottleneck(progress);
+    this.bottleneck = new Bottleneck('partition', progress);
   }
 
   get isEmpty(): boolean {
@@ -89,6 +89,7 @@ export class PartitionQueue {
       this.sent.push(batch);
     }
     batch.state = BatchState.InFlight;
+    batch.unanswered = true;
     batch.drainedAtMs = nowMs;
     this.inFlight++;
   }

@@ -1,6 +1,11 @@
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
-import { BrokerUnavailableError, DeliveryTimeoutError, RecordTooLargeError } from './errors.ts';
+import {
+  BrokerUnavailableError,
+  DeliveryTimeoutError,
+  PartitionGoneError,
+  RecordTooLargeError,
+} from './errors.ts';
 import type { ProducerError } from './errors.ts';
 import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
 import type { Metadata } from './metadata.ts';
@@ -48,7 +53,8 @@ export class ProduceResults {
 
   /** The broker's answer for a batch in flight; undefined when the response left the batch out. */
   onAnswer(batch: ProducerBatch, answer: PartitionResponse | undefined, nowMs: number): void {
-    if (batch.state !== BatchState.InFlight) return; // abandoned in the meantime
+    batch.unanswered = false;
+    if (batch.state !== BatchState.InFlight) return; // failed in the meantime
     const { queue } = batch;
     if (answer === undefined) {
       this.onNoAnswer(batch, new BrokerUnavailableError('the response names no result for the batch'), nowMs);
@@ -69,13 +75,10 @@ export class ProduceResults {
       `a batch for ${queue.topic}-${queue.index}`,
       answer.errorMessage,
     );
-    if (
-      answer.errorCode === KafkaErrorCode.MessageTooLarge ||
-      answer.errorCode === KafkaErrorCode.RecordListTooLarge
-    ) {
-      this.#tooLarge(batch, error, nowMs);
-    } else if (answer.recordFaults.length > 0) {
+    if (answer.recordFaults.length > 0) {
       this.#dropRecords(batch, answer.recordFaults, error, nowMs);
+    } else if (error.isRecordFault) {
+      this.#split(batch, error, nowMs);
     } else if (this.#options.idempotent && SEQUENCE_FAULTS.includes(answer.errorCode)) {
       // Behind a batch that has to go again this is only to be expected. In front of all others, it says that
       // the broker does not have what we thought it had, or lost what it knew of us.
@@ -88,7 +91,8 @@ export class ProduceResults {
 
   /** The request failed: whether the batch was appended is unknown. */
   onNoAnswer(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
-    if (batch.state !== BatchState.InFlight) return; // abandoned in the meantime
+    batch.unanswered = false;
+    if (batch.state !== BatchState.InFlight) return; // failed in the meantime
     batch.maybeDelivered = true;
     if (error.retriable) this.#retry(batch, error, nowMs);
     else this.#fail(batch, error, nowMs);
@@ -115,13 +119,7 @@ export class ProduceResults {
     queue.inFlight--;
     queue.acknowledged(batch);
     this.#options.stats.recordSendTotal += batch.recordCount;
-    batch.finish({
-      topic: queue.topic,
-      partition: queue.index,
-      baseOffset,
-      logAppendTimeMs,
-      error: undefined,
-    });
+    batch.finish({ baseOffset, logAppendTimeMs, error: undefined });
   }
 
   #retry(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
@@ -150,15 +148,25 @@ export class ProduceResults {
     // Its place in the sequence stays empty. Where it may have been appended after all, the broker's answer to
     // the next batch tells whether the sequence goes on or starts anew.
     if (batch.hasSequence && !batch.maybeDelivered) queue.restartSequence();
-    batch.finish({ topic: queue.topic, partition: queue.index, baseOffset: -1n, logAppendTimeMs: -1, error });
+    batch.finish(failure(error));
   }
 
-  #tooLarge(batch: ProducerBatch, cause: KafkaError, nowMs: number): void {
+  /**
+   * The batch is too large, or some record of it is wrong and the broker doesn't say which: its halves go again,
+   * down to the single record that can't be sent.
+   */
+  #split(batch: ProducerBatch, cause: KafkaError, nowMs: number): void {
     const { accumulator, stats } = this.#options;
     const { queue, recordCount } = batch;
     if (recordCount === 1) {
       const limit = "the topic's max.message.bytes";
-      this.#fail(batch, new RecordTooLargeError(queue.topic, batch.endPosition, limit, { cause }), nowMs);
+      const isTooLarge =
+        cause.errorCode === KafkaErrorCode.MessageTooLarge ||
+        cause.errorCode === KafkaErrorCode.RecordListTooLarge;
+      const error = isTooLarge
+        ? new RecordTooLargeError(queue.topic, batch.endPosition, limit, { cause })
+        : cause;
+      this.#fail(batch, error, nowMs);
       return;
     }
     const indexes = Array.from({ length: recordCount }, (_, index) => index);
@@ -198,20 +206,15 @@ export class ProduceResults {
       if (!faulty.has(first)) return;
       const what = `a record for ${queue.topic}-${queue.index}`;
       stats.recordErrorTotal += part.recordCount;
-      part.finish({
-        topic: queue.topic,
-        partition: queue.index,
-        baseOffset: -1n,
-        logAppendTimeMs: -1,
-        error: new KafkaError(cause.errorCode, what, faulty.get(first) ?? cause.message),
-      });
+      part.finish(failure(new KafkaError(cause.errorCode, what, faulty.get(first) ?? cause.message)));
     });
     stats.batchSplitTotal++;
     queue.restartSequence();
   }
 
   /**
-   * Fails batches that have waited past delivery.timeout.ms; those in flight get their answer or its absence first.
+   * Fails batches that have waited past delivery.timeout.ms. Those in flight too: whether Kafka has them will not
+   * be known in time.
    * @returns milliseconds until the next one is due
    */
   expire(nowMs: number): number {
@@ -221,7 +224,7 @@ export class ProduceResults {
     const touched = new Set<PartitionQueue>();
     for (const queue of accumulator.active) {
       for (const batch of [...queue.sent, ...queue.waiting]) {
-        if (batch.state === BatchState.InFlight || batch.state === BatchState.Done) continue;
+        if (batch.state === BatchState.Done) continue;
         const restMs = batch.createdAtMs + deliveryTimeoutMs - nowMs;
         if (restMs > 0) {
           // Batches stand in the order of their making: the rest is younger.
@@ -229,6 +232,7 @@ export class ProduceResults {
           break;
         }
         queue.withdraw(batch);
+        if (batch.state === BatchState.InFlight) batch.maybeDelivered = true;
         this.#fail(batch, this.#deliveryTimeout(batch), nowMs);
         touched.add(queue);
       }
@@ -245,14 +249,23 @@ export class ProduceResults {
         if (batch.state === BatchState.Done) continue;
         queue.withdraw(batch);
         this.#options.stats.recordErrorTotal += batch.recordCount;
-        batch.finish({
-          topic: queue.topic,
-          partition: queue.index,
-          baseOffset: -1n,
-          logAppendTimeMs: -1,
-          error,
-        });
+        batch.finish(failure(error));
       }
+    }
+    this.settle(queues);
+  }
+
+  /** These partitions don't exist any more: what they hold can never be delivered. */
+  failGone(queues: readonly PartitionQueue[], nowMs: number): void {
+    for (const queue of queues) {
+      const error = new PartitionGoneError(queue.topic, queue.index);
+      for (const batch of [...queue.sent, ...queue.waiting]) {
+        if (batch.state === BatchState.Done) continue;
+        queue.withdraw(batch);
+        if (batch.state === BatchState.InFlight) batch.maybeDelivered = true;
+        this.#fail(batch, error, nowMs);
+      }
+      this.#options.accumulator.wake(queue);
     }
     this.settle(queues);
   }
@@ -290,6 +303,10 @@ export class ProduceResults {
     this.#lastWarningMs = nowMs;
     logger.warn(fields, 'batches are not being delivered; what can be repeated is');
   }
+}
+
+function failure(error: ProducerError) {
+  return { baseOffset: -1n, logAppendTimeMs: -1, error };
 }
 
 /** Takes over the new leader if the answer names one that is not older than what we know (KIP-951). */

@@ -1,7 +1,7 @@
 import type { SerializedRecord } from '../core/record.ts';
 import type { ProducerError } from './errors.ts';
 import { nextSequence, type PartitionQueue } from './partition-queue.ts';
-import type { BatchResult, RecordTarget } from './record-target.ts';
+import type { BatchRecord, BatchResult, RecordTarget } from './record-target.ts';
 import { VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from './varint.ts';
 
 /** Bytes in front of the records of a batch (Kafka protocol guide, "Record Batch", magic 2). */
@@ -22,15 +22,6 @@ export const BatchState = {
   Done: 4,
 } as const;
 export type BatchState = (typeof BatchState)[keyof typeof BatchState];
-
-/** A record of a closed batch, as an adapter iterates it. The bytes are views on the batch's buffer. */
-export interface BatchRecord {
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly timestampMs: number;
-  /** In wire form, the count included (see core/record.ts). */
-  readonly headers: Uint8Array;
-}
 
 /** Bytes that a record takes at most in a batch of its own, header included: what max.request.size is compared with. */
 export function upperBoundBytes(record: SerializedRecord): number {
@@ -67,6 +58,8 @@ export class ProducerBatch {
   lastError: ProducerError | undefined;
   /** A send of it went without an answer: it may be in Kafka already. */
   maybeDelivered = false;
+  /** It is in a request that has no answer yet, even if the batch has its result: its bytes may still be read. */
+  unanswered = false;
 
   producerId = -1n;
   producerEpoch = -1;
@@ -79,6 +72,8 @@ export class ProducerBatch {
   readonly #targets: RecordTarget[] = [];
   readonly #tokens: number[] = [];
   #result: BatchResult | undefined;
+  #cursor: VarintReader | undefined;
+  #cursorIndex = 0;
 
   constructor(queue: PartitionQueue, buffer: Buffer, createdAtMs: number) {
     this.queue = queue;
@@ -138,17 +133,34 @@ export class ProducerBatch {
   /** The records one by one. */
   *[Symbol.iterator](): Generator<BatchRecord> {
     const reader = new VarintReader(this.buffer, BATCH_HEADER_BYTES);
-    while (reader.position < this.endPosition) {
-      const bodyBytes = reader.varint();
-      const end = reader.position + bodyBytes;
-      reader.position++; // attributes
-      const timestampMs = this.baseTimestampMs + reader.varlong();
-      reader.varint(); // offset delta
-      const key = this.#readBytes(reader);
-      const value = this.#readBytes(reader);
-      yield { key, value, timestampMs, headers: this.buffer.subarray(reader.position, end) };
-      reader.position = end;
+    while (reader.position < this.endPosition) yield this.#readRecord(reader);
+  }
+
+  /** The record at `index`; quick when called with rising indexes. */
+  record(index: number): BatchRecord {
+    if (this.#cursor === undefined || index < this.#cursorIndex) {
+      this.#cursor = new VarintReader(this.buffer, BATCH_HEADER_BYTES);
+      this.#cursorIndex = 0;
     }
+    for (; this.#cursorIndex < index; this.#cursorIndex++) {
+      const bodyBytes = this.#cursor.varint();
+      this.#cursor.position += bodyBytes;
+    }
+    this.#cursorIndex++;
+    return this.#readRecord(this.#cursor);
+  }
+
+  #readRecord(reader: VarintReader): BatchRecord {
+    const bodyBytes = reader.varint();
+    const end = reader.position + bodyBytes;
+    reader.position++; // attributes
+    const timestampMs = this.baseTimestampMs + reader.varlong();
+    reader.varint(); // offset delta
+    const key = this.#readBytes(reader);
+    const value = this.#readBytes(reader);
+    const headers = this.buffer.subarray(reader.position, end);
+    reader.position = end;
+    return { key, value, timestampMs, headers };
   }
 
   #readBytes(reader: VarintReader): Uint8Array | null {
@@ -178,9 +190,10 @@ export class ProducerBatch {
   }
 
   /** Gives the batch its one final result; the records hear of it through {@link notify}. */
-  finish(result: BatchResult): void {
+  finish(outcome: Pick<BatchResult, 'baseOffset' | 'logAppendTimeMs' | 'error'>): void {
     if (this.#result !== undefined) throw new Error('a batch is finished once');
-    this.#result = result;
+    const { topic, index: partition } = this.queue;
+    this.#result = { ...outcome, topic, partition, record: (index) => this.record(index) };
     this.state = BatchState.Done;
   }
 

@@ -1,13 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
-import type { SerializedRecord } from '../core/record.ts';
+import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../core/record.ts';
 import { exponentialBackoff } from './backoff.ts';
 import type { Bottleneck } from './bottleneck.ts';
+import { BrokerAvailability } from './broker-availability.ts';
 import type { ProducerConfig } from './config-table.ts';
-import { InvalidRecordError, ProducerClosedError, RecordTooLargeError } from './errors.ts';
 import type { ProducerError } from './errors.ts';
+import { InvalidRecordError, ProducerClosedError, RecordTooLargeError } from './errors.ts';
+import { Flushes } from './flushes.ts';
 import { Metadata } from './metadata.ts';
-import type { PartitionQueue } from './partition-queue.ts';
+import { Mistakes, type Mistake } from './mistakes.ts';
+import type { Partitioner } from './partitioner.ts';
 import type { BrokerPort, ConnectionState } from './port.ts';
 import { upperBoundBytes } from './producer-batch.ts';
 import { ProduceResults } from './produce-results.ts';
@@ -16,18 +19,26 @@ import { RecordAccumulator } from './record-accumulator.ts';
 import type { RecordTarget } from './record-target.ts';
 import { Sender } from './sender.ts';
 import { SenderLoop } from './sender-loop.ts';
+import { SendPromise } from './send-promise.ts';
+import { Sends, type SendCallback } from './sends.ts';
+import type { Serializer } from './serializers/serializer.ts';
 import { ProducerStats } from './stats.ts';
 import type { Topic } from './topic.ts';
 
 /** Why a record was not taken: something to wait for, or an error that will not go away. */
 export type Refusal = Bottleneck | ProducerError;
 
-export interface ProducerOptions {
+export interface ProducerOptions<K = Uint8Array, V = Uint8Array> {
   readonly config: ProducerConfig;
   /** The way to the cluster, e.g. a ClusterPort. The producer closes it. */
   readonly port: BrokerPort;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of records given to send(); left out, keys and values are bytes. */
+  readonly keySerializer?: Serializer<K>;
+  readonly valueSerializer?: Serializer<V>;
+  /** In place of the default: murmur2 of the key, or without one the uniform sticky partitioner (KIP-794). */
+  readonly partitioner?: Partitioner;
   /** From 0 to 1, for jitter and for the choice of partitions. */
   readonly random?: () => number;
 }
@@ -35,43 +46,38 @@ export interface ProducerOptions {
 /** Records that were appended and not delivered when the producer closed. */
 export interface UndeliveredRecords {
   readonly topic: string;
+  /** -1: not chosen yet, they still waited for metadata or memory. */
   readonly partition: number;
   readonly records: number;
-}
-
-/** A promise that waits until partitions have passed on the results of what they held. */
-interface Flush {
-  /** For each partition, how many records must have their results. */
-  readonly targets: Map<PartitionQueue, number>;
-  readonly resolve: () => void;
 }
 
 /**
  * A Kafka producer with the semantics of Kafka's Java client: records gather in batches by partition, and go out
  * compressed, idempotent, in order, repeated until they are acknowledged or delivery.timeout.ms is over.
  *
- * {@link tryAppend} is the path for a bridge: no promise, no object a record, never blocks.
+ * {@link send} takes a record with a key and a value of any type that a serializer is given for, and answers with
+ * a promise or a callback. {@link tryAppend} is the path for a bridge: bytes, no promise, no object a record.
  */
-export class Producer {
+export class Producer<K = Uint8Array, V = Uint8Array> {
   readonly stats = new ProducerStats();
-  readonly #options: ProducerOptions;
-  readonly #random: () => number;
+  readonly #options: ProducerOptions<K, V>;
   readonly #nowMs: () => number;
   readonly #accumulator: RecordAccumulator;
   readonly #metadata: Metadata;
   readonly #producerIds: ProducerIds | undefined;
   readonly #results: ProduceResults;
   readonly #loop: SenderLoop;
-  readonly #flushes = new Set<Flush>();
+  readonly #sends: Sends<K, V>;
+  readonly #mistakes: Mistakes;
+  readonly #flushes: Flushes;
   #closed = false;
   #closing: Promise<readonly UndeliveredRecords[]> | undefined;
   /** The topic of the last record: most streams have runs of one topic. */
   #lastTopic: Topic | undefined;
 
-  constructor(options: ProducerOptions) {
+  constructor(options: ProducerOptions<K, V>) {
     const { config, port, clock, logger, random = Math.random } = options;
     this.#options = options;
-    this.#random = random;
     this.#nowMs = () => clock.monotonicMs();
     const wakeup = () => {
       this.#loop.wakeup();
@@ -89,6 +95,7 @@ export class Producer {
       retryBackoffMs,
     });
     const accumulator = this.#accumulator;
+    this.#flushes = new Flushes(accumulator, wakeup);
     accumulator.onReady = wakeup;
     accumulator.onBatchOpened = () => {
       this.#loop.wakeupWithin(config.lingerMs);
@@ -97,10 +104,30 @@ export class Producer {
 
     const shared = { port, logger, backoffMs: retryBackoffMs, onChange: wakeup, nowMs: this.#nowMs };
     const { progress } = accumulator;
-    this.#metadata = new Metadata({ ...shared, maxAgeMs: config.metadataMaxAgeMs, progress });
+    const availability = new BrokerAvailability(config.partitionerAvailabilityTimeoutMs);
+    this.#metadata = new Metadata({
+      ...shared,
+      maxAgeMs: config.metadataMaxAgeMs,
+      topic: {
+        progress,
+        sticky: {
+          batchSizeBytes: config.batchSizeBytes,
+          adaptive: config.partitionerAdaptive,
+          isUnavailable: availability.isUnavailable,
+          random,
+        },
+        ignoreKeys: config.partitionerIgnoreKeys,
+        partitioner: options.partitioner,
+      },
+      onPartitionsGone: (queues) => {
+        this.#results.failGone(queues, this.#nowMs());
+      },
+    });
     this.#producerIds = idempotent ? new ProducerIds(shared) : undefined;
     const metadata = this.#metadata;
     const { stats } = this;
+    const { lingerMs, batchSizeBytes } = config;
+    this.#mistakes = new Mistakes({ lingerMs, batchSizeBytes, nowMs: this.#nowMs, logger });
     this.#results = new ProduceResults({
       accumulator,
       metadata,
@@ -109,9 +136,7 @@ export class Producer {
       idempotent,
       retries: config.retries,
       deliveryTimeoutMs: config.deliveryTimeoutMs,
-      onSettled: (queue) => {
-        this.#onSettled(queue);
-      },
+      onSettled: this.#flushes.onSettled,
     });
     const sender = new Sender({
       accumulator,
@@ -120,12 +145,78 @@ export class Producer {
       producerIds: this.#producerIds,
       results: this.#results,
       stats,
+      availability,
+      mistakes: this.#mistakes,
       nowMs: this.#nowMs,
       maxInFlightRequests: config.maxInFlightRequestsPerConnection,
       produce: { acks: config.acks, timeoutMs: config.requestTimeoutMs },
       wakeup,
     });
     this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
+    this.#sends = new Sends({
+      keySerializer: options.keySerializer,
+      valueSerializer: options.valueSerializer,
+      maxBlockMs: config.maxBlockMs,
+      bufferMemoryBytes: config.bufferMemoryBytes,
+      append: (record, partition, target, token) => this.#append(record, partition, target, token),
+      topicFault: (topic) => metadata.topics.get(topic)?.fault,
+      lastFailure: () => port.connectionState().lastFailure,
+      clock,
+      logger,
+    });
+  }
+
+  /**
+   * Sends a record. Nothing blocks: a record whose topic is not known yet, or that finds no room in
+   * buffer.memory, waits in line for at most max.block.ms (see {@link isBlocked}).
+   *
+   * The promise resolves when Kafka has the record, as far as `acks` asks, and rejects with a ProducerError when
+   * it never will. One that nobody awaits may reject without harm: it is counted, and logged now and then.
+   *
+   * With a callback there is no promise. Callbacks of records for one partition come in the order of the sends;
+   * only a record that was never taken (it is too large, can't be serialized, ...) may be called back earlier.
+   */
+  send(record: ProducerRecord<K, V>): Promise<RecordMetadata>;
+  send(record: ProducerRecord<K, V>, callback: SendCallback): void;
+  send(record: ProducerRecord<K, V>, callback?: SendCallback): Promise<RecordMetadata> | undefined {
+    if (callback === undefined) return this.#sendWithPromise(record);
+    this.#send(record, callback);
+    return undefined;
+  }
+
+  #send(record: ProducerRecord<K, V>, callback: SendCallback): void {
+    if (this.#closed) this.#sends.refuse(record, callback, new ProducerClosedError());
+    else this.#sends.send(record, callback);
+  }
+
+  #sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    this.#mistakes.sendBegun(this.#nowMs());
+    const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
+      this.#send(record, (error, metadata) => {
+        this.#mistakes.sendEnded(this.#nowMs());
+        if (error === undefined) {
+          resolve(metadata);
+          return;
+        }
+        promise.tolerateRejection();
+        reject(error);
+        // Whoever has awaited something else in the meantime gets the rest of this turn to look.
+        setImmediate(() => {
+          if (!promise.observed) this.#mistakes.unobservedFailure(error);
+        });
+      });
+    });
+    return promise;
+  }
+
+  /** Sends wait for metadata or memory. Who makes many without awaiting them should await {@link unblocked} now. */
+  get isBlocked(): boolean {
+    return this.#sends.isBlocked;
+  }
+
+  /** Resolves when all sends that wait at present have been taken, or have failed. */
+  unblocked(): Promise<void> {
+    return this.#sends.whenTaken();
   }
 
   /**
@@ -134,6 +225,7 @@ export class Producer {
    * topic can't be sent to now. An error: not taken, and never will be.
    */
   tryAppend(record: SerializedRecord, target: RecordTarget, token: number): Refusal | undefined {
+    if (this.#closed) return new ProducerClosedError();
     return this.#append(record, undefined, target, token);
   }
 
@@ -143,7 +235,6 @@ export class Producer {
     target: RecordTarget,
     token: number,
   ): Refusal | undefined {
-    if (this.#closed) return new ProducerClosedError();
     const bytes = upperBoundBytes(record);
     const { config } = this.#options;
     if (bytes > config.maxRequestSizeBytes) {
@@ -157,16 +248,26 @@ export class Producer {
     }
     const topic = this.#topic(record.topic);
     if (!topic.usable) return topic.bottleneck;
-    if (partition !== undefined && !(partition in topic.partitions)) {
-      return new InvalidRecordError(record.topic, `it has no partition ${partition}`);
+    const index = partition ?? topic.partitionFor(record, bytes);
+    const queue = topic.partitions[index];
+    if (queue === undefined) return this.#noSuchPartition(topic, index, partition !== undefined);
+    if (partition === undefined) {
+      const heldBack = topic.heldBack(record);
+      if (heldBack !== undefined) return heldBack;
     }
-    const index = partition ?? topic.partitionFor(record.key, bytes, config.batchSizeBytes, this.#random);
-    const queue = topic.partitions[index] as PartitionQueue;
     const bottleneck = this.#accumulator.append(queue, record, target, token, this.#nowMs);
-    // Without a key any partition will do: the next try goes to another.
-    if (bottleneck !== undefined && record.key === null && partition === undefined)
-      topic.changeSticky(this.#random);
+    if (bottleneck !== undefined && partition === undefined) topic.hadNoRoom(record);
     return bottleneck;
+  }
+
+  /** A partition that was named may be new: Kafka is asked, and the record waits. */
+  #noSuchPartition(topic: Topic, index: number, wasNamed: boolean): Refusal {
+    if (wasNamed && Number.isSafeInteger(index) && index >= 0) {
+      this.#metadata.requestUpdate();
+      return topic.bottleneck;
+    }
+    const range = `its partitions are 0 to ${topic.partitionCount - 1}`;
+    return new InvalidRecordError(topic.name, `there is no partition ${index}, ${range}`);
   }
 
   #topic(name: string): Topic {
@@ -205,34 +306,34 @@ export class Producer {
     return this.#accumulator.memory.bottleneck.waiting;
   }
 
-  /** Records that were appended and have no result yet. */
+  /** What the producer noticed of the code around it, and how often. */
+  get mistakes(): ReadonlyMap<Mistake, number> {
+    return this.#mistakes.counts;
+  }
+
+  /** The process is about to end: says so if records are lost by it. Nothing can be delivered any more. */
+  processEnds(): void {
+    const records = this.pendingRecords;
+    if (records > 0) this.#mistakes.notClosed(records);
+  }
+
+  /** Records that were sent and have no result yet. */
   get pendingRecords(): number {
     let records = 0;
+    for (const waiting of this.#sends.waiting()) records += waiting.records;
     for (const queue of this.#accumulator.active) records += queue.appendedRecords - queue.settledRecords;
     return records;
   }
 
-  /** Sends without lingering what has been appended; resolves when all of it has its result, good or bad. */
-  flush(): Promise<void> {
-    const targets = new Map<PartitionQueue, number>();
-    for (const queue of this.#accumulator.active) targets.set(queue, queue.appendedRecords);
-    if (targets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#flushes.add({ targets, resolve });
+  /** Sends without lingering what was given to the producer so far; resolves when all of it has its result, good or bad. */
+  async flush(): Promise<void> {
+    if (this.#sends.isBlocked) {
       this.#accumulator.beginFlush();
       this.#loop.wakeup();
-    });
-  }
-
-  #onSettled(queue: PartitionQueue): void {
-    for (const flush of this.#flushes) {
-      if (queue.settledRecords < (flush.targets.get(queue) ?? Number.POSITIVE_INFINITY)) continue;
-      flush.targets.delete(queue);
-      if (flush.targets.size > 0) continue;
-      this.#flushes.delete(flush);
+      await this.#sends.whenTaken();
       this.#accumulator.endFlush();
-      flush.resolve();
     }
+    await this.#flushes.flush();
   }
 
   /**
@@ -254,12 +355,16 @@ export class Producer {
     this.#loop.stop();
 
     const undelivered: UndeliveredRecords[] = [];
+    for (const { topic, records } of this.#sends.waiting())
+      undelivered.push({ topic, partition: -1, records });
     for (const queue of this.#accumulator.active) {
       const records = queue.appendedRecords - queue.settledRecords;
       if (records > 0) undelivered.push({ topic: queue.topic, partition: queue.index, records });
     }
     if (undelivered.length > 0) {
-      this.#results.abandon(new ProducerClosedError(`not delivered within ${timeoutMs} ms of close()`));
+      const error = new ProducerClosedError(`not delivered within ${timeoutMs} ms of close()`);
+      this.#results.abandon(error);
+      this.#sends.abandon(error);
     }
     await this.#options.port.close();
     return undelivered;

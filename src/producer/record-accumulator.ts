@@ -219,18 +219,21 @@ export class RecordAccumulator {
     const settled: ProducerBatch[] = [];
     while (queue.sent[0]?.state === BatchState.Done) {
       const batch = queue.sent.shift() as ProducerBatch;
-      this.#release(batch);
       queue.settledRecords += batch.recordCount;
       settled.push(batch);
     }
     if (queue.isEmpty) this.#active.delete(queue);
-    for (const batch of settled) batch.notify(onThrow);
+    for (const batch of settled) {
+      batch.notify(onThrow);
+      // Not before: whoever hears of a failed record may read it.
+      this.#release(batch);
+    }
     return settled;
   }
 
   #release(batch: ProducerBatch): void {
     batch.queue.bytes -= batch.buffer.length;
-    this.memory.free(batch.buffer);
+    this.memory.free(batch.buffer, !batch.unanswered);
   }
 
   /** Wakes those who wait for this partition's share, then those who wait for memory. */

@@ -13,6 +13,21 @@ export interface BatchResult {
   readonly logAppendTimeMs: number;
   /** undefined: Kafka has the records, as far as `acks` asks. */
   readonly error: ProducerError | undefined;
+  /**
+   * The record at `index`, as views on memory that is used again: valid only while
+   * {@link RecordTarget.recordCompleted} runs. For records that failed and are to be kept elsewhere.
+   */
+  record(index: number): BatchRecord;
+}
+
+/** A record of a batch. */
+export interface BatchRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  /** CreateTime, milliseconds since 1970-01-01 UTC. */
+  readonly timestampMs: number;
+  /** In wire form, the count included (see core/record.ts). */
+  readonly headers: Uint8Array;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { errorMessage } from '../core/errors.ts';
+import type { BrokerAvailability } from './broker-availability.ts';
 import { BrokerUnavailableError, ProducerError } from './errors.ts';
 import type { Metadata } from './metadata.ts';
+import type { Mistakes } from './mistakes.ts';
 import type { ProduceResults } from './produce-results.ts';
 import type { BrokerPort, ProduceOptions, ProduceResponse } from './port.ts';
 import type { PartitionQueue } from './partition-queue.ts';
@@ -17,6 +19,8 @@ export interface SenderOptions {
   readonly producerIds: ProducerIds | undefined;
   readonly results: ProduceResults;
   readonly stats: ProducerStats;
+  readonly availability: BrokerAvailability;
+  readonly mistakes: Mistakes;
   readonly nowMs: () => number;
   readonly maxInFlightRequests: number;
   readonly produce: ProduceOptions;
@@ -84,11 +88,15 @@ export class Sender {
 
   /** Sends what is ready for the broker, request by request; milliseconds until more may be possible. */
   #sendTo(brokerId: number, nowMs: number): number {
-    const { accumulator, port, maxInFlightRequests } = this.#options;
+    const { accumulator, port, availability, maxInFlightRequests } = this.#options;
     const traffic = this.#trafficOf(brokerId);
-    if (traffic.throttledUntilMs > nowMs) return traffic.throttledUntilMs - nowMs;
+    const throttleMs = traffic.throttledUntilMs - nowMs;
+    // Asked in any case: it also has the connection made.
+    const canSend = port.isReady(brokerId) && throttleMs <= 0 && traffic.requests < maxInFlightRequests;
+    availability.note(brokerId, nowMs, canSend);
+    if (throttleMs > 0) return throttleMs;
     // Its readiness, or the answer to a request in flight, wakes us up.
-    if (!port.isReady(brokerId)) return Number.POSITIVE_INFINITY;
+    if (!canSend) return Number.POSITIVE_INFINITY;
     while (traffic.requests < maxInFlightRequests) {
       const batches = accumulator.drain(brokerId, nowMs);
       if (batches.length === 0) break;
@@ -98,10 +106,11 @@ export class Sender {
   }
 
   #send(brokerId: number, traffic: BrokerTraffic, batches: ProducerBatch[], nowMs: number): void {
-    const { port, producerIds, stats, produce } = this.#options;
+    const { port, producerIds, stats, mistakes, produce } = this.#options;
     for (const batch of batches) {
       if (producerIds !== undefined) batch.queue.assignSequence(batch);
       if (batch.attempts === 0) {
+        mistakes.batchSent(batch.recordCount, nowMs);
         const queuedMs = nowMs - batch.createdAtMs;
         stats.recordQueueTimeTotalMs += queuedMs;
         stats.recordQueueTimeMaxMs = Math.max(stats.recordQueueTimeMaxMs, queuedMs);

@@ -6,7 +6,7 @@ class Queue {
   room = 0;
   taken: string[] = [];
   calls = 0;
-  readonly bottleneck = new Bottleneck(() => this.taken.length);
+  readonly bottleneck = new Bottleneck('memory', () => this.taken.length);
 
   enter(name: string, wanted = 1): void {
     this.calls++;
@@ -62,7 +62,7 @@ describe('a bottleneck', () => {
   });
 
   it('calls each waiter once', () => {
-    const bottleneck = new Bottleneck(() => 0);
+    const bottleneck = new Bottleneck('memory', () => 0);
     let calls = 0;
     bottleneck.wait(() => calls++);
     bottleneck.wake();

@@ -1,7 +1,7 @@
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
-import { Producer, type Refusal } from '../../src/producer/producer.ts';
+import { Producer, type ProducerOptions, type Refusal } from '../../src/producer/producer.ts';
 import type { BatchResult, RecordTarget } from '../../src/producer/record-target.ts';
 import { ManualClock } from '../fleet/manual-clock.ts';
 import { ScriptedPort, settled } from './scripted-port.ts';
@@ -15,7 +15,7 @@ export class ScriptedProducer implements RecordTarget {
   readonly results: string[] = [];
   readonly #values: string[] = [];
 
-  constructor(settings: Readonly<Record<string, unknown>> = {}) {
+  constructor(settings: Readonly<Record<string, unknown>> = {}, options: Partial<ProducerOptions> = {}) {
     const { config, faults } = parseProducerConfig({
       'bootstrap.servers': 'scripted:1',
       'linger.ms': 10,
@@ -24,15 +24,23 @@ export class ScriptedProducer implements RecordTarget {
     });
     if (faults.length > 0) throw new Error(JSON.stringify(faults));
     const { clock, port } = this;
-    this.producer = new Producer({ config, port, clock, logger: silentLogger, random: () => 0.5 });
+    this.producer = new Producer({
+      config,
+      port,
+      clock,
+      logger: silentLogger,
+      random: () => 0.5,
+      ...options,
+    });
   }
 
   /** A producer that knows topic `t`, with one partition for each leader. */
   static async withTopic(
     leaders: readonly number[],
     settings: Readonly<Record<string, unknown>> = {},
+    options: Partial<ProducerOptions> = {},
   ): Promise<ScriptedProducer> {
-    const scripted = new ScriptedProducer(settings);
+    const scripted = new ScriptedProducer(settings, options);
     scripted.port.setTopic('t', leaders);
     scripted.try('probe');
     await settled();
