@@ -12,6 +12,8 @@ export const Outcome = {
   Local: 2,
   /** It may not be published: no route and `unrouted: refuse`, or a contract that can no longer be kept. */
   Refused: 3,
+  /** Understood, and its profile's rules say that no record is due. */
+  Filtered: 4,
 } as const;
 
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];

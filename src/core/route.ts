@@ -15,6 +15,20 @@ export interface DecodeFault {
   readonly message: string;
 }
 
+/*
+ * What else a route may say of a publication than that it is a record. Told apart by identity; shaped like a
+ * fault so that a route has one type of answer.
+ */
+
+/** Understood, and by the profile's own rules not worth a record: the device is acknowledged at once. */
+export const FILTERED: DecodeFault = { code: 'FILTERED', message: 'filtered by its device profile' };
+
+/** Understood, and by the profile's own rules not taken: the device's connection is closed. */
+export const REFUSED: DecodeFault = { code: 'REFUSED', message: 'refused by its device profile' };
+
+/** Something that the route needs is not there yet; see {@link Route.whenReady}. */
+export const NOT_READY: DecodeFault = { code: 'NOT_READY', message: 'not ready yet' };
+
 /** A device profile bound to one topic: everything that is known before a payload is looked at. */
 export interface Route {
   /** The device type, as the profile names it. */
@@ -25,9 +39,18 @@ export interface Route {
   readonly deadLetterTopic: string;
   /**
    * Decodes and normalises the publication into `record`, whose fields are valid until the next call of any
-   * route. Returns undefined, or why it could not: the payload's fault. Never throws.
+   * route. Returns undefined, or why it could not: the payload's fault, or {@link FILTERED},
+   * {@link REFUSED}, {@link NOT_READY}. Never throws. May be called again for the same publication, if there
+   * was no room for the record: what it remembers of a device changes only with {@link taken}.
    */
   toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined;
+  /**
+   * What the last call of `toRecord` said has come true: the record, or its dead letter, has been taken on, or
+   * the publication was filtered or refused. Called once a record.
+   */
+  taken(): void;
+  /** Calls back once, when what {@link NOT_READY} was about is worth another try. */
+  whenReady(callback: () => void): void;
 }
 
 /** The Kafka topic of what could not become a record of `topic`. */

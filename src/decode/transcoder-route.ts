@@ -109,6 +109,12 @@ export class TranscoderRoute implements Route {
     }
   }
 
+  taken(): void {}
+
+  whenReady(callback: () => void): void {
+    callback();
+  }
+
   #toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     const { payload, receivedAtMs } = publication;
     const { compiled, values, envelope } = this.#workshop;

@@ -5,7 +5,7 @@ import type { Metric } from '../core/metric.ts';
 import { Outcome } from '../core/outcome.ts';
 import type { Publication, PublicationOrigin, PublicationSink } from '../core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
-import type { DecodeFault, Route } from '../core/route.ts';
+import { FILTERED, NOT_READY, REFUSED, type DecodeFault, type Route } from '../core/route.ts';
 import type { Topic } from '../core/topic.ts';
 import { toDeadLetter } from './dead-letter.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
@@ -59,13 +59,14 @@ export class Delivery implements PublicationSink, RecordTarget {
     if (route === undefined) return this.#acceptUnrouted(publication, origin, token);
 
     const fault = route.toRecord(publication, this.#record);
-    if (fault !== undefined) return this.#deadLetter(publication, route, fault, origin, token);
+    if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
 
     const account = this.ledger.account(route.profile);
     const onReceipt = route.contract === 'receive';
     const slot = this.#slots.take(onReceipt ? undefined : origin, token, account, SlotKind.Record);
     const refusal = this.#options.records.tryAppend(this.#record, this, slot);
     if (refusal === undefined) {
+      route.taken();
       account.opened++;
       account.open++;
       if (onReceipt) {
@@ -90,6 +91,37 @@ export class Delivery implements PublicationSink, RecordTarget {
     return false;
   }
 
+  /** What a route says of a publication that is no record: nothing is wrong with it, or it is a dead letter. */
+  #acceptWithoutRecord(
+    publication: Publication,
+    route: Route,
+    verdict: DecodeFault,
+    origin: PublicationOrigin,
+    token: number,
+  ): boolean {
+    if (verdict === NOT_READY) {
+      route.whenReady(() => {
+        origin.resume();
+      });
+      return false;
+    }
+    if (verdict !== FILTERED && verdict !== REFUSED) {
+      return this.#deadLetter(publication, route, verdict, origin, token);
+    }
+    const account = this.ledger.account(route.profile);
+    account.opened++;
+    route.taken();
+    if (verdict === REFUSED) {
+      account.refused++;
+      origin.complete(token, Outcome.Refused);
+    } else {
+      account.filtered++;
+      account.acknowledged++;
+      origin.complete(token, Outcome.Filtered);
+    }
+    return true;
+  }
+
   #acceptUnrouted(publication: Publication, origin: PublicationOrigin, token: number): boolean {
     const { policy, deadLetterTopic } = this.#options.unrouted;
     if (policy === 'dead-letter') {
@@ -111,7 +143,9 @@ export class Delivery implements PublicationSink, RecordTarget {
     token: number,
   ): boolean {
     toDeadLetter(publication, route.deadLetterTopic, route.profile, fault, this.#record);
-    return this.#appendDeadLetter(route.profile, origin, token);
+    const taken = this.#appendDeadLetter(route.profile, origin, token);
+    if (taken) route.taken();
+    return taken;
   }
 
   /** Appends the dead letter that stands in the shared record. */

@@ -3,7 +3,7 @@ import type { Metric } from '../core/metric.ts';
 /**
  * The deliveries of one device type: a delivery is one message on one route. Each is opened once and ends in
  * exactly one of the other states, so that at any moment
- * `opened = produced + deadLettered + refused + lostByContract + open`.
+ * `opened = produced + deadLettered + filtered + refused + lostByContract + open`.
  */
 export interface Account {
   readonly profile: string;
@@ -12,6 +12,8 @@ export interface Account {
   produced: number;
   /** Kafka acknowledged the dead letter. */
   deadLettered: number;
+  /** Understood, and by its profile's rules not worth a record; acknowledged. */
+  filtered: number;
   /** Ended without a promise: the device was not acknowledged. */
   refused: number;
   /** In memory, waiting for Kafka. */
@@ -50,6 +52,7 @@ export class Ledger {
       total.opened += account.opened;
       total.produced += account.produced;
       total.deadLettered += account.deadLettered;
+      total.filtered += account.filtered;
       total.refused += account.refused;
       total.open += account.open;
       total.acknowledged += account.acknowledged;
@@ -84,6 +87,13 @@ export class Ledger {
         read: perProfile((account) => account.deadLettered),
       },
       {
+        name: 'sluice_deliveries_filtered_total',
+        help: "Deliveries that their profile's filters held back: understood, acknowledged, no record.",
+        kind: 'counter',
+        labelNames: ['type'],
+        read: perProfile((account) => account.filtered),
+      },
+      {
         name: 'sluice_deliveries_refused_total',
         help: 'Deliveries that ended without an acknowledgement to the device.',
         kind: 'counter',
@@ -113,7 +123,7 @@ export class Ledger {
       },
       {
         name: 'sluice_deliveries_acknowledged_but_lost',
-        help: 'Acknowledged deliveries that are neither in Kafka, nor dead-lettered, nor lost by contract. Must be 0.',
+        help: 'Acknowledged deliveries that are neither in Kafka, nor dead-lettered, nor filtered, nor lost by contract. Must be 0.',
         kind: 'gauge',
         read: () => acknowledgedButLost(this.total()),
       },
@@ -126,13 +136,15 @@ export class Ledger {
  * open, so open ones count as existing.
  */
 export function acknowledgedButLost(account: Account): number {
-  const accountedFor = account.produced + account.deadLettered + account.lostByContract + account.open;
+  const accountedFor =
+    account.produced + account.deadLettered + account.filtered + account.lostByContract + account.open;
   return Math.max(0, account.acknowledged - accountedFor);
 }
 
 /** Whether every delivery is in exactly one state. */
 export function balances(account: Account): boolean {
-  const ended = account.produced + account.deadLettered + account.refused + account.lostByContract;
+  const ended =
+    account.produced + account.deadLettered + account.filtered + account.refused + account.lostByContract;
   return account.opened === ended + account.open;
 }
 
@@ -142,6 +154,7 @@ function emptyAccount(profile: string): Account {
     opened: 0,
     produced: 0,
     deadLettered: 0,
+    filtered: 0,
     refused: 0,
     open: 0,
     acknowledged: 0,

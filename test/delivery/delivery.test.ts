@@ -5,7 +5,7 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/outcome.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import type { Route } from '../../src/core/route.ts';
+import { FILTERED, NOT_READY, REFUSED, type Route } from '../../src/core/route.ts';
 import type { Topic } from '../../src/core/topic.ts';
 import { Delivery, UNROUTED_ACCOUNT, type DeliveryOptions } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
@@ -74,6 +74,8 @@ function rawRoute(contract: Route['contract']): Route {
       record.headers = NO_HEADERS;
       return undefined;
     },
+    taken() {},
+    whenReady() {},
   };
 }
 
@@ -166,6 +168,58 @@ describe('dead letters', () => {
     expect(delivery.accept(publication(fleetTopic, 'bad'), origin, 1)).toBe(true);
     expect(origin.outcomes.get(1)).toBe(Outcome.Refused);
     expect(balances(delivery.ledger.total())).toBe(true);
+  });
+});
+
+describe("a route's own rules", () => {
+  function ruled(verdict: ReturnType<Route['toRecord']>) {
+    let taken = 0;
+    const waiting: (() => void)[] = [];
+    const route: Route = {
+      ...rawRoute('kafka'),
+      toRecord: (message, record) => verdict ?? rawRoute('kafka').toRecord(message, record),
+      taken: () => taken++,
+      whenReady: (callback) => waiting.push(callback),
+    };
+    return { ...setUp({ resolve: () => route }), taken: () => taken, waiting };
+  }
+
+  it('filter a publication: it is acknowledged at once, and counted as filtered', () => {
+    const { delivery, sink, origin, taken } = ruled(FILTERED);
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 1)).toBe(true);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Filtered);
+    expect(sink.appended).toEqual([]);
+    expect(taken()).toBe(1);
+    const total = delivery.ledger.total();
+    expect(total).toMatchObject({ opened: 1, filtered: 1, produced: 0, acknowledged: 1, open: 0 });
+    expect(balances(total)).toBe(true);
+    expect(acknowledgedButLost(total)).toBe(0);
+  });
+
+  it('refuse a publication', () => {
+    const { delivery, origin } = ruled(REFUSED);
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 1)).toBe(true);
+    expect(origin.outcomes.get(1)).toBe(Outcome.Refused);
+    expect(balances(delivery.ledger.total())).toBe(true);
+  });
+
+  it('that need what is not there yet park the publication', () => {
+    const { delivery, origin, taken, waiting } = ruled(NOT_READY);
+    expect(delivery.accept(publication(fleetTopic, 'x'), origin, 1)).toBe(false);
+    expect(taken()).toBe(0);
+    expect(delivery.ledger.total().opened).toBe(0);
+    for (const callback of waiting) callback();
+    expect(origin.resumed).toBe(1);
+  });
+
+  it.each(['good', 'bad'])('hear once of a %s message that found no room at first', (payload) => {
+    const { delivery, sink, origin, taken } = ruled(undefined);
+    sink.next = { wait() {} };
+    expect(delivery.accept(publication(fleetTopic, payload), origin, 1)).toBe(false);
+    expect(taken()).toBe(0);
+    sink.next = undefined;
+    expect(delivery.accept(publication(fleetTopic, payload), origin, 1)).toBe(true);
+    expect(taken()).toBe(1);
   });
 });
 
