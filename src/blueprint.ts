@@ -1,11 +1,14 @@
+import { dirname } from 'node:path';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import type { SluiceConfig } from './config/config.ts';
 import type { ConfigFault, KeyFault } from './core/fault.ts';
 import type { DeviceProfile } from './core/profile.ts';
 import { deadLetterTopicOf } from './core/route.ts';
 import { compileProfile, type Transcoder } from './decode/transcoder.ts';
+import { clientSecurity, type ClientSecurity } from './kafka/security/security.ts';
 import { parseProducerConfig } from './producer/config.ts';
 import type { ProducerConfig } from './producer/config-table.ts';
+import { SECURITY_SETTINGS } from './producer/security-table.ts';
 import { RouteTable } from './route/route-table.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */
@@ -14,6 +17,8 @@ export interface Blueprint {
   readonly profiles: readonly DeviceProfile[];
   readonly routes: RouteTable<Transcoder>;
   readonly producer: ProducerConfig;
+  /** How every connection to Kafka is secured. */
+  readonly security: ClientSecurity;
   /** Every Kafka topic that records may go to, dead letters included; sorted. */
   readonly kafkaTopics: readonly string[];
 }
@@ -38,6 +43,8 @@ export function drawBlueprint(
   const faults = [...loaded.faults];
   const routes = compileRoutes(loaded, faults);
   const producer = producerConfig(loaded, faults);
+  const security = kafkaSecurity(loaded, environment);
+  faults.push(...security.faults);
   return {
     file: loaded.file,
     faults,
@@ -46,6 +53,7 @@ export function drawBlueprint(
       profiles: loaded.profiles,
       routes,
       producer,
+      security: security.security,
       kafkaTopics: kafkaTopics(loaded),
     },
   };
@@ -68,6 +76,8 @@ function compileRoutes(loaded: LoadedConfig, faults: ConfigFault[]): RouteTable<
 /** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
 const GATEWAY_DEFAULTS = { 'compression.type': 'lz4', 'linger.ms': 25, 'batch.size': 131_072 };
 
+const SECURITY_NAMES = Object.values(SECURITY_SETTINGS).map(({ name }) => name);
+
 /** Settings of the producer that the gateway decides, and why a person can't. */
 const DECIDED: Readonly<Record<string, string>> = {
   'bootstrap.servers': 'nothing here: brokers are set once, in kafka.bootstrap.servers',
@@ -76,11 +86,52 @@ const DECIDED: Readonly<Record<string, string>> = {
   'max.block.ms': 'nothing: the gateway never blocks; devices wait for room instead',
 };
 
+/**
+ * How the configuration wants connections to Kafka secured, for every client alike. Files that it names are
+ * looked at; relative paths start at the configuration file's folder.
+ */
+export function kafkaSecurity(
+  loaded: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly security: ClientSecurity; readonly faults: readonly ConfigFault[] } {
+  const { kafka } = loaded.config;
+  const parsed = parseProducerConfig(kafka.security);
+  const { security, faults } = clientSecurity(parsed.config, {
+    folder: dirname(loaded.file),
+    environment,
+    wallMs: () => Date.now(),
+  });
+  const found = parsed.faults.length > 0 ? parsed.faults : [...faults, ...localFaults(loaded)];
+  return {
+    security,
+    faults: found.map((fault) => loaded.locate({ ...fault, path: ['kafka', ...fault.path] })),
+  };
+}
+
+/** Our own local Kafka is on loopback and has neither certificates nor users. */
+function localFaults({ config: { kafka } }: LoadedConfig): KeyFault[] {
+  const protocol = kafka.security['security.protocol'];
+  if (protocol === undefined || protocol === 'PLAINTEXT' || kafka.bootstrapServers !== undefined) return [];
+  return [
+    {
+      path: ['security.protocol'],
+      found: protocol,
+      expected:
+        'kafka.bootstrap.servers beside it: without, a local Kafka is started, which knows PLAINTEXT only',
+    },
+  ];
+}
+
 function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerConfig {
   const { kafka } = loaded.config;
   const locate = (fault: KeyFault): ConfigFault =>
     loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] });
   const given = { ...kafka.producer };
+  for (const name of SECURITY_NAMES.filter((candidate) => candidate in given)) {
+    const expected = `nothing here: it is set once, in kafka.${name}`;
+    faults.push(locate({ path: [name], found: 'a value (hidden)', expected }));
+    Reflect.deleteProperty(given, name);
+  }
   for (const [name, expected] of Object.entries(DECIDED)) {
     if (!(name in given)) continue;
     faults.push(locate({ path: [name], found: String(given[name]), expected }));

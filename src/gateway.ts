@@ -62,7 +62,12 @@ export class Gateway {
 
     this.#producer = new Producer({
       config: blueprint.producer,
-      port: new ClusterPort({ config: blueprint.producer, clock, logger: logger.child({ stage: 'kafka' }) }),
+      port: new ClusterPort({
+        config: blueprint.producer,
+        security: blueprint.security,
+        clock,
+        logger: logger.child({ stage: 'kafka' }),
+      }),
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
@@ -87,6 +92,7 @@ export class Gateway {
     this.#topics = new TopicKeeper({
       bootstrapServers: blueprint.producer.bootstrapServers,
       clientId: config.kafka.clientId,
+      security: blueprint.security,
       topics: blueprint.kafkaTopics,
       settings: config.kafka.topics,
       onFound: () => {
@@ -169,8 +175,10 @@ export class Gateway {
   }
 
   #kafkaCondition(): Condition {
-    const { connectedBrokers, lastFailure } = this.#producer.connectionState();
+    const { connectedBrokers, lastFailure, securityFailures } = this.#producer.connectionState();
     const servers = this.#blueprint.producer.bootstrapServers.join(', ');
+    if (securityFailures.length > 0)
+      return { name: 'kafka', ready: false, reason: securityFailures.join('; ') };
     if (connectedBrokers > 0)
       return { name: 'kafka', ready: true, reason: `connected, by way of ${servers}` };
     const local = this.#localKafka?.lastFault;

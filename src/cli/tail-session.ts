@@ -4,11 +4,15 @@ import { SluiceError, errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { createAdmin, createConsumer } from '../kafka/kafkajs.ts';
 import type { Admin, Consumer } from '../kafka/kafkajs.ts';
+import { securityFailure } from '../kafka/security/failure.ts';
+import { PLAINTEXT, type ClientSecurity } from '../kafka/security/security.ts';
 import { tailedRecord } from './tail-record.ts';
 import type { TailedRecord } from './tail-record.ts';
 
 export interface TailOptions {
   readonly bootstrapServers: readonly string[];
+  /** Left out: in the clear, without a login. */
+  readonly security?: ClientSecurity;
   readonly topics: readonly string[];
   readonly fromBeginning: boolean;
   readonly clock: Clock;
@@ -51,9 +55,9 @@ export class TailSession {
   async run(): Promise<void> {
     const topics = await this.#existingTopics();
     if (this.#isStopped) return;
-    const { bootstrapServers, logger, fromBeginning } = this.#options;
+    const { bootstrapServers, security = PLAINTEXT, logger, fromBeginning } = this.#options;
     const consumer = createConsumer(
-      { bootstrapServers, clientId: CLIENT_ID, logger },
+      { bootstrapServers, clientId: CLIENT_ID, logger, security },
       {
         groupId: `${CLIENT_ID}-${randomUUID()}`,
         allowAutoTopicCreation: false,
@@ -87,10 +91,10 @@ export class TailSession {
 
   /** The topics, once they exist: all that were asked for. */
   async #existingTopics(): Promise<string[]> {
-    const { bootstrapServers, topics, logger, onNote } = this.#options;
-    const admin = createAdmin({ bootstrapServers, clientId: CLIENT_ID, logger, retries: 2 });
+    const { bootstrapServers, security = PLAINTEXT, topics, logger, onNote } = this.#options;
+    const admin = createAdmin({ bootstrapServers, clientId: CLIENT_ID, logger, retries: 2, security });
     try {
-      await connectOrExplain(admin, bootstrapServers);
+      await connectOrExplain(admin, bootstrapServers, security);
       let noted = '';
       while (!this.#isStopped) {
         const existing = new Set(await admin.listTopics());
@@ -129,10 +133,16 @@ export class TailSession {
   }
 }
 
-async function connectOrExplain(admin: Admin, bootstrapServers: readonly string[]): Promise<void> {
+async function connectOrExplain(
+  admin: Admin,
+  bootstrapServers: readonly string[],
+  { protocol }: ClientSecurity,
+): Promise<void> {
   try {
     await admin.connect();
   } catch (error) {
+    const failure = securityFailure(error, bootstrapServers.join(', '), protocol);
+    if (failure !== undefined) throw failure;
     throw new SluiceError(
       'KAFKA_UNREACHABLE',
       `no Kafka answers at ${bootstrapServers.join(', ')} (${errorMessage(error)}); ` +

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
+import { kafkaSecurity } from '../blueprint.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { DeviceProfile } from '../core/profile.ts';
@@ -11,7 +12,7 @@ import { TailLines } from './tail-lines.ts';
 import { contentOf, isFromDevice, recordJson } from './tail-record.ts';
 import type { RecordContent, TailedRecord } from './tail-record.ts';
 import { TailSession } from './tail-session.ts';
-import { usableConfig } from './usable-config.ts';
+import { refuseFaults, usableConfig } from './usable-config.ts';
 
 interface TailArguments {
   readonly topic?: readonly string[];
@@ -51,13 +52,17 @@ export function tailCommand(): Command {
 }
 
 async function runTail(options: TailArguments): Promise<void> {
-  const { config, profiles } = usableConfig(options.config);
+  const loaded = usableConfig(options.config);
+  const { config, profiles } = loaded;
+  const { security, faults } = kafkaSecurity(loaded, process.env);
+  refuseFaults(faults);
   const topics = topicsOf(options, config, profiles);
   const format = formatter(options, topics.length > 1);
   const reader = new TelemetryReader();
   let left = options.count ?? Infinity;
   const session = new TailSession({
     bootstrapServers: options.bootstrapServers ?? brokersOf(config),
+    security,
     topics,
     fromBeginning: options.fromBeginning ?? false,
     clock: systemClock,

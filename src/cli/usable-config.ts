@@ -2,6 +2,7 @@ import { describeFault } from '../config/faults.ts';
 import { loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { SluiceError } from '../core/errors.ts';
+import type { ConfigFault } from '../core/fault.ts';
 
 /**
  * The configuration for a command that only makes use of it.
@@ -9,7 +10,13 @@ import { SluiceError } from '../core/errors.ts';
  */
 export function usableConfig(file: string | undefined): LoadedConfig {
   const loaded = loadConfig(file, process.env);
-  if (loaded.faults.length === 0) return loaded;
-  const lines = loaded.faults.map((fault) => `  ${describeFault(fault)}`);
+  refuseFaults(loaded.faults);
+  return loaded;
+}
+
+/** @throws {SluiceError} `CONFIG_INVALID` with every fault on a line, if there is one. */
+export function refuseFaults(faults: readonly ConfigFault[]): void {
+  if (faults.length === 0) return;
+  const lines = faults.map((fault) => `  ${describeFault(fault)}`);
   throw new SluiceError('CONFIG_INVALID', `the configuration has faults:\n${lines.join('\n')}`);
 }

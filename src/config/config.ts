@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { KAFKA_SECURITY_KEYS, type KafkaSecurityKey } from './kafka-security-keys.ts';
 import type { ConfigDocument } from './schema.ts';
 
 /** A port that devices connect to. */
@@ -30,6 +31,8 @@ export interface SluiceConfig {
     readonly bootstrapServers: readonly string[] | undefined;
     readonly clientId: string;
     readonly local: { readonly port: number; /** Absolute path. */ readonly dataDir: string };
+    /** What is set of TLS and SASL, under Kafka's own names, for every client alike. May hold secrets. */
+    readonly security: Readonly<Partial<Record<KafkaSecurityKey, string>>>;
     /** Under Kafka's own names; the producer knows and validates them. */
     readonly producer: Readonly<Record<string, string | number | boolean>>;
     readonly topics: {
@@ -82,6 +85,9 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
               .map(trim),
       clientId: kafka['client.id'],
       local: { port: kafka.local.port, dataDir: resolve(dataBase, kafka.local.data) },
+      security: Object.fromEntries(
+        KAFKA_SECURITY_KEYS.flatMap((key) => (kafka[key] === undefined ? [] : [[key, kafka[key]]])),
+      ),
       producer: kafka.producer,
       topics: {
         create: kafka.topics.create,

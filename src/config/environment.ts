@@ -101,11 +101,12 @@ function normalised(name: string): string {
 
 /** Text stays text where only text fits; everything else is read as YAML, lists and maps included. */
 function fromText(schema: unknown, text: string): unknown {
-  const scalars = alternatives(schema).filter((option) => !isMap(option) && !isList(option));
+  const options = alternatives(schema);
+  const scalars = options.filter((option) => !isMap(option) && !isList(option));
   const wantsText =
     scalars.length > 0 &&
     scalars.every((option) => option instanceof z.ZodString || option instanceof z.ZodEnum);
-  if (wantsText && !/^\s*[[{]/.test(text)) return text;
+  if (wantsText && (scalars.length === options.length || !/^\s*[[{]/.test(text))) return text;
   const document = parseYaml(text);
   if (document.errors.length > 0) return text;
   const value: unknown = document.toJS();

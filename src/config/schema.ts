@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { kafkaSecurityShape } from './kafka-security-keys.ts';
 
 /*
  * The shape of sluice.yaml: every key, its range and its default, and nowhere else. The message of each
@@ -83,6 +84,7 @@ export const configSchema = section({
       port: integer(1, 65_535).default(9092),
       data: text('a folder, relative to this file').default('.sluice/kafka'),
     }).prefault({}),
+    ...kafkaSecurityShape,
     producer: scalars.default({}),
     topics: section({
       create: z.boolean({ error: 'true or false' }).default(true),

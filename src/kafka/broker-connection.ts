@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import { BrokerUnavailableError } from '../producer/errors.ts';
+import { BrokerSecurityError } from './security/failure.ts';
 import { fetchApiVersions, type NegotiatedVersions } from './requests.ts';
 import { Wire, type WireOptions } from './wire.ts';
 
@@ -19,6 +20,8 @@ export interface BrokerConnectionOptions {
   readonly logger: Logger;
   /** Pause before the next attempt after `failures` in a row, milliseconds. */
   readonly backoffMs: (failures: number) => number;
+  /** The same after failures that only a person can mend. */
+  readonly securityBackoffMs: (failures: number) => number;
   /** The connection came up, went down, could not be made, or may be tried again. */
   readonly onChange: () => void;
 }
@@ -30,11 +33,16 @@ export class BrokerConnection {
   #open: OpenWire | undefined;
   #opening: Promise<OpenWire> | undefined;
   #failures = 0;
+  #refusals = 0;
+  /** Connections in a row that the broker closed instead of answering the first real request. */
+  #turnedAway = 0;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
   #cancelRetry = () => {};
   #closed = false;
   /** Why the last attempt failed; undefined while connected, or before the first. */
   lastFailure: string | undefined;
+  /** The same if security is the reason: then other brokers being reachable does not help. */
+  securityFailure: BrokerSecurityError | undefined;
 
   constructor(options: BrokerConnectionOptions) {
     this.#options = options;
@@ -61,7 +69,10 @@ export class BrokerConnection {
     if (this.#opening !== undefined) return this.#opening;
     if (this.#closed) throw new BrokerUnavailableError('the producer is closed');
     if (this.#options.clock.monotonicMs() < this.#notBeforeMs) {
-      throw new BrokerUnavailableError(this.lastFailure ?? `${this.address} has just closed the connection`);
+      throw (
+        this.securityFailure ??
+        new BrokerUnavailableError(this.lastFailure ?? `${this.address} has just closed the connection`)
+      );
     }
     this.#opening = this.#connect();
     try {
@@ -83,31 +94,61 @@ export class BrokerConnection {
         throw new BrokerUnavailableError(`${this.address} closed the connection`);
       }
       this.#open = { wire, versions };
-      this.#failures = 0;
       this.lastFailure = undefined;
+      this.securityFailure = undefined;
+      this.#refusals = 0;
       logger.debug({ broker: this.address }, 'connected to the broker');
       onChange();
       return this.#open;
     } catch (error) {
       wire?.close().catch(() => {});
-      this.#pause(errorMessage(error));
+      this.#pause(error);
       throw error;
     }
   }
 
   #onClose(): void {
     if (this.#open === undefined) return;
+    const { wire } = this.#open;
     this.#open = undefined;
     this.#options.logger.debug({ broker: this.address }, 'the connection to the broker is gone');
-    // No failure yet: brokers close what is idle. The next attempt will tell.
-    this.#pause(undefined);
+    if (wire.hasServed || wire.unanswered === 0) {
+      // No failure yet: brokers close what is idle. The next attempt will tell.
+      this.#failures = 0;
+      this.#turnedAway = 0;
+      this.#pause(undefined);
+    } else {
+      this.#pause(++this.#turnedAway > 1 ? this.#loginWanted() : undefined);
+    }
   }
 
-  #pause(failure: string | undefined): void {
-    const { clock, backoffMs, onChange } = this.#options;
-    this.lastFailure = failure;
+  /**
+   * A broker that wants a login tells strangers its API versions and closes the connection at the next request,
+   * without a word. Once may be a broker that died.
+   */
+  #loginWanted(): BrokerSecurityError | undefined {
+    if (this.#options.wire.security.sasl !== undefined) return undefined;
+    return new BrokerSecurityError(
+      'KAFKA_SASL_REQUIRED',
+      this.address,
+      'closes the connection at the first request: if it wants a login, set security.protocol to SASL_SSL or SASL_PLAINTEXT, and sasl.mechanism',
+    );
+  }
+
+  /** Waits before the next attempt: the longer, the more have failed, and longer still if only a person can help. */
+  #pause(failure: unknown): void {
+    const { clock, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
+    this.lastFailure = failure === undefined ? undefined : errorMessage(failure);
     this.#failures++;
-    const pauseMs = backoffMs(this.#failures);
+    let pauseMs = backoffMs(this.#failures);
+    if (failure instanceof BrokerSecurityError) {
+      pauseMs = securityBackoffMs(++this.#refusals);
+      if (this.securityFailure?.code !== failure.code) {
+        const fields = { broker: this.address, code: failure.code, reason: failure.message };
+        logger.warn(fields, 'no trust between this broker and us; trying again now and then');
+      }
+    }
+    this.securityFailure = failure instanceof BrokerSecurityError ? failure : undefined;
     this.#notBeforeMs = clock.monotonicMs() + pauseMs;
     this.#cancelRetry();
     if (!this.#closed) this.#cancelRetry = clock.schedule(onChange, Math.ceil(pauseMs) + 1);

@@ -17,6 +17,7 @@ import { RecordBatchEncoder } from '../producer/record-batch.ts';
 import { BrokerConnection, type OpenWire } from './broker-connection.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
 import { fetchMetadata, initProducerId } from './requests.ts';
+import { requireSecurity, type ClientSecurity } from './security/security.ts';
 import type { WireOptions } from './wire.ts';
 
 export interface ClusterPortOptions {
@@ -24,7 +25,13 @@ export interface ClusterPortOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random?: () => number;
+  /** Left out, what `config` says; a SecurityConfigError is thrown if that can't be used. */
+  readonly security?: ClientSecurity;
 }
+
+/** Who is not let in once is not let in a moment later; and brokers that count failed logins may lock the account. */
+const SECURITY_BACKOFF_MS = 5_000;
+const SECURITY_BACKOFF_MAX_MS = 60_000;
 
 /**
  * The producer's way to a cluster over the wire protocol: one connection a broker, and another one to a
@@ -38,6 +45,7 @@ export class ClusterPort implements BrokerPort {
   readonly #encoder: RecordBatchEncoder;
   readonly #wireOptions: WireOptions;
   readonly #backoffMs: (failures: number) => number;
+  readonly #securityBackoffMs: (failures: number) => number;
   readonly #brokers = new Map<number, BrokerConnection>();
   readonly #bootstrap: readonly BrokerConnection[];
   /** By broker: settles when the last request so far has been handed to the socket. */
@@ -49,12 +57,17 @@ export class ClusterPort implements BrokerPort {
   constructor(options: ClusterPortOptions) {
     const { config, clock, random = Math.random } = options;
     this.#options = options;
-    this.#encoder = new RecordBatchEncoder(config.compressionType, config.compressionGzipLevel);
+    this.#encoder = new RecordBatchEncoder(config.compressionType, {
+      gzip: config.compressionGzipLevel,
+      zstd: config.compressionZstdLevel,
+    });
     this.#wireOptions = {
       clientId: config.clientId,
       connectTimeoutMs: config.connectionSetupTimeoutMs,
       requestTimeoutMs: config.requestTimeoutMs,
+      security: options.security ?? requireSecurity(config),
     };
+    this.#securityBackoffMs = exponentialBackoff(SECURITY_BACKOFF_MS, SECURITY_BACKOFF_MAX_MS, random);
     this.#backoffMs = exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random);
     this.#bootstrap = config.bootstrapServers.map((server) => {
       const colon = server.lastIndexOf(':');
@@ -73,6 +86,7 @@ export class ClusterPort implements BrokerPort {
       clock,
       logger,
       backoffMs: this.#backoffMs,
+      securityBackoffMs: this.#securityBackoffMs,
       onChange: () => {
         this.#noteReachability();
         this.onReadinessChange?.();
@@ -167,6 +181,7 @@ export class ClusterPort implements BrokerPort {
     return {
       connectedBrokers: [...this.#connections()].filter((connection) => connection.isConnected).length,
       lastFailure: this.#lastFailure,
+      securityFailures: this.#securityFailures(),
       unreachableSinceMs: this.#unreachableSinceMs,
     };
   }
@@ -181,12 +196,23 @@ export class ClusterPort implements BrokerPort {
       this.#lastFailure = undefined;
       return;
     }
-    const failure = connections.findLast(({ lastFailure }) => lastFailure !== undefined)?.lastFailure;
+    const failure =
+      this.#securityFailures()[0] ??
+      connections.findLast(({ lastFailure }) => lastFailure !== undefined)?.lastFailure;
     if (failure === undefined) return;
     const isNews = this.#lastFailure === undefined;
     this.#lastFailure = failure;
     this.#unreachableSinceMs ??= clock.monotonicMs();
     if (isNews) logger.warn({ reason: failure }, 'no Kafka broker can be reached; trying again and again');
+  }
+
+  #securityFailures(): string[] {
+    const brokers = [...this.#brokers.values()];
+    // A bootstrap server is of no interest while brokers are connected.
+    const isConnected = brokers.some((connection) => connection.isConnected);
+    const concerned = isConnected ? brokers : [...this.#connections()];
+    const failures = concerned.flatMap(({ securityFailure }) => securityFailure?.message ?? []);
+    return [...new Set(failures)];
   }
 
   *#connections(): Generator<BrokerConnection> {

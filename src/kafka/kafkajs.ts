@@ -3,8 +3,11 @@ import kafkajs from 'kafkajs';
 import type { Admin, Consumer, ConsumerConfig, Kafka, LogEntry } from 'kafkajs';
 import { compressFrame, decompressFrame } from 'lz4-napi';
 import type { Logger } from '../core/logger.ts';
+import { decompressSnappy, decompressZstd } from './decompress.ts';
+import { securityConfig } from './kafkajs-security.ts';
+import { PLAINTEXT, type ClientSecurity } from './security/security.ts';
 
-export type { Admin, Consumer, ConsumerConfig, KafkaMessage } from 'kafkajs';
+export type { Admin, Consumer, ConsumerConfig, ISocketFactory, KafkaConfig, KafkaMessage } from 'kafkajs';
 
 /** Where the cluster is, and who we say we are. */
 export interface KafkaClientOptions {
@@ -14,6 +17,8 @@ export interface KafkaClientOptions {
   readonly logger: Logger;
   /** How often kafkajs repeats a request by itself before it gives up; default 5. */
   readonly retries?: number;
+  /** Left out, connections are in the clear and without a login. */
+  readonly security?: ClientSecurity;
 }
 
 /** The kind of resource that a topic's configuration belongs to. */
@@ -24,7 +29,7 @@ export function createAdmin(options: KafkaClientOptions): Admin {
   return createClient(options).admin();
 }
 
-/** A consumer that reads all codecs our producer writes, except snappy; connect it before use. */
+/** A consumer that reads all of Kafka's codecs; connect it before use. */
 export function createConsumer(options: KafkaClientOptions, consumer: ConsumerConfig): Consumer {
   return createClient(options).consumer(consumer);
 }
@@ -40,13 +45,14 @@ export function kafkaErrorType(error: unknown): string | undefined {
 }
 
 function createClient(options: KafkaClientOptions): Kafka {
-  registerLz4();
+  registerCodecs();
   stopNegativeTimers();
   return new kafkajs.Kafka({
     brokers: [...options.bootstrapServers],
     clientId: options.clientId,
     connectionTimeout: 5_000,
     retry: { retries: options.retries ?? 5, initialRetryTime: 200, maxRetryTime: 5_000 },
+    ...securityConfig(options.security ?? PLAINTEXT),
     logLevel: kafkajs.logLevel.INFO,
     logCreator: () => (entry) => {
       forwardLog(options.logger, entry);
@@ -66,12 +72,18 @@ function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   else logger.debug(fields, 'Kafka client');
 }
 
-/** kafkajs has no lz4 of its own. Kafka's lz4 is the LZ4 frame format with independent blocks, as lz4-napi writes it. */
-function registerLz4(): void {
-  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
+/**
+ * kafkajs has gzip only. Kafka's lz4 is the LZ4 frame format with independent blocks, as lz4-napi writes it; our
+ * consumers read snappy and zstd too, our kafkajs producers don't write them.
+ */
+function registerCodecs(): void {
+  const { LZ4, Snappy, ZSTD } = kafkajs.CompressionTypes;
+  kafkajs.CompressionCodecs[LZ4] = () => ({
     compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
     decompress: (compressed: Buffer) => decompressFrame(compressed),
   });
+  kafkajs.CompressionCodecs[Snappy] = () => ({ decompress: decompressSnappy });
+  kafkajs.CompressionCodecs[ZSTD] = () => ({ decompress: decompressZstd });
 }
 
 interface RequestQueue {

@@ -2,11 +2,14 @@ import type { Cancel, Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { createAdmin } from './kafkajs.ts';
+import { securityFailure } from './security/failure.ts';
+import type { ClientSecurity } from './security/security.ts';
 import { ensureTopics, type TopicShape, type TopicSpec, type TopicStatus } from './topics.ts';
 
 export interface TopicKeeperOptions {
   readonly bootstrapServers: readonly string[];
   readonly clientId: string;
+  readonly security: ClientSecurity;
   readonly topics: readonly string[];
   readonly settings: {
     readonly create: boolean;
@@ -22,6 +25,8 @@ export interface TopicKeeperOptions {
 }
 
 const RETRY_MS = 5_000;
+/** After failures that only a person can mend, and that brokers may count. */
+const SECURITY_RETRY_MS = 30_000;
 /** How long a start waits for the cluster's first answer before it goes on without. */
 const FIRST_LOOK_MS = 4_000;
 /** What it takes for an acknowledged record to survive the loss of a broker. */
@@ -36,6 +41,7 @@ export class TopicKeeper {
   readonly #options: TopicKeeperOptions;
   #statuses: readonly TopicStatus[] = [];
   #trouble: string | undefined = 'not looked up yet';
+  #retryMs = RETRY_MS;
   #cancelRetry: Cancel = () => {};
   #stopped = false;
 
@@ -87,13 +93,21 @@ export class TopicKeeper {
     if (this.#stopped || this.problems().length === 0) return;
     this.#cancelRetry = this.#options.clock.schedule(() => {
       void this.#look();
-    }, RETRY_MS);
+    }, this.#retryMs);
   }
 
   /** Never rejects: what went wrong is in {@link problems}. */
   async #lookOnce(): Promise<void> {
-    const { bootstrapServers, clientId, settings, logger, onFound } = this.#options;
-    const admin = createAdmin({ bootstrapServers, clientId: `${clientId}-admin`, logger, retries: 3 });
+    const { bootstrapServers, clientId, security, settings, logger, onFound } = this.#options;
+    const admin = createAdmin({
+      bootstrapServers,
+      clientId: `${clientId}-admin`,
+      logger,
+      // It does not repeat a login that was refused.
+      retries: 3,
+      security,
+    });
+    this.#retryMs = RETRY_MS;
     try {
       await admin.connect();
       const statuses = await ensureTopics(admin, this.#specs(), settings.create);
@@ -102,9 +116,12 @@ export class TopicKeeper {
       this.#trouble = undefined;
       if (statuses.some(({ state }) => state === 'exists' || state === 'created')) onFound();
     } catch (error) {
-      const trouble = `Kafka's topics can't be looked up at ${bootstrapServers.join(', ')}: ${errorMessage(error)}`;
+      const failure = securityFailure(error, 'a broker', security.protocol);
+      if (failure !== undefined) this.#retryMs = SECURITY_RETRY_MS;
+      const reason = errorMessage(failure ?? error);
+      const trouble = `Kafka's topics can't be looked up at ${bootstrapServers.join(', ')}: ${reason}`;
       if (this.#trouble !== trouble)
-        logger.warn({ reason: errorMessage(error) }, "Kafka's topics can't be looked up; trying again");
+        logger.warn({ reason }, "Kafka's topics can't be looked up; trying again");
       this.#trouble = trouble;
     } finally {
       await admin.disconnect().catch((error: unknown) => {

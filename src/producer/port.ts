@@ -84,6 +84,8 @@ export interface ConnectionState {
   readonly connectedBrokers: number;
   /** `host:port (why)` of the last failed attempt; undefined once one succeeded. */
   readonly lastFailure: string | undefined;
+  /** Brokers that don't trust us, or we them, and why: other brokers being reachable doesn't help. */
+  readonly securityFailures: readonly string[];
   /** Monotonic milliseconds since when no broker has been reachable; undefined while one is. */
   readonly unreachableSinceMs: number | undefined;
 }

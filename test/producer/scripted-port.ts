@@ -153,7 +153,12 @@ export class ScriptedPort implements BrokerPort {
   }
 
   connectionState(): ConnectionState {
-    return { connectedBrokers: 1, lastFailure: undefined, unreachableSinceMs: undefined };
+    return {
+      connectedBrokers: 1,
+      lastFailure: undefined,
+      securityFailures: [],
+      unreachableSinceMs: undefined,
+    };
   }
 
   close(): Promise<void> {
