@@ -19,16 +19,48 @@ export interface AvroOptions {
 
 /** Compiles a schema, after those that it refers to. @throws Error if it is no Avro schema */
 export function avroType(schemaText: string, references: Iterable<Schema>, options: AvroOptions): AvroType {
-  const registry = { long: options.longs === 'bigint' ? bigintLong() : new SafeLong() };
-  // avsc puts each named type that it meets into `registry`, where the next schema finds it.
-  const forSchema = (text: string) =>
-    avro.Type.forSchema(JSON.parse(text) as avro.Schema, {
-      omitRecordMethods: true,
-      ...options.avsc,
-      registry,
-    });
+  const forSchemaOptions = {
+    omitRecordMethods: true,
+    ...options.avsc,
+    typeHook: typeHook(options),
+    // avsc puts each named type that it meets into it, where the next schema finds it.
+    registry: { ...options.avsc?.registry },
+  };
+  const forSchema = (text: string) => avro.Type.forSchema(JSON.parse(text) as avro.Schema, forSchemaOptions);
   for (const { text } of references) forSchema(text);
   return forSchema(schemaText);
+}
+
+type TypeHook = NonNullable<NonNullable<AvroOptions['avsc']>['typeHook']>;
+
+/** Puts our types in the place of avsc's, wherever they stand in a schema. */
+function typeHook({ longs, avsc }: AvroOptions): TypeHook {
+  const underLogicalType = new WeakSet();
+  return (schema, options) => {
+    const given = avsc?.typeHook?.(schema, options);
+    if (given !== undefined) return given;
+    const { type, logicalType } =
+      typeof schema === 'string' ? { type: schema } : (schema as SchemaAttributes);
+    if (type !== 'long' && type !== 'array' && type !== 'map') return undefined;
+    if (
+      typeof schema === 'object' &&
+      logicalType !== undefined &&
+      avsc?.logicalTypes?.[logicalType] !== undefined
+    ) {
+      // avsc makes the logical type, which asks a second time for the type beneath it.
+      if (!underLogicalType.has(schema)) {
+        underLogicalType.add(schema);
+        return undefined;
+      }
+    }
+    if (type === 'long') return longs === 'bigint' ? bigintLong() : new SafeLong();
+    return type === 'array' ? new BoundedArray(schema, options) : new BoundedMap(schema, options);
+  };
+}
+
+interface SchemaAttributes {
+  readonly type?: unknown;
+  readonly logicalType?: string;
 }
 
 /** The text of a schema as it is registered. A bare type name (`string`) is put in quotes, as JSON wants it. */
@@ -42,12 +74,88 @@ export function avroName(type: AvroType): string {
   return type.name ?? type.typeName.replace(/^union:.*/, 'union');
 }
 
-/** avsc's cursor over a buffer, as far as longs need it. */
+/** avsc's cursor over a buffer. Reading past the end gives nothing in particular, and leaves `pos` behind the end. */
 interface Tap {
   readonly buf: Buffer;
   pos: number;
   readLong(): number;
+  readString(): string;
+  skipString(): void;
   writeLong(long: number): void;
+}
+
+/** What avsc asks of the types within a type. */
+interface Reader {
+  _read(tap: Tap): unknown;
+  _skip(tap: Tap): void;
+}
+
+/** Items of no bytes at all, such as nulls, that an array may have beyond its bytes. */
+const MAX_EMPTY_ITEMS = 1024;
+
+/**
+ * Calls `item` for each item of an array or map, a series of blocks that end with an empty one. A count beyond the
+ * data is refused when the data end; avsc itself looks only after the last item, and seven bytes that claim
+ * 2^30 items would have the process out of memory first.
+ */
+function forEachItem(tap: Tap, item: () => void): void {
+  const start = tap.pos;
+  let items = 0;
+  for (let count = tap.readLong(); count !== 0; count = tap.readLong()) {
+    if (count < 0) {
+      // The block's size in bytes follows.
+      count = -count;
+      tap.readLong();
+    }
+    for (; count > 0; count--) {
+      item();
+      if (tap.pos > tap.buf.length || ++items > tap.pos - start + MAX_EMPTY_ITEMS) {
+        throw new RangeError('an array or map claims more items than there are data');
+      }
+    }
+  }
+}
+
+// avsc also calls `_read` on its resolvers, which have an itemsType or valuesType of their own.
+class BoundedArray extends avro.types.ArrayType {
+  _read(tap: Tap): unknown[] {
+    const itemsType = this.itemsType as unknown as Reader;
+    const items: unknown[] = [];
+    forEachItem(tap, () => {
+      items.push(itemsType._read(tap));
+    });
+    return items;
+  }
+
+  _skip(tap: Tap): void {
+    const itemsType = this.itemsType as unknown as Reader;
+    forEachItem(tap, () => {
+      itemsType._skip(tap);
+    });
+  }
+}
+
+class BoundedMap extends avro.types.MapType {
+  _read(tap: Tap): Record<string, unknown> {
+    const valuesType = this.valuesType as Reader;
+    const map: Record<string, unknown> = {};
+    forEachItem(tap, () => {
+      const key = tap.readString();
+      const value = valuesType._read(tap);
+      if (key === '__proto__')
+        Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
+      else map[key] = value;
+    });
+    return map;
+  }
+
+  _skip(tap: Tap): void {
+    const valuesType = this.valuesType as Reader;
+    forEachItem(tap, () => {
+      tap.skipString();
+      valuesType._skip(tap);
+    });
+  }
 }
 
 /** Up to here a long doubled, as zigzag doubles it, is still exact in floating point. */

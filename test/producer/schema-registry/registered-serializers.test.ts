@@ -164,6 +164,20 @@ describe('Avro in a schema registry', () => {
     expect(await receive(deserializer, recent)).toEqual({ id: 2, unit: 'K' });
   });
 
+  it('passes over what the reader does not want, of whatever length it claims to be', async () => {
+    const values = { name: 'values', type: { type: 'array', items: { type: 'map', values: 'long' } } };
+    const data = await send(avro({ schema: record('Reading', values, id) }), {
+      values: [{ a: 1 }, { b: -(2 ** 52) - 1 }],
+      id: 7,
+    });
+    const deserializer = new AvroDeserializer({ registry, readerSchema: record('Reading', id) });
+    expect(await receive(deserializer, data)).toEqual({ id: 7 });
+    const claims = Uint8Array.of(...data.subarray(0, 5), 0x80, 0x80, 0x80, 0x80, 0x10, 1, 2);
+    await expect(receive(deserializer, claims)).rejects.toThrow(/claims more items/);
+    const all = await receive(new AvroDeserializer({ registry }), data);
+    expect(all).toEqual({ values: [{ a: 1 }, { b: -(2 ** 52) - 1 }], id: 7 });
+  });
+
   it('reads a long that became a double', async () => {
     const data = await send(avro({ schema: 'long' }) as Serializer<unknown>, 2 ** 40);
     expect(await receive(new AvroDeserializer({ registry, readerSchema: 'double' }), data)).toBe(2 ** 40);

@@ -1,3 +1,4 @@
+import avro from 'avsc';
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,6 +51,22 @@ interface Format {
   readonly values: fc.Arbitrary<unknown>;
   /** What comes back, made comparable. */
   readonly plain?: (value: never) => unknown;
+}
+
+class Timestamp extends avro.types.LogicalType {
+  override _fromValue(millis: number): Date {
+    return new Date(millis);
+  }
+
+  override _toValue(date: unknown): unknown {
+    return date instanceof Date ? date.getTime() : undefined;
+  }
+}
+
+class Dates extends avro.types.LogicalType {
+  override _fromValue(millis: number[]): Date[] {
+    return millis.map((it) => new Date(it));
+  }
 }
 
 const bytes = fc.uint8Array({ maxLength: 200 });
@@ -256,7 +273,11 @@ describe('what a type has no place for is refused, not bent', () => {
     [
       'Thrift',
       new ThriftSerializer(),
-      { write: (it: { writeString: (x: unknown) => void }) => { it.writeString(5); } },
+      {
+        write: (it: { writeString: (x: unknown) => void }) => {
+          it.writeString(5);
+        },
+      },
     ],
   ])('%s', (_name, serializer, value) => {
     expect(() => serializer.serialize('readings', value as never)).toThrow(
@@ -351,6 +372,53 @@ describe('AvroSerializer', () => {
   });
 });
 
+describe('AvroDeserializer', () => {
+  // A count of 2^30, then two bytes.
+  const claims = Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x10, 1, 2);
+  const array = (items: string) => ({ type: 'array', items });
+
+  it.each([
+    ['doubles', array('double')],
+    ['nulls', array('null')],
+    ['strings by name', { type: 'map', values: 'string' }],
+    ['dates', { ...array('double'), logicalType: 'dates' }],
+  ])('refuses a few bytes that claim a billion %s, before they take its memory', (_name, schema) => {
+    const deserializer = new AvroDeserializer({ schema, avsc: { logicalTypes: { dates: Dates } } });
+    expect(() => deserializer.deserialize('t', claims)).toThrow(/claims more items/);
+  });
+
+  it('reads arrays and maps of several blocks, with their sizes and without', () => {
+    const bytes = Uint8Array.of(2, 2, 3, 4, 4, 6, 0);
+    expect(new AvroDeserializer({ schema: array('int') }).deserialize('t', bytes)).toEqual([1, 2, 3]);
+    const map = Uint8Array.of(1, 6, 2, 0x61, 2, 2, 2, 0x62, 4, 0);
+    expect(new AvroDeserializer({ schema: { type: 'map', values: 'int' } }).deserialize('t', map)).toEqual({
+      a: 1,
+      b: 2,
+    });
+  });
+
+  it('takes a map’s key __proto__ for a key like any other', () => {
+    const schema = { type: 'map', values: 'int' };
+    const map = JSON.parse('{"__proto__":5}') as object;
+    const data = new AvroSerializer({ schema }).serialize('t', map);
+    expect(JSON.stringify(new AvroDeserializer({ schema }).deserialize('t', data))).toBe('{"__proto__":5}');
+  });
+
+  it('makes every long a bigint when told to, one with a logical type that nobody knows too', () => {
+    const schema = { type: 'array', items: { type: 'long', logicalType: 'timestamp-millis' } };
+    const data = new AvroSerializer({ schema }).serialize('t', [5]);
+    expect(new AvroDeserializer({ schema, longs: 'bigint' }).deserialize('t', data)).toEqual([5n]);
+  });
+
+  it('reads and writes logical types that avsc was given', () => {
+    const schema = { type: 'array', items: { type: 'long', logicalType: 'timestamp-millis' } };
+    const avsc = { logicalTypes: { 'timestamp-millis': Timestamp } };
+    const data = new AvroSerializer({ schema, avsc }).serialize('t', [new Date(5)]);
+    expect(new AvroDeserializer({ schema, avsc }).deserialize('t', data)).toEqual([new Date(5)]);
+    expect(new AvroDeserializer({ schema }).deserialize('t', data)).toEqual([5]);
+  });
+});
+
 describe('ThriftSerializer', () => {
   it('is not confused by a struct that failed in the middle of its fields', () => {
     const good = Object.assign(new Sensor(), { device: 'a' });
@@ -368,11 +436,7 @@ describe('SelectingSerializer', () => {
   const sensors = new ProtobufSerializer<object>({ type: sensorType });
   const alarms = new ProtobufSerializer<object>({ type: alarmType });
   const selecting = new SelectingSerializer<{ kind: string }>(({ kind }) =>
-    kind === 'sensor'
-      ? (sensors)
-      : kind === 'alarm'
-        ? (alarms)
-        : undefined,
+    kind === 'sensor' ? sensors : kind === 'alarm' ? alarms : undefined,
   );
 
   it('gives each kind of data to its own serializer', () => {
