@@ -52,6 +52,7 @@ const soleImporters: Record<string, readonly string[]> = {
   zod: ['src/config/'],
   pino: ['src/cli/'],
   'lz4-napi': ['src/producer/', 'src/kafka/'],
+  snappy: ['src/producer/', 'src/kafka/'],
   '@node-rs/crc32': ['src/producer/'],
   avsc: ['src/producer/serializers/'],
   thrift: ['src/producer/serializers/'],

@@ -1,6 +1,6 @@
 import { SECURITY_SETTINGS, UNSUPPORTED_SECURITY, type SecurityConfig } from './security-table.ts';
 
-export type CompressionType = 'none' | 'gzip' | 'lz4';
+export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 
 /** A producer's settings, checked; see {@link SETTINGS} for Kafka's names, ranges and meanings. */
 export interface ProducerConfig extends SecurityConfig {
@@ -17,6 +17,7 @@ export interface ProducerConfig extends SecurityConfig {
   readonly maxBlockMs: number;
   readonly compressionType: CompressionType;
   readonly compressionGzipLevel: number;
+  readonly compressionZstdLevel: number;
   readonly maxInFlightRequestsPerConnection: number;
   readonly retries: number;
   readonly retryBackoffMs: number;
@@ -119,7 +120,7 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
   },
   compressionType: {
     name: 'compression.type',
-    type: choice('none', 'gzip', 'lz4'),
+    type: choice('none', 'gzip', 'snappy', 'lz4', 'zstd'),
     default: 'none',
     meaning: 'How batches are compressed.',
   },
@@ -128,6 +129,12 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
     type: integer(-1, 9),
     default: -1,
     meaning: 'From 1 (fast) to 9 (small); -1 is the library’s choice.',
+  },
+  compressionZstdLevel: {
+    name: 'compression.zstd.level',
+    type: integer(-131_072, 22),
+    default: 3,
+    meaning: 'From 1 (fast) to 22 (small); below 0 faster still.',
   },
   maxInFlightRequestsPerConnection: {
     name: 'max.in.flight.requests.per.connection',
@@ -223,6 +230,7 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'key.serializer': 'serializers are given to the Producer as objects',
   'value.serializer': 'serializers are given to the Producer as objects',
+  'compression.lz4.level': 'our lz4 has one level, the quick one',
   'partitioner.class': 'a partitioner is given to the Producer as an object',
   'transactional.id': 'transactions are not supported',
   'transaction.timeout.ms': 'transactions are not supported',

@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import type { CompressionType } from './config-table.ts';
-import { CODEC_ID, compress } from './compression.ts';
+import { CODEC_ID, compress, type CompressionLevels } from './compression.ts';
 import { BATCH_HEADER_BYTES, type ProducerBatch } from './producer-batch.ts';
 
 const MAGIC = 2;
@@ -16,17 +16,17 @@ export interface EncodedBatch {
 /** Turns closed batches into record batches (Kafka protocol guide, "Record Batch", magic 2). */
 export class RecordBatchEncoder {
   readonly #type: CompressionType;
-  readonly #gzipLevel: number;
+  readonly #levels: CompressionLevels;
 
-  constructor(type: CompressionType, gzipLevel: number) {
+  constructor(type: CompressionType, levels: CompressionLevels) {
     this.#type = type;
-    this.#gzipLevel = gzipLevel;
+    this.#levels = levels;
   }
 
   /** Compresses the batch's records, unless that has been done: a retry sends the same bytes. */
   compress(batch: ProducerBatch): Promise<void> | undefined {
     if (batch.compressed !== undefined) return undefined;
-    const compressed = compress(this.#type, this.#gzipLevel, batch.records);
+    const compressed = compress(this.#type, this.#levels, batch.records);
     if (!(compressed instanceof Promise)) {
       batch.compressed = compressed;
       return undefined;

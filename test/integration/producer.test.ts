@@ -12,8 +12,8 @@ import { until } from '../support/until.ts';
 const kafka = sharedKafka();
 
 describe('a producer on a real Kafka', () => {
-  it.each(['none', 'gzip', 'lz4'])(
-    'writes idempotent batches that Kafka itself finds right, %s',
+  it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'])(
+    'writes idempotent batches that Kafka, its Java consumer and kafkajs find right, %s',
     async (codec) => {
       const topic = `producer-codec-${codec}`;
       await kafka.tools.createTopic(topic, { partitions: 4 });
@@ -34,6 +34,8 @@ describe('a producer on a real Kafka', () => {
         await Promise.all([0, 1, 2, 3].map((index) => kafka.tools.batches(topic, index)))
       ).flat();
       expect(batches.reduce((sum, { count }) => sum + count, 0)).toBe(20_000);
+      const readByJava = await kafka.tools.consume(topic, 20_000);
+      expect(new Set(readByJava)).toEqual(new Set(records.map(({ value }) => value)));
       expect(new Set(batches.map(({ compressCodec }) => compressCodec))).toEqual(new Set([codec]));
       expect(
         batches.every(({ isValid, magic, producerId }) => isValid && magic === 2 && producerId >= 0),

@@ -51,7 +51,7 @@ describe("the producer's configuration", () => {
       "bootstrap.servers: 'localhost': one or more host:port, as a list or separated by commas",
       "acks: 'some': all, 1 or 0",
       'linger.ms: -1: an integer from 0 to 3600000',
-      "compression.type: 'zip': one of none, gzip, lz4",
+      "compression.type: 'zip': one of none, gzip, snappy, lz4, zstd",
     ]);
   });
 
