@@ -47,7 +47,7 @@ export function drawBlueprint(
   faults.push(...security.faults);
   return {
     file: loaded.file,
-    faults,
+    faults: loaded.inOrder(faults),
     blueprint: {
       config: loaded.config,
       profiles: loaded.profiles,
@@ -144,12 +144,16 @@ function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerCo
     'client.id': kafka.clientId,
     'delivery.timeout.ms': Number.POSITIVE_INFINITY,
   });
-  faults.push(...found.map(locate), ...promiseFaults(loaded, config).map(locate));
+  faults.push(...found.map(locate), ...promiseFaults(loaded, config, given).map(locate));
   return config;
 }
 
 /** A contract that waits for Kafka is worth nothing without acks=all and idempotence. */
-function promiseFaults({ profiles }: LoadedConfig, config: ProducerConfig): KeyFault[] {
+function promiseFaults(
+  { profiles }: LoadedConfig,
+  config: ProducerConfig,
+  given: Readonly<Record<string, unknown>>,
+): KeyFault[] {
   const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
   if (promising.length === 0) return [];
   const because = `because ${promising.join(', ')} promise \`ack: kafka\``;
@@ -157,7 +161,8 @@ function promiseFaults({ profiles }: LoadedConfig, config: ProducerConfig): KeyF
   if (config.acks !== -1) {
     faults.push({ path: ['acks'], found: String(config.acks), expected: `all, ${because}` });
   }
-  if (!config.enableIdempotence) {
+  // Idempotence that nobody set gives way to other acks by itself: not a second fault.
+  if (!config.enableIdempotence && (config.acks === -1 || 'enable.idempotence' in given)) {
     faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
   }
   return faults;

@@ -24,6 +24,8 @@ export interface LoadedConfig {
   readonly faults: readonly ConfigFault[];
   /** Gives a fault that a later stage found its file and line: in the profile, or else in sluice.yaml. */
   locate(fault: KeyFault, profile?: DeviceProfile): ConfigFault;
+  /** Faults, also those of later stages, in the order of files and lines. */
+  inOrder(faults: readonly ConfigFault[]): ConfigFault[];
 }
 
 const DEFAULT_FILE = 'sluice.yaml';
@@ -82,13 +84,15 @@ export function loadConfig(
   }
   const files = 'problem' in folder ? [] : folder.files;
 
-  faults.sort(byPlace([chosen, ...files.map(({ file }) => file)]));
+  const inOrder = (unsorted: readonly ConfigFault[]): ConfigFault[] =>
+    unsorted.toSorted(byPlace([chosen, ...files.map(({ file }) => file)]));
 
   return {
     file: chosen,
     config,
     profiles: 'problem' in folder ? [] : folder.profiles,
-    faults,
+    faults: inOrder(faults),
+    inOrder,
     locate(fault, profile) {
       const yaml = files.find((candidate) => candidate.file === profile?.file);
       if (yaml !== undefined) return located(fault, yaml);
