@@ -1,6 +1,9 @@
 import { errorMessage } from '../../core/errors.ts';
 import { ProducerError } from '../errors.ts';
 
+/** These say nothing about the record: any other would have met them too. */
+const SCHEMA_FAULTS: readonly string[] = ['UNUSABLE_SCHEMA', 'SCHEMA_NOT_PREPARED'];
+
 /**
  * A key or value can't be turned into bytes, or bytes not into a key or value: Java's SerializationException.
  * The codes: SERIALIZATION_FAILED, DESERIALIZATION_FAILED, UNKNOWN_MAGIC_BYTE (no Confluent wire format),
@@ -11,7 +14,7 @@ export class SerializationError extends ProducerError {
   readonly topic: string;
 
   constructor(code: string, topic: string, message: string, options?: ErrorOptions) {
-    super(code, message, options);
+    super(code, message, { ...options, isRecordFault: !SCHEMA_FAULTS.includes(code) });
     this.topic = topic;
   }
 }

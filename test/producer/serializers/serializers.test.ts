@@ -281,7 +281,12 @@ describe('what a type has no place for is refused, not bent', () => {
     ],
   ])('%s', (_name, serializer, value) => {
     expect(() => serializer.serialize('readings', value as never)).toThrow(
-      expect.objectContaining({ code: 'SERIALIZATION_FAILED', topic: 'readings', retriable: false }),
+      expect.objectContaining({
+        code: 'SERIALIZATION_FAILED',
+        topic: 'readings',
+        retriable: false,
+        isRecordFault: true,
+      }),
     );
   });
 
