@@ -11,8 +11,13 @@ export class AckQueue {
   #packetIds = new Uint16Array(INITIAL_CAPACITY);
   #settled = new Uint8Array(INITIAL_CAPACITY);
   #mask = INITIAL_CAPACITY - 1;
-  #head = 0;
+  #head: number;
   #size = 0;
+
+  /** `first` is where sequences begin. */
+  constructor(first = 0) {
+    this.#head = first & SEQUENCE_MASK;
+  }
 
   /** Acknowledgements that are owed. */
   get size(): number {

@@ -67,7 +67,8 @@ export class LocalBroker {
       authorizePublish: (_client, will, done) => {
         done(will.topic.startsWith('$') ? new Error('a will to a $ topic') : null);
       },
-      authorizeForward: (client, packet) => this.#forward(client, packet as LocalMessage),
+      authorizeForward: (client, packet) =>
+        this.#forward(client, packet as LocalMessage) as typeof packet | null,
     };
     this.#aedes = new Aedes(options);
     this.#aedes.on('error' as 'closed', failed as () => void);
@@ -130,10 +131,12 @@ export class LocalBroker {
   /** The last word on a message before it is written to a subscriber: null drops it there. */
   #forward(client: Client, message: LocalMessage): LocalMessage | null {
     const channel = client.conn as ControlChannel;
-    // QoS 1 and 2 stay in the session's queue, which follows the CONNACK.
+    // What is refused here stays in the session's queue, if it has QoS 1 or 2.
     if (!channel.connackPassed) return null;
     const granted = highestQos((client as unknown as ClientInternals).subscriptions, message.topic);
     if (granted < message.qos) message.qos = granted;
+    const queued = message.messageId !== undefined;
+    if (message.qos > 0 && !queued && !client.clean && this.#store.isCatchingUp(client.id)) return null;
 
     const size = message.topic.length + message.payload.length;
     const waiting = channel.writableLength + channel.promisedBytes + channel.owner.unsentBytes;

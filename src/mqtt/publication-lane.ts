@@ -33,6 +33,7 @@ export class PublicationLane implements PublicationOrigin {
   /** Lanes of earlier connections of the same client, whose parked publications come first. */
   #predecessor: PublicationLane | undefined;
   #successor: PublicationLane | undefined;
+  #finished = false;
   /** The connection has ended with DISCONNECT. */
   disconnected = false;
   /** Set by the context: already in its list for the next turn. */
@@ -348,6 +349,9 @@ export class PublicationLane implements PublicationOrigin {
   }
 
   #finish(): void {
+    // The sink may still tell it of room that it asked for.
+    if (this.#finished) return;
+    this.#finished = true;
     const predecessor = this.#predecessor;
     const successor = this.#successor;
     if (predecessor !== undefined) predecessor.#successor = successor;

@@ -14,6 +14,8 @@ export interface LocalMessage {
   qos: 0 | 1 | 2;
   retain: boolean;
   dup: boolean;
+  /** Set by aedes on what comes out of a session's queue. */
+  messageId?: number | undefined;
 }
 
 interface ClientKey {
@@ -33,14 +35,22 @@ interface OutgoingPacket {
 }
 interface Queued {
   /** The message itself; gone once the subscriber has it and only PUBREL and PUBCOMP are left. */
-  readonly message: LocalMessage | undefined;
+  message: LocalMessage | undefined;
   messageId: number | undefined;
+  /** The catching up in which it was sent. */
+  round: number;
 }
 
 /** What a persistent session holds for its subscriber. */
 class Mailbox {
   readonly subscriptions = new Map<string, StoredSubscription>();
   readonly queue: Queued[] = [];
+  /** The subscriber is back and gets its queue; what is published meanwhile goes to the queue's end. */
+  catchingUp = false;
+  /** Counts catchings up. */
+  round = 0;
+  /** The queued message that is being sent has been. */
+  sent: (() => void) | undefined;
 }
 
 /**
@@ -105,6 +115,11 @@ export class SessionStore {
     this.#enqueueFor(this.#subscribersOf(message.topic), message);
   }
 
+  /** Whether the client gets its queue first, and what is published now after it. */
+  isCatchingUp(clientId: string): boolean {
+    return this.#mailboxes.get(clientId)?.catchingUp ?? false;
+  }
+
   /** Ends a session: its subscriptions and its queue. */
   discard(clientId: string): void {
     const mailbox = this.#mailboxes.get(clientId);
@@ -125,7 +140,7 @@ export class SessionStore {
       const queue = this.#mailboxes.get(clientId)?.queue;
       if (queue === undefined) continue;
       if (queue.length >= this.#limits.maxQueuedMessages) this.#stats.queueDrops++;
-      else queue.push({ message, messageId: undefined });
+      else queue.push({ message, messageId: undefined, round: 0 });
     }
   }
 
@@ -179,8 +194,11 @@ export class SessionStore {
     return Promise.resolve();
   }
 
+  /** A client is back: what is published from now on must not overtake its queue. */
   subscriptionsByClient({ id }: ClientKey): Promise<{ topic: string; qos: 0 | 1 | 2 }[]> {
-    const subscriptions = [...(this.#mailboxes.get(id)?.subscriptions.values() ?? [])];
+    const mailbox = this.#mailboxes.get(id);
+    if (mailbox !== undefined) mailbox.catchingUp = true;
+    const subscriptions = [...(mailbox?.subscriptions.values() ?? [])];
     return Promise.resolve(subscriptions.map(({ topic, qos }) => ({ topic, qos })));
   }
 
@@ -203,10 +221,12 @@ export class SessionStore {
    * not queued, because the queue was full or the subscription is of QoS 0, is sent all the same.
    */
   outgoingUpdate({ id }: ClientKey, packet: OutgoingPacket): Promise<void> {
-    const queue = this.#mailboxes.get(id)?.queue ?? [];
+    const mailbox = this.#mailboxes.get(id);
+    mailbox?.sent?.();
+    const queue = mailbox?.queue ?? [];
     if (packet.cmd === 'pubrel') {
-      const index = queue.findIndex(({ messageId }) => messageId === packet.messageId);
-      if (index >= 0) queue[index] = { message: undefined, messageId: packet.messageId };
+      const received = queue.find(({ messageId }) => messageId === packet.messageId);
+      if (received !== undefined) received.message = undefined;
       return Promise.resolve();
     }
     const entry = queue.findLast(
@@ -234,17 +254,10 @@ export class SessionStore {
     return Promise.resolve(entry?.message);
   }
 
-  /** Everything queued for a client that is back, in order. */
+  /** Everything queued for a client that is back, in order, until there is nothing left that was not sent. */
   outgoingStream({ id }: ClientKey): Readable {
-    const queue = this.#mailboxes.get(id)?.queue ?? [];
-    return Readable.from(
-      queue.map(({ message, messageId }) =>
-        message === undefined
-          ? { cmd: 'pubrel', messageId }
-          : // Sent before, it is a repeat ([MQTT-3.3.1-1]); by subscription, it is not "retained" ([MQTT-3.3.1-9]).
-            { ...message, messageId, dup: messageId !== undefined, retain: false },
-      ),
-    );
+    const mailbox = this.#mailboxes.get(id);
+    return Readable.from(mailbox === undefined ? [] : catchUp(mailbox));
   }
 
   putWill({ id }: ClientKey, will: object): Promise<void> {
@@ -261,4 +274,30 @@ export class SessionStore {
   streamWill(): Readable {
     return Readable.from([]);
   }
+}
+
+/**
+ * Yields the queue's packets one by one, each when the one before was sent; and ends the catching up in the same
+ * breath in which it finds nothing more, so that no message is overtaken or sent twice.
+ */
+async function* catchUp(mailbox: Mailbox): AsyncGenerator<object> {
+  const round = ++mailbox.round;
+  for (;;) {
+    const next = mailbox.queue.find((queued) => queued.round !== round);
+    if (next === undefined) break;
+    next.round = round;
+    const { message, messageId } = next;
+    const sent = new Promise<void>((resolve) => {
+      mailbox.sent = resolve;
+    });
+    yield message === undefined
+      ? { cmd: 'pubrel', messageId }
+      : // Sent before, it is a repeat ([MQTT-3.3.1-1]); by subscription, it is not "retained" ([MQTT-3.3.1-9]).
+        { ...message, messageId, dup: messageId !== undefined, retain: false };
+    await sent;
+    // The client is gone, and has come again.
+    if (mailbox.round !== round) return;
+  }
+  mailbox.catchingUp = false;
+  mailbox.sent = undefined;
 }

@@ -76,9 +76,11 @@ export class HeldSink implements PublicationSink {
   room = Number.POSITIVE_INFINITY;
   readonly #waiting: PublicationOrigin[] = [];
   refusals = 0;
+  /** Topics for which there is no room. */
+  readonly closedTopics = new Set<string>();
 
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {
-    if (this.room <= 0) {
+    if (this.room <= 0 || this.closedTopics.has(publication.topic.name)) {
       this.refusals++;
       this.#waiting.push(origin);
       return false;

@@ -62,6 +62,7 @@ describe('a client id that connects again', () => {
     await old.settles();
     const young = await RawClient.connect(port);
     expect(ingress.stats.discarded).toBe(4);
+    expect(sink.refusals).toBe(0);
     sink.completeAll();
     young.send(...range(2, 3).map((id) => publish(id, 'a', `young ${id}`, { dup: true })));
     await sink.holds(2);
@@ -111,6 +112,47 @@ describe('a client id that connects again', () => {
     expect(ingress.stats).toMatchObject({ parkedMessages: 0, inFlight: 0 });
   });
 
+  it('leaves nothing behind when the sink has room again for what was discarded', async () => {
+    const { port, sink, ingress } = await startIngress();
+    for (const round of range(3)) {
+      sink.room = 0;
+      const old = await RawClient.connect(port);
+      old.send(publish(round));
+      await old.settles();
+      old.drop();
+      const young = await RawClient.connect(port);
+      young.send({ cmd: 'disconnect' });
+      await young.closes();
+      sink.makeRoom();
+    }
+    await until(() => ingress.stats.connections === 0, { everyMs: 1 });
+    const last = await RawClient.connect(port);
+    last.send(publish(1, 'a', 'last'));
+    await sink.holds(1);
+    expect(sink.payloads).toEqual(['last']);
+    expect(ingress.stats).toMatchObject({ parkedMessages: 0, parkedBytes: 0, discarded: 3 });
+  });
+
+  it('waits even where there is room for what it sends', async () => {
+    const { port, sink } = await startIngress();
+    sink.closedTopics.add('a');
+    const first = await RawClient.connect(port);
+    first.send(publish(1, 'a', 'first', { qos: 0 }), { cmd: 'disconnect' });
+    await first.closes();
+    const lost = await RawClient.connect(port);
+    lost.send(publish(1, 'b', 'lost'));
+    await lost.settles();
+    lost.drop();
+    const last = await RawClient.connect(port);
+    last.send(publish(1, 'b', 'last'));
+    await last.settles();
+    expect(sink.accepted).toEqual([]);
+    sink.closedTopics.clear();
+    sink.makeRoom();
+    await sink.holds(2);
+    expect(sink.payloads).toEqual(['first', 'last']);
+  });
+
   it('is refused for now when its earlier connections hold too much', async () => {
     const { port, sink, ingress } = await startIngress({ readAheadBytes: 5_000 });
     sink.room = 0;
@@ -118,13 +160,16 @@ describe('a client id that connects again', () => {
     first.send(publish(1, 'a', 'x'.repeat(6_000), { qos: 0 }), { cmd: 'disconnect' });
     await first.closes();
     const second = await RawClient.open(port);
-    second.send(connectPacket());
+    second.send(connectPacket(), publish(1, 'b', 'behind a CONNECT that is refused'));
     await second.closes();
     expect(second.bytes).toEqual([0x20, 2, 0, 3]);
     expect(ingress.stats.closed['session-busy']).toBe(1);
     sink.makeRoom();
     await sink.holds(1);
-    await RawClient.connect(port);
+    const third = await RawClient.connect(port);
+    third.send(publish(1, 'b', 'third'));
+    await sink.holds(2);
+    expect(sink.payloads[1]).toBe('third');
   });
 
   it('in a storm leaves one connection, the last', async () => {
