@@ -42,7 +42,19 @@ export const NO_HEADERS: EncodedHeaders = Uint8Array.of(0);
 
 /** Encodes headers for {@link SerializedRecord.headers}. Keys are UTF-8. */
 export function encodeHeaders(headers: readonly Header[]): EncodedHeaders {
-  const parts: Uint8Array[] = [zigzagVarint(headers.length)];
+  return appendHeaders(NO_HEADERS, headers);
+}
+
+/** A copy of encoded headers with more behind them. */
+export function appendHeaders(encoded: EncodedHeaders, headers: readonly Header[]): EncodedHeaders {
+  let countBytes = 1;
+  let count = encoded[0] as number;
+  while ((encoded[countBytes - 1] as number) > 0x7f) {
+    count = (count & ~(-1 << (7 * countBytes))) | ((encoded[countBytes] as number) << (7 * countBytes));
+    countBytes++;
+  }
+  // Zigzag of a number that is never negative.
+  const parts: Uint8Array[] = [zigzagVarint((count >>> 1) + headers.length), encoded.subarray(countBytes)];
   for (const { key, value } of headers) {
     const keyBytes = Buffer.from(key, 'utf8');
     parts.push(zigzagVarint(keyBytes.length), keyBytes);

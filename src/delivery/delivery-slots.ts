@@ -43,6 +43,11 @@ export class DeliverySlots {
     return this.#accounts[slot] as Account;
   }
 
+  /** Kafka refused the record in the slot: its dead letter takes its place. */
+  becomeDeadLetter(slot: number): void {
+    this.#kinds[slot] = SlotKind.DeadLetter;
+  }
+
   kind(slot: number): SlotKind {
     return this.#kinds[slot] as SlotKind;
   }

@@ -1,5 +1,5 @@
 import type { SluiceError } from '../core/errors.ts';
-import type { SerializedRecord } from '../core/record.ts';
+import type { EncodedHeaders, SerializedRecord } from '../core/record.ts';
 
 /** What delivery needs from a producer. */
 export interface RecordSink {
@@ -26,5 +26,22 @@ export interface RecordTarget {
 }
 
 export interface RecordResult {
-  readonly error: SluiceError | undefined;
+  readonly error: RecordError | undefined;
+  /** The topic that the record was for. */
+  readonly topic: string;
+  /** The record, as views that are valid only while {@link RecordTarget.recordCompleted} runs. */
+  record(index: number): RejectedRecord;
+}
+
+export interface RecordError extends SluiceError {
+  /** Kafka will never take this record, whereas it takes others for the same topic. */
+  readonly isRecordFault?: boolean;
+}
+
+/** What Kafka did not take. */
+export interface RejectedRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly timestampMs: number;
+  readonly headers: EncodedHeaders;
 }

@@ -1,0 +1,19 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { appendHeaders, encodeHeaders } from '../../src/core/record.ts';
+
+const headers = fc.array(
+  fc.record({ key: fc.string(), value: fc.option(fc.uint8Array({ maxLength: 200 })) }),
+  { maxLength: 150 },
+);
+
+describe('encoded headers', () => {
+  it('with more appended are those of both lists, encoded at once', () => {
+    fc.assert(
+      fc.property(headers, headers, (first, more) => {
+        const appended = Buffer.from(appendHeaders(encodeHeaders(first), more));
+        expect(appended.equals(encodeHeaders([...first, ...more]))).toBe(true);
+      }),
+    );
+  });
+});
