@@ -67,7 +67,10 @@ function compileRoutes(loaded: LoadedConfig, faults: ConfigFault[]): RouteTable<
       faults.push(...compiled.faults.map((fault) => loaded.locate(fault, profile)));
       continue;
     }
-    const fault = routes.add(profile.topic, compiled.transcoder, profile.file);
+    const fault = routes.add(profile.topic, compiled.transcoder, {
+      owner: profile.file,
+      stop: profile.stop === true,
+    });
     if (fault !== undefined) faults.push(loaded.locate(fault, profile));
   }
   return routes;

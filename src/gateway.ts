@@ -71,10 +71,9 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
-    const routesByTopic = new RouteCache<Route>((topic) => {
-      const match = routes.match(topic.name);
-      return match?.target.bind(match.captures, topic.name);
-    });
+    const routesByTopic = new RouteCache<readonly Route[]>((topic) =>
+      routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
+    );
     this.#delivery = new Delivery({
       resolve: (topic) => routesByTopic.resolve(topic),
       records: this.#producer,

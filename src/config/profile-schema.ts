@@ -60,6 +60,7 @@ const simulation = section({
 export const profileSchema = section({
   type: text("the device type's name").max(255, { error: 'at most 255 characters' }),
   topic: text('a topic pattern, e.g. fleet/{site}/{device}/telemetry'),
+  stop: z.boolean({ error: 'true or false' }).default(false),
   decode: decoder,
   device: text('a template of topic levels, e.g. "{device}", or ' + FIELD),
   time: section({ field: text(FIELD), unit: choice(['s', 'ms', 'us', 'ns']) }).optional(),
@@ -95,6 +96,7 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     file,
     type: document.type,
     topic: document.topic,
+    ...(document.stop && { stop: true }),
     decode,
     device: document.device.includes('{') ? { template: document.device } : { field: document.device },
     ...(document.time && { time: document.time }),

@@ -17,8 +17,10 @@ export interface DeviceProfile {
   /** The file it was read from, as the person knows it. */
   readonly file: string;
   readonly type: string;
-  /** Topic pattern with named levels, e.g. `fleet/{site}/{device}/telemetry`; `+` and a last `#` are legal too. */
+  /** Topic pattern with named levels, e.g. `fleet/{site}/{device}/telemetry`; see core/topic-pattern.ts. */
   readonly topic: string;
+  /** Whether profiles with a less specific topic pattern don't get the messages that this one matches. */
+  readonly stop?: boolean;
   readonly decode: DecoderSpec;
   /** The device id: a template of topic levels (`{device}`), or a decoded field's path. */
   readonly device: { readonly template: string } | { readonly field: string };

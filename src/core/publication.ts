@@ -39,7 +39,9 @@ export interface PublicationOrigin {
 export interface PublicationSink {
   /**
    * Takes one publication. `true`: taken, and `origin.complete(token, ...)` follows. `false`: no room at its
-   * destination; nothing was kept, the origin parks it, `origin.resume()` follows when it should try again.
+   * destination; nothing of it was kept, the origin parks it, `origin.resume()` follows when it should try
+   * again. The next publication that this origin then offers is the same one, because some of the records that
+   * it becomes may be on their way already.
    * A publication that can't be processed is still taken: it completes as a dead letter or as refused.
    */
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean;

@@ -51,6 +51,22 @@ export interface Route {
   taken(): void;
   /** Calls back once, when what {@link NOT_READY} was about is worth another try. */
   whenReady(callback: () => void): void;
+  /** Where a payload may hold several readings, each a record of its own. */
+  readonly batch?: Batch | undefined;
+}
+
+/** A payload that holds any number of readings, taken apart: `open`, then any of its readings, then `close`. */
+export interface Batch {
+  /**
+   * Takes the payload apart. Returns how many records it becomes, also none, or why it can't be read or isn't
+   * wanted, as `toRecord` does. Until `close` the route keeps the payload. Never throws.
+   */
+  open(publication: Publication): number | DecodeFault;
+  /** The reading that `toRecord` converts next; from 0. */
+  select(index: number): void;
+  /** The selected reading's own bytes, for its dead letter; undefined: it has none but the whole payload. */
+  bytes(): Uint8Array | undefined;
+  close(): void;
 }
 
 /** The Kafka topic of what could not become a record of `topic`. */

@@ -1,16 +1,21 @@
-/** One level of a topic pattern. `any` is `+`, `rest` a last `#`; `named` matches one level and captures it. */
+/**
+ * One level of a topic pattern. `named` matches any one level and captures it; `any` is `+`. `choice` is
+ * `(a|b)`, or `{name:a|b}`, which captures. `rest` is a last `#`, or a last `{name...}`, which captures: all
+ * further levels with their slashes, also none.
+ */
 export type PatternLevel =
   | { readonly kind: 'literal'; readonly text: string }
   | { readonly kind: 'named'; readonly name: string }
   | { readonly kind: 'any' }
-  | { readonly kind: 'rest' };
+  | { readonly kind: 'choice'; readonly texts: readonly string[]; readonly name: string | undefined }
+  | { readonly kind: 'rest'; readonly name: string | undefined };
 
 /** A parsed topic pattern: an MQTT topic filter whose `+` may have names, e.g. `fleet/{site}/{device}/telemetry`. */
 export interface TopicPattern {
   /** As it was written. */
   readonly text: string;
   readonly levels: readonly PatternLevel[];
-  /** The named levels, from left to right. */
+  /** The names of what is captured, from left to right. */
   readonly names: readonly string[];
 }
 
@@ -20,8 +25,11 @@ export interface PatternProblem {
   readonly expected: string;
 }
 
-const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+const NAME = '[A-Za-z_][A-Za-z0-9_-]*';
+const NAMED = new RegExp(`^\\{(${NAME})(\\.\\.\\.|:[^{}()]*)?\\}$`);
 const MAX_TOPIC_BYTES = 65_535;
+/** What the alternatives of a pattern may multiply to: each combination takes its own place in the routes. */
+export const MAX_COMBINATIONS = 256;
 
 /** Parses a topic pattern by the rules for topic filters of MQTT 3.1.1, section 4.7. Never throws. */
 export function parseTopicPattern(
@@ -40,31 +48,62 @@ export function parseTopicPattern(
   }
   if (text.startsWith('$')) return refuse('a topic that does not begin with `$`: those are never routed');
 
-  const parts = text.split('/');
   const levels: PatternLevel[] = [];
   const names: string[] = [];
+  let combinations = 1;
+  const parts = text.split('/');
   for (const [index, part] of parts.entries()) {
-    if (part === '#') {
-      if (index < parts.length - 1) return refuse('`#` as the last level only ([MQTT-4.7.1-2])');
-      levels.push({ kind: 'rest' });
-    } else if (part === '+') {
-      levels.push({ kind: 'any' });
-    } else if (part.includes('#') || part.includes('+')) {
-      return refuse('`+` and `#` alone in their level ([MQTT-4.7.1-2], [MQTT-4.7.1-3])', `level \`${part}\``);
-    } else if (part.includes('{') || part.includes('}')) {
-      const name = part.startsWith('{') && part.endsWith('}') ? part.slice(1, -1) : '';
-      if (!NAME.test(name)) {
-        return refuse(
-          'a whole level as `{name}`, the name of letters, digits, `_` and `-`',
-          `level \`${part}\``,
-        );
-      }
+    const parsed = parseLevel(part);
+    if ('expected' in parsed) return { problem: parsed };
+    if (parsed.kind === 'rest' && index < parts.length - 1) {
+      return refuse(`\`${part}\` as the last level only ([MQTT-4.7.1-2])`);
+    }
+    const name = 'name' in parsed ? parsed.name : undefined;
+    if (name !== undefined) {
       if (names.includes(name)) return refuse('every name once', `\`{${name}}\` twice`);
       names.push(name);
-      levels.push({ kind: 'named', name });
-    } else {
-      levels.push({ kind: 'literal', text: part });
     }
+    if (parsed.kind === 'choice') combinations *= parsed.texts.length;
+    levels.push(parsed);
+  }
+  if (combinations > MAX_COMBINATIONS) {
+    return refuse(
+      `alternatives that make at most ${MAX_COMBINATIONS} combinations`,
+      `${combinations} of them`,
+    );
   }
   return { pattern: { text, levels, names } };
+}
+
+function parseLevel(part: string): PatternLevel | PatternProblem {
+  if (part === '#') return { kind: 'rest', name: undefined };
+  if (part === '+') return { kind: 'any' };
+  const found = `level \`${part}\``;
+  if (part.includes('#') || part.includes('+')) {
+    return { found, expected: '`+` and `#` alone in their level ([MQTT-4.7.1-2], [MQTT-4.7.1-3])' };
+  }
+  if (part.startsWith('(') && part.endsWith(')') && part.includes('|')) {
+    return parseChoice(part.slice(1, -1), undefined, found);
+  }
+  if (!part.includes('{') && !part.includes('}')) return { kind: 'literal', text: part };
+  const match = NAMED.exec(part);
+  if (match === null) {
+    return {
+      found,
+      expected:
+        'a whole level as `{name}`, `{name:a|b}` or `{name...}`, the name of letters, digits, `_` and `-`',
+    };
+  }
+  const [, name = '', suffix] = match;
+  if (suffix === undefined) return { kind: 'named', name };
+  if (suffix === '...') return { kind: 'rest', name };
+  return parseChoice(suffix.slice(1), name, found);
+}
+
+function parseChoice(text: string, name: string | undefined, found: string): PatternLevel | PatternProblem {
+  const texts = text.split('|');
+  if (texts.some((choice) => choice === '' || /[{}()]/.test(choice)) || new Set(texts).size < texts.length) {
+    return { found, expected: 'different alternatives of at least one character, with `|` between them' };
+  }
+  return { kind: 'choice', texts, name };
 }

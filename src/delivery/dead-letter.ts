@@ -18,8 +18,8 @@ export const DEAD_LETTER_HEADERS = {
 } as const;
 
 /**
- * Fills `record` with the publication's original bytes and why they were not understood. The key is the MQTT
- * topic, so that what one device sent stays together and in order.
+ * Fills `record` with the original bytes, `payload`, and why they were not understood: the publication's, or
+ * those of one of its readings. The key is the MQTT topic, so that what one device sent stays together and in order.
  */
 export function toDeadLetter(
   publication: Publication,
@@ -27,6 +27,7 @@ export function toDeadLetter(
   profile: string | undefined,
   fault: DecodeFault,
   record: SerializedRecord,
+  payload: Uint8Array = publication.payload,
 ): void {
   const text = (value: string): Uint8Array => Buffer.from(value, 'utf8');
   const headers: Header[] = [
@@ -40,7 +41,7 @@ export function toDeadLetter(
   if (profile !== undefined) headers.push({ key: DEAD_LETTER_HEADERS.type, value: text(profile) });
   record.topic = kafkaTopic;
   record.key = text(publication.topic.name);
-  record.value = publication.payload;
+  record.value = payload;
   record.timestampMs = publication.receivedAtMs;
   record.headers = encodeHeaders(headers);
 }

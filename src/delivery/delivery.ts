@@ -9,6 +9,7 @@ import { FILTERED, NOT_READY, REFUSED, type DecodeFault, type Route } from '../c
 import type { Topic } from '../core/topic.ts';
 import { toDeadLetter } from './dead-letter.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
+import { FanOut } from './fan-out.ts';
 import { Ledger, type Account } from './ledger.ts';
 import type { RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
 import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
@@ -22,8 +23,8 @@ const UNROUTED_FAULT: DecodeFault = {
 };
 
 export interface DeliveryOptions {
-  /** The route of a topic, or undefined when no profile matches. Called a message: it must be a cache. */
-  readonly resolve: (topic: Topic) => Route | undefined;
+  /** The routes of a topic, in order; none when no profile matches. Called a message: it must be a cache. */
+  readonly resolve: (topic: Topic) => readonly Route[];
   readonly records: RecordSink;
   readonly unrouted: { readonly policy: UnroutedPolicy; readonly deadLetterTopic: string };
   readonly clock: Clock;
@@ -47,6 +48,8 @@ export class Delivery implements PublicationSink, RecordTarget {
     timestampMs: 0,
     headers: NO_HEADERS,
   };
+  /** Publications that found no room for all their records. An origin has one at most, and may just go away. */
+  readonly #halted = new WeakMap<PublicationOrigin, FanOut>();
   #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeliveryOptions) {
@@ -55,9 +58,63 @@ export class Delivery implements PublicationSink, RecordTarget {
   }
 
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {
-    const route = this.#options.resolve(publication.topic);
+    const routes = this.#options.resolve(publication.topic);
+    const route = routes[0];
     if (route === undefined) return this.#acceptUnrouted(publication, origin, token);
+    if (routes.length > 1 || route.batch !== undefined) {
+      return this.#acceptFanOut(publication, routes, origin, token);
+    }
+    return this.#acceptRecord(publication, route, origin, token);
+  }
 
+  /** Several records, of which each is delivered like an only one; see {@link FanOut}. */
+  #acceptFanOut(
+    publication: Publication,
+    routes: readonly Route[],
+    origin: PublicationOrigin,
+    token: number,
+  ): boolean {
+    let fanOut = this.#halted.get(origin);
+    if (fanOut?.isOf(publication) !== true) fanOut = new FanOut(publication, routes, origin);
+    for (let route = fanOut.route; route !== undefined; route = fanOut.route) {
+      if (!this.#acceptReadings(publication, route, fanOut)) {
+        this.#halted.set(origin, fanOut);
+        return false;
+      }
+      fanOut.routeDone();
+    }
+    this.#halted.delete(origin);
+    fanOut.allBegun(token);
+    return true;
+  }
+
+  /** What is left of the publication's readings on one route. */
+  #acceptReadings(publication: Publication, route: Route, fanOut: FanOut): boolean {
+    const { batch } = route;
+    if (batch === undefined) {
+      const taken = this.#acceptRecord(publication, route, fanOut, 0);
+      if (taken) fanOut.begun();
+      return taken;
+    }
+    const opened = batch.open(publication);
+    if (typeof opened !== 'number') {
+      const taken = this.#acceptWithoutRecord(publication, route, opened, fanOut, 0);
+      if (taken) fanOut.begun();
+      return taken;
+    }
+    try {
+      for (; fanOut.nextReading < opened; fanOut.nextReading++) {
+        batch.select(fanOut.nextReading);
+        if (!this.#acceptRecord(publication, route, fanOut, 0)) return false;
+        fanOut.begun();
+      }
+    } finally {
+      batch.close();
+    }
+    return true;
+  }
+
+  #acceptRecord(publication: Publication, route: Route, origin: PublicationOrigin, token: number): boolean {
     const fault = route.toRecord(publication, this.#record);
     if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
 
@@ -69,10 +126,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       route.taken();
       account.opened++;
       account.open++;
-      if (onReceipt) {
-        account.acknowledged++;
-        origin.complete(token, Outcome.Delivered);
-      }
+      if (onReceipt) end(origin, token, account, Outcome.Delivered);
       return true;
     }
     this.#slots.release(slot);
@@ -113,11 +167,10 @@ export class Delivery implements PublicationSink, RecordTarget {
     route.taken();
     if (verdict === REFUSED) {
       account.refused++;
-      origin.complete(token, Outcome.Refused);
+      end(origin, token, account, Outcome.Refused);
     } else {
       account.filtered++;
-      account.acknowledged++;
-      origin.complete(token, Outcome.Filtered);
+      end(origin, token, account, Outcome.Filtered);
     }
     return true;
   }
@@ -142,7 +195,8 @@ export class Delivery implements PublicationSink, RecordTarget {
     origin: PublicationOrigin,
     token: number,
   ): boolean {
-    toDeadLetter(publication, route.deadLetterTopic, route.profile, fault, this.#record);
+    const { deadLetterTopic, profile, batch } = route;
+    toDeadLetter(publication, deadLetterTopic, profile, fault, this.#record, batch?.bytes());
     const taken = this.#appendDeadLetter(route.profile, origin, token);
     if (taken) route.taken();
     return taken;
@@ -186,8 +240,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     if (deadLetter) account.deadLettered++;
     else account.produced++;
     if (origin === undefined) return;
-    account.acknowledged++;
-    origin.complete(token, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
+    end(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
   }
 
   /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
@@ -203,7 +256,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       return;
     }
     account.refused++;
-    origin.complete(token, Outcome.Refused);
+    end(origin, token, account, Outcome.Refused);
   }
 
   #logFailure(account: Account, error: SluiceError): void {
@@ -219,4 +272,18 @@ export class Delivery implements PublicationSink, RecordTarget {
   metrics(): Metric[] {
     return [...this.ledger.metrics(), ...this.#unroutedTopics.metrics()];
   }
+}
+
+/** The final state of a delivery: its device is told, at the latest when the whole publication has ended. */
+function end(origin: PublicationOrigin, token: number, account: Account, outcome: Outcome): void {
+  if (origin instanceof FanOut) {
+    origin.ended(account, outcome);
+    return;
+  }
+  if (outcome !== Outcome.Refused) account.acknowledged++;
+  origin.complete(token, outcome);
+}
+
+function copyOf(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes === null ? null : new Uint8Array(bytes);
 }

@@ -1,5 +1,6 @@
 import { SluiceError } from '../core/errors.ts';
-import type { DeviceProfile, SimulationSpec, TimeUnit } from '../core/profile.ts';
+import type { TimeUnit } from '../core/normalise.ts';
+import type { DeviceProfile, SimulationSpec } from '../core/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { Random } from './random.ts';
 import { Signal } from './signal.ts';
@@ -74,7 +75,9 @@ export class SimulatedDevice {
     for (const [path, signal] of this.#signals) put(payload, path, signal.read(atMs));
     if ('field' in profile.device) put(payload, profile.device.field.split('.'), this.#name);
     if (profile.time !== undefined) {
-      const value = Math.floor(atMs * UNITS_PER_MS[profile.time.unit]);
+      const { unit } = profile.time;
+      const value =
+        unit === undefined ? new Date(atMs).toISOString() : Math.floor(atMs * UNITS_PER_MS[unit]);
       put(payload, profile.time.field.split('.'), value);
     }
     if (profile.sequence !== undefined) put(payload, profile.sequence.field.split('.'), sequence);
@@ -90,10 +93,11 @@ export class SimulatedDevice {
     }
     const levels = parsed.pattern.levels.map((level) => {
       if (level.kind === 'literal') return level.text;
-      if (level.kind !== 'named') return this.#name;
-      const values = simulate.levels.get(level.name);
+      const name = 'name' in level ? level.name : undefined;
+      const listed = name === undefined ? undefined : simulate.levels.get(name);
+      const values = listed ?? (level.kind === 'choice' ? level.texts : undefined);
       const value = values === undefined ? this.#name : this.#random.pick(values);
-      filled.set(level.name, value);
+      if (name !== undefined) filled.set(name, value);
       return value;
     });
     return levels.join('/');

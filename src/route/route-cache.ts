@@ -7,17 +7,17 @@ import type { Topic } from '../core/topic.ts';
  * ingress's table of topics bounds.
  */
 export class RouteCache<R> {
-  readonly #find: (topic: Topic) => R | undefined;
+  readonly #find: (topic: Topic) => R;
   #topics: (Topic | undefined)[] = [];
   #results: (R | undefined)[] = [];
 
   /** `find` is called on a miss; it must not throw. */
-  constructor(find: (topic: Topic) => R | undefined) {
+  constructor(find: (topic: Topic) => R) {
     this.#find = find;
   }
 
-  resolve(topic: Topic): R | undefined {
-    if (this.#topics[topic.id] === topic) return this.#results[topic.id];
+  resolve(topic: Topic): R {
+    if (this.#topics[topic.id] === topic) return this.#results[topic.id] as R;
     return this.#miss(topic);
   }
 
@@ -27,7 +27,7 @@ export class RouteCache<R> {
     this.#results = [];
   }
 
-  #miss(topic: Topic): R | undefined {
+  #miss(topic: Topic): R {
     const result = this.#find(topic);
     // Ids are dense but may come out of order: fill the gap, because a sparse array would become a dictionary.
     while (this.#topics.length < topic.id) {

@@ -1,5 +1,5 @@
 import type { KeyFault } from '../core/fault.ts';
-import { parseTopicPattern } from '../core/topic-pattern.ts';
+import { parseTopicPattern, type PatternLevel } from '../core/topic-pattern.ts';
 
 /** What a topic matched: the pattern's target, and its named levels with what stood there. */
 export interface RouteMatch<T> {
@@ -7,33 +7,42 @@ export interface RouteMatch<T> {
   readonly captures: ReadonlyMap<string, string>;
 }
 
+/** Whose a pattern is, and whether less specific ones are left out of a topic that it matches. */
+export interface RouteTerms {
+  /** Whom a fault should name, e.g. a file. */
+  readonly owner?: string;
+  readonly stop?: boolean;
+}
+
 /** What ends at a node of the trie. */
 interface Entry<T> {
   readonly target: T;
   readonly pattern: string;
-  /** Who added it, for the fault that names both sides. */
   readonly owner: string;
-  /** Names of the levels that were captured on the way here: one each, undefined for `+`. */
-  readonly names: readonly (string | undefined)[];
+  readonly stop: boolean;
+  /** What is captured: the level's index and its name. */
+  readonly names: readonly (readonly [level: number, name: string])[];
+  /** Where the tail begins that `{name...}` captures. */
+  readonly rest: readonly [level: number, name: string] | undefined;
 }
 
 interface Node<T> {
   readonly literals: Map<string, Node<T>>;
   /** `{name}` or `+`: any one level. */
   single: Node<T> | undefined;
-  /** The pattern that ends here. */
-  entry: Entry<T> | undefined;
-  /** The pattern that ends here with `#`. */
-  rest: Entry<T> | undefined;
+  /** The patterns that end here. */
+  readonly entries: Entry<T>[];
+  /** The patterns that end here with `#` or `{name...}`. */
+  readonly rest: Entry<T>[];
 }
 
 /**
  * Topic patterns and what they lead to, in a trie of topic levels.
  *
- * Of several patterns that match a topic the most specific wins: compared from the left, at the first level
- * where they differ, a literal level wins over `{name}` and `+`, and those over `#`. So the result never
- * depends on the order in which patterns were added, and two patterns that match exactly the same topics
- * are refused.
+ * A topic leads to all patterns that match it, the most specific first: compared from the left, at the first
+ * level where they differ, a literal level or an alternative goes before `{name}` and `+`, and those before
+ * `#` and `{name...}`. The first with `stop` is the last. So the result doesn't depend on the order in which
+ * patterns were added, except among those that match exactly the same topics; of these none may stop.
  */
 export class RouteTable<T> {
   readonly #root: Node<T> = newNode();
@@ -46,92 +55,105 @@ export class RouteTable<T> {
 
   /**
    * Adds a pattern. Returns the fault (its path is the profile's key, `topic`) if it is no topic pattern, or
-   * if another one matches exactly the same topics. `owner` is whom that fault should name, e.g. a file.
+   * if another one matches exactly the same topics and one of the two stops.
    */
-  add(pattern: string, target: T, owner = pattern): KeyFault | undefined {
+  add(pattern: string, target: T, { owner = pattern, stop = false }: RouteTerms = {}): KeyFault | undefined {
     const parsed = parseTopicPattern(pattern);
     if ('problem' in parsed) return { path: ['topic'], ...parsed.problem };
+    const { levels } = parsed.pattern;
 
-    const names: (string | undefined)[] = [];
-    let node = this.#root;
-    let open = false;
-    for (const level of parsed.pattern.levels) {
-      if (level.kind === 'literal') {
-        let next = node.literals.get(level.text);
-        if (next === undefined) {
-          next = newNode();
-          node.literals.set(level.text, next);
-        }
-        node = next;
-      } else if (level.kind === 'rest') {
-        open = true;
-      } else {
-        names.push(level.kind === 'named' ? level.name : undefined);
-        node = node.single ??= newNode();
-      }
-    }
-
-    const taken = open ? node.rest : node.entry;
-    if (taken !== undefined) {
+    const last = levels.at(-1);
+    const open = last?.kind === 'rest';
+    const places = ends(this.#root, levels).map((node) => (open ? node.rest : node.entries));
+    const rival = places.flat().find((other) => stop || other.stop);
+    if (rival !== undefined) {
+      const whole = rival.pattern === pattern || places.every((place) => place.includes(rival));
+      const same = `\`${rival.pattern}\` of ${rival.owner} matches ${whole ? 'exactly the same' : 'some of them'}`;
       return {
         path: ['topic'],
         found: pattern,
-        expected: `topics of its own: \`${taken.pattern}\` of ${taken.owner} matches exactly the same`,
+        expected: `topics of its own: ${same}, and \`stop: true\` lets only one of them have it`,
       };
     }
-    const entry: Entry<T> = { target, pattern, owner, names };
-    if (open) node.rest = entry;
-    else node.entry = entry;
+    const entry: Entry<T> = {
+      target,
+      pattern,
+      owner,
+      stop,
+      names: levels.flatMap((level, index) => {
+        const name = level.kind === 'named' || level.kind === 'choice' ? level.name : undefined;
+        return name === undefined ? [] : [[index, name] as const];
+      }),
+      rest: open && last.name !== undefined ? [levels.length - 1, last.name] : undefined,
+    };
+    for (const place of places) place.push(entry);
     this.#size += 1;
     return undefined;
   }
 
   /**
-   * The most specific pattern that matches the topic name. A topic that begins with `$` matches nothing,
-   * whatever the pattern ([MQTT-4.7.2-1] keeps wildcards off it, and we route none at all).
+   * The patterns that match the topic name, the most specific first, up to the first that stops. A topic that
+   * begins with `$` matches nothing, whatever the pattern ([MQTT-4.7.2-1] keeps wildcards off it, and we route
+   * none at all).
    */
-  match(topicName: string): RouteMatch<T> | undefined {
-    if (topicName.startsWith('$')) return undefined;
+  match(topicName: string): readonly RouteMatch<T>[] {
+    if (topicName.startsWith('$')) return [];
     const levels = topicName.split('/');
-    const captured: string[] = [];
-    const entry = descend(this.#root, levels, 0, captured);
-    if (entry === undefined) return undefined;
-    const captures = new Map<string, string>();
-    for (const [index, name] of entry.names.entries()) {
-      if (name !== undefined) captures.set(name, captured[index] ?? '');
-    }
-    return { target: entry.target, captures };
+    const found: Entry<T>[] = [];
+    descend(this.#root, levels, 0, found);
+    return found.map(({ target, names, rest }) => {
+      const captures = new Map(names.map(([level, name]) => [name, levels[level] ?? '']));
+      if (rest !== undefined) captures.set(rest[1], levels.slice(rest[0]).join('/'));
+      return { target, captures };
+    });
   }
+}
+
+/** The nodes where a pattern ends, one for each combination of its alternatives; they are made if need be. */
+function ends<T>(root: Node<T>, levels: readonly PatternLevel[]): Node<T>[] {
+  let nodes = [root];
+  for (const level of levels) {
+    if (level.kind === 'rest') break;
+    const texts = level.kind === 'literal' ? [level.text] : level.kind === 'choice' ? level.texts : undefined;
+    nodes = nodes.flatMap((node) =>
+      texts === undefined ? [(node.single ??= newNode())] : texts.map((text) => literal(node, text)),
+    );
+  }
+  return nodes;
+}
+
+function literal<T>(node: Node<T>, text: string): Node<T> {
+  let next = node.literals.get(text);
+  if (next === undefined) {
+    next = newNode();
+    node.literals.set(text, next);
+  }
+  return next;
 }
 
 /**
- * Depth first, the most specific branch first, so the first hit is the answer. The depth is that of the
- * longest pattern, not of the topic. Leaves in `captured` the levels that `single` steps took.
+ * Depth first, the most specific branch first. The depth is that of the longest pattern, not of the topic.
+ * True: a pattern that stops was found.
  */
-function descend<T>(
-  node: Node<T>,
-  levels: readonly string[],
-  depth: number,
-  captured: string[],
-): Entry<T> | undefined {
+function descend<T>(node: Node<T>, levels: readonly string[], depth: number, found: Entry<T>[]): boolean {
   const level = levels[depth];
-  // `a/#` matches `a` too (MQTT 3.1.1, section 4.7.1.2).
-  if (level === undefined) return node.entry ?? node.rest;
+  if (level === undefined) {
+    // `a/#` matches `a` too (MQTT 3.1.1, section 4.7.1.2).
+    return collect(node.entries, found) || collect(node.rest, found);
+  }
+  const next = node.literals.get(level);
+  return (
+    (next !== undefined && descend(next, levels, depth + 1, found)) ||
+    (node.single !== undefined && descend(node.single, levels, depth + 1, found)) ||
+    collect(node.rest, found)
+  );
+}
 
-  const literal = node.literals.get(level);
-  if (literal !== undefined) {
-    const entry = descend(literal, levels, depth + 1, captured);
-    if (entry !== undefined) return entry;
-  }
-  if (node.single !== undefined) {
-    captured.push(level);
-    const entry = descend(node.single, levels, depth + 1, captured);
-    if (entry !== undefined) return entry;
-    captured.pop();
-  }
-  return node.rest;
+function collect<T>(entries: readonly Entry<T>[], found: Entry<T>[]): boolean {
+  found.push(...entries);
+  return entries.some(({ stop }) => stop);
 }
 
 function newNode<T>(): Node<T> {
-  return { literals: new Map(), single: undefined, entry: undefined, rest: undefined };
+  return { literals: new Map(), single: undefined, entries: [], rest: [] };
 }

@@ -18,10 +18,27 @@ test('a pattern has literal, named, any and rest levels', () => {
         { kind: 'named', name: 'site' },
         { kind: 'named', name: 'device_id' },
         { kind: 'any' },
-        { kind: 'rest' },
+        { kind: 'rest', name: undefined },
       ],
     },
   });
+});
+
+test('a pattern has alternatives and a tail, with and without a name', () => {
+  const parsed = parseTopicPattern('(eu|us)/{kind:up|down}/{path...}');
+  expect(parsed).toEqual({
+    pattern: {
+      text: '(eu|us)/{kind:up|down}/{path...}',
+      names: ['kind', 'path'],
+      levels: [
+        { kind: 'choice', texts: ['eu', 'us'], name: undefined },
+        { kind: 'choice', texts: ['up', 'down'], name: 'kind' },
+        { kind: 'rest', name: 'path' },
+      ],
+    },
+  });
+  // Devices may well have brackets in their topics: only a `|` makes alternatives of them.
+  expect(parseTopicPattern('a/(b)')).toMatchObject({ pattern: { levels: [{}, { kind: 'literal' }] } });
 });
 
 test('empty levels are levels', () => {
@@ -38,10 +55,29 @@ test.each([
   ['a/+b', 'found level `+b`, expected `+` and `#` alone in their level ([MQTT-4.7.1-2], [MQTT-4.7.1-3])'],
   [
     'a/dev-{id}',
-    'found level `dev-{id}`, expected a whole level as `{name}`, the name of letters, digits, `_` and `-`',
+    'found level `dev-{id}`, expected a whole level as `{name}`, `{name:a|b}` or `{name...}`, the name of letters, digits, `_` and `-`',
   ],
-  ['a/{b', 'found level `{b`, expected a whole level as `{name}`, the name of letters, digits, `_` and `-`'],
-  ['a/{}', 'found level `{}`, expected a whole level as `{name}`, the name of letters, digits, `_` and `-`'],
+  [
+    'a/{b',
+    'found level `{b`, expected a whole level as `{name}`, `{name:a|b}` or `{name...}`, the name of letters, digits, `_` and `-`',
+  ],
+  [
+    'a/{}',
+    'found level `{}`, expected a whole level as `{name}`, `{name:a|b}` or `{name...}`, the name of letters, digits, `_` and `-`',
+  ],
+  ['a/{b...}/c', 'found "a/{b...}/c", expected `{b...}` as the last level only ([MQTT-4.7.1-2])'],
+  [
+    'a/(b||c)',
+    'found level `(b||c)`, expected different alternatives of at least one character, with `|` between them',
+  ],
+  [
+    'a/{x:b|b}',
+    'found level `{x:b|b}`, expected different alternatives of at least one character, with `|` between them',
+  ],
+  [
+    Array.from({ length: 9 }, () => '(a|b)').join('/'),
+    'found 512 of them, expected alternatives that make at most 256 combinations',
+  ],
   ['{a}/{a}', 'found `{a}` twice, expected every name once'],
   ['$SYS/#', 'found "$SYS/#", expected a topic that does not begin with `$`: those are never routed'],
   [

@@ -100,7 +100,7 @@ function routeOf(profile: DeviceProfile, topic: string): Route {
   if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
   const routes = new RouteTable<typeof compiled.transcoder>();
   expect(routes.add(profile.topic, compiled.transcoder)).toBeUndefined();
-  const match = routes.match(topic)!;
+  const match = routes.match(topic)[0]!;
   return match.target.bind(match.captures, topic);
 }
 

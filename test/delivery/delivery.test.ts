@@ -26,8 +26,10 @@ class ControlledSink implements RecordSink {
     return undefined;
   }
 
-  completeAll(result: RecordResult = { error: undefined }) {
-    for (const [index, { target, token }] of this.appended.splice(0).entries()) {
+  completeAll({ error }: Pick<RecordResult, 'error'> = { error: undefined }) {
+    const appended = this.appended.splice(0);
+    for (const [index, { record, target, token }] of appended.entries()) {
+      const result = { error, topic: record.topic, record: (i: number) => appended[i]!.record };
       target.recordCompleted(token, result, index);
     }
   }
@@ -84,7 +86,7 @@ function setUp(overrides: Partial<DeliveryOptions> = {}, contract: Route['contra
   const origin = new RecordingOrigin();
   const route = rawRoute(contract);
   const delivery = new Delivery({
-    resolve: (topic) => (topic === fleetTopic ? route : undefined),
+    resolve: (topic) => (topic === fleetTopic ? [route] : []),
     records: sink,
     unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
     clock: systemClock,
@@ -181,7 +183,7 @@ describe("a route's own rules", () => {
       taken: () => taken++,
       whenReady: (callback) => waiting.push(callback),
     };
-    return { ...setUp({ resolve: () => route }), taken: () => taken, waiting };
+    return { ...setUp({ resolve: () => [route] }), taken: () => taken, waiting };
   }
 
   it('filter a publication: it is acknowledged at once, and counted as filtered', () => {

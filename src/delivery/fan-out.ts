@@ -1,0 +1,109 @@
+import { Outcome } from '../core/outcome.ts';
+import type { Publication, PublicationOrigin } from '../core/publication.ts';
+import type { Route } from '../core/route.ts';
+import type { Account } from './ledger.ts';
+
+/**
+ * One publication on its way to several records, because several routes match or its payload holds several
+ * readings: how far it has come, and what became of the records so far. To the records it is their origin;
+ * the publication's own origin hears of one outcome, when all of them have ended.
+ *
+ * When there is no room for one of them, those before it are with the producer already. They stay there; the
+ * publication is refused for now, as every publication without room is, and parked at its connection. Its
+ * origin offers it again before any other, and it goes on where it stopped. So nothing is lost, nothing is
+ * sent twice, and the device's order holds; and no more is held in memory than any parked publication takes.
+ */
+export class FanOut implements PublicationOrigin {
+  readonly #origin: PublicationOrigin;
+  readonly #routes: readonly Route[];
+  #nextRoute = 0;
+  /** Of the present route's batch: the reading that is next. */
+  nextReading = 0;
+  /** What it is told by: the instance is the ingress's, so what identifies the publication is copied. */
+  readonly #topicName: string;
+  readonly #packetId: number;
+  readonly #receivedAtMs: number;
+  readonly #payloadBytes: number;
+  #begun = 0;
+  #ended = 0;
+  /** Set when the last record was begun: what to tell the origin, and from then on it may be told. */
+  #token: number | undefined;
+  #outcome: Outcome = Outcome.Filtered;
+  /** An account for each record whose device may be told that it is safe. */
+  readonly #safe: Account[] = [];
+
+  constructor(publication: Publication, routes: readonly Route[], origin: PublicationOrigin) {
+    this.#origin = origin;
+    this.#routes = routes;
+    this.#topicName = publication.topic.name;
+    this.#packetId = publication.packetId;
+    this.#receivedAtMs = publication.receivedAtMs;
+    this.#payloadBytes = publication.payload.length;
+  }
+
+  /** Whether it is this publication that is on its way. */
+  isOf({ topic, packetId, receivedAtMs, payload }: Publication): boolean {
+    return (
+      packetId === this.#packetId &&
+      receivedAtMs === this.#receivedAtMs &&
+      payload.length === this.#payloadBytes &&
+      topic.name === this.#topicName
+    );
+  }
+
+  /** The route that is next; undefined after the last. */
+  get route(): Route | undefined {
+    return this.#routes[this.#nextRoute];
+  }
+
+  routeDone(): void {
+    this.#nextRoute++;
+    this.nextReading = 0;
+  }
+
+  /** A record was begun, and {@link ended} follows exactly once; possibly it came already. */
+  begun(): void {
+    this.#begun++;
+  }
+
+  /** All records are begun: the origin hears the outcome by `token`, at once if all have ended. */
+  allBegun(token: number): void {
+    this.#token = token;
+    this.#settleIfOver(token);
+  }
+
+  /** What became of one of the records, and whose account it is on. */
+  ended(account: Account, outcome: Outcome): void {
+    this.#ended++;
+    this.#outcome = graver(this.#outcome, outcome);
+    if (outcome !== Outcome.Refused) this.#safe.push(account);
+    if (this.#token !== undefined) this.#settleIfOver(this.#token);
+  }
+
+  #settleIfOver(token: number): void {
+    if (this.#ended < this.#begun) return;
+    if (this.#outcome !== Outcome.Refused) for (const account of this.#safe) account.acknowledged++;
+    this.#origin.complete(token, this.#outcome);
+  }
+
+  complete(): never {
+    throw new Error('the records of a fan-out end with an account');
+  }
+
+  resume(): void {
+    this.#origin.resume();
+  }
+}
+
+/** Of several outcomes, the one that says most about the publication; one refused record refuses it. */
+const GRAVITY: Readonly<Record<Outcome, number>> = {
+  [Outcome.Local]: 0,
+  [Outcome.Filtered]: 1,
+  [Outcome.Delivered]: 2,
+  [Outcome.DeadLettered]: 3,
+  [Outcome.Refused]: 4,
+};
+
+function graver(a: Outcome, b: Outcome): Outcome {
+  return GRAVITY[a] >= GRAVITY[b] ? a : b;
+}
