@@ -41,6 +41,7 @@ export class ConnectionHub implements ConnectionContext {
   readonly memory: ReadAhead;
   readonly sessions: Sessions;
   readonly publication = new BorrowedPublication();
+  accepting = false;
   receivedAtMs = 0;
   tick = 0;
   reading = true;

@@ -18,6 +18,8 @@ export interface LaneContext {
   readonly logger: Logger;
   /** The one instance that is lent to the sink. */
   readonly publication: { -readonly [Field in keyof Publication]: Publication[Field] };
+  /** The sink is in the middle of accept(), and has {@link publication}. */
+  accepting: boolean;
   /** Wall clock of the read that is being worked on. */
   receivedAtMs: number;
   /** Has {@link PublicationLane.turn} called for the lane, once, in the next turn of the event loop. */

@@ -191,6 +191,7 @@ export class PublicationLane implements PublicationOrigin {
     }
     stats.inFlight++;
     const token = (sequence << TOKEN_QOS_BITS) | qos;
+    this.#context.accepting = true;
     try {
       if (sink.accept(publication, this, token)) return true;
     } catch (error) {
@@ -200,6 +201,8 @@ export class PublicationLane implements PublicationOrigin {
       );
       this.complete(token, Outcome.Refused);
       return true;
+    } finally {
+      this.#context.accepting = false;
     }
     if (qos === 0) this.#inFlightQos0--;
     else {
@@ -283,8 +286,13 @@ export class PublicationLane implements PublicationOrigin {
     this.#context.schedule(this);
   }
 
+  /**
+   * Tries again at once, so that whoever has room to give sees how much is left for the next one; unless the
+   * sink is called just now, which would mix up two publications.
+   */
   resume(): void {
     this.#sinkFull = false;
+    if (!this.#context.accepting) this.#advance();
     this.#context.schedule(this);
   }
 

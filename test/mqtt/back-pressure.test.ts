@@ -63,13 +63,37 @@ describe('the soft bound', () => {
     await device.settles();
     expect(sink.refusals).toBe(1);
     sink.makeRoom(2);
-    await sink.holds(5);
+    // At once: whoever gives room must see who took it, before it asks the next one.
+    expect(sink.payloads).toEqual(range(5).map(String));
     sink.makeRoom();
     await sink.holds(11);
     expect(sink.payloads).toEqual(range(11).map(String));
     for (const accepted of sink.accepted.toSpliced(2, 1)) accepted.complete();
     await device.receives('puback', 11);
     expect(device.ids('puback')).toEqual(range(11));
+  });
+
+  it('does not hand over a second publication while the sink still has the first', async () => {
+    const { port, sink } = await startIngress();
+    sink.closedTopics.add('closed');
+    const parked = await RawClient.connect(port, { clientId: 'parked' });
+    parked.send(publish(1, 'closed', 'parked'));
+    await parked.settles();
+    const accept = sink.accept.bind(sink);
+    sink.accept = (publication, origin, token) => {
+      const before = publication.payload.toString();
+      sink.closedTopics.clear();
+      sink.makeRoom();
+      expect(publication.payload.toString()).toBe(before);
+      return accept(publication, origin, token);
+    };
+    const other = await RawClient.connect(port, { clientId: 'other' });
+    other.send(publish(1, 'open', 'other'));
+    await sink.holds(2);
+    expect(sink.payloads).toEqual(['other', 'parked']);
+    sink.completeAll();
+    await parked.receives('puback');
+    await other.receives('puback');
   });
 
   it('keeps the order of everything behind a parked publication, whatever its QoS', async () => {
