@@ -57,8 +57,10 @@ export interface TestKafkaOptions {
   /** Three replicate with min.insync.replicas=2. */
   readonly nodes?: 1 | 3;
   /** Broker settings on top of those of the local Kafka; `undefined` leaves one out. */
-  readonly properties?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly properties?: PropertyOverrides | ((node: BrokerNode) => PropertyOverrides);
 }
+
+type PropertyOverrides = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKafka> {
   const java = await findJava();
@@ -117,9 +119,10 @@ class TestCluster implements TestKafka {
     this.#nodes = nodes.map((node) => {
       const folder = brokerFolder(join(root, `node-${node.id}`));
       const properties = Object.fromEntries(
-        Object.entries({ ...brokerProperties(folder, node, nodes), ...overrides }).filter(
-          (entry): entry is [string, string | number | boolean] => entry[1] !== undefined,
-        ),
+        Object.entries({
+          ...brokerProperties(folder, node, nodes),
+          ...(typeof overrides === 'function' ? overrides(node) : overrides),
+        }).filter((entry): entry is [string, string | number | boolean] => entry[1] !== undefined),
       );
       return { node, folder, properties, process: undefined };
     });

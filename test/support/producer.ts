@@ -2,6 +2,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger, type Logger } from '../../src/core/logger.ts';
 import { ClusterPort } from '../../src/kafka/cluster-port.ts';
 import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
+import { PLAINTEXT, type ClientSecurity } from '../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
 import { Producer } from '../../src/producer/producer.ts';
 import { until } from './until.ts';
@@ -28,8 +29,17 @@ export interface ReadRecord {
 }
 
 /** Reads a whole topic with kafkajs, up to the end offsets of now. */
-export async function readTopic(bootstrapServers: string, topic: string): Promise<ReadRecord[]> {
-  const client = { bootstrapServers: bootstrapServers.split(','), clientId: 'judge', logger: silentLogger };
+export async function readTopic(
+  bootstrapServers: string,
+  topic: string,
+  security: ClientSecurity = PLAINTEXT,
+): Promise<ReadRecord[]> {
+  const client = {
+    bootstrapServers: bootstrapServers.split(','),
+    clientId: 'judge',
+    logger: silentLogger,
+    security,
+  };
   const admin = createAdmin(client);
   await admin.connect();
   const ends = await admin.fetchTopicOffsets(topic);
@@ -40,7 +50,7 @@ export async function readTopic(bootstrapServers: string, topic: string): Promis
   const records: ReadRecord[] = [];
   if (rest.size === 0) return records;
 
-  const consumer = createConsumer(client, { groupId: `judge-${crypto.randomUUID()}` });
+  const consumer = createConsumer(client, { groupId: `judge-${crypto.randomUUID()}`, maxWaitTimeInMs: 250 });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   await consumer.run({

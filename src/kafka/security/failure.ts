@@ -84,7 +84,7 @@ type Fail = (code: SecurityFailureCode, message: string) => BrokerSecurityError;
 
 /** We don't accept the broker's certificate (codes: Node's documentation of TLS, "X509 certificate error codes"). */
 function certificateFailure(causes: readonly Cause[], fail: Fail): BrokerSecurityError | undefined {
-  for (const { code, message } of causes) {
+  for (const { code, message, error } of causes) {
     if (UNTRUSTED.includes(code) || /self-signed certificate|unable to (verify|get)/i.test(message)) {
       return fail(
         'KAFKA_CERTIFICATE_UNTRUSTED',
@@ -107,13 +107,19 @@ function certificateFailure(causes: readonly Cause[], fail: Fail): BrokerSecurit
     if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /altnames?:/i.test(message)) {
       return fail(
         'KAFKA_CERTIFICATE_HOST_MISMATCH',
-        `shows a certificate for other names (${message}): connect by one of its names ` +
+        `shows a certificate for other names (${namesIn(error) ?? message}): connect by one of its names ` +
           '(bootstrap.servers, advertised.listeners), have it made out to this one, ' +
           "or set ssl.endpoint.identification.algorithm: '' where any broker of that CA will do",
       );
     }
   }
   return undefined;
+}
+
+/** The names in the certificate that Node's error shows. */
+function namesIn(error: unknown): string | undefined {
+  const { cert } = error as { cert?: { subjectaltname?: unknown } };
+  return typeof cert?.subjectaltname === 'string' ? cert.subjectaltname : undefined;
 }
 
 /** The two sides don't speak TLS with each other, or the broker doesn't accept ours. */
