@@ -198,7 +198,11 @@ export class ConnectionHub implements ConnectionContext {
     const fields = { remote, reason, detail };
     if (QUIET.has(reason)) {
       this.logger.debug({ client: clientId, ...fields }, 'MQTT connection ended');
-    } else this.#log.warn(clientId ?? remote, reason, fields, 'MQTT connection closed');
+      return;
+    }
+    // Without a client id it is the machine that counts: every connection has another port.
+    const client = clientId ?? remote.slice(0, remote.lastIndexOf(':'));
+    this.#log.warn(client, reason, fields, 'MQTT connection closed');
   }
 
   gone(connection: Connection): void {

@@ -150,24 +150,30 @@ describe('the hard bound', () => {
     expect(ingress.stats.closed['keepalive-timeout']).toBe(1);
   });
 
-  it('shrinks with the number of connections, so that all together stay below the limit', async () => {
-    const limit = 1_000_000;
-    const { port, sink, ingress } = await startIngress({ inflightQuota: 1, memoryLimitBytes: limit });
-    const devices = await Promise.all(
-      range(40).map((index) => RawClient.connect(port, { clientId: `d${index}` })),
-    );
-    let most = 0;
-    const watch = setInterval(() => (most = Math.max(most, ingress.stats.parkedBytes)), 1);
-    for (const device of devices) device.send(...range(300).map((id) => publish(id, 'a', KILOBYTE)));
-    await until(() => ingress.stats.pausedConnections === 40, { everyMs: 1 });
-    sink.completing = true;
-    sink.completeAll();
-    for (const device of devices) await device.receives('puback', 300);
-    clearInterval(watch);
-    expect(most).toBeGreaterThan(0);
-    expect(most).toBeLessThanOrEqual(limit);
-    expect(ingress.stats.parkedBytes).toBe(0);
-  });
+  it.each([
+    ['large', 300, KILOBYTE],
+    ['small', 3_000, ''],
+  ])(
+    'shrinks with the number of connections: all together stay below the limit, %s packets',
+    async (_size, count, payload) => {
+      const limit = 1_000_000;
+      const { port, sink, ingress } = await startIngress({ inflightQuota: 1, memoryLimitBytes: limit });
+      const devices = await Promise.all(
+        range(40).map((index) => RawClient.connect(port, { clientId: `d${index}` })),
+      );
+      let most = 0;
+      const watch = setInterval(() => (most = Math.max(most, ingress.stats.parkedBytes)), 1);
+      for (const device of devices) device.send(...range(count).map((id) => publish(id, 'a', payload)));
+      await until(() => ingress.stats.pausedConnections === 40, { everyMs: 1 });
+      sink.completing = true;
+      sink.completeAll();
+      for (const device of devices) await device.receives('puback', count);
+      clearInterval(watch);
+      expect(most).toBeGreaterThan(0);
+      expect(most).toBeLessThanOrEqual(limit);
+      expect(ingress.stats.parkedBytes).toBe(0);
+    },
+  );
 
   it('lets large packets come when many of them together would not fit', async () => {
     const { port, sink, ingress } = await startIngress({ memoryLimitBytes: 400_000 });

@@ -245,6 +245,16 @@ describe('what is no proper MQTT closes that connection alone', () => {
     expect(logger.lines).toMatchObject([{}, { fields: { count: 2 } }]);
   });
 
+  it('is logged by machine where no client id is known, however many connections it makes', async () => {
+    const { port, logger } = await startIngress();
+    for (const byte of [0x00, 0x20]) {
+      const scanner = await RawClient.open(port);
+      scanner.send(Uint8Array.of(byte, 0));
+      await scanner.closes();
+    }
+    expect(logger.lines).toMatchObject([{ fields: { client: '127.0.0.1' } }]);
+  });
+
   it('but MQTT 3.1 may repeat SUBSCRIBE and PUBREL with DUP', async () => {
     const { port } = await startIngress();
     const old = await RawClient.open(port);

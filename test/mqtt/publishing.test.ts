@@ -236,6 +236,15 @@ describe('QoS 2', () => {
     expect(sink.accepted).toHaveLength(2);
   });
 
+  it('ends a client that never releases its packet identifiers', async () => {
+    const { port, sink, ingress } = await startIngress({ inflightQuota: 10_000 });
+    const device = await RawClient.connect(port);
+    device.send(...range(4_097).map((id) => publish(id, 'a', 'x', { qos: 2 })));
+    await device.closes();
+    expect(sink.accepted).toHaveLength(4_096);
+    expect(ingress.stats.closed['protocol-violation']).toBe(1);
+  });
+
   it('forgets them with a clean session', async () => {
     const { port, sink } = await startIngress();
     sink.completing = true;
