@@ -88,8 +88,8 @@ export class Ingress {
   }
 
   /**
-   * Closes every connection and aedes. Wills are published: to the clients behind them this is a connection
-   * that ended without DISCONNECT (MQTT 3.1.1 section 3.1.2.5).
+   * Closes every connection and aedes. To aedes these connections ended without DISCONNECT, so it publishes
+   * their wills (MQTT 3.1.1 section 3.1.2.5); but their subscribers here are closed in the same breath.
    */
   async close(): Promise<void> {
     const hub = this.#hub;

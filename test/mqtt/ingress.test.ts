@@ -97,7 +97,7 @@ describe('stop', () => {
     expect(device.ids('puback')).toEqual([1]);
   });
 
-  it('publishes wills', async () => {
+  it('ends clients that have a will, and those that wait for it', async () => {
     const { ingress, port } = await startIngress();
     const device = await RawClient.connect(port, { will: { topic: 'state', payload: 'gone' } });
     const watcher = await RawClient.connect(port, { clientId: 'watcher' });
