@@ -2,8 +2,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import { BrokerUnavailableError } from '../producer/errors.ts';
+import { fetchApiVersions, type NegotiatedVersions } from './api-versions.ts';
 import { BrokerSecurityError } from './security/failure.ts';
-import { fetchApiVersions, type NegotiatedVersions } from './requests.ts';
 import { Wire, type WireOptions } from './wire.ts';
 
 /** A connection that is up, and what the broker speaks. */
@@ -18,6 +18,8 @@ export interface BrokerConnectionOptions {
   readonly wire: WireOptions;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A connection that has carried nothing for this long is ended (connections.max.idle.ms). */
+  readonly maxIdleMs: number;
   /** Pause before the next attempt after `failures` in a row, milliseconds. */
   readonly backoffMs: (failures: number) => number;
   /** The same after failures that only a person can mend. */
@@ -25,6 +27,9 @@ export interface BrokerConnectionOptions {
   /** The connection came up, went down, could not be made, or may be tried again. */
   readonly onChange: () => void;
 }
+
+/** A connection that waits for an answer is not idle; it is looked at again after this time. */
+const IDLE_CHECK_MS = 1_000;
 
 /** One broker's connection: made when first needed, made anew after it broke, with a growing pause in between. */
 export class BrokerConnection {
@@ -38,6 +43,9 @@ export class BrokerConnection {
   #turnedAway = 0;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
   #cancelRetry = () => {};
+  #cancelIdleCheck = () => {};
+  #lastUsedMs = 0;
+  #isResting = false;
   #closed = false;
   /** Why the last attempt failed; undefined while connected, or before the first. */
   lastFailure: string | undefined;
@@ -53,8 +61,19 @@ export class BrokerConnection {
     return this.#open !== undefined;
   }
 
+  /** It is up, or was when it was ended for want of traffic. */
+  get isReachable(): boolean {
+    return this.isConnected || this.#isResting;
+  }
+
+  /** Requests that wait for their answers. */
+  get unanswered(): number {
+    return this.#open?.wire.unanswered ?? 0;
+  }
+
   /** The connection, if it is up. If not, it is made as soon as its pause allows. */
   current(): OpenWire | undefined {
+    this.#lastUsedMs = this.#options.clock.monotonicMs();
     if (this.#open !== undefined) return this.#open;
     const restMs = this.#notBeforeMs - this.#options.clock.monotonicMs();
     if (restMs <= 0) {
@@ -65,6 +84,7 @@ export class BrokerConnection {
 
   /** The connection; rejects at once while its pause lasts. */
   async connect(): Promise<OpenWire> {
+    this.#lastUsedMs = this.#options.clock.monotonicMs();
     if (this.#open !== undefined) return this.#open;
     if (this.#opening !== undefined) return this.#opening;
     if (this.#closed) throw new BrokerUnavailableError('the producer is closed');
@@ -94,6 +114,8 @@ export class BrokerConnection {
         throw new BrokerUnavailableError(`${this.address} closed the connection`);
       }
       this.#open = { wire, versions };
+      this.#isResting = false;
+      this.#checkIdleIn(this.#options.maxIdleMs);
       this.lastFailure = undefined;
       this.securityFailure = undefined;
       this.#refusals = 0;
@@ -139,6 +161,8 @@ export class BrokerConnection {
   #pause(failure: unknown): void {
     const { clock, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
     this.lastFailure = failure === undefined ? undefined : errorMessage(failure);
+    this.#isResting = false;
+    this.#cancelIdleCheck();
     this.#failures++;
     let pauseMs = backoffMs(this.#failures);
     if (failure instanceof BrokerSecurityError) {
@@ -155,9 +179,34 @@ export class BrokerConnection {
     onChange();
   }
 
+  #checkIdleIn(delayMs: number): void {
+    this.#cancelIdleCheck();
+    this.#cancelIdleCheck = this.#options.clock.schedule(() => {
+      this.#endIfIdle();
+    }, Math.ceil(delayMs));
+  }
+
+  /** Brokers and firewalls cut idle connections, some of them without a word: better we do. */
+  #endIfIdle(): void {
+    const { clock, maxIdleMs, logger, onChange } = this.#options;
+    if (this.#open === undefined) return;
+    const restMs = this.#lastUsedMs + maxIdleMs - clock.monotonicMs();
+    if (restMs > 0 || this.unanswered > 0) {
+      this.#checkIdleIn(Math.max(restMs, IDLE_CHECK_MS));
+      return;
+    }
+    const { wire } = this.#open;
+    this.#open = undefined;
+    this.#isResting = true;
+    logger.debug({ broker: this.address }, 'the connection was idle and is ended');
+    wire.close().catch(() => {});
+    onChange();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRetry();
+    this.#cancelIdleCheck();
     await this.#open?.wire.close();
   }
 }

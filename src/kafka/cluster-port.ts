@@ -15,6 +15,7 @@ import type {
 import type { ProducerBatch } from '../producer/producer-batch.ts';
 import { RecordBatchEncoder } from '../producer/record-batch.ts';
 import { BrokerConnection, type OpenWire } from './broker-connection.ts';
+import { firstAnswer } from './first-answer.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
 import { fetchMetadata, initProducerId } from './requests.ts';
 import { requireSecurity, type ClientSecurity } from './security/security.ts';
@@ -32,6 +33,9 @@ export interface ClusterPortOptions {
 /** Who is not let in once is not let in a moment later; and brokers that count failed logins may lock the account. */
 const SECURITY_BACKOFF_MS = 5_000;
 const SECURITY_BACKOFF_MAX_MS = 60_000;
+
+/** How long a broker may take to answer what any other could answer too, before another one is asked. */
+const PATIENCE_MS = 1_500;
 
 /**
  * The producer's way to a cluster over the wire protocol: one connection a broker, and another one to a
@@ -85,6 +89,7 @@ export class ClusterPort implements BrokerPort {
       wire: this.#wireOptions,
       clock,
       logger,
+      maxIdleMs: this.#options.config.connectionsMaxIdleMs,
       backoffMs: this.#backoffMs,
       securityBackoffMs: this.#securityBackoffMs,
       onChange: () => {
@@ -112,33 +117,34 @@ export class ClusterPort implements BrokerPort {
     return this.#brokers.get(brokerId)?.current() !== undefined;
   }
 
-  async fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
-    const { wire, versions } = await this.#anyBroker();
-    return fetchMetadata(wire, versions.of('metadata'), topics);
+  fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
+    return this.#askAny(({ wire, versions }) => fetchMetadata(wire, versions.of('metadata'), topics));
   }
 
-  async initProducerId(): Promise<ProducerIdAndEpoch> {
-    const { wire, versions } = await this.#anyBroker();
-    return initProducerId(wire, versions.of('initProducerId'));
+  initProducerId(): Promise<ProducerIdAndEpoch> {
+    return this.#askAny(({ wire, versions }) => initProducerId(wire, versions.of('initProducerId')));
   }
 
-  /** A connection to any broker: one that is up, or the first that comes up, bootstrap servers last. */
-  async #anyBroker(): Promise<OpenWire> {
+  /**
+   * Has any broker answer: first those that are connected, the least busy ones in front, then those that may be,
+   * bootstrap servers last.
+   */
+  #askAny<T>(ask: (open: OpenWire) => Promise<T>): Promise<T> {
     const turn = this.#turn++;
     const rotate = (list: readonly BrokerConnection[]) =>
       list.map((_, i) => list[(i + turn) % list.length] as BrokerConnection);
-    const candidates = [...rotate([...this.#brokers.values()]), ...rotate(this.#bootstrap)];
-    const connected = candidates.find((connection) => connection.isConnected);
-    if (connected !== undefined) return connected.connect();
-    let failure: unknown;
-    for (const candidate of candidates) {
-      try {
-        return await candidate.connect();
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure instanceof Error ? failure : new BrokerUnavailableError('no broker is known');
+    const all = [...rotate([...this.#brokers.values()]), ...rotate(this.#bootstrap)];
+    const connected = all.filter(({ isConnected }) => isConnected);
+    connected.sort((a, b) => a.unanswered - b.unanswered);
+    const candidates = [...connected, ...all.filter(({ isConnected }) => !isConnected)];
+    if (candidates.length === 0) return Promise.reject(new BrokerUnavailableError('no broker is known'));
+    const patienceMs = Math.min(PATIENCE_MS, this.#wireOptions.requestTimeoutMs / 3);
+    return firstAnswer(
+      candidates,
+      async (candidate) => ask(await candidate.connect()),
+      patienceMs,
+      this.#options.clock,
+    );
   }
 
   async produce(
@@ -169,17 +175,17 @@ export class ClusterPort implements BrokerPort {
     const open = this.#brokers.get(brokerId)?.current();
     if (open === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
     const api = open.versions.of('produce');
-    const body = encodeProduceRequest(batches, (batch) => this.#encoder.encode(batch), options);
+    const body = encodeProduceRequest(api, batches, (batch) => this.#encoder.encode(batch), options);
     if (options.acks === 0) {
       await open.wire.notify(api, body);
       return unacknowledged(batches);
     }
-    return parseProduceResponse(await open.wire.request(api, body), batches);
+    return parseProduceResponse(api, await open.wire.request(api, body), batches);
   }
 
   connectionState(): ConnectionState {
     return {
-      connectedBrokers: [...this.#connections()].filter((connection) => connection.isConnected).length,
+      connectedBrokers: [...this.#connections()].filter((connection) => connection.isReachable).length,
       lastFailure: this.#lastFailure,
       securityFailures: this.#securityFailures(),
       unreachableSinceMs: this.#unreachableSinceMs,
@@ -190,7 +196,7 @@ export class ClusterPort implements BrokerPort {
   #noteReachability(): void {
     const { clock, logger } = this.#options;
     const connections = [...this.#connections()];
-    if (connections.some((connection) => connection.isConnected)) {
+    if (connections.some((connection) => connection.isReachable)) {
       if (this.#unreachableSinceMs !== undefined) logger.info({}, 'connected to Kafka');
       this.#unreachableSinceMs = undefined;
       this.#lastFailure = undefined;

@@ -1,47 +1,54 @@
 import type { ProducerBatch } from '../producer/producer-batch.ts';
 import type { EncodedBatch } from '../producer/record-batch.ts';
-import type { PartitionResponse, ProduceOptions, ProduceResponse } from '../producer/port.ts';
-import { compactLength, compactString, int16, int32, NO_TAGS, ProtocolReader } from './protocol-bytes.ts';
+import type { PartitionResponse, ProduceOptions, ProduceResponse, RecordFault } from '../producer/port.ts';
+import { int16, int32, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
+import type { ApiVersion } from './wire.ts';
 
-/** A Produce request of version 9 to 12 (Kafka protocol guide, Produce API), one record batch a partition. */
+/** A Produce request of version 7 to 12 (Kafka protocol guide, Produce API), one record batch a partition. */
 export function encodeProduceRequest(
+  api: ApiVersion,
   batches: readonly ProducerBatch[],
   encode: (batch: ProducerBatch) => EncodedBatch,
   options: ProduceOptions,
 ): Uint8Array[] {
+  const write = new ProtocolWriter(api.requestTags);
   const byTopic = Map.groupBy(batches, (batch) => batch.queue.topic);
   const body: Uint8Array[] = [
-    compactString(null), // transactional_id
+    write.string(null), // transactional_id
     int16(options.acks),
     int32(options.timeoutMs),
-    compactLength(byTopic.size),
+    write.length(byTopic.size),
   ];
   for (const [topic, ofTopic] of byTopic) {
-    body.push(compactString(topic), compactLength(ofTopic.length));
+    body.push(write.string(topic), write.length(ofTopic.length));
     for (const batch of ofTopic) {
       const { header, records } = encode(batch);
       body.push(
         int32(batch.queue.index),
-        compactLength(header.length + records.length),
+        write.length(header.length + records.length),
         header,
         records,
-        NO_TAGS,
+        write.noTags(),
       );
     }
-    body.push(NO_TAGS);
+    body.push(write.noTags());
   }
-  body.push(NO_TAGS);
+  body.push(write.noTags());
   return body;
 }
 
 /** The answer to a request with these batches, every partition's own result kept apart. */
-export function parseProduceResponse(bytes: Buffer, batches: readonly ProducerBatch[]): ProduceResponse {
-  const reader = new ProtocolReader(bytes);
+export function parseProduceResponse(
+  api: ApiVersion,
+  bytes: Buffer,
+  batches: readonly ProducerBatch[],
+): ProduceResponse {
+  const reader = new ProtocolReader(bytes, api.responseTags);
   const answers = new Map<string, PartitionResponse>();
   reader.array(() => {
     const topic = reader.string();
     reader.array(() => {
-      answers.set(`${reader.int32()}/${topic}`, readPartition(reader));
+      answers.set(`${reader.int32()}/${topic}`, readPartition(reader, api.version));
     });
     reader.tags();
   });
@@ -63,17 +70,13 @@ export function parseProduceResponse(bytes: Buffer, batches: readonly ProducerBa
   return { partitions, endpoints, throttleTimeMs };
 }
 
-function readPartition(reader: ProtocolReader): PartitionResponse {
+function readPartition(reader: ProtocolReader, version: number): PartitionResponse {
   const errorCode = reader.int16();
   const baseOffset = reader.int64();
   const logAppendTimeMs = Number(reader.int64());
   reader.int64(); // log_start_offset
-  const recordFaults = reader.array(() => {
-    const fault = { index: reader.int32(), message: reader.nullableString() };
-    reader.tags();
-    return fault;
-  });
-  const errorMessage = reader.nullableString();
+  const recordFaults = version < 8 ? [] : reader.array(() => readRecordFault(reader));
+  const errorMessage = version < 8 ? null : reader.nullableString();
   let currentLeader: PartitionResponse['currentLeader'];
   reader.tags({
     0: () => {
@@ -82,6 +85,12 @@ function readPartition(reader: ProtocolReader): PartitionResponse {
     },
   });
   return { errorCode, baseOffset, logAppendTimeMs, recordFaults, errorMessage, currentLeader };
+}
+
+function readRecordFault(reader: ProtocolReader): RecordFault {
+  const fault = { index: reader.int32(), message: reader.nullableString() };
+  reader.tags();
+  return fault;
 }
 
 /** What stands for the answer that a request with acks=0 never gets. */

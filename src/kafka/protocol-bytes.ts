@@ -1,13 +1,16 @@
 /**
- * Reads the primitive types of the protocol in their flexible-version forms (Kafka protocol guide, "Protocol
- * Primitive Types"; KIP-482). Reading past the end throws a RangeError.
+ * Reads the primitive types of the protocol (Kafka protocol guide, "Protocol Primitive Types"): those of flexible
+ * versions (KIP-482), with compact strings and arrays and tagged fields, or those of the versions before.
+ * Reading past the end throws a RangeError.
  */
 export class ProtocolReader {
   readonly #bytes: Buffer;
+  readonly #flexible: boolean;
   #position = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, flexible = true) {
     this.#bytes = bytes;
+    this.#flexible = flexible;
   }
 
   boolean(): boolean {
@@ -48,14 +51,14 @@ export class ProtocolReader {
     }
   }
 
-  /** COMPACT_NULLABLE_STRING */
+  /** COMPACT_NULLABLE_STRING, or NULLABLE_STRING */
   nullableString(): string | null {
-    const length = this.unsignedVarint() - 1;
+    const length = this.#flexible ? this.unsignedVarint() - 1 : this.int16();
     if (length < 0) return null;
     return this.#take(length).toString('utf8');
   }
 
-  /** COMPACT_STRING */
+  /** COMPACT_STRING, or STRING */
   string(): string {
     return this.nullableString() ?? '';
   }
@@ -64,9 +67,9 @@ export class ProtocolReader {
     return this.#take(16).toString('hex');
   }
 
-  /** COMPACT_ARRAY; a null array reads as an empty one. */
+  /** COMPACT_ARRAY, or ARRAY; a null array reads as an empty one. */
   array<T>(readItem: () => T): T[] {
-    const length = this.unsignedVarint() - 1;
+    const length = this.#flexible ? this.unsignedVarint() - 1 : this.int32();
     const items: T[] = [];
     for (let i = 0; i < length; i++) items.push(readItem());
     return items;
@@ -74,6 +77,7 @@ export class ProtocolReader {
 
   /** Tagged fields: those that `known` has a function for are read by it, the others skipped. */
   tags(known: Readonly<Record<number, () => void>> = {}): void {
+    if (!this.#flexible) return;
     for (let rest = this.unsignedVarint(); rest > 0; rest--) {
       const tag = this.unsignedVarint();
       const end = this.unsignedVarint() + this.#position;
@@ -90,9 +94,6 @@ export class ProtocolReader {
     return taken;
   }
 }
-
-/** No tagged fields. */
-export const NO_TAGS = Buffer.of(0);
 
 export function int8(value: number): Buffer {
   return Buffer.of(value & 0xff);
@@ -127,14 +128,28 @@ export function unsignedVarint(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
-/** COMPACT_NULLABLE_STRING */
-export function compactString(value: string | null): Buffer {
-  if (value === null) return unsignedVarint(0);
-  const text = Buffer.from(value, 'utf8');
-  return Buffer.concat([unsignedVarint(text.length + 1), text]);
-}
+/** Writes what differs between flexible versions (KIP-482) and those before. */
+export class ProtocolWriter {
+  readonly #flexible: boolean;
 
-/** The length in front of a COMPACT_ARRAY or COMPACT_RECORDS. */
-export function compactLength(length: number): Buffer {
-  return unsignedVarint(length + 1);
+  constructor(flexible: boolean) {
+    this.#flexible = flexible;
+  }
+
+  /** COMPACT_NULLABLE_STRING, or NULLABLE_STRING */
+  string(value: string | null): Buffer {
+    if (value === null) return this.#flexible ? unsignedVarint(0) : int16(-1);
+    const text = Buffer.from(value, 'utf8');
+    return Buffer.concat([this.#flexible ? unsignedVarint(text.length + 1) : int16(text.length), text]);
+  }
+
+  /** The length in front of an array or of records. */
+  length(length: number): Buffer {
+    return this.#flexible ? unsignedVarint(length + 1) : int32(length);
+  }
+
+  /** No tagged fields. */
+  noTags(): Buffer {
+    return this.#flexible ? unsignedVarint(0) : Buffer.alloc(0);
+  }
 }

@@ -160,6 +160,7 @@ export const KafkaErrorCode = {
   TopicAuthorizationFailed: 29,
   ClusterAuthorizationFailed: 31,
   InvalidTimestamp: 32,
+  UnsupportedVersion: 35,
   OutOfOrderSequenceNumber: 45,
   DuplicateSequenceNumber: 46,
   InvalidProducerEpoch: 47,

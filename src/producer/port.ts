@@ -81,6 +81,7 @@ export interface PortGuarantees {
 
 /** The connections to a cluster, as a person asks about them. */
 export interface ConnectionState {
+  /** Those whose connection was ended for want of traffic count too. */
   readonly connectedBrokers: number;
   /** `host:port (why)` of the last failed attempt; undefined once one succeeded. */
   readonly lastFailure: string | undefined;

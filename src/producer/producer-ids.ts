@@ -1,5 +1,6 @@
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
+import { ProducerError } from './errors.ts';
 import type { BrokerPort, ProducerIdAndEpoch } from './port.ts';
 
 export interface ProducerIdsOptions {
@@ -61,11 +62,23 @@ export class ProducerIds {
         this.#inProgress = false;
         this.#attempts++;
         this.#lastAttemptMs = this.#options.nowMs();
+        this.#report(error);
         this.lastError = error;
-        this.#options.logger.debug({ reason: errorMessage(error) }, 'no producer id yet');
         this.#options.onChange();
       },
     );
     return Number.POSITIVE_INFINITY;
+  }
+
+  /** What passes by itself is detail; what a person must mend is said once. */
+  #report(error: unknown): void {
+    const { logger } = this.#options;
+    const fields = { reason: errorMessage(error) };
+    const isNews = errorMessage(this.lastError) !== fields.reason;
+    if (error instanceof ProducerError && !error.retriable && isNews) {
+      logger.error({ ...fields, code: error.code }, 'no producer id: nothing can be sent; trying again');
+    } else {
+      logger.debug(fields, 'no producer id yet');
+    }
   }
 }

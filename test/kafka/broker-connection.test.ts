@@ -45,6 +45,7 @@ describe('a connection to a broker that is not trusted', () => {
       },
       clock,
       logger: log,
+      maxIdleMs: 540_000,
       backoffMs: () => 50,
       securityBackoffMs(failures) {
         pauses.push(failures);
