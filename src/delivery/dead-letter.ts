@@ -1,6 +1,7 @@
 import type { Publication } from '../core/publication.ts';
-import { encodeHeaders, type Header, type SerializedRecord } from '../core/record.ts';
+import { appendHeaders, encodeHeaders, type Header, type SerializedRecord } from '../core/record.ts';
 import type { DecodeFault } from '../core/route.ts';
+import type { RejectedRecord } from './record-sink.ts';
 
 /** The headers of a dead letter, by name. Values are UTF-8 text. */
 export const DEAD_LETTER_HEADERS = {
@@ -15,6 +16,13 @@ export const DEAD_LETTER_HEADERS = {
   qos: 'mqtt.qos',
   /** Milliseconds since 1970-01-01 UTC. */
   receivedAt: 'received.at',
+  /**
+   * What key and value are: `record` where Kafka refused the finished record, whose other headers are then there
+   * too. Absent where the value is the payload as the device sent it.
+   */
+  holds: 'dead.letter.holds',
+  /** With `record`: the timestamp that it had. Milliseconds since 1970-01-01 UTC. */
+  recordTimestamp: 'record.timestamp',
 } as const;
 
 /**
@@ -44,4 +52,28 @@ export function toDeadLetter(
   record.value = payload;
   record.timestampMs = publication.receivedAtMs;
   record.headers = encodeHeaders(headers);
+}
+
+/**
+ * Fills `record` with a record that Kafka refused, and why. Its own timestamp becomes a header: it may be what
+ * Kafka refused.
+ */
+export function toRejectedRecord(
+  rejected: RejectedRecord,
+  kafkaTopic: string,
+  fault: DecodeFault,
+  nowMs: number,
+  record: SerializedRecord,
+): void {
+  const text = (value: string): Uint8Array => Buffer.from(value, 'utf8');
+  record.topic = kafkaTopic;
+  record.key = rejected.key;
+  record.value = rejected.value;
+  record.timestampMs = nowMs;
+  record.headers = appendHeaders(rejected.headers, [
+    { key: DEAD_LETTER_HEADERS.code, value: text(fault.code) },
+    { key: DEAD_LETTER_HEADERS.message, value: text(fault.message) },
+    { key: DEAD_LETTER_HEADERS.holds, value: text('record') },
+    { key: DEAD_LETTER_HEADERS.recordTimestamp, value: text(String(rejected.timestampMs)) },
+  ]);
 }

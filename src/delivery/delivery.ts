@@ -5,9 +5,16 @@ import type { Metric } from '../core/metric.ts';
 import { Outcome } from '../core/outcome.ts';
 import type { Publication, PublicationOrigin, PublicationSink } from '../core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
-import { FILTERED, NOT_READY, REFUSED, type DecodeFault, type Route } from '../core/route.ts';
+import {
+  deadLetterTopicOf,
+  FILTERED,
+  NOT_READY,
+  REFUSED,
+  type DecodeFault,
+  type Route,
+} from '../core/route.ts';
 import type { Topic } from '../core/topic.ts';
-import { toDeadLetter } from './dead-letter.ts';
+import { toDeadLetter, toRejectedRecord } from './dead-letter.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
 import { FanOut } from './fan-out.ts';
 import { Ledger, type Account } from './ledger.ts';
@@ -226,9 +233,22 @@ export class Delivery implements PublicationSink, RecordTarget {
   }
 
   /** The producer's word on one record (see {@link RecordTarget}). */
-  recordCompleted(slot: number, result: RecordResult, _index: number): void {
-    if (result.error !== undefined) {
-      this.#fail(slot, result.error);
+  recordCompleted(slot: number, result: RecordResult, index: number): void {
+    const { error } = result;
+    if (error !== undefined) {
+      if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record) {
+        toRejectedRecord(
+          result.record(index),
+          deadLetterTopicOf(result.topic),
+          error,
+          this.#options.clock.wallMs(),
+          this.#record,
+        );
+        this.#slots.becomeDeadLetter(slot);
+        this.#appendRejected(slot, this.#record);
+      } else {
+        this.#fail(slot, error);
+      }
       return;
     }
     const account = this.#slots.account(slot);
@@ -241,6 +261,21 @@ export class Delivery implements PublicationSink, RecordTarget {
     else account.produced++;
     if (origin === undefined) return;
     end(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
+  }
+
+  /** Appends the dead letter of a record that Kafka refused; while there is no room, a copy of it waits. */
+  #appendRejected(slot: number, record: SerializedRecord): void {
+    const refusal = this.#options.records.tryAppend(record, this, slot);
+    if (refusal === undefined) return;
+    if (refusal instanceof SluiceError) {
+      this.#fail(slot, refusal);
+      return;
+    }
+    const copy =
+      record === this.#record ? { ...record, key: copyOf(record.key), value: copyOf(record.value) } : record;
+    refusal.wait(() => {
+      this.#appendRejected(slot, copy);
+    });
   }
 
   /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
