@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BrokerUnavailableError, RecordTooLargeError } from '../../src/producer/errors.ts';
+import { NO_HEADERS } from '../../src/core/record.ts';
 import { KafkaErrorCode } from '../../src/producer/kafka-errors.ts';
 import { partitionForKey } from '../../src/producer/murmur2.ts';
+import type { BatchResult } from '../../src/producer/record-target.ts';
 import { settled } from './scripted-port.ts';
 import { ScriptedProducer } from './scripted-producer.ts';
 
@@ -249,6 +251,71 @@ describe('refused batches', () => {
     expect(scripted.port.requests).toHaveLength(32);
     await scripted.port.last().answer();
     expect(scripted.results).toEqual(['a']);
+  });
+
+  it('finds the record that is wrong when the broker does not name it, and delivers the others in order', async () => {
+    const scripted = await warmedUp();
+    await scripted.send('a', 'b', 'c');
+    for (let i = 0; i < 12 && scripted.results.length < 3; i++) {
+      const { batches } = scripted.port.last();
+      const isWrong = batches[0]!.values.includes('b');
+      await scripted.port.last().answer(isWrong ? { errorCode: 87 } : {});
+      await scripted.pass(300);
+    }
+    expect(scripted.results).toEqual(['a', 'b:INVALID_RECORD', 'c']);
+  });
+
+  it('lets a failed record be read once more while its failure is told', async () => {
+    const scripted = await warmedUp();
+    const read: unknown[] = [];
+    const target = {
+      recordCompleted(token: number, result: BatchResult, index: number) {
+        const { key, value, timestampMs } = result.record(index);
+        read.push([token, String(key), String(value), timestampMs, result.error?.isRecordFault]);
+      },
+    };
+    for (let token = 0; token < 3; token++) {
+      const record = {
+        topic: 't',
+        key: Buffer.from('k'),
+        value: Buffer.from(`value ${token}`),
+        timestampMs: 17 + token,
+        headers: NO_HEADERS,
+      };
+      expect(scripted.producer.tryAppend(record, target, token)).toBeUndefined();
+    }
+    await scripted.pass(10);
+    const recordFaults = [0, 1, 2].map((index) => ({ index, message: 'no' }));
+    await scripted.port.last().answer({ errorCode: 32, recordFaults });
+    expect(read).toEqual([0, 1, 2].map((i) => [i, 'k', `value ${i}`, 17 + i, true]));
+  });
+
+  it('fails a batch in flight when delivery.timeout.ms is over, and says that Kafka may have it', async () => {
+    const scripted = await warmedUp({ 'delivery.timeout.ms': 31_000, 'request.timeout.ms': 30_000 });
+    await scripted.send('a');
+    await scripted.pass(31_000);
+    expect(scripted.results).toEqual(['a:DELIVERY_TIMEOUT']);
+    await scripted.send('b');
+    await scripted.port.last().answer();
+    await scripted.port.last(1).answer(); // too late to matter
+    expect(scripted.results).toEqual(['a:DELIVERY_TIMEOUT', 'b']);
+    expect(scripted.producer.buffer.availableBytes).toBe(scripted.producer.buffer.totalBytes);
+  });
+
+  it('fails by name what a partition held that does not exist any more', async () => {
+    const scripted = await ScriptedProducer.withTopic([-1, -1]);
+    const keyOf = (partition: number) =>
+      ['a', 'b', 'c', 'd', 'e'].find((key) => partitionForKey(Buffer.from(key), 2) === partition)!;
+    scripted.try('stays', 't', keyOf(0));
+    scripted.try('gone', 't', keyOf(1));
+    scripted.port.setTopic('t', [1], 0, 'another topic of that name');
+    await scripted.pass(2_000);
+    await scripted.pass(10);
+    await scripted.port.last().answer();
+    expect(scripted.results.filter((result) => !result.startsWith('probe'))).toEqual([
+      'gone:PARTITION_GONE',
+      'stays',
+    ]);
   });
 
   it('fails a batch when delivery.timeout.ms is over, with the last error as its cause', async () => {
