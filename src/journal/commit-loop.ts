@@ -1,0 +1,218 @@
+import type { Cancel, Clock } from '../core/clock.ts';
+import { errorMessage } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { SerializedRecord } from '../core/record.ts';
+import { CommitQueue, type JournalTarget, type PendingChunk } from './commit-queue.ts';
+import type { CommitResult, DiskFault, DiskPort, DiskState, Placement } from './disk-port.ts';
+import { describeFault, type JournalHealth } from './health.ts';
+import type { JournalStats } from './journal-stats.ts';
+import type { RecordMeta } from './record-codec.ts';
+import type { SegmentBook } from './segment-book.ts';
+import type { ResolvedSettings } from './settings.ts';
+
+export interface CommitLoopOptions {
+  readonly disk: DiskPort;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: ResolvedSettings;
+  readonly stats: JournalStats;
+  readonly book: SegmentBook;
+  readonly onState: (state: DiskState) => void;
+  /** After records were made durable and their targets told. */
+  readonly onDurable: () => void;
+  /** The disk has no more room; true when some was made. */
+  readonly onFull: () => Promise<boolean>;
+}
+
+const RETRY_MS = 100;
+const MAX_RETRY_MS = 5_000;
+
+/**
+ * Group commit: one commit at a time is with the disk; what is appended meanwhile goes with the next. A commit that
+ * fails is tried again, the same records in the same order, until the disk takes it.
+ */
+export class CommitLoop {
+  readonly #options: CommitLoopOptions;
+  readonly #queue: CommitQueue;
+  readonly #nowMs: () => number;
+  /** Why the last commit did not go as it should. */
+  fault: DiskFault | undefined;
+  #pendingRecords = 0;
+  #pendingBytes = 0;
+  /** Since when a commit has been with the disk; monotonic milliseconds. */
+  #committingSinceMs: number | undefined;
+  #failures = 0;
+  #lastBeganMs = Number.NEGATIVE_INFINITY;
+  #timer: Cancel | undefined;
+  #stopped = false;
+  #hurried = false;
+  #flushes: { readonly records: number; readonly resolve: () => void }[] = [];
+  #appended = 0;
+  #durable = 0;
+
+  constructor(options: CommitLoopOptions) {
+    this.#options = options;
+    this.#queue = new CommitQueue(options.settings.bufferBytes);
+    this.#nowMs = () => options.clock.monotonicMs();
+  }
+
+  /** Records that were taken and are not durable, and their bytes. */
+  get pendingRecords(): number {
+    return this.#pendingRecords;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#queue.hasRoom(bytes);
+  }
+
+  /** Takes a copy of a record of at most `boundBytes`; false when there is no memory for it. */
+  append(
+    record: SerializedRecord,
+    meta: RecordMeta,
+    claimed: boolean,
+    target: JournalTarget,
+    token: number,
+    boundBytes: number,
+  ): boolean {
+    const chunk = this.#queue.chunkFor(boundBytes, this.#nowMs);
+    if (chunk === undefined) return false;
+    const before = chunk.bytes;
+    chunk.append(record, meta, claimed, target, token);
+    this.#pendingBytes += chunk.bytes - before;
+    this.#pendingRecords++;
+    this.#appended++;
+    // Once a chunk is enough: the clock and the timer are not for every record.
+    if (chunk.records === 1) this.#schedule();
+    return true;
+  }
+
+  /** Begins a commit now, or when its time has come. */
+  #schedule(): void {
+    if (this.#committingSinceMs !== undefined || this.#stopped || !this.#queue.hasWaiting) return;
+    const { commitBytes, commitIntervalMs } = this.#options.settings;
+    const nowMs = this.#nowMs();
+    let dueMs = Math.max(this.#queue.oldestWaitingMs, this.#lastBeganMs) + commitIntervalMs;
+    if (this.#hurried || this.#queue.waitingBytes >= commitBytes) dueMs = nowMs;
+    if (this.#failures > 0) {
+      dueMs = this.#lastBeganMs + Math.min(RETRY_MS * 2 ** (this.#failures - 1), MAX_RETRY_MS);
+    }
+    this.#timer?.();
+    this.#timer = undefined;
+    if (dueMs <= nowMs) void this.#commit();
+    else this.#timer = this.#options.clock.schedule(() => void this.#commit(), dueMs - nowMs);
+  }
+
+  async #commit(): Promise<void> {
+    if (this.#committingSinceMs !== undefined || this.#stopped) return;
+    this.#timer?.();
+    this.#timer = undefined;
+    const chunks = this.#queue.beginCommit();
+    this.#lastBeganMs = this.#nowMs();
+    this.#committingSinceMs = this.#lastBeganMs;
+    let result: CommitResult;
+    try {
+      result = await this.#options.disk.commit(
+        chunks.map(({ memory, bytes, records }) => ({ memory, bytes, records })),
+      );
+    } catch (error) {
+      // The disk's side is gone (see Journal): nothing of this is ever confirmed.
+      this.#options.logger.error({ reason: errorMessage(error) }, 'the journal takes no more records');
+      this.stop();
+      return;
+    }
+    this.#committingSinceMs = undefined;
+    this.#settle(chunks, result);
+    this.#takeFault(result.fault, result.placements.length < chunks.length);
+    this.#options.onState(result.state);
+    if (result.placements.length > 0) this.#options.onDurable();
+    if (this.#failures > 0 && isNoSpace(result.fault) && (await this.#options.onFull())) this.#failures = 0;
+    this.#schedule();
+  }
+
+  #settle(chunks: readonly PendingChunk[], { placements, syncs }: CommitResult): void {
+    const { stats, book, logger } = this.#options;
+    const durable = this.#queue.endCommit(placements.length);
+    if (chunks.length > 0) stats.commits++;
+    stats.syncs += syncs;
+    for (const [index, chunk] of durable.entries()) {
+      const placement = placements[index] as Placement;
+      this.#pendingRecords -= chunk.records;
+      this.#pendingBytes -= chunk.bytes;
+      this.#durable += chunk.records;
+      stats.journaledRecords += chunk.records;
+      stats.journaledBytes += chunk.bytes;
+      book.placed(placement.segmentId, chunk.records);
+      chunk.complete(
+        placement,
+        (ordinal) => {
+          book.claim(placement.segmentId, ordinal);
+        },
+        (error) => {
+          logger.error({ reason: errorMessage(error) }, 'a journal target threw');
+        },
+      );
+      this.#queue.recycle(chunk);
+    }
+    const durableRecords = this.#durable;
+    const done = this.#flushes.filter(({ records }) => records <= durableRecords);
+    this.#flushes = this.#flushes.filter(({ records }) => records > durableRecords);
+    this.#hurried = this.#flushes.length > 0;
+    for (const { resolve } of done) resolve();
+  }
+
+  #takeFault(fault: DiskFault | undefined, failed: boolean): void {
+    const { logger, stats } = this.#options;
+    this.#failures = failed ? this.#failures + 1 : 0;
+    if (failed) stats.commitFaults++;
+    if (fault?.code !== this.fault?.code || fault?.directory !== this.fault?.directory) {
+      if (fault === undefined) logger.info({}, 'the journal works again');
+      else {
+        const fields = { code: fault.code, directory: fault.directory, reason: fault.message };
+        if (failed) logger.error(fields, 'the journal takes no records: devices wait');
+        else logger.warn(fields, 'a journal directory does not work; another stands in');
+      }
+    }
+    this.fault = fault;
+  }
+
+  /** undefined: all is well. */
+  get health(): JournalHealth | undefined {
+    const { stalledAfterMs } = this.#options.settings;
+    const since = this.#committingSinceMs;
+    if (since !== undefined && this.#nowMs() - since > stalledAfterMs) {
+      return {
+        state: 'stalled',
+        reason: `the disk has not answered for ${Math.round(this.#nowMs() - since)} ms`,
+      };
+    }
+    if (this.fault === undefined) return undefined;
+    const state = this.#failures > 0 ? 'faulty' : 'degraded';
+    return { state, code: this.fault.code, reason: describeFault(this.fault) };
+  }
+
+  /** Resolves when everything appended so far is durable. */
+  flush(): Promise<void> {
+    if (this.#durable >= this.#appended || this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#flushes.push({ records: this.#appended, resolve });
+      this.#hurried = true;
+      this.#schedule();
+    });
+  }
+
+  /** Begins no more commits. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.();
+    this.#timer = undefined;
+    for (const { resolve } of this.#flushes.splice(0)) resolve();
+  }
+}
+
+function isNoSpace(fault: DiskFault | undefined): boolean {
+  return fault?.code === 'ENOSPC' || fault?.code === 'EDQUOT';
+}

@@ -1,0 +1,51 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { errorMessage } from '../core/errors.ts';
+import { JournalLockedError, JournalUnavailableError } from './errors.ts';
+
+const SQLITE_BUSY = 5;
+
+/**
+ * Locks a directory for as long as this process lives.
+ *
+ * A file with a pid in it is not a lock: after a kill -9 it stays, pids are used again, and a pid says nothing in
+ * another container. What the kernel itself releases when a process dies is a lock on an open file (fcntl), and
+ * the one way to it that Node has without an add-on is its own SQLite: an exclusive transaction on a database
+ * that is never written to.
+ *
+ * @returns the function that gives the directory back
+ * @throws JournalLockedError if somebody else has it; JournalUnavailableError if it can't be locked at all
+ */
+export function lockDirectory(directory: string): () => void {
+  const ownerFile = join(directory, 'lock-owner');
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(join(directory, 'lock'));
+    database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database?.close();
+    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) {
+      throw new JournalLockedError(directory, readOwner(ownerFile), { cause: error });
+    }
+    throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
+  }
+  try {
+    writeFileSync(ownerFile, `process ${process.pid} on ${hostname()} (since ${new Date().toISOString()})\n`);
+  } catch {
+    // It only makes the other's error message better; a full disk must not keep the journal from opening.
+  }
+  const held = database;
+  return () => {
+    held.close();
+  };
+}
+
+function readOwner(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}

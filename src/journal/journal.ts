@@ -1,0 +1,317 @@
+import type { Clock } from '../core/clock.ts';
+import type { SluiceError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Metric } from '../core/metric.ts';
+import type { SerializedRecord } from '../core/record.ts';
+import { CommitLoop } from './commit-loop.ts';
+import type { JournalTarget } from './commit-queue.ts';
+import type { DiskPort, DiskState, RecoveryReport } from './disk-port.ts';
+import { DiskThread } from './disk-thread.ts';
+import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } from './errors.ts';
+import { FlowRates } from './flow-rates.ts';
+import { FRAME_HEADER_BYTES } from './frame.ts';
+import type { JournalHealth } from './health.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { journalMetrics } from './journal-metrics.ts';
+import { JournalReader, type ReaderOptions } from './journal-reader.ts';
+import { JournalStats } from './journal-stats.ts';
+import { DROPPED, type Position } from './position.ts';
+import { recordBoundBytes, recordFault, type RecordMeta } from './record-codec.ts';
+import { SegmentBook } from './segment-book.ts';
+import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
+import { WaitingRoom } from './waiting-room.ts';
+
+/** Why a record was not taken: something to wait for, or an error that will not go away. */
+export type JournalRefusal = WaitingRoom | SluiceError;
+
+export interface JournalOptions {
+  readonly settings: JournalSettings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Kept with every checkpoint, and given back after a restart: the ledger's balances. */
+  readonly note?: () => string;
+  /** The disk's side; left out, a thread on the machine's own file system. */
+  readonly disk?: DiskPort;
+}
+
+/**
+ * Store and forward: takes finished records, says when they are on the disk, gives them back in order, and forgets
+ * them when they are done. docs/journal.md says how, and what it promises.
+ */
+export class Journal {
+  readonly stats = new JournalStats();
+  readonly rates = new FlowRates();
+  /** What was found at the start. */
+  readonly recovery: RecoveryReport;
+  /** The note of the last checkpoint before the start; empty if there was none. */
+  readonly recoveredNote: string;
+  readonly settings: ResolvedSettings;
+  readonly #disk: DiskPort;
+  readonly #clock: Clock;
+  readonly #book = new SegmentBook();
+  readonly #room: WaitingRoom;
+  readonly #commits: CommitLoop;
+  readonly #housekeeping: Housekeeping;
+  #usedBytes = 0;
+  #readsWaiting: (() => void)[] = [];
+  #lost: Error | undefined;
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens the journal, and recovers what a former process left in it.
+   *
+   * @throws JournalError: JOURNAL_LOCKED, JOURNAL_UNAVAILABLE, JOURNAL_VERSION, JOURNAL_KEY, JOURNAL_SETTINGS
+   */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const settings = resolveSettings(options.settings);
+    const disk = options.disk ?? new DiskThread();
+    try {
+      const opened = await disk.open(diskSettings(settings));
+      return new Journal(options, settings, disk, opened);
+    } catch (error) {
+      await disk.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: JournalOptions,
+    settings: ResolvedSettings,
+    disk: DiskPort,
+    opened: Awaited<ReturnType<DiskPort['open']>>,
+  ) {
+    const { clock, logger } = options;
+    this.settings = settings;
+    this.recovery = opened.report;
+    this.recoveredNote = opened.note;
+    this.#disk = disk;
+    this.#clock = clock;
+    this.#room = new WaitingRoom(() => this.#hasRoom());
+    this.#book.restore(opened.state, opened.progress);
+    this.#usedBytes = opened.state.usedBytes;
+    const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book };
+    this.#commits = new CommitLoop({
+      ...shared,
+      onState: (state) => {
+        this.#takeState(state);
+      },
+      onDurable: () => {
+        this.#wakeReaders();
+      },
+      onFull: () => this.#housekeeping.makeRoom(),
+    });
+    this.#housekeeping = new Housekeeping({
+      ...shared,
+      note: options.note ?? (() => ''),
+      onState: (state) => {
+        this.#takeState(state);
+      },
+      onTick: () => {
+        this.#sampleRates();
+      },
+    });
+    disk.onLost = (error) => {
+      this.#lost = error;
+      logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
+      this.#wakeReaders();
+    };
+    this.#reportRecovery(logger);
+    this.#housekeeping.start();
+  }
+
+  #reportRecovery(logger: Logger): void {
+    const { damage, ...found } = this.recovery;
+    logger.info({ ...found, open: this.#book.openRecords }, 'journal opened');
+    this.stats.damages += damage.length;
+    for (const piece of damage) logger.error({ ...piece }, 'the journal is damaged: records are lost');
+  }
+
+  /**
+   * Appends a copy of the record. undefined: taken, and `target.recordJournaled(token, position)` follows exactly
+   * once, in the order of the appends, when the record is on the disk. A {@link WaitingRoom}: not taken, there is no
+   * room or the disk does not work at present. An error: not taken, and never will be.
+   *
+   * `claimed`: the appender sends the record on itself and calls {@link acknowledge} when it has; readers of this
+   * process leave it out. After a crash nobody has claimed anything.
+   */
+  append(
+    record: SerializedRecord,
+    meta: RecordMeta,
+    target: JournalTarget,
+    token: number,
+    claimed = false,
+  ): JournalRefusal | undefined {
+    if (this.#closed) return new JournalClosedError();
+    const fault = recordFault(record, meta);
+    if (fault !== undefined) return new JournalRecordError(record.topic, fault);
+    const bytes = FRAME_HEADER_BYTES + recordBoundBytes(record, meta);
+    if (bytes > this.settings.maxRecordBytes) {
+      return new JournalRecordTooLargeError(record.topic, bytes, this.settings.maxRecordBytes);
+    }
+    // Those who wait go first, or a small record would overtake a large one of the same device for ever.
+    const mayGo = this.#room.waiting === 0 || this.#room.waking;
+    if (mayGo && this.#fits(bytes) && this.#commits.append(record, meta, claimed, target, token, bytes)) {
+      return undefined;
+    }
+    if (this.settings.whenFull === 'drop-newest' && this.#isFull(bytes)) {
+      this.stats.drop(record.topic, meta.account, 1);
+      target.recordJournaled(token, DROPPED);
+      return undefined;
+    }
+    if (!this.#fits(bytes)) void this.#housekeeping.makeRoom();
+    return this.#room;
+  }
+
+  #fits(bytes: number): boolean {
+    return (
+      this.#lost === undefined &&
+      this.#usedBytes + this.#commits.pendingBytes + bytes <= this.settings.maxBytes
+    );
+  }
+
+  /** Full by our own limit, or because the disk has no more room: what the policy is for. Other faults are waited out. */
+  #isFull(bytes: number): boolean {
+    if (!this.#fits(bytes)) return this.#lost === undefined;
+    const code = this.#commits.fault?.code;
+    return (code === 'ENOSPC' || code === 'EDQUOT') && !this.#commits.hasRoom(bytes);
+  }
+
+  /** Room for an ordinary record. */
+  #hasRoom(): boolean {
+    return this.#fits(1 << 10) && this.#commits.hasRoom(1 << 10);
+  }
+
+  #takeState(state: DiskState): void {
+    this.#book.update(state);
+    this.#usedBytes = state.usedBytes;
+    this.#room.wake();
+  }
+
+  /** Says that a record is done: Kafka has it. In any order; twice does nothing. */
+  acknowledge(position: Position): void {
+    if (this.#book.finish(position)) this.stats.acknowledgedRecords++;
+  }
+
+  /** Reads what is open, from the oldest record on or from a position. */
+  openReader(options: ReaderOptions = {}): JournalReader {
+    return new JournalReader(
+      {
+        read: async (cursor, maxBytes) => {
+          const result = await this.#disk.read(cursor, maxBytes);
+          this.stats.damages += result.damage.length;
+          for (const damage of result.damage) this.#housekeeping.reportDamage(damage, result.setAside);
+          return result;
+        },
+        isSettled: (segmentId, ordinal, withClaimed) => this.#book.isSettled(segmentId, ordinal, withClaimed),
+        lose: (position) => {
+          if (this.#book.finish(position)) this.stats.lostRecords++;
+        },
+        nextCommit: () => {
+          if (this.#closed || this.#lost !== undefined) return Promise.resolve();
+          return new Promise((resolve) => this.#readsWaiting.push(resolve));
+        },
+      },
+      options,
+    );
+  }
+
+  #wakeReaders(): void {
+    const waiting = this.#readsWaiting;
+    this.#readsWaiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Records on the disk that are not done, and records on their way to it. */
+  get backlog(): {
+    readonly openRecords: number;
+    readonly pendingRecords: number;
+    readonly usedBytes: number;
+  } {
+    return {
+      openRecords: this.#book.openRecords,
+      pendingRecords: this.#commits.pendingRecords,
+      usedBytes: this.#usedBytes,
+    };
+  }
+
+  /** Callers that wait for room. */
+  get waiting(): number {
+    return this.#room.waiting;
+  }
+
+  get secondsToFull(): number | undefined {
+    return this.rates.secondsToFull(this.settings.maxBytes - this.#usedBytes);
+  }
+
+  get secondsToDrain(): number | undefined {
+    return this.rates.secondsToDrain(this.#book.openRecords);
+  }
+
+  get health(): JournalHealth {
+    if (this.#closed) return { state: 'closed' };
+    if (this.#lost !== undefined) return { state: 'lost', reason: this.#lost.message };
+    const commits = this.#commits.health;
+    if (commits !== undefined && commits.state !== 'degraded') return commits;
+    if (!this.#fits(1 << 10)) {
+      return { state: 'full', reason: `${this.#usedBytes} of ${this.settings.maxBytes} bytes are used` };
+    }
+    return commits ?? this.#housekeeping.health ?? { state: 'ok' };
+  }
+
+  #sampleRates(): void {
+    this.rates.sample({
+      atMs: this.#clock.monotonicMs(),
+      inRecords: this.stats.journaledRecords,
+      outRecords: this.stats.acknowledgedRecords,
+      usedBytes: this.#usedBytes,
+    });
+  }
+
+  metrics(): readonly Metric[] {
+    return journalMetrics(this);
+  }
+
+  /** Makes durable what is done so far, now instead of at the next interval. */
+  checkpoint(): Promise<void> {
+    return this.#housekeeping.checkpoint();
+  }
+
+  /** Resolves when everything appended so far is on the disk; waits as long as that takes. */
+  flush(): Promise<void> {
+    return this.#commits.flush();
+  }
+
+  /**
+   * Takes no more records, brings what was taken to the disk (for at most `timeoutMs`; the rest is never confirmed),
+   * writes a last checkpoint, and lets the directories go.
+   */
+  close(timeoutMs = 10_000): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#closed = true;
+    this.#room.dismiss();
+    const orderly = (async () => {
+      await this.#commits.flush();
+      await this.#housekeeping.stop();
+      await this.#disk.close();
+    })();
+    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#clock.schedule(() => {
+      resolve(undefined);
+    }, timeoutMs);
+    try {
+      await Promise.race([orderly, timeUp]);
+    } catch {
+      // A disk that does not even take the last checkpoint: the next start repeats a little more.
+    } finally {
+      cancel();
+      this.#commits.stop();
+      this.#wakeReaders();
+      this.#disk.abandon();
+    }
+  }
+}

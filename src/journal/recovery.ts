@@ -1,0 +1,217 @@
+import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
+import type { RecoveryReport } from './disk-port.ts';
+import type { JournalFile, JournalFs } from './journal-fs.ts';
+import {
+  COMPACTING_SUFFIX,
+  DAMAGED_SUFFIX,
+  SalvagedFile,
+  segmentIdOf,
+  segmentPath,
+  SPARE_NAME,
+  type StoredSegment,
+} from './segment-files.ts';
+import {
+  cipherFor,
+  decodeHeader,
+  HEADER_BYTES,
+  type SegmentEnd,
+  type SegmentHeader,
+} from './segment-header.ts';
+import { type Damage, SegmentScanner } from './segment-scan.ts';
+import { readFully } from './whole-file.ts';
+
+export interface Recovered {
+  readonly checkpoint: Checkpoint | undefined;
+  /** Oldest first. */
+  readonly segments: readonly StoredSegment[];
+  readonly report: RecoveryReport;
+  /** Directories that hold a spare file. */
+  readonly spares: ReadonlySet<string>;
+  /** Higher than every id in the directories, and than those that were reserved. */
+  readonly nextId: number;
+}
+
+interface Found {
+  readonly id: number;
+  readonly directory: string;
+}
+
+/**
+ * Finds out what the directories hold. Nothing is ever appended to a segment of a former life: its last groups may
+ * be in the page cache only, and a second life in the same file would encrypt offsets twice.
+ *
+ * @throws JournalVersionError, JournalKeyError; what the file system throws if a directory can't be read
+ */
+export function recover(
+  fs: JournalFs,
+  directories: readonly string[],
+  journalKey: Buffer | undefined,
+): Recovered {
+  const checkpoint = loadCheckpoint(fs, directories);
+  const { files, spares } = listFiles(fs, directories);
+  const recovery = new Recovery(fs, checkpoint, journalKey);
+  const headers = recovery.readHeaders(files);
+  const segments = recovery.locateEnds(headers);
+  const highest = files.at(-1)?.id ?? 0;
+  return {
+    checkpoint,
+    segments,
+    report: recovery.report(segments),
+    spares,
+    nextId: Math.max(highest + 1, checkpoint?.reservedId ?? 1),
+  };
+}
+
+function listFiles(
+  fs: JournalFs,
+  directories: readonly string[],
+): { readonly files: readonly Found[]; readonly spares: ReadonlySet<string> } {
+  const files: Found[] = [];
+  const spares = new Set<string>();
+  for (const directory of directories) {
+    for (const name of fs.list(directory)) {
+      const id = segmentIdOf(name);
+      if (id !== undefined) files.push({ id, directory });
+      else if (name === SPARE_NAME) spares.add(directory);
+      else if (name.endsWith(COMPACTING_SUFFIX)) fs.remove(`${directory}/${name}`);
+    }
+  }
+  files.sort((a, b) => a.id - b.id);
+  return { files, spares };
+}
+
+interface Headed extends Found {
+  readonly header: SegmentHeader;
+}
+
+class Recovery {
+  readonly #fs: JournalFs;
+  readonly #checkpoint: Checkpoint | undefined;
+  readonly #journalKey: Buffer | undefined;
+  readonly #damage: Damage[] = [];
+  readonly #setAside: string[] = [];
+  #scanned = 0;
+  #unacknowledged = 0;
+
+  constructor(fs: JournalFs, checkpoint: Checkpoint | undefined, journalKey: Buffer | undefined) {
+    this.#fs = fs;
+    this.#checkpoint = checkpoint;
+    this.#journalKey = journalKey;
+  }
+
+  /** The segments with a readable header, without those that were given up. */
+  readHeaders(files: readonly Found[]): readonly Headed[] {
+    const headed: Headed[] = [];
+    for (const found of files) {
+      const path = segmentPath(found);
+      const file = this.#fs.open(path, 'read');
+      let bytes: Buffer;
+      let size: number;
+      try {
+        bytes = readFully(file, 0, HEADER_BYTES);
+        size = file.size();
+      } finally {
+        file.close();
+      }
+      const header = decodeHeader(bytes, found.id, path);
+      if (header === 'stale' || (header === undefined && size <= HEADER_BYTES)) {
+        // Begun when the process died: no group of it was ever durable.
+        this.#fs.remove(path);
+      } else if (header === undefined) {
+        this.#setSegmentAside(found, path, size);
+      } else {
+        headed.push({ ...found, header });
+      }
+    }
+    return this.#withoutVoid(headed);
+  }
+
+  #setSegmentAside(found: Found, path: string, size: number): void {
+    this.#fs.rename(path, path + DAMAGED_SUFFIX);
+    this.#setAside.push(path + DAMAGED_SUFFIX);
+    const known = this.#checkpoint?.ends.find((end) => end.id === found.id);
+    const progress = this.#checkpoint?.progress.find(({ id }) => id === found.id);
+    const lostRecords = Math.max(0, (known?.records ?? 0) - (progress?.low ?? 0));
+    this.#damage.push({ segmentId: found.id, offset: 0, bytes: size, lostRecords });
+  }
+
+  #withoutVoid(headed: readonly Headed[]): readonly Headed[] {
+    return headed.filter(({ id, directory }) => {
+      const successor = headed.find((other) => other.id > id && other.header.previous.id >= 0);
+      if (successor === undefined || successor.header.previous.id >= id) return true;
+      this.#fs.remove(segmentPath({ id, directory }));
+      return false;
+    });
+  }
+
+  locateEnds(headed: readonly Headed[]): readonly StoredSegment[] {
+    const ends = new Map<number, SegmentEnd>();
+    for (const end of this.#checkpoint?.ends ?? []) if (end.closed) ends.set(end.id, end);
+    for (const { header } of headed)
+      if (header.previous.id >= 0) ends.set(header.previous.id, header.previous);
+    const segments: StoredSegment[] = [];
+    for (const { id, directory, header } of headed) {
+      const path = segmentPath({ id, directory });
+      const cipher = cipherFor(header, this.#journalKey, path);
+      const segment = { id, directory, header, cipher, generation: 0 };
+      if (header.compactedEnd > 0) {
+        segments.push({ ...segment, endOffset: header.compactedEnd, records: header.compactedRecords });
+        continue;
+      }
+      const end = ends.get(id) ?? this.#scan({ ...segment, endOffset: 0, records: 0 }, path);
+      segments.push({ ...segment, endOffset: end.endOffset, records: end.records });
+    }
+    return segments;
+  }
+
+  /** Looks for the end of a segment whose writer died. */
+  #scan(segment: StoredSegment, path: string): SegmentEnd {
+    this.#scanned++;
+    const { id } = segment;
+    const file = new SalvagedFile(this.#fs.open(path, 'write'));
+    try {
+      // After a kill -9 the last groups may be in the page cache only. What is counted on must be on the disk.
+      file.sync();
+      const limits = { segmentId: id, endOffset: file.size(), records: undefined };
+      const scanner = new SegmentScanner(file, segment.header, segment.cipher, limits, {
+        offset: HEADER_BYTES,
+        ordinal: 0,
+      });
+      let group;
+      while ((group = scanner.next()) !== undefined) this.#damage.push(...group.damage);
+      this.#unacknowledged += scanner.uncommitted;
+      const durable = this.#checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
+      const records = Math.max(scanner.ordinal, durable);
+      if (records > scanner.ordinal) {
+        const { offset } = scanner;
+        const lostRecords = records - scanner.ordinal;
+        this.#damage.push({ segmentId: id, offset, bytes: limits.endOffset - offset, lostRecords });
+      } else if (file.unreadablePages === 0) {
+        this.#cutOff(file, scanner.offset);
+      }
+      return { id, endOffset: scanner.offset, records };
+    } finally {
+      file.close();
+    }
+  }
+
+  #cutOff(file: JournalFile, endOffset: number): void {
+    try {
+      if (file.size() > endOffset) file.truncate(endOffset);
+    } catch {
+      // The end is in the checkpoint too; this only gives the room back.
+    }
+  }
+
+  report(segments: readonly StoredSegment[]): RecoveryReport {
+    return {
+      segments: segments.length,
+      records: segments.reduce((sum, { records }) => sum + records, 0),
+      bytes: segments.reduce((sum, { endOffset }) => sum + endOffset, 0),
+      scanned: this.#scanned,
+      unacknowledged: this.#unacknowledged,
+      damage: this.#damage,
+      setAside: this.#setAside,
+    };
+  }
+}

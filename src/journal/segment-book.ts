@@ -1,0 +1,182 @@
+import type { SegmentProgress } from './checkpoint.ts';
+import { OrdinalSet } from './ordinal-set.ts';
+import type { DiskState, SegmentInfo } from './disk-port.ts';
+import { ordinalOf, type Position, segmentOf } from './position.ts';
+
+/** What is known of one segment on the event loop's side. */
+interface SegmentEntry {
+  readonly id: number;
+  records: number;
+  bytes: number;
+  closed: boolean;
+  /** Delivered, lost to damage, or dropped. */
+  done: OrdinalSet;
+  /** Records that their appender sends itself; readers of this process leave them out. */
+  readonly claimed: OrdinalSet;
+  /** `done.size` at the last look: one that does not grow is stuck. */
+  doneAtLastLook: number;
+  /** Records not done when it was last compacted. */
+  openAtCompaction: number;
+}
+
+/** Compacting pays when at least three quarters of what a segment holds are done. */
+const WORTHWHILE_SHARE = 0.25;
+const WORTHWHILE_BYTES = 64 << 10;
+
+/** Which records of which segments are done. */
+export class SegmentBook {
+  /** Oldest first. */
+  readonly #entries = new Map<number, SegmentEntry>();
+  #finished: number[] = [];
+  #last: SegmentEntry | undefined;
+  #dirty = false;
+  /** Records on the disk that are not done. */
+  openRecords = 0;
+
+  /** Something happened that a checkpoint should hold. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  get hasFinished(): boolean {
+    return this.#finished.length > 0;
+  }
+
+  restore(state: DiskState, progress: readonly SegmentProgress[]): void {
+    for (const { id, low, bits } of progress) this.#entry(id).done = OrdinalSet.restore(low, bits);
+    for (const info of state.closed) {
+      const entry = this.#entry(info.id);
+      entry.records = info.records;
+      this.openRecords += info.records - entry.done.size;
+      this.#close(entry, info);
+    }
+  }
+
+  /** Takes over what an answer of the disk says. */
+  update(state: DiskState): void {
+    for (const info of state.closed) this.#close(this.#entry(info.id), info);
+    if (state.current !== undefined) this.#entry(state.current.id).bytes = state.current.bytes;
+  }
+
+  #close(entry: SegmentEntry, { bytes, records }: SegmentInfo): void {
+    entry.records = records;
+    entry.bytes = bytes;
+    entry.closed = true;
+    entry.openAtCompaction = records;
+    this.#dirty = true;
+    if (entry.done.size >= records) this.#finished.push(entry.id);
+  }
+
+  #entry(id: number): SegmentEntry {
+    let entry = this.#entries.get(id);
+    if (entry === undefined) {
+      entry = {
+        id,
+        records: 0,
+        bytes: 0,
+        closed: false,
+        done: new OrdinalSet(),
+        claimed: new OrdinalSet(),
+        doneAtLastLook: 0,
+        openAtCompaction: 0,
+      };
+      this.#entries.set(id, entry);
+    }
+    return entry;
+  }
+
+  /** Records were made durable. */
+  placed(segmentId: number, records: number): void {
+    this.#entry(segmentId).records += records;
+    this.openRecords += records;
+  }
+
+  claim(segmentId: number, ordinal: number): void {
+    this.#entry(segmentId).claimed.add(ordinal);
+  }
+
+  /** Marks a record as done; false if it was, or if its segment is gone. */
+  finish(position: Position): boolean {
+    const id = segmentOf(position);
+    const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
+    if (entry === undefined) return false;
+    this.#last = entry;
+    const ordinal = ordinalOf(position);
+    if (ordinal >= entry.records || !entry.done.add(ordinal)) return false;
+    this.openRecords--;
+    this.#dirty = true;
+    if (entry.closed && entry.done.size >= entry.records) this.#finished.push(id);
+    return true;
+  }
+
+  /** True for a record that a reader leaves out. */
+  isSettled(segmentId: number, ordinal: number, withClaimed: boolean): boolean {
+    const entry = this.#entries.get(segmentId);
+    if (entry === undefined || entry.done.has(ordinal)) return true;
+    return !withClaimed && entry.claimed.has(ordinal);
+  }
+
+  /** What a checkpoint should hold, and the segments that it lets go. They are forgotten here. */
+  takeCheckpoint(): { readonly progress: readonly SegmentProgress[]; readonly finished: readonly number[] } {
+    const finished = this.#finished;
+    this.#finished = [];
+    this.#dirty = false;
+    const progress: SegmentProgress[] = [];
+    // The finished ones too: a file that was removed may be back after a loss of power.
+    for (const entry of this.#entries.values()) if (entry.done.size > 0) progress.push(progressOf(entry));
+    for (const id of finished) this.#forget(id);
+    return { progress, finished };
+  }
+
+  /** The checkpoint could not be written. */
+  markDirty(): void {
+    this.#dirty = true;
+  }
+
+  #forget(id: number): void {
+    this.#entries.delete(id);
+    if (this.#last?.id === id) this.#last = undefined;
+  }
+
+  /** A closed segment of which little is left and nothing gets done: what a dead partition would pin. */
+  nextToCompact(): SegmentProgress | undefined {
+    let chosen: SegmentEntry | undefined;
+    for (const entry of this.#entries.values()) {
+      const stuck = entry.doneAtLastLook === entry.done.size;
+      entry.doneAtLastLook = entry.done.size;
+      const open = entry.records - entry.done.size;
+      if (chosen !== undefined || !entry.closed || !stuck || entry.bytes < WORTHWHILE_BYTES) continue;
+      if (open > 0 && open <= entry.openAtCompaction * WORTHWHILE_SHARE) chosen = entry;
+    }
+    return chosen === undefined ? undefined : progressOf(chosen);
+  }
+
+  progressOf(segmentId: number): SegmentProgress | undefined {
+    const entry = this.#entries.get(segmentId);
+    return entry === undefined ? undefined : progressOf(entry);
+  }
+
+  compacted(segmentId: number, bytes: number): void {
+    const entry = this.#entries.get(segmentId);
+    if (entry === undefined) return;
+    entry.bytes = bytes;
+    entry.openAtCompaction = entry.records - entry.done.size;
+  }
+
+  /** Lets go of the oldest closed segment, whatever it holds; returns what of it was done, and how much was not. */
+  takeOldest(): { readonly progress: SegmentProgress; readonly openRecords: number } | undefined {
+    for (const entry of this.#entries.values()) {
+      if (!entry.closed || this.#finished.includes(entry.id)) continue;
+      const openRecords = entry.records - entry.done.size;
+      this.openRecords -= openRecords;
+      this.#dirty = true;
+      this.#forget(entry.id);
+      return { progress: progressOf(entry), openRecords };
+    }
+    return undefined;
+  }
+}
+
+function progressOf({ id, done }: SegmentEntry): SegmentProgress {
+  return { id, low: done.low, bits: done.bitsAboveLow() };
+}

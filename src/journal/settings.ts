@@ -1,0 +1,107 @@
+import type { DiskSettings } from './disk-port.ts';
+import type { KeySource } from './encryption.ts';
+import { JournalSettingsError } from './errors.ts';
+import { MAX_RECORDS_PER_SEGMENT } from './position.ts';
+
+/**
+ * What happens to a new record when the journal is full: it waits (and its device with it), the oldest segment goes,
+ * or it goes itself. What goes is counted by topic and account.
+ */
+export type FullPolicy = 'block' | 'drop-oldest' | 'drop-newest';
+
+export interface JournalSettings {
+  /**
+   * Where the segments are, in order of preference: the first directory that works is written to, the others stand
+   * in. One journal spans them all.
+   */
+  readonly directories: readonly string[];
+  /** Bytes that all segments take together, at most. */
+  readonly maxBytes?: number;
+  readonly whenFull?: FullPolicy;
+  /** A segment's size; the largest record is a quarter of it. */
+  readonly segmentBytes?: number;
+  /** A segment is closed at this age, so that it can be removed when it is done. */
+  readonly segmentMaxAgeMs?: number;
+  /** Records wait so long for company before they are synced, unless {@link commitBytes} come together. */
+  readonly commitIntervalMs?: number;
+  readonly commitBytes?: number;
+  /** Memory for records on their way to the disk. */
+  readonly bufferBytes?: number;
+  /** Progress is made durable so often: what Kafka acknowledged in between may be repeated after a crash. */
+  readonly checkpointIntervalMs?: number;
+  /** A commit that takes longer is reported. */
+  readonly stalledAfterMs?: number;
+  /** Encrypts what is written from now on. */
+  readonly key?: KeySource;
+}
+
+export type ResolvedSettings = Required<Omit<JournalSettings, 'key'>> & {
+  readonly key: KeySource | undefined;
+  readonly maxRecordBytes: number;
+};
+
+const MIB = 1 << 20;
+
+export const DEFAULT_SETTINGS = {
+  maxBytes: 4096 * MIB,
+  whenFull: 'block',
+  segmentBytes: 64 * MIB,
+  segmentMaxAgeMs: 3_600_000,
+  commitIntervalMs: 5,
+  commitBytes: MIB,
+  bufferBytes: 16 * MIB,
+  checkpointIntervalMs: 1_000,
+  stalledAfterMs: 1_000,
+} as const satisfies Partial<JournalSettings>;
+
+/** Records gather in pieces of this size, each a group of its own on the disk. */
+export const CHUNK_BYTES = 256 << 10;
+
+const SMALLEST_SEGMENT_BYTES = 64 << 10;
+
+/** @throws JournalSettingsError naming the setting */
+export function resolveSettings(settings: JournalSettings): ResolvedSettings {
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const resolved = { ...DEFAULT_SETTINGS, key: undefined, ...given } as Omit<
+    ResolvedSettings,
+    'maxRecordBytes'
+  >;
+  const { directories, maxBytes, segmentBytes, bufferBytes } = resolved;
+  if (directories.length === 0) throw new JournalSettingsError('the journal needs at least one directory');
+  if (new Set(directories).size !== directories.length) {
+    throw new JournalSettingsError("the journal's directories must differ");
+  }
+  for (const name of NUMBERS) {
+    const value = resolved[name];
+    if (!(Number.isFinite(value) && value >= 0)) {
+      throw new JournalSettingsError(`the journal's ${name} is ${value}; expected a number, 0 or more`);
+    }
+  }
+  if (segmentBytes < SMALLEST_SEGMENT_BYTES || segmentBytes > MAX_RECORDS_PER_SEGMENT * 64) {
+    throw new JournalSettingsError(
+      `the journal's segmentBytes is ${segmentBytes}; expected ${SMALLEST_SEGMENT_BYTES} to ${MAX_RECORDS_PER_SEGMENT * 64}`,
+    );
+  }
+  if (maxBytes < 4 * segmentBytes) {
+    throw new JournalSettingsError(
+      `the journal's maxBytes (${maxBytes}) must hold at least four segments of ${segmentBytes} bytes`,
+    );
+  }
+  return { ...resolved, maxRecordBytes: Math.floor(Math.min(segmentBytes / 4, bufferBytes / 2)) };
+}
+
+const NUMBERS = [
+  'maxBytes',
+  'segmentBytes',
+  'segmentMaxAgeMs',
+  'commitIntervalMs',
+  'commitBytes',
+  'bufferBytes',
+  'checkpointIntervalMs',
+  'stalledAfterMs',
+] as const;
+
+export function diskSettings(settings: ResolvedSettings): DiskSettings {
+  const { directories, segmentBytes, segmentMaxAgeMs, maxBytes, key } = settings;
+  return { directories, segmentBytes, segmentMaxAgeMs, maxBytes, key };
+}
