@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
+import { configWarnings } from './advice.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import type { SluiceConfig } from './config/config.ts';
-import type { ConfigFault, KeyFault } from './core/fault.ts';
+import type { ConfigFault, ConfigWarning, KeyFault } from './core/fault.ts';
 import type { DeviceProfile } from './core/profile.ts';
 import { deadLetterTopicOf } from './core/route.ts';
 import { compileProfile, type Transcoder } from './decode/transcoder.ts';
@@ -19,6 +20,8 @@ export interface Blueprint {
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
   readonly security: ClientSecurity;
+  /** Where the chosen adapter keeps less than a contract would with the default one; for check and banner. */
+  readonly weakerPromises: readonly string[];
   /** Every Kafka topic that records may go to, dead letters included; sorted. */
   readonly kafkaTopics: readonly string[];
 }
@@ -28,6 +31,8 @@ export interface DrawnBlueprint {
   readonly file: string;
   /** Everything that is wrong; `blueprint` may be used only if this is empty. */
   readonly faults: readonly ConfigFault[];
+  /** What is legal and most probably a mistake. */
+  readonly warnings: readonly ConfigWarning[];
   readonly blueprint: Blueprint;
 }
 
@@ -48,12 +53,17 @@ export function drawBlueprint(
   return {
     file: loaded.file,
     faults: loaded.inOrder(faults),
+    // What is a fault needs no warning too.
+    warnings: configWarnings(loaded, producer).filter(
+      ({ file: where, key }) => !faults.some((fault) => fault.file === where && fault.key === key),
+    ),
     blueprint: {
       config: loaded.config,
       profiles: loaded.profiles,
       routes,
       producer,
       security: security.security,
+      weakerPromises: weakerPromises(loaded),
       kafkaTopics: kafkaTopics(loaded),
     },
   };
@@ -148,27 +158,45 @@ function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerCo
     'delivery.timeout.ms': Number.POSITIVE_INFINITY,
   });
   faults.push(...found.map(locate), ...promiseFaults(loaded, config, given).map(locate));
-  return config;
+  return kafka.adapter === 'kafkajs' ? { ...config, enableIdempotence: false } : config;
 }
 
 /** A contract that waits for Kafka is worth nothing without acks=all and idempotence. */
 function promiseFaults(
-  { profiles }: LoadedConfig,
-  config: ProducerConfig,
+  { config, profiles }: LoadedConfig,
+  settings: ProducerConfig,
   given: Readonly<Record<string, unknown>>,
 ): KeyFault[] {
   const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
   if (promising.length === 0) return [];
   const because = `because ${promising.join(', ')} promise \`ack: kafka\``;
   const faults: KeyFault[] = [];
-  if (config.acks !== -1) {
-    faults.push({ path: ['acks'], found: String(config.acks), expected: `all, ${because}` });
+  if (settings.acks !== -1) {
+    faults.push({ path: ['acks'], found: String(settings.acks), expected: `all, ${because}` });
+  }
+  if (config.kafka.adapter === 'kafkajs') {
+    if (given['enable.idempotence'] === undefined || !settings.enableIdempotence) return faults;
+    const expected = 'nothing, or false: kafka.adapter is kafkajs, which is not idempotent';
+    return [...faults, { path: ['enable.idempotence'], found: 'true', expected }];
   }
   // Idempotence that nobody set gives way to other acks by itself: not a second fault.
-  if (!config.enableIdempotence && (config.acks === -1 || 'enable.idempotence' in given)) {
+  if (!settings.enableIdempotence && (settings.acks === -1 || 'enable.idempotence' in given)) {
     faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
   }
   return faults;
+}
+
+/**
+ * kafkajs keeps what `ack: kafka` is about: nothing that was acknowledged is lost, and first occurrences are in
+ * order. That each record is written once it can't, so that is said wherever an operator looks.
+ */
+function weakerPromises({ config, profiles }: LoadedConfig): string[] {
+  const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
+  if (config.kafka.adapter !== 'kafkajs' || promising.length === 0) return [];
+  return [
+    `kafka.adapter is kafkajs, which is not idempotent: after a lost answer a record stands in Kafka twice ` +
+      `(at least once, not once), for ${promising.join(', ')}; kafka.adapter: platformatic writes each once`,
+  ];
 }
 
 function kafkaTopics({ config, profiles }: LoadedConfig): string[] {

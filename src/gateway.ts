@@ -8,6 +8,7 @@ import type { Route } from './core/route.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { acknowledgedButLost } from './delivery/ledger.ts';
 import { ClusterPort } from './kafka/cluster-port.ts';
+import { KafkaJsPort } from './kafka/kafkajs-port.ts';
 import { startLocalKafka, type LocalKafka } from './kafka/local/local-kafka.ts';
 import { TopicKeeper } from './kafka/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
@@ -62,7 +63,7 @@ export class Gateway {
 
     this.#producer = new Producer({
       config: blueprint.producer,
-      port: new ClusterPort({
+      port: new ADAPTERS[config.kafka.adapter]({
         config: blueprint.producer,
         security: blueprint.security,
         clock,
@@ -175,11 +176,16 @@ export class Gateway {
 
   #kafkaCondition(): Condition {
     const { connectedBrokers, lastFailure, securityFailures } = this.#producer.connectionState();
+    const { weakerPromises } = this.#blueprint;
     const servers = this.#blueprint.producer.bootstrapServers.join(', ');
     if (securityFailures.length > 0)
       return { name: 'kafka', ready: false, reason: securityFailures.join('; ') };
     if (connectedBrokers > 0)
-      return { name: 'kafka', ready: true, reason: `connected, by way of ${servers}` };
+      return {
+        name: 'kafka',
+        ready: true,
+        reason: [`connected, by way of ${servers}`, ...weakerPromises].join('; '),
+      };
     const local = this.#localKafka?.lastFault;
     return {
       name: 'kafka',
@@ -231,6 +237,7 @@ export class Gateway {
 
   /** What an operator should know before trusting this gateway with devices. */
   warnings(): string[] {
+    const { weakerPromises } = this.#blueprint;
     const open = this.#ingress
       .addresses()
       .filter(({ host }) => !isLoopback(host))
@@ -238,13 +245,17 @@ export class Gateway {
         ({ host, port }) =>
           `${host}:${port} is open to the network without authentication: anyone who reaches it can publish as any device`,
       );
-    if (this.#localKafka === undefined) return [...open, ...this.#topics.warnings()];
+    if (this.#localKafka === undefined) return [...open, ...weakerPromises, ...this.#topics.warnings()];
     return [
       ...open,
+      ...weakerPromises,
       'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk',
     ];
   }
 }
+
+/** The client libraries behind the producer, by their names in kafka.adapter. */
+const ADAPTERS = { platformatic: ClusterPort, kafkajs: KafkaJsPort } as const;
 
 function ingressLimits({ config: { mqtt } }: Blueprint): IngressLimits {
   return {

@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { drawBlueprint } from '../blueprint.ts';
-import { describeFault } from '../config/faults.ts';
+import { describeFault, describeWarning } from '../config/faults.ts';
 
 const EXAMPLES = `
 Examples:
   sluice check
   sluice check --config /etc/sluice/sluice.yaml
 
-Exits with 1 if there is a fault.
+Exits with 1 if there is a fault. A warning is legal, and most probably a mistake.
 `;
 
 /** `sluice check`: every fault of the configuration at once. */
@@ -17,12 +17,14 @@ export function checkCommand(): Command {
     .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
     .addHelpText('after', EXAMPLES)
     .action((options: { config?: string }) => {
-      const { file, faults, blueprint } = drawBlueprint(options.config, process.env);
+      const { file, faults, warnings, blueprint } = drawBlueprint(options.config, process.env);
+      process.stdout.write(warnings.map((warning) => `${describeWarning(warning)}\n`).join(''));
       if (faults.length > 0) {
         process.stdout.write(faults.map((fault) => `${describeFault(fault)}\n`).join(''));
         process.exitCode = 1;
         return;
       }
+      process.stdout.write(blueprint.weakerPromises.map((text) => `warning: ${text}\n`).join(''));
       const types = blueprint.profiles.map(({ type }) => type).join(', ');
       process.stdout.write(`${file} and ${blueprint.profiles.length} device profiles are sound: ${types}\n`);
     });

@@ -31,6 +31,8 @@ export interface SluiceConfig {
     readonly bootstrapServers: readonly string[] | undefined;
     readonly clientId: string;
     readonly local: { readonly port: number; /** Absolute path. */ readonly dataDir: string };
+    /** The client library behind the producer. */
+    readonly adapter: 'platformatic' | 'kafkajs';
     /** What is set of TLS and SASL, under Kafka's own names, for every client alike. May hold secrets. */
     readonly security: Readonly<Partial<Record<KafkaSecurityKey, string>>>;
     /** Under Kafka's own names; the producer knows and validates them. */
@@ -85,6 +87,7 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
               .map(trim),
       clientId: kafka['client.id'],
       local: { port: kafka.local.port, dataDir: resolve(dataBase, kafka.local.data) },
+      adapter: kafka.adapter,
       security: Object.fromEntries(
         KAFKA_SECURITY_KEYS.flatMap((key) => (kafka[key] === undefined ? [] : [[key, kafka[key]]])),
       ),

@@ -84,6 +84,7 @@ export const configSchema = section({
       port: integer(1, 65_535).default(9092),
       data: text('a folder, relative to this file').default('.sluice/kafka'),
     }).prefault({}),
+    adapter: choice(['platformatic', 'kafkajs']).default('platformatic'),
     ...kafkaSecurityShape,
     producer: scalars.default({}),
     topics: section({

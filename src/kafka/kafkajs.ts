@@ -1,13 +1,24 @@
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
-import type { Admin, Consumer, ConsumerConfig, Kafka, LogEntry } from 'kafkajs';
-import { compressFrame, decompressFrame } from 'lz4-napi';
+import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka, LogEntry, Producer } from 'kafkajs';
+import { decompressFrame } from 'lz4-napi';
 import type { Logger } from '../core/logger.ts';
+import { compress } from '../producer/compression.ts';
+import type { CompressionType } from '../producer/config-table.ts';
 import { decompressSnappy, decompressZstd } from './decompress.ts';
 import { securityConfig } from './kafkajs-security.ts';
 import { PLAINTEXT, type ClientSecurity } from './security/security.ts';
 
-export type { Admin, Consumer, ConsumerConfig, ISocketFactory, KafkaConfig, KafkaMessage } from 'kafkajs';
+export type {
+  Admin,
+  Consumer,
+  ConsumerConfig,
+  ISocketFactory,
+  KafkaConfig,
+  KafkaMessage,
+  Message,
+  Producer as KafkaJsProducer,
+} from 'kafkajs';
 
 /** Where the cluster is, and who we say we are. */
 export interface KafkaClientOptions {
@@ -19,6 +30,10 @@ export interface KafkaClientOptions {
   readonly retries?: number;
   /** Left out, connections are in the clear and without a login. */
   readonly security?: ClientSecurity;
+  /** Default 5 s. */
+  readonly connectTimeoutMs?: number;
+  /** Default 30 s. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** The kind of resource that a topic's configuration belongs to. */
@@ -32,6 +47,38 @@ export function createAdmin(options: KafkaClientOptions): Admin {
 /** A consumer that reads all of Kafka's codecs; connect it before use. */
 export function createConsumer(options: KafkaClientOptions, consumer: ConsumerConfig): Consumer {
   return createClient(options).consumer(consumer);
+}
+
+/** A producer that never creates topics and takes the partition that a message names; connect it before use. */
+export function createProducer(options: KafkaClientOptions): Producer {
+  return createClient(options).producer({
+    allowAutoTopicCreation: false,
+    idempotent: false,
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+  });
+}
+
+/** kafkajs's numbers of the codecs. */
+export const COMPRESSION_TYPES: Readonly<Record<CompressionType, CompressionTypes>> = {
+  none: kafkajs.CompressionTypes.None,
+  gzip: kafkajs.CompressionTypes.GZIP,
+  snappy: kafkajs.CompressionTypes.Snappy,
+  lz4: kafkajs.CompressionTypes.LZ4,
+  zstd: kafkajs.CompressionTypes.ZSTD,
+};
+
+/** Who refuses a login speaks of the connection, not of what was sent. */
+const LOGIN_ERROR_CODES: readonly number[] = [33, 34, 58];
+
+/**
+ * The number of the protocol's error in something that kafkajs threw: what a broker answered. undefined: there was
+ * no answer.
+ */
+export function protocolErrorCode(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  if (typeof code === 'number') return LOGIN_ERROR_CODES.includes(code) ? undefined : code;
+  return protocolErrorCode(cause);
 }
 
 /** The error code of the Kafka protocol ("TOPIC_ALREADY_EXISTS") in something that kafkajs threw, if it has one. */
@@ -50,7 +97,8 @@ function createClient(options: KafkaClientOptions): Kafka {
   return new kafkajs.Kafka({
     brokers: [...options.bootstrapServers],
     clientId: options.clientId,
-    connectionTimeout: 5_000,
+    connectionTimeout: options.connectTimeoutMs ?? 5_000,
+    requestTimeout: options.requestTimeoutMs ?? 30_000,
     retry: { retries: options.retries ?? 5, initialRetryTime: 200, maxRetryTime: 5_000 },
     ...securityConfig(options.security ?? PLAINTEXT),
     logLevel: kafkajs.logLevel.INFO,
@@ -72,18 +120,21 @@ function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   else logger.debug(fields, 'Kafka client');
 }
 
-/**
- * kafkajs has gzip only. Kafka's lz4 is the LZ4 frame format with independent blocks, as lz4-napi writes it; our
- * consumers read snappy and zstd too, our kafkajs producers don't write them.
- */
+/** Of codecs that kafkajs compresses with; it has no setting for levels. */
+const LEVELS = { gzip: -1, zstd: 3 };
+
+/** kafkajs has gzip only; for the others it uses what our own producer does. */
 function registerCodecs(): void {
-  const { LZ4, Snappy, ZSTD } = kafkajs.CompressionTypes;
-  kafkajs.CompressionCodecs[LZ4] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
-    decompress: (compressed: Buffer) => decompressFrame(compressed),
-  });
-  kafkajs.CompressionCodecs[Snappy] = () => ({ decompress: decompressSnappy });
-  kafkajs.CompressionCodecs[ZSTD] = () => ({ decompress: decompressZstd });
+  const codecs: Partial<Record<CompressionTypes, () => unknown>> = kafkajs.CompressionCodecs;
+  const register = (type: CompressionType, decompress: (compressed: Buffer) => Promise<Buffer>): void => {
+    codecs[COMPRESSION_TYPES[type]] = () => ({
+      compress: async (encoder: { buffer: Buffer }) => compress(type, LEVELS, encoder.buffer),
+      decompress,
+    });
+  };
+  register('lz4', (compressed) => decompressFrame(compressed));
+  register('snappy', decompressSnappy);
+  register('zstd', decompressZstd);
 }
 
 interface RequestQueue {

@@ -92,10 +92,82 @@ describe('sluice check', () => {
     expect(output.trim().split('\n')).toHaveLength(1);
   });
 
+  it('warns of what is legal and most probably a mistake, with a code and its place, and still says that it is sound', async () => {
+    await edit('sluice.yaml', 'linger.ms: 25', 'linger.ms: 0');
+    await edit('sluice.yaml', 'create: true,', 'create: true, config: { max.message.bytes: 1000 },');
+    await edit('devices/tracker.yaml', 'produce: {', 'produce: { key: all,');
+    const { status, output } = await check();
+    expect(status).toBe(0);
+    const line = await lineOf('sluice.yaml', 'linger.ms: 0');
+    expect(output).toContain(
+      `warning SMALL_BATCHES sluice.yaml:${line} kafka.producer.linger.ms: found 0, better`,
+    );
+    expect(output).toMatch(/^warning OVERSIZED_FOR_TOPIC sluice\.yaml.* better at most 1000/m);
+    expect(output).toMatch(
+      /^warning HARD_CODED_PARTITION devices\/tracker\.yaml:\d+ produce\.key: found 'all'/m,
+    );
+    expect(output).toContain('are sound');
+  });
+
   it('says so when there is no such file', async () => {
     await rm(join(folder, 'sluice.yaml'));
     const { status, output } = await check();
     expect(status).toBe(1);
     expect(output).toMatch(/^sluice\.yaml: found/m);
+  });
+});
+
+describe('sluice check on the way to Kafka', () => {
+  const scram = 'org.apache.kafka.common.security.scram.ScramLoginModule';
+  const environment = {
+    SLUICE_KAFKA__BOOTSTRAP_SERVERS: 'broker-1:9093',
+    SLUICE_KAFKA__SECURITY_PROTOCOL: 'SASL_SSL',
+    SLUICE_KAFKA__SASL_MECHANISM: 'SCRAM-SHA-512',
+    SLUICE_KAFKA__SASL_JAAS_CONFIG: `${scram} required username="alice" password="{top-secret}";`,
+  };
+
+  it('takes its security from the environment, whatever characters a secret begins with', async () => {
+    expect(await check(environment)).toMatchObject({ status: 0 });
+    const { status } = await check({
+      ...environment,
+      SLUICE_KAFKA__SASL_JAAS_CONFIG: '',
+      SLUICE_KAFKA__SASL_USERNAME: '007',
+      SLUICE_KAFKA__SASL_PASSWORD: '[top-secret',
+    });
+    expect(status).toBe(0);
+  });
+
+  it('names what is wrong with it by key and variable, and never shows a secret', async () => {
+    const { status, output } = await check({
+      ...environment,
+      SLUICE_KAFKA__SASL_MECHANISM: 'PLAIN',
+      SLUICE_KAFKA__SSL_TRUSTSTORE_LOCATION: 'missing.pem',
+      SLUICE_KAFKA__PRODUCER__SASL_PASSWORD: 'top-secret',
+    });
+    expect(status).toBe(1);
+    expect(output).toMatch(
+      /SLUICE_KAFKA__SASL_JAAS_CONFIG: found a value \(hidden\), expected PlainLoginModule/,
+    );
+    expect(output).toMatch(/SLUICE_KAFKA__SSL_TRUSTSTORE_LOCATION: found no file .*missing\.pem/);
+    expect(output).toMatch(/SLUICE_KAFKA__PRODUCER__SASL_PASSWORD: .*set once, in kafka\.sasl\.password/);
+    expect(output).not.toContain('top-secret');
+  });
+
+  it('refuses security for the local Kafka, which has none', async () => {
+    const { status, output } = await check({ ...environment, SLUICE_KAFKA__BOOTSTRAP_SERVERS: '' });
+    expect(status).toBe(1);
+    expect(output).toContain('kafka.bootstrap.servers beside it');
+  });
+
+  it('shows the weaker promise of an adapter that writes at least once, and refuses idempotence on it', async () => {
+    const { status, output } = await check({ SLUICE_KAFKA__ADAPTER: 'kafkajs' });
+    expect(status).toBe(0);
+    expect(output).toMatch(/^warning: kafka\.adapter is kafkajs, .*at least once.*env-sensor/m);
+    const refused = await check({
+      SLUICE_KAFKA__ADAPTER: 'kafkajs',
+      SLUICE_KAFKA__PRODUCER__ENABLE_IDEMPOTENCE: 'true',
+    });
+    expect(refused.status).toBe(1);
+    expect(refused.output).toMatch(/ENABLE_IDEMPOTENCE: found true, expected nothing, or false/);
   });
 });

@@ -36,6 +36,7 @@ describe('a configuration without faults', () => {
         bootstrapServers: undefined,
         clientId: 'sluice',
         local: { port: 9092, dataDir: join(home.folder, '.sluice/kafka') },
+        adapter: 'platformatic',
         security: {},
         producer: {},
         topics: { create: true, partitions: 8, replicationFactor: undefined, config: {} },

@@ -1,0 +1,72 @@
+import type { RecordFault } from '../producer/port.ts';
+import type { ProducerBatch } from '../producer/producer-batch.ts';
+import type { BatchRecord } from '../producer/record-target.ts';
+import { VarintReader } from '../producer/varint.ts';
+import type { Message } from './kafkajs.ts';
+
+/** kafkajs copies the list of messages for every message: from a few thousand on, that is all it does. */
+const CHUNK_RECORDS = 1_000;
+
+/** A batch's records as kafkajs takes them, in requests of a bearable size. Bytes are copied: it encodes later. */
+export function* messageChunks(batch: ProducerBatch): Generator<Message[]> {
+  let chunk: Message[] = [];
+  for (const record of batch) {
+    const message = messageOf(record, batch.queue.index);
+    // kafkajs finds a batch's largest timestamp by comparing texts: those of one length only are compared.
+    const isComparable = chunk[0] === undefined || chunk[0].timestamp?.length === message.timestamp?.length;
+    if (chunk.length === CHUNK_RECORDS || !isComparable) {
+      yield chunk;
+      chunk = [];
+    }
+    chunk.push(message);
+  }
+  yield chunk;
+}
+
+/** kafkajs throws on a header whose value is null, and takes the whole request down with it. */
+export function unsendableRecords(batch: ProducerBatch): RecordFault[] {
+  const faults: RecordFault[] = [];
+  let index = 0;
+  for (const { headers } of batch) {
+    if (readHeaders(headers).some(([, value]) => value === null)) {
+      faults.push({ index, message: 'kafkajs can not send a header without a value' });
+    }
+    index++;
+  }
+  return faults;
+}
+
+function messageOf({ key, value, timestampMs, headers }: BatchRecord, partition: number): Message {
+  const list = readHeaders(headers);
+  return {
+    partition,
+    key: key === null ? null : Buffer.from(key),
+    value: value === null ? null : Buffer.from(value),
+    timestamp: String(timestampMs),
+    ...(list.length === 0 ? {} : { headers: headersByKey(list) }),
+  };
+}
+
+/** kafkajs keeps headers by key: those of one key keep their order, those of different keys may change it. */
+function headersByKey(list: readonly (readonly [string, Buffer | null])[]): NonNullable<Message['headers']> {
+  const byKey = Object.create(null) as Record<string, Buffer[]>;
+  for (const [key, value] of list) if (value !== null) (byKey[key] ??= []).push(value);
+  return byKey;
+}
+
+/** From wire form: a count, then key and value with their lengths (core/record.ts). */
+function readHeaders(encoded: Uint8Array): (readonly [key: string, value: Buffer | null])[] {
+  const reader = new VarintReader(encoded, 0);
+  const bytes = (length: number): Buffer => {
+    const start = reader.position;
+    reader.position += length;
+    return Buffer.from(encoded.subarray(start, start + length));
+  };
+  const headers: (readonly [string, Buffer | null])[] = [];
+  for (let count = reader.varint(); count > 0; count--) {
+    const key = bytes(reader.varint()).toString('utf8');
+    const length = reader.varint();
+    headers.push([key, length < 0 ? null : bytes(length)]);
+  }
+  return headers;
+}
