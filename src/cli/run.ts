@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { drawBlueprint, type Blueprint } from '../blueprint.ts';
-import { describeFault } from '../config/faults.ts';
+import { describeFault, describeWarning } from '../config/faults.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { Fleet } from '../fleet/fleet.ts';
@@ -35,7 +35,7 @@ export function runCommand(): Command {
 
 async function run(options: RunArguments): Promise<void> {
   const stop = stopSignal();
-  const { faults, blueprint } = drawBlueprint(options.config, process.env);
+  const { faults, warnings, blueprint } = drawBlueprint(options.config, process.env);
   if (faults.length > 0) {
     process.stderr.write(faults.map((fault) => `${describeFault(fault)}\n`).join(''));
     process.exitCode = 1;
@@ -43,6 +43,7 @@ async function run(options: RunArguments): Promise<void> {
   }
 
   const logger = processLogger(blueprint.config.log.level, blueprint.config.log.format);
+  for (const warning of warnings) logger.warn({ code: warning.code }, describeWarning(warning));
   const gateway = new Gateway(blueprint, {
     logger,
     clock: systemClock,

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { ConfigFault, KeyFault } from '../core/fault.ts';
+import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
 import { child, fixedPaths, isMap, isOpenMap, keysOf, schemaAt, type KeyPath } from './schema-tree.ts';
 import { nearest } from './suggestion.ts';
 
@@ -15,6 +15,12 @@ export function keyText(path: KeyPath): string {
 export function describeFault({ file, line, key, found, expected }: ConfigFault): string {
   const place = line > 0 ? `${file}:${line}` : file;
   return `${place}${key === '' ? '' : ` ${key}`}: found ${found}, expected ${expected}`;
+}
+
+/** `warning CODE sluice.yaml:7 kafka.producer.linger.ms: found 0, better 5 or more: ...` */
+export function describeWarning({ code, file, line, key, found, expected }: ConfigWarning): string {
+  const place = line > 0 ? `${file}:${line}` : file;
+  return `warning ${code} ${place} ${key}: found ${found}, better ${expected}`;
 }
 
 const SECRET = /passw|passphrase|secret|token|credential|jaas|private|ssl\..*\.key$|sasl\.(?!mechanism)/i;

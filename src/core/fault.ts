@@ -12,6 +12,12 @@ export interface ConfigFault {
   readonly expected: string;
 }
 
+/** Something that is legal and most probably a mistake; `expected` is what would be better. */
+export interface ConfigWarning extends ConfigFault {
+  /** Stable, e.g. NO_IDEMPOTENCE. */
+  readonly code: string;
+}
+
 /** A fault as a later stage finds it: in terms of the key, because only the loader knows files and lines. */
 export interface KeyFault {
   readonly path: readonly (string | number)[];
