@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
 import { configWarnings } from './advice.ts';
-import { configWarnings } from './advice.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import type { SluiceConfig } from './config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from './core/fault.ts';
