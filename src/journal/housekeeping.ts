@@ -39,15 +39,16 @@ export class Housekeeping {
     const { clock, settings, onTick } = this.#options;
     this.#timer = clock.schedule(() => {
       onTick();
-      void this.#tick().finally(() => {
+      void this.maintain().finally(() => {
         if (!this.#stopped) this.start();
       });
     }, settings.checkpointIntervalMs);
   }
 
-  async #tick(): Promise<void> {
+  /** What is due at every interval: a checkpoint if something changed, and a segment compacted if one is stuck. */
+  async maintain(): Promise<void> {
     if (this.#options.book.dirty) await this.checkpoint();
-    if (!this.#stopped) void this.#compact();
+    if (!this.#stopped) await this.#compact();
   }
 
   /** One checkpoint at a time: a second caller gets one that begins after its call. */

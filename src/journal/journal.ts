@@ -277,6 +277,11 @@ export class Journal {
     return this.#housekeeping.checkpoint();
   }
 
+  /** Does now what is due at every checkpoint interval: a checkpoint, and a segment compacted if one is stuck. */
+  maintain(): Promise<void> {
+    return this.#housekeeping.maintain();
+  }
+
   /** Resolves when everything appended so far is on the disk; waits as long as that takes. */
   flush(): Promise<void> {
     return this.#commits.flush();

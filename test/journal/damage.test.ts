@@ -58,7 +58,7 @@ function written(settings: Partial<DiskSettings>): MemoryFs {
 
 process.env.JOURNAL_TEST_KEY = 'ab'.repeat(32);
 
-describe.each([
+describe.each<[string, Partial<DiskSettings>]>([
   ['in the clear', {}],
   ['encrypted', { key: { environment: 'JOURNAL_TEST_KEY' } }],
 ])('a damaged segment, %s', (_name, settings) => {

@@ -5,6 +5,16 @@ import { FsError, MemoryFs } from './memory-fs.ts';
 import { numbered, openRig, readAll } from './rig.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+const withResolvers = (): { promise: Promise<void>; resolve: () => void } => {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => (resolve = done));
+  return {
+    promise,
+    resolve: () => {
+      resolve();
+    },
+  };
+};
 const quickly = { everyMs: 5 };
 
 describe('an acknowledgement', () => {
@@ -115,14 +125,14 @@ describe('a disk that writes less than it was given', () => {
 describe('a disk that hangs', () => {
   it('confirms nothing, says so, and bounds what waits in memory', async () => {
     const rig = await openRig(new MemoryFs(), { bufferBytes: 1 << 20, stalledAfterMs: 20 });
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    rig.disk.gate = promise as unknown as Promise<void>;
+    const { promise, resolve } = withResolvers();
+    rig.disk.gate = promise;
     let next = 0;
     while (rig.append(next, 200)) next++;
     expect(rig.journal.backlog.pendingRecords).toBe(next);
     await until(() => rig.journal.health.state === 'stalled', { ...quickly, what: 'the stall to show' });
     expect(rig.durable.size).toBe(0);
-    resolve(undefined);
+    resolve();
     await until(() => rig.durable.size === next, quickly);
     expect(rig.journal.health.state).toBe('ok');
     await rig.journal.close();
