@@ -54,8 +54,10 @@ const soleImporters: Record<string, readonly string[]> = {
   'lz4-napi': ['src/producer/', 'src/kafka/'],
   snappy: ['src/producer/', 'src/kafka/'],
   '@node-rs/crc32': ['src/producer/'],
-  avsc: ['src/producer/serializers/'],
-  thrift: ['src/producer/serializers/'],
+  avsc: ['src/producer/serializers/', 'src/decode/'],
+  thrift: ['src/producer/serializers/', 'src/decode/'],
+  cborg: ['src/decode/'],
+  '@msgpack/msgpack': ['src/decode/'],
 };
 
 describe('the house rules', () => {
@@ -85,13 +87,26 @@ describe('the house rules', () => {
     expect(strays).toEqual([]);
   });
 
-  it('aedes, kafkajs, @platformatic/kafka, mqtt, protobufjs, avsc and thrift are each imported by exactly one file', () => {
-    const importers = ['aedes', 'kafkajs', '@platformatic/kafka', 'mqtt', 'protobufjs', 'avsc', 'thrift'].map(
-      (name) => [
-        name,
-        new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
-      ],
-    );
+  it('avsc and thrift, which serializers and decoders use, are imported by one file of each', () => {
+    for (const name of ['avsc', 'thrift']) {
+      const files = imports.filter(({ specifier }) => specifier === name);
+      expect(new Set(files.map(({ file }) => file)).size).toBe(new Set(files.map(({ stage }) => stage)).size);
+    }
+  });
+
+  it('aedes, kafkajs, @platformatic/kafka, mqtt, protobufjs, cborg and msgpack are each imported by exactly one file', () => {
+    const importers = [
+      'aedes',
+      'kafkajs',
+      '@platformatic/kafka',
+      'mqtt',
+      'protobufjs',
+      'cborg',
+      '@msgpack/msgpack',
+    ].map((name) => [
+      name,
+      new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
+    ]);
     expect(importers).toEqual(importers.map(([name]) => [name, 1]));
   });
 

@@ -1,6 +1,6 @@
-import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import type { DecoderSpec, DeviceProfile, SignalSpec, SimulationSpec } from '../core/profile.ts';
+import type { DeviceProfile, SignalSpec, SimulationSpec } from '../core/profile.ts';
+import { decodeSchema, toDecoder } from './profile-decode-schema.ts';
 import { choice, kafkaTopic, section, text } from './schema.ts';
 
 /* The shape of a device profile: one YAML file a device type. */
@@ -13,19 +13,6 @@ const SHARE = 'a share from 0 to below 1';
 const name = text('a name of at least one character');
 
 const number = z.number({ error: NUMBER });
-
-const decoder = z.union(
-  [
-    choice(['json', 'raw']),
-    section({
-      protobuf: section({
-        file: text('path of a .proto file, relative to this file'),
-        message: text("the message's full name, e.g. fleet.EnvSensor"),
-      }),
-    }),
-  ],
-  { error: 'json, raw or { protobuf: { file, message } }' },
-);
 
 const signal = section({
   base: number.default(0),
@@ -61,7 +48,7 @@ export const profileSchema = section({
   type: text("the device type's name").max(255, { error: 'at most 255 characters' }),
   topic: text('a topic pattern, e.g. fleet/{site}/{device}/telemetry'),
   stop: z.boolean({ error: 'true or false' }).default(false),
-  decode: decoder,
+  decode: decodeSchema,
   device: text('a template of topic levels, e.g. "{device}", or ' + FIELD),
   time: section({ field: text(FIELD), unit: choice(['s', 'ms', 'us', 'ns']) }).optional(),
   sequence: section({ field: text(FIELD) }).optional(),
@@ -116,12 +103,6 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     ack: document.ack,
     ...(document.simulate && { simulate: toSimulation(document.simulate) }),
   };
-}
-
-function toDecoder(decode: ProfileDocument['decode'], file: string): DecoderSpec {
-  if (typeof decode === 'string') return { kind: decode };
-  const { protobuf } = decode;
-  return { kind: 'protobuf', file: resolve(dirname(file), protobuf.file), message: protobuf.message };
 }
 
 function toSimulation(simulate: NonNullable<ProfileDocument['simulate']>): SimulationSpec {

@@ -1,14 +1,5 @@
+import type { DecoderSpec } from './decoder.ts';
 import type { Contract } from './route.ts';
-
-/** How a payload is read. */
-export type DecoderSpec =
-  | {
-      readonly kind: 'protobuf';
-      /** Absolute path of the .proto file. */ readonly file: string;
-      readonly message: string;
-    }
-  | { readonly kind: 'json' }
-  | { readonly kind: 'raw' };
 
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns';
 

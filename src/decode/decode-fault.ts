@@ -15,6 +15,11 @@ export function decodeFailed(message: string): DecodeFault {
   return { code: 'DECODE_FAILED', message };
 }
 
+/** More readings than one payload may hold. */
+export function tooManyReadings(found: number, limit: number): DecodeFault {
+  return { code: 'BATCH_TOO_LARGE', message: `the payload has ${found} readings, more than ${limit}` };
+}
+
 /** A field without which there is no record is absent. */
 export function fieldMissing(what: string, source: string): DecodeFault {
   return { code: 'FIELD_MISSING', message: `no ${what}: ${source} is absent or empty` };

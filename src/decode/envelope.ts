@@ -122,8 +122,8 @@ export class EnvelopeWriter {
     this.#integer(SEQUENCE, low, high);
   }
 
-  /** Writes a metric if its slot holds a value. Ranges refer to `payload`. */
-  metric(metric: MetricWriter, values: FieldValues, payload: Buffer): void {
+  /** Writes a metric if its slot holds a value. */
+  metric(metric: MetricWriter, values: FieldValues): void {
     const { slot, head } = metric;
     switch (values.kind[slot]) {
       case ValueKind.Double: {
@@ -159,7 +159,7 @@ export class EnvelopeWriter {
         this.#metricBytes(
           head,
           STRING_VALUE,
-          payload,
+          values.source,
           values.start[slot] as number,
           values.end[slot] as number,
         );
@@ -168,7 +168,7 @@ export class EnvelopeWriter {
         this.#metricBytes(
           head,
           BYTES_VALUE,
-          payload,
+          values.source,
           values.start[slot] as number,
           values.end[slot] as number,
         );
@@ -201,9 +201,9 @@ export class EnvelopeWriter {
     this.#integer(tag, low, high);
   }
 
-  #metricBytes(head: Uint8Array, tag: number, payload: Buffer, start: number, end: number): void {
+  #metricBytes(head: Uint8Array, tag: number, source: Buffer, start: number, end: number): void {
     this.#metricLengths(head, tag, end - start);
-    payload.copy(this.#buffer, this.#position, start, end);
+    source.copy(this.#buffer, this.#position, start, end);
     this.#position += end - start;
   }
 

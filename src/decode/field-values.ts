@@ -8,18 +8,20 @@ export const ValueKind = {
   Uint: 3,
   /** `low` is 1 or 0. */
   Bool: 4,
-  /** Valid UTF-8: the payload's bytes from `start` to `end`. */
+  /** Valid UTF-8: the source's bytes from `start` to `end`. */
   Utf8: 5,
   /** A string, in `text`. */
   Text: 6,
-  /** The payload's bytes from `start` to `end`. */
+  /** The source's bytes from `start` to `end`. */
   Bytes: 7,
 } as const;
 export type ValueKind = (typeof ValueKind)[keyof typeof ValueKind];
 
+const NOTHING = Buffer.alloc(0);
+
 /**
  * The decoded fields that a profile asks for, one slot each, as parallel arrays: filled anew for every
- * message without making an object. Ranges refer to the payload that was read last.
+ * message without making an object. Ranges refer to `source`.
  */
 export class FieldValues {
   readonly size: number;
@@ -31,6 +33,10 @@ export class FieldValues {
   readonly start: Int32Array;
   readonly end: Int32Array;
   readonly text: string[];
+  /** What ranges refer to: the payload, or what it was unpacked to. */
+  source: Buffer = NOTHING;
+  /** The id of the schema that the payload was framed with; undefined: it was not framed. */
+  schemaId: number | undefined;
 
   constructor(size: number) {
     this.size = size;
@@ -43,8 +49,20 @@ export class FieldValues {
     this.text = Array.from({ length: size }, () => '');
   }
 
-  clear(): void {
+  /** Makes every slot absent; what is stored next may refer to `source`. */
+  clear(source: Buffer): void {
     this.kind.fill(ValueKind.Absent);
+    this.source = source;
+  }
+
+  /** Stores an integer; false: it has more than 64 bits, and nothing is stored. */
+  setInteger(slot: number, value: bigint): boolean {
+    const isUnsigned = value >= 2n ** 63n;
+    if (value < -(2n ** 63n) || value >= 2n ** 64n) return false;
+    this.kind[slot] = isUnsigned ? ValueKind.Uint : ValueKind.Int;
+    this.low[slot] = Number(BigInt.asIntN(32, value));
+    this.high[slot] = Number(BigInt.asIntN(32, value >> 32n));
+    return true;
   }
 
   /** The integer in a slot of kind Int or Uint; exact up to 2^53, the nearest double beyond. */

@@ -20,9 +20,35 @@ export interface PayloadReader {
   readonly fields: readonly FieldInfo[];
   /**
    * Fills every slot of `values`, which may refer to bytes of `payload`. Returns why the payload could not
-   * be read; the values are then void. Never throws, keeps nothing.
+   * be read; the values are then void. Never throws, keeps nothing. Of a batch it fills in the selected
+   * reading.
    */
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined;
+  /** Where a payload may hold several readings. */
+  readonly batch?: ReadingBatch | undefined;
+  /** What `read` last said has come true; see Route.taken. For readers that remember something of a device. */
+  taken?(): void;
+  /** The reader of one topic, where it matters which. */
+  bind?(topic: BoundTopic): PayloadReader;
+}
+
+/** A topic that a profile's pattern matched. */
+export interface BoundTopic {
+  readonly name: string;
+  readonly captures: ReadonlyMap<string, string>;
+}
+
+/** More readings than this in one payload are refused: each becomes a record of its own. */
+export const MAX_READINGS = 10_000;
+
+/** The readings of a payload: `open`, then any of them by `select` and the reader's `read`, then `close`. */
+export interface ReadingBatch {
+  /** How many readings the payload holds, also none, or why it can't be read. Keeps it until `close`. Never throws. */
+  open(payload: Buffer): number | DecodeFault;
+  select(index: number): void;
+  /** The selected reading's own bytes, if it can be had without the others. */
+  bytes(): Uint8Array | undefined;
+  close(): void;
 }
 
 /** A field that a payload's schema doesn't have, or that no single value can be read from. */

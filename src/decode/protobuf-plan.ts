@@ -117,20 +117,22 @@ interface WantedPath {
 }
 
 /**
- * Compiles a message type for the fields at `paths` (names with dots). All message fields are entered, asked
+ * Compiles a message type for the fields at `paths` (names with dots; undefined: a slot that stays absent). All message fields are entered, asked
  * for or not, so that what other readers of the schema refuse is refused here too.
  */
 export function compileMessagePlan(
   schema: MessageSchema,
-  paths: readonly string[],
+  paths: readonly (string | undefined)[],
 ):
   | { readonly plan: MessagePlan; readonly fields: readonly FieldInfo[] }
   | { readonly problems: FieldProblem[] } {
   const compiler = new PlanCompiler(paths.length);
-  const resolved = paths.map((path, slot) => ({ slot, rest: throughWrapper(schema, path.split('.')) }));
+  const resolved = paths.flatMap((path, slot) =>
+    path === undefined ? [] : [{ slot, rest: throughWrapper(schema, path.split('.')) }],
+  );
   for (const { slot, rest } of resolved) {
     compiler.check(schema, rest, slot);
-    const first = resolved.findIndex((other) => other.rest.join('.') === rest.join('.'));
+    const first = resolved.find((other) => other.rest.join('.') === rest.join('.'))?.slot ?? slot;
     if (first !== slot) {
       const found = `${paths[slot] ?? ''}, which is ${paths[first] ?? ''}`;
       compiler.problems.push({ field: slot, found, expected: 'one way to name a field' });

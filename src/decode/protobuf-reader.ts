@@ -35,7 +35,7 @@ export class ProtobufReader implements PayloadReader {
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
     if (payload.length === 0) return PAYLOAD_EMPTY;
-    values.clear();
+    values.clear(payload);
     this.#buffer = payload;
     this.#position = 0;
     const sound = this.#message(this.#plan, values, payload.length, 0);

@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import protobuf from 'protobufjs';
+import 'protobufjs/ext/descriptor.js';
 import { errorMessage, SluiceError } from '../core/errors.ts';
 import type { FieldSchema, MessageSchema, ScalarType } from './message-schema.ts';
 
@@ -70,6 +71,7 @@ export function loadMessageType(file: string, message: string): MessageType {
 function loadRoot(file: string): protobuf.Root {
   const path = resolve(file);
   if (!existsSync(path)) throw new SchemaError('file', `no file ${file}`, 'a .proto file');
+  if (!path.endsWith('.proto')) return loadDescriptorSet(path);
   const root = new protobuf.Root();
   root.resolvePath = (origin, target) => (origin === '' ? target : resolveImport(origin, target));
   try {
@@ -77,6 +79,18 @@ function loadRoot(file: string): protobuf.Root {
   } catch (error) {
     if (error instanceof SchemaError) throw error;
     throw new SchemaError('file', `${basename(file)}: ${errorMessage(error)}`, 'a .proto file that compiles');
+  }
+}
+
+/** A FileDescriptorSet: what `protoc --include_imports --descriptor_set_out` writes. */
+function loadDescriptorSet(path: string): protobuf.Root {
+  try {
+    const root = protobuf.Root.fromDescriptor(readFileSync(path), { keepCase: true });
+    root.resolveAll();
+    return root;
+  } catch (error) {
+    const found = `${basename(path)}: ${errorMessage(error)}`;
+    throw new SchemaError('file', found, 'a .proto file, or a FileDescriptorSet with its imports');
   }
 }
 

@@ -1,13 +1,13 @@
 import { errorMessage } from '../core/errors.ts';
 import type { DeviceProfile, TimeUnit } from '../core/profile.ts';
 import type { Publication } from '../core/publication.ts';
-import { encodeHeaders, type EncodedHeaders, type SerializedRecord } from '../core/record.ts';
-import { deadLetterTopicOf, type Contract, type DecodeFault, type Route } from '../core/route.ts';
+import { appendHeaders, encodeHeaders, type EncodedHeaders, type SerializedRecord } from '../core/record.ts';
+import { deadLetterTopicOf, type Batch, type Contract, type DecodeFault, type Route } from '../core/route.ts';
 import { decoderError, fieldMissing, fieldTooLong, fieldType } from './decode-fault.ts';
 import { encodeConstants, encodeDeviceId, type EnvelopeWriter, type MetricWriter } from './envelope.ts';
 import { isWithinWindow, readEventTime } from './event-time.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
-import type { PayloadReader } from './payload-reader.ts';
+import type { PayloadReader, ReadingBatch } from './payload-reader.ts';
 import type { Template } from './template.ts';
 
 /** The headers that a record of telemetry has. Values are UTF-8 text. */
@@ -17,6 +17,8 @@ export const RECORD_HEADERS = {
   contentType: 'content-type',
   /** `receipt` where the device's time could not be the record's timestamp; else absent. */
   timestamp: 'sluice.timestamp',
+  /** The id of the schema in a registry that the payload was framed with; absent without a frame. */
+  schemaId: 'schema.id',
 } as const;
 
 /** No device id is longer, in bytes of UTF-8: it is in every record twice. */
@@ -43,6 +45,12 @@ export interface Workshop {
   readonly envelope: EnvelopeWriter;
 }
 
+interface FramedHeaders {
+  readonly schemaId: number;
+  readonly headers: EncodedHeaders;
+  readonly encoded: EncodedHeaders;
+}
+
 /** What depends on the device's id, made anew only when the id changes. */
 interface Device {
   readonly id: string;
@@ -59,11 +67,16 @@ export class TranscoderRoute implements Route {
   readonly contract: Contract;
   readonly topic: string;
   readonly deadLetterTopic: string;
+  /** Where the reader takes payloads apart. */
+  readonly batch: Batch | undefined;
   readonly #workshop: Workshop;
+  readonly #reader: PayloadReader | undefined;
   readonly #captures: ReadonlyMap<string, string>;
   readonly #constants: Uint8Array;
   readonly #headers: EncodedHeaders;
   readonly #receiptHeaders: EncodedHeaders;
+  /** The headers with the id of the schema that the last payload was framed with. */
+  #framed: FramedHeaders | undefined;
   /** The one of the last message. */
   #device: Device | undefined;
   /** Why no message of this topic can have a device. */
@@ -76,6 +89,9 @@ export class TranscoderRoute implements Route {
     this.topic = profile.produce.topic;
     this.deadLetterTopic = deadLetterTopicOf(profile.produce.topic);
     this.#workshop = workshop;
+    const { reader } = workshop.compiled;
+    this.#reader = reader?.bind?.({ name: topicName, captures }) ?? reader;
+    this.batch = this.#reader?.batch && batchOf(this.#reader.batch);
     this.#captures = captures;
     this.#constants = encodeConstants(
       profile.type,
@@ -109,7 +125,9 @@ export class TranscoderRoute implements Route {
     }
   }
 
-  taken(): void {}
+  taken(): void {
+    this.#reader?.taken?.();
+  }
 
   whenReady(callback: () => void): void {
     callback();
@@ -118,10 +136,11 @@ export class TranscoderRoute implements Route {
   #toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     const { payload, receivedAtMs } = publication;
     const { compiled, values, envelope } = this.#workshop;
-    const { reader, time, sequence } = compiled;
+    const { time, sequence } = compiled;
+    const reader = this.#reader;
 
     if (reader !== undefined) {
-      const fault = reader.read(payload, values) ?? this.#readDevice(values, payload);
+      const fault = reader.read(payload, values) ?? this.#readDevice(values);
       if (fault !== undefined) return fault;
     }
     const device = this.#device as Device;
@@ -134,7 +153,7 @@ export class TranscoderRoute implements Route {
     }
 
     if (compiled.profile.produce.value === 'raw') {
-      record.value = payload;
+      record.value = this.batch?.bytes() ?? payload;
     } else {
       envelope.begin(device.encoded, this.#constants);
       if (!Number.isNaN(eventTimeMs)) envelope.observedAt(eventTimeMs);
@@ -142,7 +161,7 @@ export class TranscoderRoute implements Route {
       if (sequence !== undefined && values.kind[sequence.slot] !== ValueKind.Absent) {
         envelope.sequence(values.low[sequence.slot] as number, values.high[sequence.slot] as number);
       }
-      for (const metric of compiled.metrics) envelope.metric(metric, values, payload);
+      for (const metric of compiled.metrics) envelope.metric(metric, values);
       record.value = envelope.finish();
     }
 
@@ -150,11 +169,22 @@ export class TranscoderRoute implements Route {
     record.topic = this.topic;
     record.key = device.key;
     record.timestampMs = timely ? eventTimeMs : receivedAtMs;
-    record.headers = timely || time === undefined ? this.#headers : this.#receiptHeaders;
+    const headers = timely || time === undefined ? this.#headers : this.#receiptHeaders;
+    record.headers = values.schemaId === undefined ? headers : this.#framedHeaders(headers, values.schemaId);
     return undefined;
   }
 
-  #readDevice(values: FieldValues, payload: Buffer): DecodeFault | undefined {
+  /** A device's schema hardly ever changes, so the last one's headers are kept. */
+  #framedHeaders(headers: EncodedHeaders, schemaId: number): EncodedHeaders {
+    const last = this.#framed;
+    if (last?.schemaId === schemaId && last.headers === headers) return last.encoded;
+    const value = Buffer.from(String(schemaId), 'utf8');
+    const encoded = appendHeaders(headers, [{ key: RECORD_HEADERS.schemaId, value }]);
+    this.#framed = { schemaId, headers, encoded };
+    return encoded;
+  }
+
+  #readDevice(values: FieldValues): DecodeFault | undefined {
     const { device } = this.#workshop.compiled;
     if ('template' in device) return undefined;
     const { slot, field } = device;
@@ -166,7 +196,7 @@ export class TranscoderRoute implements Route {
         id = values.text[slot] as string;
         break;
       case ValueKind.Utf8:
-        id = payload.toString('utf8', values.start[slot], values.end[slot]);
+        id = values.source.toString('utf8', values.start[slot], values.end[slot]);
         break;
       case ValueKind.Int:
       case ValueKind.Uint:
@@ -194,6 +224,26 @@ export class TranscoderRoute implements Route {
     this.#device = { id, encoded: encodeDeviceId(id), key: Buffer.from(key.fill(named), 'utf8') };
     return undefined;
   }
+}
+
+/** A fault of ours in taking a payload apart must not take the other devices down either. */
+function batchOf(readings: ReadingBatch): Batch {
+  return {
+    open({ payload }) {
+      try {
+        return readings.open(payload);
+      } catch (error) {
+        return decoderError(errorMessage(error));
+      }
+    },
+    select: (index) => {
+      readings.select(index);
+    },
+    bytes: () => readings.bytes(),
+    close: () => {
+      readings.close();
+    },
+  };
 }
 
 /** A sequence is a whole number from 0; a double that is one is put into the integer's halves. */

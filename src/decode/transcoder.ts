@@ -2,13 +2,10 @@ import type { KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import type { Route } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
+import { compileReader } from './compile-reader.ts';
 import { compileMetric, ENVELOPE_CONTENT_TYPE, EnvelopeWriter } from './envelope.ts';
 import { FieldValues } from './field-values.ts';
-import { JsonReader } from './json-reader.ts';
-import type { FieldInfo, FieldProblem, PayloadReader } from './payload-reader.ts';
-import { loadMessageType, SchemaError, type MessageType } from './protobuf.ts';
-import { compileMessagePlan } from './protobuf-plan.ts';
-import { ProtobufReader } from './protobuf-reader.ts';
+import type { FieldInfo, PayloadReader } from './payload-reader.ts';
 import { parseTemplate, type Template } from './template.ts';
 import { TranscoderRoute, type CompiledProfile, type Workshop } from './transcoder-route.ts';
 
@@ -75,7 +72,7 @@ class ProfileCompiler {
     );
     const key = this.#template(produce.key ?? '{device}', [...levels, 'device'], ['produce', 'key']);
 
-    const reader = this.#reader();
+    const reader = this.#reader(levels);
     if (decode.kind === 'raw' && produce.value === 'normalised') {
       this.#fault(['produce', 'value'], 'normalised', 'raw, because `decode: raw` reads nothing');
     }
@@ -145,48 +142,14 @@ class ProfileCompiler {
     return this.#fields.push(field) - 1;
   }
 
-  #reader(): PayloadReader | undefined {
-    const { decode } = this.#profile;
-    switch (decode.kind) {
-      case 'raw':
-        for (const [slot, place] of this.#places.entries()) {
-          this.#fault(place, this.#fields[slot] as string, 'no fields, because `decode: raw` reads nothing');
-        }
-        return undefined;
-      case 'json':
-        for (const [slot, field] of this.#fields.entries()) {
-          if (field.split('.').includes('')) {
-            this.#fault(
-              this.#places[slot] as KeyPath,
-              JSON.stringify(field),
-              'names with one dot between them',
-            );
-          }
-        }
-        return new JsonReader(this.#fields);
-      case 'protobuf': {
-        const type = this.#messageType(decode.file, decode.message);
-        if (type === undefined) return undefined;
-        const result = compileMessagePlan(type.schema, this.#fields);
-        if ('plan' in result) return new ProtobufReader(result.plan, result.fields);
-        for (const problem of result.problems) this.#fieldFault(problem);
-        return undefined;
-      }
+  #reader(levels: readonly string[]): PayloadReader | undefined {
+    const compiled = compileReader(this.#profile.decode, this.#fields, levels);
+    if ('reader' in compiled) return compiled.reader;
+    for (const problem of compiled.problems) {
+      const { found, expected } = problem;
+      this.#fault('path' in problem ? problem.path : (this.#places[problem.field] as KeyPath), found, expected);
     }
-  }
-
-  #messageType(file: string, message: string): MessageType | undefined {
-    try {
-      return loadMessageType(file, message);
-    } catch (error) {
-      if (!(error instanceof SchemaError)) throw error;
-      this.#fault(['decode', 'protobuf', error.part], error.found, error.expected);
-      return undefined;
-    }
-  }
-
-  #fieldFault({ field, found, expected }: FieldProblem): void {
-    this.#fault(this.#places[field] as KeyPath, found, expected);
+    return undefined;
   }
 
   #expectType(

@@ -97,7 +97,7 @@ test('every envelope reads in protobufjs as what was written, by the published s
       const values = new FieldValues(given.metrics.length);
       const bytes: number[] = [];
       for (const [slot, metric] of given.metrics.entries()) put(values, slot, metric.value, bytes);
-      const payload = Buffer.from(bytes);
+      values.source = Buffer.from(bytes);
 
       writer.begin(encodeDeviceId(given.deviceId), encodeConstants(given.deviceType, given.attributes));
       if (given.observedAt !== null) writer.observedAt(given.observedAt);
@@ -109,7 +109,7 @@ test('every envelope reads in protobufjs as what was written, by the published s
         );
       }
       for (const [slot, { name, unit }] of given.metrics.entries()) {
-        writer.metric(compileMetric(slot, name, unit ?? undefined, undefined), values, payload);
+        writer.metric(compileMetric(slot, name, unit ?? undefined, undefined), values);
       }
 
       const read = telemetry.toObject(telemetry.decode(writer.finish()), { longs: BigInt });
@@ -148,7 +148,7 @@ test('a value of an enum is its name; a number that has none stays a number', ()
     const values = new FieldValues(1);
     put(values, 0, { kind: 'int', value: BigInt(number) }, []);
     writer.begin(encodeDeviceId('d'), encodeConstants('t', []));
-    writer.metric(metric, values, Buffer.alloc(0));
+    writer.metric(metric, values);
     return decodeEnvelope(writer.finish()).metrics[0]?.value;
   };
   expect([write(2), write(-1), write(3)]).toEqual(['RUNNING', 'BROKEN', 3]);
@@ -162,7 +162,7 @@ test('an envelope larger than any before it is written whole', () => {
   for (let round = 0; round < 2; round++) {
     writer.begin(encodeDeviceId('d'), encodeConstants('t', []));
     writer.receivedAt(1);
-    writer.metric(compileMetric(0, 'text', 'u', undefined), values, Buffer.alloc(0));
+    writer.metric(compileMetric(0, 'text', 'u', undefined), values);
     expect(decodeEnvelope(writer.finish())).toMatchObject({
       deviceId: 'd',
       receivedAtMs: 1,

@@ -29,7 +29,7 @@ class Pair {
   ours(bytes: Uint8Array): Record<string, PlainValue> | undefined {
     const payload = Buffer.from(bytes);
     if (this.reader.read(payload, this.values) !== undefined) return undefined;
-    return Object.fromEntries(this.paths.map((path, slot) => [path, plainValue(this.values, slot, payload)]));
+    return Object.fromEntries(this.paths.map((path, slot) => [path, plainValue(this.values, slot)]));
   }
 
   theirs(bytes: Uint8Array): Record<string, PlainValue> | undefined {

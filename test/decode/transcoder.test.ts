@@ -380,7 +380,7 @@ describe('a profile that can not work', () => {
 
   test('names a JSON path with an empty name in it', () => {
     expect(faults({ metrics: new Map([['a', { field: 'a..b' }]]) })).toEqual([
-      'metrics.a.field: found "a..b", expected names with one dot between them',
+      'metrics.a.field: found "a..b", expected names with one dot between them, [n], ["name"] or []',
     ]);
   });
 });

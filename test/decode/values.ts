@@ -3,7 +3,7 @@ import { ValueKind, type FieldValues } from '../../src/decode/field-values.ts';
 export type PlainValue = number | bigint | boolean | string | Uint8Array | undefined;
 
 /** What a slot holds, as a plain value: integers as bigint, undefined where it is absent. */
-export function plainValue(values: FieldValues, slot: number, payload: Buffer): PlainValue {
+export function plainValue(values: FieldValues, slot: number): PlainValue {
   switch (values.kind[slot]) {
     case ValueKind.Double:
       return values.double[slot];
@@ -13,11 +13,11 @@ export function plainValue(values: FieldValues, slot: number, payload: Buffer): 
     case ValueKind.Bool:
       return values.low[slot] === 1;
     case ValueKind.Utf8:
-      return payload.toString('utf8', values.start[slot], values.end[slot]);
+      return values.source.toString('utf8', values.start[slot], values.end[slot]);
     case ValueKind.Text:
       return values.text[slot];
     case ValueKind.Bytes:
-      return Uint8Array.from(payload.subarray(values.start[slot], values.end[slot]));
+      return Uint8Array.from(values.source.subarray(values.start[slot], values.end[slot]));
     default:
       return undefined;
   }

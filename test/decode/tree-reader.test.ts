@@ -1,16 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FieldValues } from '../../src/decode/field-values.ts';
-import { JsonReader } from '../../src/decode/json-reader.ts';
+import { parseFieldPaths } from '../../src/decode/field-path.ts';
+import { JSON_FORMAT } from '../../src/decode/json.ts';
+import { TreeReader } from '../../src/decode/tree-reader.ts';
 import { plainValue, type PlainValue } from './values.ts';
 
 function read(text: string | Buffer, ...paths: string[]): PlainValue[] | string {
-  const reader = new JsonReader(paths);
+  const reader = new TreeReader(JSON_FORMAT, parseFieldPaths(paths).paths);
   const values = new FieldValues(paths.length);
   const payload = Buffer.from(text);
   const fault = reader.read(payload, values);
   if (fault !== undefined) return `${fault.code}: ${fault.message}`;
-  return paths.map((_, slot) => plainValue(values, slot, payload));
+  return paths.map((_, slot) => plainValue(values, slot));
 }
 
 test('dots lead into objects, numbers into arrays', () => {
@@ -30,6 +32,54 @@ test('only own members count: the language’s own names are no fields', () => {
   const paths = ['constructor', 'toString', '__proto__', 'a.length', 'hasOwnProperty', 'a.01'];
   expect(read('{"a":[1,2]}', ...paths)).toEqual(Array(6).fill(undefined));
   expect(read('{"__proto__":{"x":1}}', '__proto__.x')).toEqual([1]);
+});
+
+test('brackets lead into lists and to names with dots; $ is the payload itself', () => {
+  expect(read('{"a.b":{"c":[[1,2],[3]]}}', '["a.b"].c[0][1]', '["a.b"]["c"][1].0')).toEqual([2, 3]);
+  expect(read('21.5', '$')).toEqual([21.5]);
+  expect(read('"on"', '$')).toEqual(['on']);
+});
+
+describe('a list of readings', () => {
+  const open = (text: string, ...paths: string[]) => {
+    const reader = new TreeReader(JSON_FORMAT, parseFieldPaths(paths).paths);
+    const values = new FieldValues(paths.length);
+    const payload = Buffer.from(text);
+    const count = reader.batch!.open(payload);
+    if (typeof count !== 'number') return `${count.code}: ${count.message}`;
+    const readings = Array.from({ length: count }, (_, index) => {
+      reader.batch!.select(index);
+      const fault = reader.read(payload, values);
+      if (fault !== undefined) return [fault.code, Buffer.from(reader.batch!.bytes()!).toString()];
+      return paths.map((_, slot) => plainValue(values, slot));
+    });
+    reader.batch!.close();
+    return readings;
+  };
+
+  test('is as many readings, each with what stands beside the list', () => {
+    expect(open('{"id":"x","r":[{"t":1},{"t":2},{}]}', 'id', 'r[].t')).toEqual([
+      ['x', 1],
+      ['x', 2],
+      ['x', undefined],
+    ]);
+    expect(open('[{"t":1}]', '[].t')).toEqual([[1]]);
+    expect(open('{"r":[1,2]}', 'r[]')).toEqual([[1], [2]]);
+    expect(open('{"r":[]}', 'r[].t')).toEqual([]);
+  });
+
+  test('gives a reading that is not understood by itself, so that the others go on', () => {
+    expect(open('{"r":[{"t":1},{"t":{}}]}', 'r[].t')).toEqual([[1], ['FIELD_TYPE', '{"t":{}}']]);
+  });
+
+  test.each([
+    ['{}', 'FIELD_MISSING: no list of readings: field r is absent or empty'],
+    ['{"r":{}}', 'FIELD_TYPE: field r holds no list, expected a list of readings'],
+    [`{"r":[${'1,'.repeat(10_000)}1]}`, 'BATCH_TOO_LARGE: the payload has 10001 readings, more than 10000'],
+    ['', 'PAYLOAD_EMPTY: the payload is empty'],
+  ])('%.20s is none', (text, expected) => {
+    expect(open(text, 'r[].t')).toBe(expected);
+  });
 });
 
 test('the last of several members of one name counts', () => {

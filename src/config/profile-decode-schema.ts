@@ -1,0 +1,140 @@
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import {
+  COMPRESSIONS,
+  TEXT_TYPES,
+  type CsvSpec,
+  type DecoderSpec,
+  type FormatSpec,
+  type MessageChoice,
+  type TextType,
+} from '../core/decoder.ts';
+import { choice, integer, section, text } from './schema.ts';
+
+/* The `decode:` of a device profile: how its payloads are read. */
+
+const WORDS = ['json', 'cbor', 'msgpack', 'sparkplug', 'raw'] as const;
+const KINDS = ['protobuf', 'csv', 'text', 'avro', 'thrift'] as const;
+const EXPECTED = `${WORDS.join(', ')}, or a map of ${KINDS.join(', ')}`;
+
+const boolean = z.boolean({ error: 'true or false' });
+const messageName = text("the message's full name, e.g. fleet.EnvSensor");
+
+const messageChoice = section({
+  level: text('the name of a topic level').optional(),
+  byte: z.literal('first', { error: 'first' }).optional(),
+  field: text('the path of a field of `header`').optional(),
+  header: messageName.optional(),
+  messages: z.record(text('a value'), messageName, { error: 'a map of values to messages' }),
+}).refine(({ level, byte, field }) => [level, byte, field].filter((key) => key !== undefined).length === 1, {
+  error: 'one of level, byte, field, and messages',
+});
+
+const protobuf = section({
+  file: text('path of a .proto file or a FileDescriptorSet, relative to this file'),
+  message: z.union([messageName, messageChoice], {
+    error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
+  }),
+  delimited: boolean.default(false),
+});
+
+const textType = choice(TEXT_TYPES);
+const column = z.union([text('a name'), z.record(text('a name'), textType)], {
+  error: 'a name, or a name and its type: number, integer, bool or text',
+});
+
+const csv = section({
+  columns: z.array(column, { error: 'a list of columns' }).min(1, { error: 'at least one column' }),
+  separator: z
+    .string({ error: 'one character' })
+    .regex(/^[^\w"\r\n]$/, { error: 'one character that is no letter, digit or quote' })
+    .default(','),
+  'header.lines': integer(0, 100).default(0),
+});
+
+const pattern = section({
+  pattern: text('a regular expression with named groups, e.g. ^T=(?<temp>[0-9.]+)$'),
+  types: z.record(text('a group'), textType, { error: 'a map of groups to types' }).default({}),
+  lines: boolean.default(false),
+});
+
+export const decodeSchema = z.union(
+  [
+    choice(WORDS),
+    section({
+      format: choice(WORDS).optional(),
+      protobuf: protobuf.optional(),
+      csv: csv.optional(),
+      text: pattern.optional(),
+      avro: section({ file: text('path of an Avro schema, .avsc, relative to this file') }).optional(),
+      thrift: section({ protocol: choice(['binary', 'compact']).default('binary') }).optional(),
+      compression: choice(COMPRESSIONS).optional(),
+      'max.inflated.bytes': integer(1_024, 268_435_456).optional(),
+      framing: choice(['confluent']).optional(),
+    }).refine(
+      (decode) => ['format' as const, ...KINDS].filter((kind) => decode[kind] !== undefined).length === 1,
+      { error: `one of format, ${KINDS.join(', ')}` },
+    ),
+  ],
+  { error: EXPECTED },
+);
+
+type DecodeDocument = z.infer<typeof decodeSchema>;
+type DecodeMap = Exclude<DecodeDocument, string>;
+
+/** Names what the document says in the program's own terms. `file` is where it stands. */
+export function toDecoder(decode: DecodeDocument, file: string): DecoderSpec {
+  if (typeof decode === 'string') return { kind: decode };
+  const { compression, framing, 'max.inflated.bytes': maxInflatedBytes } = decode;
+  return {
+    ...toFormat(decode, (path) => resolve(dirname(file), path)),
+    ...(compression !== undefined && { compression }),
+    ...(maxInflatedBytes !== undefined && { maxInflatedBytes }),
+    ...(framing !== undefined && { framing }),
+  };
+}
+
+function toFormat(decode: DecodeMap, pathOf: (path: string) => string): FormatSpec {
+  const { protobuf, csv, text, avro, thrift } = decode;
+  if (protobuf !== undefined) {
+    const { message, delimited } = protobuf;
+    return {
+      kind: 'protobuf',
+      file: pathOf(protobuf.file),
+      message: typeof message === 'string' ? message : toChoice(message),
+      ...(delimited && { delimited }),
+    };
+  }
+  if (csv !== undefined) return toCsv(csv);
+  if (text !== undefined) {
+    return {
+      kind: 'text',
+      pattern: text.pattern,
+      types: new Map(Object.entries(text.types)),
+      lines: text.lines,
+    };
+  }
+  if (avro !== undefined) return { kind: 'avro', file: pathOf(avro.file) };
+  if (thrift !== undefined) return { kind: 'thrift', protocol: thrift.protocol };
+  return { kind: decode.format ?? 'raw' };
+}
+
+function toChoice({ level, field, header, messages }: z.infer<typeof messageChoice>): MessageChoice {
+  const names = new Map(Object.entries(messages));
+  if (level !== undefined) return { by: { level }, messages: names };
+  if (field === undefined) return { by: { kind: 'byte' }, messages: names };
+  return { by: { field, header: header ?? ([...names.values()][0] as string) }, messages: names };
+}
+
+function toCsv({ columns, separator, 'header.lines': headerLines }: z.infer<typeof csv>): CsvSpec {
+  return {
+    kind: 'csv',
+    separator,
+    headerLines,
+    columns: columns.flatMap((column): { name: string; type: TextType }[] =>
+      typeof column === 'string'
+        ? [{ name: column, type: 'number' }]
+        : Object.entries(column).map(([name, type]) => ({ name, type })),
+    ),
+  };
+}

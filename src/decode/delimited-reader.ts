@@ -1,0 +1,73 @@
+import type { DecodeFault } from '../core/route.ts';
+import { decodeFailed, PAYLOAD_EMPTY, tooManyReadings } from './decode-fault.ts';
+import type { FieldValues } from './field-values.ts';
+import {
+  MAX_READINGS,
+  type BoundTopic,
+  type FieldInfo,
+  type PayloadReader,
+  type ReadingBatch,
+} from './payload-reader.ts';
+
+/** Reads any number of messages, each behind its length as a varint: protobuf's writeDelimitedTo. */
+export class DelimitedReader implements PayloadReader {
+  readonly contentType: string;
+  readonly fields: readonly FieldInfo[];
+  readonly batch: ReadingBatch;
+  readonly #inner: PayloadReader;
+  #messages: readonly Buffer[] = [];
+  #selected: Buffer | undefined;
+
+  constructor(inner: PayloadReader) {
+    this.#inner = inner;
+    this.contentType = inner.contentType;
+    this.fields = inner.fields;
+    this.batch = {
+      open: (payload) => {
+        const messages = split(payload);
+        if ('code' in messages) return messages;
+        this.#messages = messages;
+        return messages.length;
+      },
+      select: (index) => {
+        this.#selected = this.#messages[index];
+      },
+      bytes: () => this.#selected,
+      close: () => {
+        this.#messages = [];
+        this.#selected = undefined;
+      },
+    };
+  }
+
+  bind(topic: BoundTopic): PayloadReader {
+    const inner = this.#inner.bind?.(topic) ?? this.#inner;
+    return inner === this.#inner ? this : new DelimitedReader(inner);
+  }
+
+  read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
+    return this.#inner.read(this.#selected ?? payload, values);
+  }
+}
+
+function split(payload: Buffer): readonly Buffer[] | DecodeFault {
+  if (payload.length === 0) return PAYLOAD_EMPTY;
+  const messages: Buffer[] = [];
+  let position = 0;
+  while (position < payload.length) {
+    let length = 0;
+    let shift = 0;
+    for (;;) {
+      const byte = payload[position++];
+      if (byte === undefined || shift > 28) return decodeFailed('no length before a message');
+      length += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) break;
+      shift += 7;
+    }
+    if (length > payload.length - position) return decodeFailed('a message cut short');
+    if (messages.length === MAX_READINGS) return tooManyReadings(MAX_READINGS + 1, MAX_READINGS);
+    messages.push(payload.subarray(position, position + length));
+    position += length;
+  }
+  return messages;
+}

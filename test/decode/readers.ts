@@ -1,0 +1,43 @@
+import type { DecoderSpec } from '../../src/core/decoder.ts';
+import { compileReader } from '../../src/decode/compile-reader.ts';
+import { FieldValues } from '../../src/decode/field-values.ts';
+import type { PayloadReader } from '../../src/decode/payload-reader.ts';
+import { plainValue, type PlainValue } from './values.ts';
+
+export function readerOf(decode: DecoderSpec, ...fields: string[]): PayloadReader {
+  const compiled = compileReader(decode, fields, ['kind']);
+  if ('problems' in compiled) throw new Error(JSON.stringify(compiled.problems));
+  if (compiled.reader === undefined) throw new Error('nothing is read');
+  return compiled.reader;
+}
+
+export function problemsOf(decode: DecoderSpec, ...fields: string[]): string[] {
+  const compiled = compileReader(decode, fields, ['kind']);
+  if (!('problems' in compiled)) throw new Error('it was accepted');
+  return compiled.problems.map(
+    (problem) =>
+      `${'path' in problem ? problem.path.join('.') : fields[problem.field]!}: found ${problem.found}, expected ${problem.expected}`,
+  );
+}
+
+/** The fields of one reading, or why it can't be read. */
+export function readOne(reader: PayloadReader, payload: Buffer): PlainValue[] | string {
+  const values = new FieldValues(reader.fields.length);
+  const fault = reader.read(payload, values);
+  if (fault !== undefined) return `${fault.code}: ${fault.message}`;
+  return reader.fields.map((_, slot) => plainValue(values, slot));
+}
+
+/** All readings of a payload, each as {@link readOne} gives it; or why it can't be taken apart. */
+export function readAll(reader: PayloadReader, payload: Buffer): (PlainValue[] | string)[] | string {
+  const { batch } = reader;
+  if (batch === undefined) return [readOne(reader, payload)];
+  const count = batch.open(payload);
+  if (typeof count !== 'number') return `${count.code}: ${count.message}`;
+  const readings = Array.from({ length: count }, (_, index) => {
+    batch.select(index);
+    return readOne(reader, payload);
+  });
+  batch.close();
+  return readings;
+}
