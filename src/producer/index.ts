@@ -10,7 +10,7 @@ export type { Header, RecordMetadata } from '../core/record.ts';
 export type { Logger } from '../core/logger.ts';
 export type { SendCallback } from './sends.ts';
 export { RoundRobinPartitioner, type Partitioner, type PartitionView } from './partitioner.ts';
-export type { ProducerStats } from './stats.ts';
+export type { KafkaMetrics } from './kafka-metrics.ts';
 export { Mistake } from './mistakes.ts';
 
 export { SluiceError } from '../core/errors.ts';
@@ -52,6 +52,7 @@ export { JsonDeserializer, JsonSerializer } from './serializers/json.ts';
 export { ProtobufDeserializer, ProtobufSerializer } from './serializers/protobuf.ts';
 export { AvroDeserializer, AvroSerializer } from './serializers/avro.ts';
 export { ThriftDeserializer, ThriftSerializer } from './serializers/thrift.ts';
+export { SelectingSerializer } from './serializers/selecting.ts';
 export { SchemaRegistry, type SchemaRegistryOptions } from './schema-registry/schema-registry.ts';
 export {
   recordNameStrategy,

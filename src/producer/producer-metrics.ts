@@ -29,6 +29,7 @@ export function producerMetrics(stats: ProducerStats, buffer: () => BufferFigure
     counter('batch_split', 'Batches that the broker would not take whole.', () => stats.batchSplitTotal),
     counter('uncompressed_bytes', 'Bytes of batches before compression.', () => stats.uncompressedByteTotal),
     counter('outgoing_bytes', 'Bytes of batches sent.', () => stats.outgoingByteTotal),
+    counter('request_records', 'Records in requests, repetitions included.', () => stats.requestRecordTotal),
     counter('request', 'Produce requests.', () => stats.requestTotal),
     counter('request_error', 'Produce requests that failed.', () => stats.requestErrorTotal),
     gauge('requests_in_flight', 'Produce requests without an answer yet.', () => stats.requestsInFlight),
@@ -47,6 +48,7 @@ export function producerMetrics(stats: ProducerStats, buffer: () => BufferFigure
       "Time from a batch's first record to its first send, summed over batches.",
       () => stats.recordQueueTimeTotalMs / 1000,
     ),
+    counter('batch_queued', 'Batches sent at least once.', () => stats.batchQueuedTotal),
     gauge(
       'record_queue_time_max_seconds',
       "Longest time from a batch's first record to its first send.",

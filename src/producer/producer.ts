@@ -8,6 +8,7 @@ import type { ProducerConfig } from './config-table.ts';
 import type { ProducerError } from './errors.ts';
 import { InvalidRecordError, ProducerClosedError, RecordTooLargeError } from './errors.ts';
 import { Flushes } from './flushes.ts';
+import { kafkaMetrics, type KafkaMetrics } from './kafka-metrics.ts';
 import { Metadata } from './metadata.ts';
 import { Mistakes, type Mistake } from './mistakes.ts';
 import type { Partitioner } from './partitioner.ts';
@@ -19,7 +20,6 @@ import { RecordAccumulator } from './record-accumulator.ts';
 import type { RecordTarget } from './record-target.ts';
 import { Sender } from './sender.ts';
 import { SenderLoop } from './sender-loop.ts';
-import { SendPromise } from './send-promise.ts';
 import { Sends, type SendCallback } from './sends.ts';
 import type { Serializer } from './serializers/serializer.ts';
 import { ProducerStats } from './stats.ts';
@@ -161,6 +161,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       append: (record, partition, target, token) => this.#append(record, partition, target, token),
       topicFault: (topic) => metadata.topics.get(topic)?.fault,
       lastFailure: () => port.connectionState().lastFailure,
+      mistakes: this.#mistakes,
       clock,
       logger,
     });
@@ -179,34 +180,9 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>;
   send(record: ProducerRecord<K, V>, callback: SendCallback): void;
   send(record: ProducerRecord<K, V>, callback?: SendCallback): Promise<RecordMetadata> | undefined {
-    if (callback === undefined) return this.#sendWithPromise(record);
-    this.#send(record, callback);
+    if (callback === undefined) return this.#sends.sendWithPromise(record);
+    this.#sends.send(record, callback);
     return undefined;
-  }
-
-  #send(record: ProducerRecord<K, V>, callback: SendCallback): void {
-    if (this.#closed) this.#sends.refuse(record, callback, new ProducerClosedError());
-    else this.#sends.send(record, callback);
-  }
-
-  #sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    this.#mistakes.sendBegun(this.#nowMs());
-    const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
-      this.#send(record, (error, metadata) => {
-        this.#mistakes.sendEnded(this.#nowMs());
-        if (error === undefined) {
-          resolve(metadata);
-          return;
-        }
-        promise.tolerateRejection();
-        reject(error);
-        // Whoever has awaited something else in the meantime gets the rest of this turn to look.
-        setImmediate(() => {
-          if (!promise.observed) this.#mistakes.unobservedFailure(error);
-        });
-      });
-    });
-    return promise;
   }
 
   /** Sends wait for metadata or memory. Who makes many without awaiting them should await {@link unblocked} now. */
@@ -306,6 +282,11 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     return this.#accumulator.memory.bottleneck.waiting;
   }
 
+  /** Its figures under the names of Kafka's Java client; averages are over its whole life. */
+  metrics(): KafkaMetrics {
+    return kafkaMetrics(this.stats, this.buffer, this.waitingForMemory);
+  }
+
   /** What the producer noticed of the code around it, and how often. */
   get mistakes(): ReadonlyMap<Mistake, number> {
     return this.#mistakes.counts;
@@ -350,6 +331,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
 
   async #close(timeoutMs: number): Promise<readonly UndeliveredRecords[]> {
     this.#closed = true;
+    this.#sends.close();
     this.#wakeAll();
     await this.#within(timeoutMs, this.flush());
     this.#loop.stop();

@@ -113,6 +113,7 @@ export class Sender {
         mistakes.batchSent(batch.recordCount, nowMs);
         const queuedMs = nowMs - batch.createdAtMs;
         stats.recordQueueTimeTotalMs += queuedMs;
+        stats.batchQueuedTotal++;
         stats.recordQueueTimeMaxMs = Math.max(stats.recordQueueTimeMaxMs, queuedMs);
       }
     }
@@ -143,6 +144,7 @@ export class Sender {
     stats.requestLatencyMaxMs = Math.max(stats.requestLatencyMaxMs, now - sentAtMs);
     for (const batch of batches) {
       stats.batchSendTotal++;
+      stats.requestRecordTotal += batch.recordCount;
       stats.uncompressedByteTotal += batch.records.length;
       stats.outgoingByteTotal += batch.compressed?.length ?? batch.records.length;
     }

@@ -8,9 +8,12 @@ import {
   type RecordMetadata,
   type SerializedRecord,
 } from '../core/record.ts';
+import { blocked } from './blocked.ts';
 import type { Bottleneck } from './bottleneck.ts';
-import { MaxBlockTimeoutError, ProducerError } from './errors.ts';
+import { ProducerClosedError, ProducerError } from './errors.ts';
+import type { Mistakes } from './mistakes.ts';
 import type { BatchResult, RecordTarget } from './record-target.ts';
+import { SendPromise } from './send-promise.ts';
 import { SendLine, type WaitingSend } from './send-line.ts';
 import { failureMetadata, SendSlots } from './send-slots.ts';
 import { ByteArraySerializer } from './serializers/byte-array.ts';
@@ -40,6 +43,7 @@ export interface SendsOptions<K, V> {
   readonly topicFault: (topic: string) => ProducerError | undefined;
   /** Why no broker can be reached. */
   readonly lastFailure: () => string | undefined;
+  readonly mistakes: Mistakes;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -59,6 +63,7 @@ export class Sends<K, V> implements RecordTarget {
   readonly #keySerializer: Serializer<K>;
   readonly #valueSerializer: Serializer<V>;
   readonly #slots = new SendSlots();
+  #closed = false;
   readonly #lines = new Map<string, SendLine<K, V>>();
   /** Filled anew for every record that is appended at once; the batch copies it. */
   readonly #scratch: SerializedRecord = {
@@ -89,7 +94,38 @@ export class Sends<K, V> implements RecordTarget {
     await Promise.all([...this.#lines.values()].map((line) => line.whenTaken()));
   }
 
+  /** Takes no more sends; those that wait go on. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The promise of a send; one that is rejected and that nobody looks at does no harm. */
+  sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    const { mistakes, clock } = this.#options;
+    mistakes.sendBegun(clock.monotonicMs());
+    const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
+      this.send(record, (error, metadata) => {
+        mistakes.sendEnded(clock.monotonicMs());
+        if (error === undefined) {
+          resolve(metadata);
+          return;
+        }
+        promise.tolerateRejection();
+        reject(error);
+        // Whoever has awaited something else in the meantime gets the rest of this turn to look.
+        setImmediate(() => {
+          if (!promise.observed) mistakes.unobservedFailure(error);
+        });
+      });
+    });
+    return promise;
+  }
+
   send(record: ProducerRecord<K, V>, callback: SendCallback): void {
+    if (this.#closed) {
+      this.refuse(record, callback, new ProducerClosedError());
+      return;
+    }
     const line = this.#lines.get(record.topic);
     try {
       if (line === undefined) this.#sendNow(record, callback);
@@ -245,34 +281,12 @@ export class Sends<K, V> implements RecordTarget {
   #expire(line: SendLine<K, V>): void {
     const nowMs = this.#options.clock.monotonicMs();
     for (let head = line.head; head !== undefined && head.deadlineMs <= nowMs; head = line.head) {
-      const error = this.#blocked(line, head);
+      const error = blocked(line, head, this.#options);
       line.shift();
       this.refuse(head.record, head.callback, error);
     }
     if (line.head === undefined) this.#closeLine(line);
     else this.#armTimer(line);
-  }
-
-  #blocked(line: SendLine<K, V>, { serialized }: WaitingSend<K, V>): MaxBlockTimeoutError {
-    const { maxBlockMs, bufferMemoryBytes, topicFault, lastFailure } = this.#options;
-    const { topic } = line;
-    const within = `within max.block.ms (${maxBlockMs} ms)`;
-    if (serialized === undefined) {
-      const message = `a serializer was not ready for a record for topic '${topic}' ${within}`;
-      return new MaxBlockTimeoutError('serializer', message);
-    }
-    if (line.waitsFor === 'metadata') {
-      const cause = topicFault(topic);
-      const why = cause?.message ?? lastFailure() ?? 'no broker has told us about it';
-      const message = `a record for topic '${topic}' could not be taken ${within}: ${why}`;
-      return new MaxBlockTimeoutError('metadata', message, cause === undefined ? undefined : { cause });
-    }
-    const room = line.waitsFor === 'partition' ? "its partition's share of buffer.memory" : 'buffer.memory';
-    return new MaxBlockTimeoutError(
-      'memory',
-      `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all) ${within}: ` +
-        `Kafka takes records more slowly than they are sent, or not at all`,
-    );
   }
 
   /** Everything that waits fails: the producer gives up. */

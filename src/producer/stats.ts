@@ -16,6 +16,8 @@ export class ProducerStats {
   /** Bytes of batches sent, before and after compression, headers not counted. */
   uncompressedByteTotal = 0;
   outgoingByteTotal = 0;
+  /** Records in batches sent, repetitions included. */
+  requestRecordTotal = 0;
   requestTotal = 0;
   requestErrorTotal = 0;
   /** Produce requests without an answer yet. */
@@ -25,6 +27,8 @@ export class ProducerStats {
   requestLatencyMaxMs = 0;
   /** Milliseconds from a batch's first record to its first send, summed over batches; and the longest so far. */
   recordQueueTimeTotalMs = 0;
+  /** Batches that were sent at least once. */
+  batchQueuedTotal = 0;
   recordQueueTimeMaxMs = 0;
   /** Milliseconds of pauses that brokers asked for (quotas). */
   produceThrottleTimeTotalMs = 0;
