@@ -1,0 +1,108 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { TailSession } from '../../src/cli/tail-session.ts';
+import { requireSecurity } from '../../src/kafka/security/security.ts';
+import { parseProducerConfig } from '../../src/producer/config.ts';
+import { startFleet } from '../support/fleets.ts';
+import { TestGateway } from '../support/gateway.ts';
+import { PASSWORD, SecureKafka, USER } from '../support/secure-kafka.ts';
+import { until } from '../support/until.ts';
+
+let kafka: SecureKafka;
+let passwordFile: string;
+
+beforeAll(async () => {
+  kafka = await SecureKafka.start();
+  passwordFile = join(kafka.ca.folder, 'kafka-password');
+}, 120_000);
+
+afterAll(async () => {
+  await kafka.stop();
+});
+
+const settings = () => ({
+  'security.protocol': 'SASL_SSL',
+  'sasl.mechanism': 'SCRAM-SHA-512',
+  'sasl.username': USER,
+  'sasl.password': `\${file:${passwordFile}}`,
+  'ssl.truststore.location': kafka.ca.file,
+});
+
+it.each([
+  { adapter: 'platformatic', firstPassword: 'not-the-password' },
+  { adapter: 'kafkajs', firstPassword: PASSWORD },
+])(
+  'a gateway over $adapter gets in with a password that is put right meanwhile, says what is wrong until then, and shows no secret',
+  async ({ adapter, firstPassword }) => {
+    writeFileSync(passwordFile, `${firstPassword}\n`);
+    const gateway = await TestGateway.start({
+      config: JSON.stringify({
+        kafka: {
+          'bootstrap.servers': kafka.address('SCRAM'),
+          adapter,
+          ...settings(),
+          topics: { partitions: 4 },
+        },
+        log: { level: 'debug', format: 'json' },
+      }),
+    });
+    try {
+      const reasonOf = async (condition: string): Promise<string> =>
+        (await gateway.readiness()).conditions.find(({ name }) => name === condition)?.reason ?? '';
+      const { fleet, ledger } = startFleet(gateway, {
+        devices: 5,
+        rate: 50,
+        qos: 1,
+        count: 100,
+        prefix: `${adapter}-`,
+      });
+      if (firstPassword !== PASSWORD) {
+        for (const name of ['kafka', 'topics']) {
+          await until(async () => (await reasonOf(name)).includes('refused our login'), {
+            what: `the condition ${name} to say why`,
+          });
+          expect(await reasonOf(name)).toContain('check user and password');
+        }
+        expect(await gateway.metric('sluice_deliveries_acknowledged_total')).toBe(0);
+      }
+
+      writeFileSync(passwordFile, `${PASSWORD}\n`);
+      await gateway.untilReady(90_000);
+      expect(await fleet.done()).toMatchObject({ sent: 100, unacknowledged: 0 });
+      const acknowledged = [...ledger.accounts().values()].flatMap((account) => account.acknowledged);
+      expect(acknowledged).toHaveLength(100);
+      if (adapter === 'kafkajs') {
+        expect(await reasonOf('kafka')).toContain('at least once');
+        expect(gateway.output).toContain('at least once');
+      }
+
+      let seen = 0;
+      const session = new TailSession({
+        bootstrapServers: [kafka.address('SCRAM')],
+        security: requireSecurity(parseProducerConfig(settings()).config),
+        topics: ['telemetry'],
+        fromBeginning: true,
+        clock: systemClock,
+        logger: silentLogger,
+        onNote() {},
+        onRecord() {
+          if (++seen === 100) session.stop();
+        },
+      });
+      await session.run();
+
+      const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
+      const readyz = JSON.stringify(await gateway.readiness());
+      expect(await gateway.stop()).toBe(0);
+      for (const secret of ['not-the-password', PASSWORD, JSON.stringify(PASSWORD).slice(1, -1)]) {
+        expect(gateway.output + metrics + readyz).not.toContain(secret);
+      }
+    } finally {
+      if (!gateway.exited) await gateway.stop();
+    }
+  },
+  180_000,
+);
