@@ -4,9 +4,11 @@ import { loadConfig, type LoadedConfig } from './config/load.ts';
 import type { SluiceConfig } from './config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from './core/fault.ts';
 import type { DeviceProfile } from './core/profile.ts';
-import { deadLetterTopicOf } from './core/route.ts';
+import { deadLetterTopicFor, isTopicTemplate } from './core/output.ts';
 import { compileProfile, type Transcoder } from './decode/transcoder.ts';
+import type { DeviceTable } from './decode/normalise/device-table.ts';
 import { clientSecurity, type ClientSecurity } from './kafka/security/security.ts';
+import { ProfileServices } from './profile-services.ts';
 import { parseProducerConfig } from './producer/config.ts';
 import type { ProducerConfig } from './producer/config-table.ts';
 import { SECURITY_SETTINGS } from './producer/security-table.ts';
@@ -17,6 +19,10 @@ export interface Blueprint {
   readonly config: SluiceConfig;
   readonly profiles: readonly DeviceProfile[];
   readonly routes: RouteTable<Transcoder>;
+  /** What the routes use of files, Kafka and the Schema Registry; to be connected. */
+  readonly services: ProfileServices;
+  /** What is remembered of devices, one table a profile. */
+  readonly devices: readonly DeviceTable[];
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
   readonly security: ClientSecurity;
@@ -46,7 +52,8 @@ export function drawBlueprint(
 ): DrawnBlueprint {
   const loaded = loadConfig(file, environment);
   const faults = [...loaded.faults];
-  const routes = compileRoutes(loaded, faults);
+  const services = new ProfileServices();
+  const { routes, devices } = compileRoutes(loaded, services, faults);
   const producer = producerConfig(loaded, faults);
   const security = kafkaSecurity(loaded, environment);
   faults.push(...security.faults);
@@ -61,6 +68,8 @@ export function drawBlueprint(
       config: loaded.config,
       profiles: loaded.profiles,
       routes,
+      services,
+      devices,
       producer,
       security: security.security,
       weakerPromises: weakerPromises(loaded),
@@ -69,21 +78,38 @@ export function drawBlueprint(
   };
 }
 
-function compileRoutes(loaded: LoadedConfig, faults: ConfigFault[]): RouteTable<Transcoder> {
+function compileRoutes(
+  loaded: LoadedConfig,
+  shared: ProfileServices,
+  faults: ConfigFault[],
+): { readonly routes: RouteTable<Transcoder>; readonly devices: readonly DeviceTable[] } {
   const routes = new RouteTable<Transcoder>();
+  const devices: DeviceTable[] = [];
   for (const profile of loaded.profiles) {
-    const compiled = compileProfile(profile);
+    const { services, faults: problems } = shared.of(profile);
+    faults.push(
+      ...[...problems, ...registryFaults(loaded, profile)].map((fault) => loaded.locate(fault, profile)),
+    );
+    const compiled = compileProfile(profile, services);
     if ('faults' in compiled) {
       faults.push(...compiled.faults.map((fault) => loaded.locate(fault, profile)));
       continue;
     }
+    devices.push(compiled.transcoder.devices);
     const fault = routes.add(profile.topic, compiled.transcoder, {
       owner: profile.file,
       stop: profile.stop === true,
     });
     if (fault !== undefined) faults.push(loaded.locate(fault, profile));
   }
-  return routes;
+  return { routes, devices };
+}
+
+/** A subject without a registry. */
+function registryFaults({ config }: LoadedConfig, { produce: { subject } }: DeviceProfile): KeyFault[] {
+  if (subject === undefined || config.kafka.schemaRegistry !== undefined) return [];
+  const expected = 'no subject, or kafka.schema.registry.url in the configuration';
+  return [{ path: ['produce', 'subject'], found: JSON.stringify(subject), expected }];
 }
 
 /** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
@@ -201,7 +227,12 @@ function weakerPromises({ config, profiles }: LoadedConfig): string[] {
 
 function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
   const topics = new Set(
-    profiles.flatMap(({ produce }) => [produce.topic, deadLetterTopicOf(produce.topic)]),
+    profiles.flatMap(({ type, produce, registry }) => [
+      // What a template names is known only when messages come.
+      ...(isTopicTemplate(produce.topic) ? [] : [produce.topic]),
+      deadLetterTopicFor(produce, type),
+      ...(registry?.unknown === 'quarantine' ? [registry.quarantineTopic] : []),
+    ]),
   );
   if (config.unrouted.policy === 'dead-letter') topics.add(config.unrouted.deadLetterTopic);
   return [...topics].sort();

@@ -5,6 +5,7 @@ import type { Blueprint } from './blueprint.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import type { Route } from './core/route.ts';
+import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { acknowledgedButLost } from './delivery/ledger.ts';
 import { ClusterPort } from './kafka/cluster-port.ts';
@@ -16,6 +17,7 @@ import { ingressMetrics } from './mqtt/ingress-metrics.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './mqtt/limits.ts';
 import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
+import { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
 import { RouteCache } from './route/route-cache.ts';
 
 export interface GatewayOptions {
@@ -96,11 +98,15 @@ export class Gateway {
       topics: blueprint.kafkaTopics,
       settings: config.kafka.topics,
       onFound: () => {
-        this.#producer.prepare(blueprint.kafkaTopics);
+        this.#producer.prepare(this.#topics.topics);
       },
       clock,
       logger: logger.child({ stage: 'topics' }),
     });
+    blueprint.services.topics.connect((topic) => {
+      this.#topics.add(topic);
+    });
+    this.#connectSchemaRegistry();
     this.#admin = new AdminServer({
       ...config.admin,
       readiness: () => this.readiness(),
@@ -108,7 +114,24 @@ export class Gateway {
         ...this.#delivery.metrics(),
         ...ingressMetrics(() => this.#ingress.stats),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
+        ...deviceMetrics(blueprint.devices),
       ],
+      devices: (worst) => reportDevices(blueprint.devices, worst),
+    });
+  }
+
+  #connectSchemaRegistry(): void {
+    const { config, services } = this.#blueprint;
+    if (config.kafka.schemaRegistry === undefined) return;
+    const { url, userInfo } = config.kafka.schemaRegistry;
+    const { clock } = this.#options;
+    const logger = this.#options.logger.child({ stage: 'schema-registry' });
+    const [username = '', ...password] = userInfo?.split(':') ?? [];
+    const auth = userInfo === undefined ? {} : { auth: { username, password: password.join(':') } };
+    services.framings.connect({
+      registry: new SchemaRegistry({ url, ...auth, logger, clock }),
+      clock,
+      logger,
     });
   }
 
@@ -118,6 +141,8 @@ export class Gateway {
    * @throws SluiceError a port that can't be opened, or a local Kafka that can't be started
    */
   async start(): Promise<void> {
+    const { services } = this.#blueprint;
+    services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
     await this.#admin.start();
     await this.#ingress.start();
     this.#isAccepting = true;
@@ -140,12 +165,14 @@ export class Gateway {
   async stop(): Promise<StopReport> {
     const { shutdownTimeoutMs } = this.#blueprint.config;
     this.#isAccepting = false;
+    this.#blueprint.services.registries.stop();
     this.#topics.stop();
     await this.#ingress.stopAccepting();
     const flushed = this.#producer.flush().then(async () => this.#ingress.drained());
     await this.#withinMs(shutdownTimeoutMs, flushed);
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
+    this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#admin.close();
     await this.#localKafka?.stop();
@@ -163,7 +190,20 @@ export class Gateway {
   }
 
   readiness(): Readiness {
-    return readinessOf([this.#mqttCondition(), this.#kafkaCondition(), this.#topicsCondition()]);
+    return readinessOf([
+      this.#mqttCondition(),
+      this.#kafkaCondition(),
+      this.#topicsCondition(),
+      ...this.#schemasCondition(),
+    ]);
+  }
+
+  /** Only where values are framed. */
+  #schemasCondition(): Condition[] {
+    if (this.#blueprint.config.kafka.schemaRegistry === undefined) return [];
+    const problems = this.#blueprint.services.framings.problems();
+    const ready = problems.length === 0;
+    return [{ name: 'schemas', ready, reason: ready ? 'all schemas are registered' : problems.join('; ') }];
   }
 
   #mqttCondition(): Condition {

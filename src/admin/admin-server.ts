@@ -11,12 +11,18 @@ export interface AdminServerOptions {
   readonly port: number;
   readonly readiness: () => Readiness;
   readonly metrics: readonly Metric[];
+  /** What is known of the devices; `worst` is how many of the worst are named. */
+  readonly devices?: (worst: number) => unknown;
 }
 
 /** The admin port is taken, or its address doesn't exist on this machine. */
 export class AdminListenError extends SluiceError {}
 
-/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`. */
+/** How many of the worst devices are named: when nobody says, and at most. */
+const WORST = 20;
+const WORST_MAX = 1_000;
+
+/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #http: FastifyInstance;
@@ -28,6 +34,11 @@ export class AdminServer {
     this.#http.get('/readyz', (_request, reply) => {
       const readiness = options.readiness();
       return reply.code(readiness.ready ? 200 : 503).send(readiness);
+    });
+    this.#http.get<{ Querystring: { worst?: string } }>('/api/devices', (request) => {
+      const worst = Number(request.query.worst ?? WORST);
+      const limit = Number.isInteger(worst) && worst >= 0 ? Math.min(worst, WORST_MAX) : WORST;
+      return { types: options.devices?.(limit) ?? [] };
     });
     const registry = prometheusRegistry(options.metrics);
     this.#http.get('/metrics', async (_request, reply) =>

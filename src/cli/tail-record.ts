@@ -2,7 +2,7 @@ import type { KafkaMessage } from '../kafka/kafkajs.ts';
 import { DEAD_LETTER_HEADERS } from '../delivery/dead-letter.ts';
 import { ENVELOPE_CONTENT_TYPE } from '../decode/envelope.ts';
 import type { MetricValue, Telemetry, TelemetryReader } from '../decode/telemetry.ts';
-import { RECORD_HEADERS } from '../decode/transcoder-route.ts';
+import { RECORD_HEADERS } from '../decode/record-headers.ts';
 
 /** A record as it was read from Kafka, headers as text. */
 export interface TailedRecord {

@@ -37,6 +37,15 @@ export interface SluiceConfig {
     readonly security: Readonly<Partial<Record<KafkaSecurityKey, string>>>;
     /** Under Kafka's own names; the producer knows and validates them. */
     readonly producer: Readonly<Record<string, string | number | boolean>>;
+    /** undefined: none. */
+    readonly schemaRegistry:
+      | {
+          /** Base URLs of its instances. */
+          readonly url: readonly string[];
+          /** `user:password`; undefined: without. */
+          readonly userInfo: string | undefined;
+        }
+      | undefined;
     readonly topics: {
       readonly create: boolean;
       readonly partitions: number;
@@ -91,6 +100,7 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
       security: Object.fromEntries(
         KAFKA_SECURITY_KEYS.flatMap((key) => (kafka[key] === undefined ? [] : [[key, kafka[key]]])),
       ),
+      schemaRegistry: toSchemaRegistry(kafka['schema.registry']),
       producer: kafka.producer,
       topics: {
         create: kafka.topics.create,
@@ -106,6 +116,13 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],
   };
+}
+
+function toSchemaRegistry(
+  document: ConfigDocument['kafka']['schema.registry'],
+): SluiceConfig['kafka']['schemaRegistry'] {
+  if (document === undefined) return undefined;
+  return { url: document.url.split(',').map(trim), userInfo: document['basic.auth.user.info'] };
 }
 
 function trim(text: string): string {

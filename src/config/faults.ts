@@ -23,7 +23,8 @@ export function describeWarning({ code, file, line, key, found, expected }: Conf
   return `warning ${code} ${place} ${key}: found ${found}, better ${expected}`;
 }
 
-const SECRET = /passw|passphrase|secret|token|credential|jaas|private|ssl\..*\.key$|sasl\.(?!mechanism)/i;
+const SECRET =
+  /passw|passphrase|secret|token|user\.info|credential|jaas|private|ssl\..*\.key$|sasl\.(?!mechanism)/i;
 
 /** Whether the value at a key may be a secret, and is therefore never shown. */
 export function isSecret(path: KeyPath): boolean {

@@ -1,7 +1,21 @@
 import { z } from 'zod';
 import type { DeviceProfile, SignalSpec, SimulationSpec } from '../core/profile.ts';
+import { fixedTopic } from '../core/output.ts';
+import {
+  filterSchema,
+  metricSchema,
+  registrySchema,
+  sequenceSchema,
+  timeSchema,
+  toFilter,
+  toMetric,
+  toRegistry,
+  toSequence,
+  toTime,
+} from './profile-normalise-schema.ts';
+import { outputSchema, toOutput } from './profile-output-schema.ts';
 import { decodeSchema, toDecoder } from './profile-decode-schema.ts';
-import { choice, kafkaTopic, section, text } from './schema.ts';
+import { choice, section, text } from './schema.ts';
 
 /* The shape of a device profile: one YAML file a device type. */
 
@@ -50,25 +64,21 @@ export const profileSchema = section({
   stop: z.boolean({ error: 'true or false' }).default(false),
   decode: decodeSchema,
   device: text('a template of topic levels, e.g. "{device}", or ' + FIELD),
-  time: section({ field: text(FIELD), unit: choice(['s', 'ms', 'us', 'ns']) }).optional(),
-  sequence: section({ field: text(FIELD) }).optional(),
+  time: timeSchema
+    .optional()
+    .describe('The event time by the device; without it, or where a message has none, the time of receipt.'),
+  sequence: sequenceSchema
+    .optional()
+    .describe("The device's own count of its messages: finds missing, repeated and late ones."),
   attributes: z
     .record(name, z.string({ error: 'text, or a template of topic levels, in quotes' }), {
       error: 'a map of names to text',
     })
     .default({}),
-  metrics: z
-    .record(
-      name,
-      section({ field: text(FIELD), unit: text('a UCUM unit, in quotes if it is not a word').optional() }),
-      { error: 'a map of metric names to { field, unit }' },
-    )
-    .default({}),
-  produce: section({
-    topic: kafkaTopic(),
-    key: text('a template of topic levels and {device}').optional(),
-    value: choice(['normalised', 'raw']).optional(),
-  }),
+  metrics: z.record(name, metricSchema, { error: 'a map of metric names to { field, unit }' }).default({}),
+  filter: filterSchema.optional().describe('Which messages of a device are held back, by time.'),
+  registry: registrySchema.optional().describe('A list of known devices.'),
+  produce: outputSchema.describe('The records.'),
   ack: choice(['kafka', 'receive']).default('kafka'),
   simulate: simulation.optional(),
 });
@@ -79,6 +89,7 @@ export type ProfileDocument = z.infer<typeof profileSchema>;
 /** Names what the document says in the program's own terms. `file` is where it stands. */
 export function toProfile(document: ProfileDocument, file: string): DeviceProfile {
   const decode = toDecoder(document.decode, file);
+  const produce = toOutput(document.produce, decode.kind === 'raw' ? 'raw' : 'normalised');
   return {
     file,
     type: document.type,
@@ -86,20 +97,15 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     ...(document.stop && { stop: true }),
     decode,
     device: document.device.includes('{') ? { template: document.device } : { field: document.device },
-    ...(document.time && { time: document.time }),
-    ...(document.sequence && { sequence: document.sequence }),
+    ...(document.time && { time: toTime(document.time) }),
+    ...(document.sequence && { sequence: toSequence(document.sequence) }),
     attributes: new Map(Object.entries(document.attributes)),
-    metrics: new Map(
-      Object.entries(document.metrics).map(([name, { field, unit }]) => [
-        name,
-        unit === undefined ? { field } : { field, unit },
-      ]),
-    ),
-    produce: {
-      topic: document.produce.topic,
-      ...(document.produce.key !== undefined && { key: document.produce.key }),
-      value: document.produce.value ?? (decode.kind === 'raw' ? 'raw' : 'normalised'),
-    },
+    metrics: new Map(Object.entries(document.metrics).map(([name, metric]) => [name, toMetric(metric)])),
+    ...(document.filter && { filter: toFilter(document.filter) }),
+    ...(document.registry && {
+      registry: toRegistry(document.registry, file, `${fixedTopic(produce.topic, document.type)}.quarantine`),
+    }),
+    produce,
     ack: document.ack,
     ...(document.simulate && { simulate: toSimulation(document.simulate) }),
   };

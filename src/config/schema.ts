@@ -22,9 +22,9 @@ export function choice<const T extends readonly [string, ...string[]]>(words: T)
   return z.enum(words, { error: words.join(' or ') });
 }
 
-/** A map with exactly these keys. */
-export function section<T extends z.core.$ZodLooseShape>(shape: T) {
-  return z.strictObject(shape, { error: `a map of ${Object.keys(shape).join(', ')}` });
+/** A map with exactly these keys; of many keys, an example says more than their names. */
+export function section<T extends z.core.$ZodLooseShape>(shape: T, example?: string) {
+  return z.strictObject(shape, { error: `a map ${example ?? `of ${Object.keys(shape).join(', ')}`}` });
 }
 
 const TOPIC_NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]+$/;
@@ -56,6 +56,9 @@ const listener = section({
   port: integer(0, 65_535).default(1883),
 });
 
+const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
+const USER_INFO = 'user:password';
+
 export const configSchema = section({
   mqtt: section({
     listeners: z
@@ -86,6 +89,20 @@ export const configSchema = section({
     }).prefault({}),
     adapter: choice(['platformatic', 'kafkajs']).default('platformatic'),
     ...kafkaSecurityShape,
+    'schema.registry': section({
+      url: z
+        .string({ error: REGISTRY_URL })
+        .refine(
+          (value) => value.split(',').every((url) => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '')),
+          {
+            error: REGISTRY_URL,
+          },
+        ),
+      'basic.auth.user.info': z
+        .string({ error: USER_INFO })
+        .regex(/^[^:]+:/, { error: USER_INFO })
+        .optional(),
+    }).optional(),
     producer: scalars.default({}),
     topics: section({
       create: z.boolean({ error: 'true or false' }).default(true),

@@ -1,7 +1,7 @@
 import type { DecoderSpec } from './decoder.ts';
+import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } from './normalise.ts';
+import type { OutputSpec } from './output.ts';
 import type { Contract } from './route.ts';
-
-export type TimeUnit = 's' | 'ms' | 'us' | 'ns';
 
 /** A device type: one YAML file of the profiles folder, validated and with its paths resolved. */
 export interface DeviceProfile {
@@ -16,18 +16,15 @@ export interface DeviceProfile {
   /** The device id: a template of topic levels (`{device}`), or a decoded field's path. */
   readonly device: { readonly template: string } | { readonly field: string };
   /** Event time; left out, the time of receipt. */
-  readonly time?: { readonly field: string; readonly unit: TimeUnit };
-  readonly sequence?: { readonly field: string };
+  readonly time?: TimeSpec;
+  readonly sequence?: SequenceSpec;
   /** Constant attributes or templates of topic levels, by name. */
   readonly attributes: ReadonlyMap<string, string>;
-  /** Metric name -> decoded field's path (dots) and UCUM unit. */
-  readonly metrics: ReadonlyMap<string, { readonly field: string; readonly unit?: string }>;
-  readonly produce: {
-    readonly topic: string;
-    /** Template of topic levels and `{device}`, here always the device id; left out, the device id. */
-    readonly key?: string;
-    readonly value: 'normalised' | 'raw';
-  };
+  /** By name, in the order in which they stand in the envelope. */
+  readonly metrics: ReadonlyMap<string, MetricSpec>;
+  readonly filter?: FilterSpec;
+  readonly registry?: RegistrySpec;
+  readonly produce: OutputSpec;
   readonly ack: Contract;
   /** How a simulated device of this type behaves; read by the fleet alone. */
   readonly simulate?: SimulationSpec;

@@ -1,19 +1,20 @@
-import type { TimeUnit } from '../core/profile.ts';
+import type { TimeUnit, TimeWindow } from '../core/normalise.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 
 /**
- * How far event time may lie from receipt to become the record's timestamp. Behind: retention would delete
+ * How far, by default, event time may lie from receipt to become the record's timestamp. Behind: retention would delete
  * an older record at once. Ahead: Kafka refuses the whole batch of a record that is more than an hour in the
  * future (KIP-1030).
  */
 export const EVENT_TIME_WINDOW = { behindMs: 7 * 86_400_000, aheadMs: 30 * 60_000 } as const;
 
 /** Whether an event time may be the record's timestamp. NaN may not. */
-export function isWithinWindow(eventTimeMs: number, receivedAtMs: number): boolean {
-  return (
-    eventTimeMs >= receivedAtMs - EVENT_TIME_WINDOW.behindMs &&
-    eventTimeMs <= receivedAtMs + EVENT_TIME_WINDOW.aheadMs
-  );
+export function isWithinWindow(
+  eventTimeMs: number,
+  receivedAtMs: number,
+  window: TimeWindow = EVENT_TIME_WINDOW,
+): boolean {
+  return eventTimeMs >= receivedAtMs - window.behindMs && eventTimeMs <= receivedAtMs + window.aheadMs;
 }
 
 /**

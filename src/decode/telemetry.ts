@@ -10,6 +10,8 @@ export interface TelemetryMetric {
   /** UCUM code; undefined for a value without unit. */
   readonly unit: string | undefined;
   readonly value: MetricValue;
+  /** Only where a check of the profile found something. */
+  readonly quality?: 'out-of-range';
 }
 
 /** A normalised envelope, read: sluice.v1.Telemetry. */
@@ -23,6 +25,8 @@ export interface Telemetry {
   readonly receivedAtMs: number;
   readonly sequence: number | bigint | undefined;
   readonly metrics: readonly TelemetryMetric[];
+  /** Names of metrics that the profile requires and the message lacks; only where there are any. */
+  readonly missing?: readonly string[];
 }
 
 /** The schema that comes with Sluice; the same place seen from src/decode and from dist/decode. */
@@ -47,6 +51,7 @@ interface MetricMessage {
   readonly string_value?: string;
   readonly bytes_value?: Uint8Array;
   readonly uint_value?: bigint;
+  readonly quality?: number | string;
 }
 
 /** Reads normalised envelopes: for tools, not for speed. */
@@ -61,6 +66,9 @@ export class TelemetryReader {
     } catch (error) {
       throw new SluiceError('ENVELOPE_INVALID', errorMessage(error), { cause: error });
     }
+    const missing = (message.metrics ?? []).flatMap(({ name, quality }) =>
+      quality === 2 || quality === 'MISSING' ? [name ?? ''] : [],
+    );
     return {
       deviceId: message.device_id ?? '',
       deviceType: message.device_type ?? '',
@@ -71,8 +79,12 @@ export class TelemetryReader {
       metrics: (message.metrics ?? []).flatMap((metric) => {
         const value = valueOf(metric);
         // A case of the oneof that a later Sluice has added.
-        return value === undefined ? [] : [{ name: metric.name ?? '', unit: metric.unit, value }];
+        if (value === undefined) return [];
+        const { name = '', unit, quality } = metric;
+        const marked = quality === 1 || quality === 'OUT_OF_RANGE';
+        return [{ name, unit, value, ...(marked && { quality: 'out-of-range' as const }) }];
       }),
+      ...(missing.length > 0 && { missing }),
     };
   }
 }

@@ -29,3 +29,13 @@ export function parseTemplate(text: string): { readonly template: Template } | {
     },
   };
 }
+
+/** What names stand for: levels of the topic, `{type}` unless that is a level, and `{device}`, always the device id. */
+export function templateNames(
+  captures: ReadonlyMap<string, string>,
+  deviceType: string,
+  deviceId?: string,
+): ReadonlyMap<string, string> {
+  const names = new Map([['type', deviceType], ...captures]);
+  return deviceId === undefined ? names : names.set('device', deviceId);
+}

@@ -1,13 +1,28 @@
+import { randomBytes } from 'node:crypto';
 import type { KeyFault } from '../core/fault.ts';
+import { isTopicTemplate, type OutputFormat } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import type { RouteServices } from '../core/route-services.ts';
 import type { Route } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { compileReader } from './compile-reader.ts';
-import { compileMetric, ENVELOPE_CONTENT_TYPE, EnvelopeWriter } from './envelope.ts';
+import { AvroEnvelope } from './envelope-avro.ts';
+import type { EnvelopeEncoder } from './envelope-encoder.ts';
+import { JsonEnvelope } from './envelope-json.ts';
+import { EnvelopeWriter } from './envelope.ts';
 import { FieldValues } from './field-values.ts';
 import type { FieldInfo, PayloadReader } from './payload-reader.ts';
+import { compileNormaliser, type NormalisedMetric } from './normalise/compile.ts';
+import type { DeviceTable } from './normalise/device-table.ts';
+import { Quality } from './normalise/metric-checks.ts';
+import type { CloudEventsPlan } from './record-headers.ts';
 import { parseTemplate, type Template } from './template.ts';
-import { TranscoderRoute, type CompiledProfile, type Workshop } from './transcoder-route.ts';
+import {
+  TranscoderRoute,
+  type CompiledMetric,
+  type CompiledProfile,
+  type Workshop,
+} from './transcoder-route.ts';
 
 /** A device profile, compiled: the routes of its topics turn publications into records. */
 export class Transcoder {
@@ -18,9 +33,13 @@ export class Transcoder {
     this.profile = compiled.profile;
     this.#workshop = {
       compiled,
-      values: new FieldValues(compiled.reader?.fields.length ?? 0),
-      envelope: new EnvelopeWriter(),
+      values: new FieldValues(compiled.slotCount),
     };
+  }
+
+  /** What is remembered of the profile's devices. */
+  get devices(): DeviceTable {
+    return this.#workshop.compiled.normaliser.devices;
   }
 
   /** The route of one topic; `captures` are its named levels. */
@@ -37,8 +56,9 @@ type KeyPath = KeyFault['path'];
  */
 export function compileProfile(
   profile: DeviceProfile,
+  services: RouteServices = {},
 ): { readonly transcoder: Transcoder } | { readonly faults: readonly KeyFault[] } {
-  const compiler = new ProfileCompiler(profile);
+  const compiler = new ProfileCompiler(profile, services);
   const transcoder = compiler.compile();
   return transcoder === undefined ? { faults: compiler.faults } : { transcoder };
 }
@@ -46,13 +66,15 @@ export function compileProfile(
 class ProfileCompiler {
   readonly faults: KeyFault[] = [];
   readonly #profile: DeviceProfile;
+  readonly #services: RouteServices;
   /** The decoded fields' paths, each once: its index is its slot. */
   readonly #fields: string[] = [];
   /** Where each of them was named first. */
   readonly #places: KeyPath[] = [];
 
-  constructor(profile: DeviceProfile) {
+  constructor(profile: DeviceProfile, services: RouteServices) {
     this.#profile = profile;
+    this.#services = services;
   }
 
   compile(): Transcoder | undefined {
@@ -70,7 +92,12 @@ class ProfileCompiler {
     const attributeTemplates = [...attributes].map(
       ([name, text]) => [name, this.#template(text, levels, ['attributes', name])] as const,
     );
-    const key = this.#template(produce.key ?? '{device}', [...levels, 'device'], ['produce', 'key']);
+    const named = [...levels, 'device', 'type'];
+    const topic = this.#template(produce.topic, named, ['produce', 'topic']);
+    const key =
+      produce.key === null ? undefined : this.#template(produce.key ?? '{device}', named, ['produce', 'key']);
+    const cloudEvents = this.#cloudEvents([...levels, 'type']);
+    this.#checkOutput();
 
     const reader = this.#reader(levels);
     if (decode.kind === 'raw' && produce.value === 'normalised') {
@@ -79,31 +106,89 @@ class ProfileCompiler {
     const infos = reader?.fields ?? [];
     if ('field' in device)
       this.#expectType(infos, deviceSlot, ['any', 'string', 'integer'], 'text or an integer', ['device']);
-    if (time) this.#expectType(infos, timeSlot, ['any', 'number', 'integer'], 'a number', ['time', 'field']);
+    if (time?.unit !== undefined)
+      this.#expectType(infos, timeSlot, ['any', 'number', 'integer'], 'a number', ['time', 'field']);
+    if (time?.format !== undefined)
+      this.#expectType(infos, timeSlot, ['any', 'string'], 'text', ['time', 'field']);
     if (sequence)
       this.#expectType(infos, sequenceSlot, ['any', 'integer'], 'an integer', ['sequence', 'field']);
+    const slots = {
+      time: timeSlot,
+      sequence: sequenceSlot,
+      metrics: metricSlots,
+      count: this.#fields.length,
+    };
+    const normalised = compileNormaliser(this.#profile, slots, infos, (path, found, expected) => {
+      this.#fault(path, found, expected);
+    });
     if (this.faults.length > 0) return undefined;
 
+    const { normaliser } = normalised;
+    const envelope = envelopeEncoder(produce.format ?? 'protobuf');
     return new Transcoder({
       profile: this.#profile,
       reader,
+      slotCount: normalised.slotCount,
       device:
         'field' in device
           ? { slot: deviceSlot, field: device.field }
           : { template: deviceTemplate as Template },
-      time: time && { slot: timeSlot as number, field: time.field, unit: time.unit },
-      sequence: sequence && { slot: sequenceSlot as number, field: sequence.field },
-      attributes: attributeTemplates as (readonly [string, Template])[],
-      metrics: [...metrics].map(([name, { unit }], index) => {
-        const slot = metricSlots[index] as number;
-        return compileMetric(slot, name, unit, infos[slot]?.enumNames);
-      }),
-      key: key as Template,
-      contentType:
-        produce.value === 'normalised'
-          ? ENVELOPE_CONTENT_TYPE
-          : (reader?.contentType ?? 'application/octet-stream'),
+      sequenceSlot,
+      normaliser,
+      envelope,
+      metrics: normalised.metrics.map((metric) => compiledMetric(envelope, metric)),
+      binding: {
+        profile: this.#profile,
+        encoder: envelope,
+        attributes: attributeTemplates as (readonly [string, Template])[],
+        topic: topic as Template,
+        key,
+        services: this.#services,
+        devices: normaliser.remembers ? normaliser.devices : undefined,
+      },
+      headers: {
+        deviceType: this.#profile.type,
+        contentType:
+          produce.value === 'normalised'
+            ? envelope.contentType
+            : (reader?.contentType ?? 'application/octet-stream'),
+        headers: produce.headers ?? ['topic'],
+        cloudEvents,
+        nextEventId: eventIds(),
+      },
     });
+  }
+
+  #cloudEvents(known: readonly string[]): CloudEventsPlan | undefined {
+    const { cloudEvents } = this.#profile.produce;
+    if (cloudEvents === undefined) return undefined;
+    const path = ['produce', 'cloudevents'];
+    const { source, type = 'sluice.telemetry.{type}' } = cloudEvents;
+    return {
+      source: source === undefined ? undefined : this.#template(source, known, [...path, 'source']),
+      type: this.#template(type, known, [...path, 'type']) as Template,
+    };
+  }
+
+  /** Keys of the output that make no sense together, or that the registry's attributes take already. */
+  #checkOutput(): void {
+    const { produce, registry, attributes } = this.#profile;
+    if (produce.value === 'raw') {
+      const needless = (['format', 'subject'] as const).filter((key) => produce[key] !== undefined);
+      for (const key of needless) {
+        this.#fault(['produce', key], String(produce[key]), 'nothing, because `value: raw` has no envelope');
+      }
+    }
+    if (produce.topicsMax !== undefined && !isTopicTemplate(produce.topic)) {
+      this.#fault(['produce', 'topics.max'], String(produce.topicsMax), 'nothing: the topic is no template');
+    }
+    if (produce.subject !== undefined) {
+      this.#template(produce.subject, ['topic', 'type'], ['produce', 'subject']);
+    }
+    for (const name of registry?.attributes.keys() ?? []) {
+      if (!attributes.has(name)) continue;
+      this.#fault(['registry', 'attributes'], name, 'a name that `attributes` does not have already');
+    }
   }
 
   #fault(path: KeyPath, found: string, expected: string): void {
@@ -147,7 +232,11 @@ class ProfileCompiler {
     if ('reader' in compiled) return compiled.reader;
     for (const problem of compiled.problems) {
       const { found, expected } = problem;
-      this.#fault('path' in problem ? problem.path : (this.#places[problem.field] as KeyPath), found, expected);
+      this.#fault(
+        'path' in problem ? problem.path : (this.#places[problem.field] as KeyPath),
+        found,
+        expected,
+      );
     }
     return undefined;
   }
@@ -163,4 +252,30 @@ class ProfileCompiler {
     if (info !== undefined && !types.includes(info.type))
       this.#fault(path, `a field of type ${info.type}`, expected);
   }
+}
+
+function envelopeEncoder(format: OutputFormat): EnvelopeEncoder {
+  switch (format) {
+    case 'protobuf':
+      return new EnvelopeWriter();
+    case 'json':
+      return new JsonEnvelope();
+    case 'avro':
+      return new AvroEnvelope();
+  }
+}
+
+function compiledMetric(
+  envelope: EnvelopeEncoder,
+  { slot, name, unit, enumNames }: NormalisedMetric,
+): CompiledMetric {
+  const head = (quality: Quality) => envelope.compileMetric(slot, name, unit, enumNames, quality);
+  return { good: head(Quality.Good), outOfRange: head(Quality.OutOfRange), missing: head(Quality.Missing) };
+}
+
+/** CloudEvents ids: 64 random bits for this compilation, and a count. */
+function eventIds(): () => string {
+  const prefix = randomBytes(8).toString('hex');
+  let count = 0;
+  return () => `${prefix}-${count++}`;
 }

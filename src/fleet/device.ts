@@ -76,8 +76,7 @@ export class SimulatedDevice {
     if ('field' in profile.device) put(payload, profile.device.field.split('.'), this.#name);
     if (profile.time !== undefined) {
       const { unit } = profile.time;
-      const value =
-        unit === undefined ? new Date(atMs).toISOString() : Math.floor(atMs * UNITS_PER_MS[unit]);
+      const value = unit === undefined ? new Date(atMs).toISOString() : Math.floor(atMs * UNITS_PER_MS[unit]);
       put(payload, profile.time.field.split('.'), value);
     }
     if (profile.sequence !== undefined) put(payload, profile.sequence.field.split('.'), sequence);

@@ -25,6 +25,8 @@ export interface TopicKeeperOptions {
 }
 
 const RETRY_MS = 5_000;
+/** How long a topic that a message names waits for others: they are looked up together. */
+const ADDED_MS = 50;
 /** After failures that only a person can mend, and that brokers may count. */
 const SECURITY_RETRY_MS = 30_000;
 /** How long a start waits for the cluster's first answer before it goes on without. */
@@ -39,6 +41,7 @@ const SAFE_IN_SYNC = 2;
  */
 export class TopicKeeper {
   readonly #options: TopicKeeperOptions;
+  #topics: readonly string[];
   #statuses: readonly TopicStatus[] = [];
   #trouble: string | undefined = 'not looked up yet';
   #retryMs = RETRY_MS;
@@ -47,6 +50,22 @@ export class TopicKeeper {
 
   constructor(options: TopicKeeperOptions) {
     this.#options = options;
+    this.#topics = options.topics;
+  }
+
+  /** All that are seen to. */
+  get topics(): readonly string[] {
+    return this.#topics;
+  }
+
+  /** Sees to one more topic, which a message has named. */
+  add(topic: string): void {
+    if (this.#stopped || this.#topics.includes(topic)) return;
+    this.#topics = [...this.#topics, topic];
+    this.#cancelRetry();
+    this.#cancelRetry = this.#options.clock.schedule(() => {
+      void this.#look();
+    }, ADDED_MS);
   }
 
   /** Resolves after the first answer of the cluster, or after a few seconds without one. */
@@ -131,9 +150,9 @@ export class TopicKeeper {
   }
 
   #specs(): TopicSpec[] {
-    const { topics, settings } = this.#options;
+    const { settings } = this.#options;
     const { partitions, replicationFactor, config } = settings;
-    return topics.map((topic) => ({
+    return this.#topics.map((topic) => ({
       topic,
       partitions,
       config,

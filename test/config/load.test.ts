@@ -453,7 +453,7 @@ simulate:
       'devices/p0.yaml:4 device: found a map, {device} without quotes, expected "{device}" in quotes',
       'devices/p0.yaml:5 time.unit: found "minutes", expected s or ms or us or ns',
       'devices/p0.yaml:6 attributes.floor: found 3, expected text, or a template of topic levels, in quotes',
-      'devices/p0.yaml:8 metrics.temperature: found "temp", expected a map of field, unit',
+      'devices/p0.yaml:8 metrics.temperature: found "temp", expected a map such as { field: temp, unit: Cel }',
       "devices/p0.yaml:9 metrics.humidity.field: found nothing, expected a decoded field's path, with dots for nested fields",
       'devices/p0.yaml:9 metrics.humidity.unit: found 1, expected a UCUM unit, in quotes if it is not a word',
       'devices/p0.yaml:9 metrics.humidity.feild: found an unknown key, expected `field` (did you mean that?)',
@@ -465,7 +465,7 @@ simulate:
       'devices/p0.yaml:15 simulate.signals.temp.peak: found an unknown key, expected one key with dots, `peak.hour:`',
       'devices/p2.yaml:1 topic: found nothing, expected a topic pattern, e.g. fleet/{site}/{device}/telemetry',
       'devices/p2.yaml:1 device: found nothing, expected a template of topic levels, e.g. "{device}", or a decoded field\'s path, with dots for nested fields',
-      'devices/p2.yaml:1 produce: found nothing, expected a map of topic, key, value',
+      'devices/p2.yaml:1 produce: found nothing, expected a map such as { topic: telemetry }',
       "devices/p2.yaml:2 decode.protobuf.message: found nothing, expected the message's full name, e.g. fleet.EnvSensor",
     ]);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { TimeUnit } from '../../src/core/profile.ts';
+import type { TimeUnit } from '../../src/core/normalise.ts';
 import { isWithinWindow, readEventTime } from '../../src/decode/event-time.ts';
 import { FieldValues, ValueKind } from '../../src/decode/field-values.ts';
 

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { DeviceProfile } from '../../src/core/profile.ts';
 import type { Publication } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
 import { loadMessageType } from '../../src/decode/protobuf.ts';
 import { decodeEnvelope } from '../../src/decode/telemetry.ts';
-import { compileProfile, Transcoder } from '../../src/decode/transcoder.ts';
-import type { CompiledProfile } from '../../src/decode/transcoder-route.ts';
+import { compileProfile } from '../../src/decode/transcoder.ts';
+import { TreeReader } from '../../src/decode/tree-reader.ts';
 
 const ZOO = join(import.meta.dirname, 'schemas/zoo.proto');
 const NOW = 1_767_225_600_000;
@@ -280,26 +280,12 @@ describe('a message that can not become a record', () => {
   });
 
   test('because the decoder itself is at fault', () => {
-    const compiled: CompiledProfile = {
-      profile: { ...base, device: { field: 'id' } },
-      reader: {
-        contentType: '',
-        fields: [],
-        read: () => {
-          throw new Error('out of order');
-        },
-      },
-      device: { slot: 0, field: 'id' },
-      time: undefined,
-      sequence: undefined,
-      attributes: [],
-      metrics: [],
-      key: { text: '', names: [], fill: () => '' },
-      contentType: '',
-    };
-    expect(convert(new Transcoder(compiled).bind(new Map(), 'a'), '{}')).toBe(
-      'DECODER_ERROR: the decoder failed, please report it: out of order',
-    );
+    const read = vi.spyOn(TreeReader.prototype, 'read').mockImplementation(() => {
+      throw new Error('out of order');
+    });
+    const verdict = convert(route({}), '{}');
+    read.mockRestore();
+    expect(verdict).toBe('DECODER_ERROR: the decoder failed, please report it: out of order');
   });
 
   test('does not spoil the next one', () => {

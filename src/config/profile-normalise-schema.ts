@@ -1,0 +1,202 @@
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } from '../core/normalise.ts';
+import { defined } from './defined.ts';
+import { choice, integer, kafkaTopic, section, text } from './schema.ts';
+
+/* What a device profile says about values, times and devices: from decoded fields to telemetry. */
+
+const FIELD = "a decoded field's path, with dots for nested fields";
+const UNIT = 'a UCUM unit, in quotes if it is not a word';
+const NUMBER = 'a number';
+const POLICY = ['reject', 'mark', 'drop'] as const;
+const DAY_MS = 86_400_000;
+
+const number = z.number({ error: NUMBER });
+
+const range = section({
+  min: number.optional().describe('The smallest value that is right.'),
+  max: number.optional().describe('The largest value that is right.'),
+  else: choice(POLICY)
+    .default('mark')
+    .describe(
+      'What happens to another one. `reject`: the message becomes a dead letter; `mark`: the value stays, with quality OUT_OF_RANGE; `drop`: the value is left out.',
+    ),
+});
+
+const DEADBAND = 'a number of 0 or more, or a share in quotes, e.g. "5%"';
+const deadband = z.union(
+  [
+    z.number({ error: DEADBAND }).nonnegative({ error: DEADBAND }),
+    z.string({ error: DEADBAND }).regex(/^\d+(\.\d+)?%$/, { error: DEADBAND }),
+  ],
+  { error: DEADBAND },
+);
+
+const NAMES = 'a map of whole numbers to names';
+const enumNames = z.record(
+  z.string().regex(/^-?\d{1,15}$/, { error: 'a whole number' }),
+  text('a name of at least one character'),
+  { error: NAMES },
+);
+
+export const metricSchema = section(
+  {
+    field: text(FIELD).describe('Where in the payload the value is.'),
+    bit: integer(0, 63).optional().describe('Takes this bit of an integer, 0 the lowest, as true or false.'),
+    enum: enumNames.optional().describe('Names for numbers; one that has no name becomes its digits.'),
+    scale: number.optional().describe('Multiplies the value: value * scale + offset.'),
+    offset: number.optional().describe('Added to the value, after `scale`.'),
+    from: text(UNIT).optional().describe('The unit in which the device measures; converted to `unit`.'),
+    unit: text(UNIT).optional().describe('The unit that consumers get, a UCUM code.'),
+    type: choice(['double', 'integer', 'boolean', 'text'])
+      .optional()
+      .describe(
+        'The type that consumers get, whatever the payload has. `integer` rounds; a text must be a number to become one.',
+      ),
+    range: range.optional().describe('Which values can be right, in `unit`.'),
+    required: choice(POLICY)
+      .optional()
+      .describe(
+        'What happens to a message without this metric. `reject`: it becomes a dead letter; `mark`: the metric stands there without a value, with quality MISSING; `drop`: the message is filtered.',
+      ),
+    deadband: deadband
+      .optional()
+      .describe(
+        'The change that matters, in `unit`, or as a share of the last value. A message in which no metric has changed by more is filtered; metrics without a deadband are not looked at.',
+      ),
+  },
+  'such as { field: temp, unit: Cel }',
+);
+
+export function toMetric(document: z.infer<typeof metricSchema>): MetricSpec {
+  const { range: bounds, enum: names, deadband: band, ...rest } = document;
+  return defined({
+    ...rest,
+    enum: names && new Map(Object.entries(names).map(([key, name]) => [Number(key), name])),
+    range: bounds && defined({ min: bounds.min, max: bounds.max, otherwise: bounds.else }),
+    deadband: band === undefined ? undefined : toDeadband(band),
+  });
+}
+
+function toDeadband(band: number | string): NonNullable<MetricSpec['deadband']> {
+  if (typeof band === 'number') return { by: band, relative: false };
+  return { by: Number(band.slice(0, -1)) / 100, relative: true };
+}
+
+const ZONE = 'an offset from UTC in quotes, e.g. "+01:00"';
+const TIME = 'a map of field and either unit or format';
+
+export const timeSchema = section({
+  field: text(FIELD).describe('Where in the payload the time is.'),
+  unit: choice(['s', 'ms', 'us', 'ns'])
+    .optional()
+    .describe('Of a number: what it counts since 1970-01-01 UTC.'),
+  format: text('iso8601, or a pattern of yyyy MM dd HH mm ss SSS Z')
+    .optional()
+    .describe('Of a text: `iso8601`, or a pattern such as `dd.MM.yyyy HH:mm:ss`.'),
+  zone: z
+    .string({ error: ZONE })
+    .regex(/^[+-]\d\d:\d\d$/, { error: ZONE })
+    .optional()
+    .describe("The offset from UTC of texts that don't say theirs; without it they are UTC."),
+  'behind.ms': integer(0, 3650 * DAY_MS)
+    .optional()
+    .describe('How far in the past event time may lie; default 7 days. Mind the retention of the topic.'),
+  // Kafka refuses the whole batch of a record more than an hour ahead of its own clock (KIP-1030).
+  'ahead.ms': integer(0, 3_300_000)
+    .optional()
+    .describe('How far in the future event time may lie; default 30 minutes. Kafka takes an hour at most.'),
+  outside: choice(['receipt', 'correct', 'dead-letter'])
+    .optional()
+    .describe(
+      "What happens to a message whose time lies outside. `receipt` (default): the record's timestamp is the time of receipt; `correct`: the device's time, corrected by what its clock is off; `dead-letter`.",
+    ),
+}).refine(({ unit, format }) => (unit === undefined) !== (format === undefined), { error: TIME });
+
+export function toTime(document: z.infer<typeof timeSchema>): TimeSpec {
+  const { field, unit, format, zone, outside } = document;
+  const behindMs = document['behind.ms'];
+  const aheadMs = document['ahead.ms'];
+  return defined({
+    field,
+    unit,
+    format,
+    zoneMinutes: zone === undefined ? undefined : zoneMinutes(zone),
+    window:
+      behindMs === undefined && aheadMs === undefined
+        ? undefined
+        : { behindMs: behindMs ?? 7 * DAY_MS, aheadMs: aheadMs ?? 30 * 60_000 },
+    outside,
+  });
+}
+
+function zoneMinutes(zone: string): number {
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
+  return zone.startsWith('-') ? -minutes : minutes;
+}
+
+export const sequenceSchema = section({
+  field: text(FIELD).describe("Where in the payload the device's count of its messages is."),
+  modulo: integer(2, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Where the count starts over at 0, e.g. 256 for a byte. Without it, never.'),
+});
+
+export function toSequence(document: z.infer<typeof sequenceSchema>): SequenceSpec {
+  return defined(document);
+}
+
+export const filterSchema = section({
+  'min.interval.ms': integer(0, 30 * DAY_MS)
+    .default(0)
+    .describe('At most one message of a device in this time, by event time.'),
+  'max.silence.ms': integer(1, 30 * DAY_MS)
+    .optional()
+    .describe(
+      'After this time a message passes although nothing has changed. Without it, never for that reason.',
+    ),
+});
+
+export function toFilter(document: z.infer<typeof filterSchema>): FilterSpec {
+  return { minIntervalMs: document['min.interval.ms'], maxSilenceMs: document['max.silence.ms'] };
+}
+
+const column = text('the name of a column');
+const COLUMNS = 'a list of columns, or a map of attribute names to columns';
+
+export const registrySchema = section({
+  file: text('path of a CSV or YAML file, relative to this file').describe(
+    'The list of devices; read again when it changes.',
+  ),
+  key: column.default('device').describe('The column with the device id.'),
+  attributes: z
+    .union([z.array(column, { error: COLUMNS }), z.record(z.string(), column, { error: COLUMNS })], {
+      error: COLUMNS,
+    })
+    .default([])
+    .describe('What the envelope says of the device: columns, or attribute name -> column.'),
+  unknown: choice(['accept', 'quarantine', 'refuse'])
+    .default('accept')
+    .describe(
+      'What happens to messages of devices that the list lacks. `quarantine`: their records go to a topic of their own until the device is registered; `refuse`: the connection is closed.',
+    ),
+  'quarantine.topic': kafkaTopic().optional().describe('Default: the Kafka topic + `.quarantine`.'),
+});
+
+export function toRegistry(
+  document: z.infer<typeof registrySchema>,
+  file: string,
+  defaultQuarantine: string,
+): RegistrySpec {
+  const { attributes } = document;
+  return {
+    file: resolve(dirname(file), document.file),
+    key: document.key,
+    attributes: new Map(
+      Array.isArray(attributes) ? attributes.map((name) => [name, name]) : Object.entries(attributes),
+    ),
+    unknown: document.unknown,
+    quarantineTopic: document['quarantine.topic'] ?? defaultQuarantine,
+  };
+}

@@ -1,0 +1,45 @@
+/** What of the MQTT message goes along as headers. */
+export type OutputHeader = 'topic' | 'qos' | 'retain' | 'client.id' | 'received.at';
+
+export type OutputFormat = 'protobuf' | 'json' | 'avro';
+
+/** Where a profile's records go, and in which form. */
+export interface OutputSpec {
+  /** A Kafka topic, or a template of one: topic levels, `{device}` (the device's id), `{type}`. */
+  readonly topic: string;
+  /** How many topics a template may name. */
+  readonly topicsMax?: number;
+  /** The topic of what can't be understood; left out, see {@link deadLetterTopicFor}. */
+  readonly deadLetterTopic?: string;
+  /** Template of topic levels, `{device}` and `{type}`; left out, the device id; null: no key, any partition. */
+  readonly key?: string | null;
+  readonly value: 'normalised' | 'raw';
+  /** Of normalised values; left out, protobuf. */
+  readonly format?: OutputFormat;
+  /** The Schema Registry's subject: a template that knows `{topic}`, the Kafka topic; left out, not framed. */
+  readonly subject?: string;
+  /** Left out, the MQTT topic alone. */
+  readonly headers?: readonly OutputHeader[];
+  /** CloudEvents 1.0 attributes as headers (Kafka protocol binding, binary mode). */
+  readonly cloudEvents?: {
+    /** Template of topic levels and `{type}`; left out, the MQTT topic as a URI reference. */
+    readonly source?: string;
+    /** Template as above; left out, `sluice.telemetry.<type>`. */
+    readonly type?: string;
+  };
+}
+
+/** Whether a topic is a template, whose topics are known only when messages come. */
+export function isTopicTemplate(topic: string): boolean {
+  return topic.includes('{');
+}
+
+/** The name that stands for a profile's topic where one that never changes is needed. */
+export function fixedTopic(topic: string, type: string): string {
+  return isTopicTemplate(topic) ? type.replaceAll(/[^a-zA-Z0-9._-]/g, '-') : topic;
+}
+
+/** The Kafka topic of what could not become a record. */
+export function deadLetterTopicFor({ topic, deadLetterTopic }: OutputSpec, type: string): string {
+  return deadLetterTopic ?? `${fixedTopic(topic, type)}.dlq`;
+}

@@ -1,0 +1,95 @@
+import { statSync } from 'node:fs';
+import { readRegistryFile, type RegistryProblem, type RegistryRows } from './config/registry-file.ts';
+import type { Cancel, Clock } from './core/clock.ts';
+import type { Logger } from './core/logger.ts';
+import type { RegistrySpec } from './core/normalise.ts';
+import type { DeviceLookup } from './core/route-services.ts';
+
+/** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
+const LOOK_MS = 2_000;
+
+/** One list of devices as it was read last. */
+class DeviceRegistry implements DeviceLookup {
+  version = 0;
+  readonly #file: string;
+  readonly #key: string;
+  #rows: RegistryRows = new Map();
+  #stamp = '';
+
+  constructor(file: string, key: string) {
+    this.#file = file;
+    this.#key = key;
+  }
+
+  find(deviceId: string): ReadonlyMap<string, string> | undefined {
+    return this.#rows.get(deviceId);
+  }
+
+  get file(): string {
+    return this.#file;
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Reads the file if it has changed. A file that is faulty changes nothing, and is told once. */
+  refresh(): { readonly changed: boolean; readonly problem?: RegistryProblem } {
+    const stamp = stampOf(this.#file);
+    if (stamp === this.#stamp) return { changed: false };
+    this.#stamp = stamp;
+    const read = readRegistryFile(this.#file, this.#key);
+    if ('problem' in read) return { changed: false, problem: read.problem };
+    this.#rows = read.rows;
+    this.version++;
+    return { changed: true };
+  }
+}
+
+/** The lists of devices that profiles name, each read once however many profiles share it. */
+export class DeviceRegistries {
+  readonly #registries = new Map<string, DeviceRegistry>();
+  #cancel: Cancel = () => {};
+
+  /** A profile's list, and what is wrong with its file if it is read now for the first time. */
+  open({ file, key }: RegistrySpec): { readonly devices: DeviceLookup; readonly problem?: RegistryProblem } {
+    const name = `${key}\n${file}`;
+    const known = this.#registries.get(name);
+    if (known !== undefined) return { devices: known };
+    const registry = new DeviceRegistry(file, key);
+    this.#registries.set(name, registry);
+    const { problem } = registry.refresh();
+    return problem === undefined ? { devices: registry } : { devices: registry, problem };
+  }
+
+  /** Looks for changes from now on, until {@link stop}. */
+  watch(clock: Clock, logger: Logger): void {
+    if (this.#registries.size === 0) return;
+    this.#cancel = clock.schedule(() => {
+      for (const registry of this.#registries.values()) look(registry, logger);
+      this.watch(clock, logger);
+    }, LOOK_MS);
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+}
+
+function look(registry: DeviceRegistry, logger: Logger): void {
+  const { changed, problem } = registry.refresh();
+  const { file, size } = registry;
+  if (changed) logger.info({ file, devices: size }, 'the device registry has changed and was read again');
+  if (problem !== undefined) {
+    logger.warn(
+      { file, devices: size, ...problem },
+      'the changed device registry is faulty: the old one stays',
+    );
+  }
+}
+
+/** What changes with a file's content, as far as can be seen without reading it. */
+function stampOf(file: string): string {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? 'none' : `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
+}

@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Cancel, Clock } from './core/clock.ts';
+import { errorMessage } from './core/errors.ts';
+import type { Logger } from './core/logger.ts';
+import type { OutputFormat } from './core/output.ts';
+import type { ValueFraming } from './core/route-services.ts';
+import type { Schema } from './producer/schema-registry/schema.ts';
+import type { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
+import { framePrefix } from './producer/schema-registry/wire-format.ts';
+
+/** The envelope's schemas that come with Sluice; the same place seen from src/ and from dist/. */
+const SCHEMAS = resolve(import.meta.dirname, '../proto/sluice/v1');
+const RETRY_MS = 5_000;
+
+const FILES: Readonly<Record<OutputFormat, { readonly type: Schema['type']; readonly file: string }>> = {
+  protobuf: { type: 'PROTOBUF', file: 'telemetry.proto' },
+  json: { type: 'JSON', file: 'telemetry.schema.json' },
+  avro: { type: 'AVRO', file: 'telemetry.avsc' },
+};
+
+/** What a framing works with, once the gateway is built. */
+export interface Connection {
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Registers the envelope's schema under the subjects that profiles name, and has the bytes ready that stand before
+ * each value. Messages wait until the registry has answered; one that can't be reached, or refuses, is asked again
+ * every 5 seconds and shows in readiness meanwhile.
+ */
+export class ValueFramings {
+  #connection: Connection | undefined;
+  readonly #prefixes = new Map<string, Uint8Array>();
+  /** Why subjects have no schema yet. */
+  readonly #problems = new Map<string, string>();
+  #waiting: (() => void)[] = [];
+  readonly #retries = new Set<Cancel>();
+  #closed = false;
+
+  /** From now on the registry is asked. */
+  connect(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  /** The framing of one profile; `subject` names the subject of a Kafka topic. */
+  framing(format: OutputFormat, subject: (topic: string) => string): ValueFraming {
+    return {
+      prefix: (topic) => this.#prefix(format, subject(topic)),
+      whenReady: (callback) => {
+        this.#waiting.push(callback);
+      },
+    };
+  }
+
+  /** Why messages wait, one text for each subject. */
+  problems(): string[] {
+    return [...this.#problems].map(([subject, problem]) => `${subject}: ${problem}`);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const cancel of this.#retries) cancel();
+    this.#connection?.registry.close();
+  }
+
+  #prefix(format: OutputFormat, subject: string): Uint8Array | undefined {
+    const key = `${format} ${subject}`;
+    const prefix = this.#prefixes.get(key);
+    if (prefix === undefined && !this.#problems.has(subject) && this.#connection !== undefined) {
+      this.#problems.set(subject, 'not registered yet');
+      void this.#register(this.#connection, key, format, subject);
+    }
+    return prefix;
+  }
+
+  /** Never rejects. */
+  async #register(connection: Connection, key: string, format: OutputFormat, subject: string): Promise<void> {
+    const { registry, clock, logger } = connection;
+    const { type, file } = FILES[format];
+    try {
+      const id = await registry.register(subject, { type, text: readFileSync(`${SCHEMAS}/${file}`, 'utf8') });
+      // Telemetry is the first message of its file.
+      this.#prefixes.set(key, framePrefix(id, format === 'protobuf' ? [0] : undefined));
+      this.#problems.delete(subject);
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const callback of waiting) callback();
+    } catch (error) {
+      if (this.#closed) return;
+      const problem = errorMessage(error);
+      if (this.#problems.get(subject) !== problem) {
+        logger.warn({ subject, reason: problem }, 'the schema is not registered; its messages wait');
+      }
+      this.#problems.set(subject, problem);
+      const cancel = clock.schedule(() => {
+        this.#retries.delete(cancel);
+        void this.#register(connection, key, format, subject);
+      }, RETRY_MS);
+      this.#retries.add(cancel);
+    }
+  }
+}
