@@ -3,159 +3,192 @@
  * same load and the same real Kafka. Every contestant takes its turn in every round, in an order that
  * alternates; after each run Kafka's own offsets say whether all that was acknowledged is there.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { list, rate, wholeNumber } from '../src/cli/option-values.ts';
-import { startKafka } from '../test/support/kafka.ts';
-import { CONTESTANTS } from './harness/contestants.ts';
+import { BenchKafka } from './harness/bench-kafka.ts';
+import { compare, prepare } from './harness/compare.ts';
+import { CONTESTANTS, titleOf } from './harness/contestants.ts';
 import type { Contestant } from './harness/contestants.ts';
-import { runOnce } from './harness/run.ts';
-import type { RunResult, Workload } from './harness/run.ts';
-import { titleOf, summarise, table } from './harness/summary.ts';
+import { describeMachine, machine } from './harness/machine.ts';
+import { htmlReport, markdownReport, plainReport, writeReport } from './harness/report.ts';
+import type { WorkloadReport } from './harness/report.ts';
+import { growthStudies, htmlStudies, markdownStudies, measureStudy, plainStudy } from './harness/study.ts';
+import { sweepStudies } from './harness/study.ts';
+import type { Study, StudyReport } from './harness/study.ts';
+import { chosenWorkloads, PAYLOADS, WORKLOADS } from './harness/workloads.ts';
+import type { Payload, WorkloadOptions } from './harness/workloads.ts';
 
 interface BenchArguments {
   readonly workload?: readonly string[];
-  readonly rounds: number;
   readonly only?: readonly string[];
+  readonly rounds?: number;
+  readonly quick?: true;
+  readonly sweep?: true;
+  readonly growth?: true;
+  readonly study?: readonly string[];
+  readonly seconds: number;
+  readonly payload?: Payload;
   readonly devices?: number;
   readonly window?: number;
   readonly rate?: number;
   readonly messages?: number;
   readonly warmup?: number;
-  readonly qos: string;
-  readonly partitions: number;
+  readonly qos?: string;
+  readonly partitions?: number;
+  readonly linger?: number;
+  readonly batch?: number;
   readonly out: string;
 }
 
-/** What a workload's name stands for; options change parts of it. */
-const WORKLOADS: Readonly<Record<string, Omit<Workload, 'name' | 'qos' | 'partitions'>>> = {
-  saturation: { devices: 100, window: 100, rate: 0, messages: 500_000, warmup: 200_000 },
-  fleet: { devices: 1_000, window: 20, rate: 20_000, messages: 200_000, warmup: 40_000 },
-};
+const QUICK_SCALE = 0.1;
 
 const EXAMPLES = `
-Examples:
-  npm run bench
-  npm run bench -- --workload saturation --rounds 1 --only sluice
-  npm run bench -- --workload fleet --devices 10000
+Workloads:
+${WORKLOADS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
 
-Workloads: saturation keeps every device's window full; fleet is a real one, where each of many devices
-sends a message now and then. CPU is the bridge's process alone, user and system time of all its threads,
-from /proc (Linux). PUBACK times under saturation follow from the windows, not from the bridge alone.
+Examples:
+  npm run bench                                        everything: takes a while
+  npm run bench -- --quick                             a tenth of it, once: to see that it works
+  npm run bench -- --workload saturation --only sluice --only go
+  npm run bench -- --workload fleet --linger 10
+  npm run bench -- --sweep                             linger.ms and batch.size at several rates, Sluice alone
+  npm run bench -- --growth                            more devices, routes, partitions
+
+CPU is the bridge's processes alone, user and system time of all threads, from /proc (Linux). Peers are built
+into .cache/bench at their first run; one whose toolchain is missing is left out, and the result says so.
 `;
 
 await new Command('bench')
   .description('compare Sluice with what one would write instead')
-  .option('-w, --workload <name>', `${Object.keys(WORKLOADS).join(', ')} (default: all)`, list)
-  .option('--rounds <number>', 'rounds; the table shows medians', wholeNumber(1), 3)
+  .option('-w, --workload <name>', 'see below (may be repeated; default: all)', list)
   .option('--only <text>', 'only contestants whose title contains this, e.g. kafkajs (may be repeated)', list)
+  .option(
+    '--rounds <number>',
+    'rounds; the results are medians (default: 3; of studies and quick: 1)',
+    wholeNumber(1),
+  )
+  .option('--quick', 'a tenth of the messages, one round')
+  .option('--sweep', 'Sluice alone over linger.ms and batch.size')
+  .option('--growth', 'Sluice alone over devices, routes and partitions')
+  .option('--study <name>', 'with --sweep or --growth: only this one, e.g. linger.ms (may be repeated)', list)
+  .option('--seconds <number>', 'with --sweep or --growth: length of each run', wholeNumber(1), 10)
+  .addOption(new Option('--payload <type>', 'what devices send').choices(PAYLOADS))
   .option('-d, --devices <number>', 'connections', wholeNumber(1))
   .option('--window <number>', 'most messages in flight a device', wholeNumber(1))
   .option('-r, --rate <number|max>', 'messages a second in all', rate)
   .option('-n, --messages <number>', 'messages that are measured', wholeNumber(1))
   .option('--warmup <number>', 'messages before that', wholeNumber(0))
-  .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']).default('1'))
-  .option('--partitions <number>', 'partitions of the topic', wholeNumber(1), 8)
-  .option('-o, --out <file>', 'all results as JSON', '.cache/bench.json')
+  .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']))
+  .option('--partitions <number>', 'partitions of the topic', wholeNumber(1))
+  .option('--linger <ms>', 'linger.ms of all contestants', wholeNumber(0))
+  .option('--batch <bytes>', 'batch.size of all contestants', wholeNumber(1))
+  .option('-o, --out <path>', 'all results, with the endings .json, .md and .html', '.cache/bench/report')
   .addHelpText('after', EXAMPLES)
   .action(bench)
   .parseAsync();
 
 async function bench(options: BenchArguments): Promise<void> {
-  const workloads = chosenWorkloads(options);
-  const contestants = CONTESTANTS.filter(
-    (each) => options.only?.some((text) => titleOf(each).includes(text)) ?? true,
+  const studies = chosenStudies(options);
+  const contestants = chosenContestants(options, studies.length > 0);
+  const workloads = chosenWorkloads(
+    options.workload,
+    changes(options),
+    options.quick === true ? QUICK_SCALE : 1,
   );
-  if (contestants.length === 0) throw new Error(`no contestant is called ${(options.only ?? []).join(', ')}`);
-
+  const field = await prepare(contestants, say);
   say('starting Kafka');
-  const kafka = await startKafka();
-  const report = { machine: machine(), workloads: [] as object[] };
+  const kafka = await BenchKafka.start();
   try {
-    for (const workload of workloads) {
-      const results = await runRounds(workload, contestants, options.rounds, kafka.bootstrapServers);
-      const rows = summarise(contestants, results);
-      process.stdout.write(
-        `\n${describe(workload, options.rounds)}\n\n${table(rows)}\n${notes(workload, results)}`,
-      );
-      report.workloads.push({ workload, rows, results });
+    if (studies.length > 0) await runStudies(studies, contestants, options, kafka);
+    else {
+      const reports: WorkloadReport[] = [];
+      const rounds = options.rounds ?? (options.quick === true ? 1 : 3);
+      const at = machine();
+      for (const workload of workloads) {
+        const report = await compare(workload, field, rounds, kafka, say);
+        process.stdout.write(plainReport(report));
+        reports.push(report);
+        // After each workload: an interrupted run has its results.
+        const whole = { machine: at, rounds, workloads: reports };
+        write(options, { json: whole, markdown: markdownReport(whole), html: htmlReport(whole) });
+      }
+      process.stdout.write(`\n${describeMachine(at)}\n${resolve(options.out)}.{json,md,html}\n`);
     }
   } finally {
     await kafka.stop();
   }
-  const out = resolve(options.out);
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, `${JSON.stringify(report, null, 2)}\n`);
-  process.stdout.write(
-    `\n${report.machine.cpu}, ${report.machine.cores} cores, Node ${report.machine.node}\n${out}\n`,
-  );
 }
 
-async function runRounds(
-  workload: Workload,
-  contestants: readonly Contestant[],
-  rounds: number,
-  bootstrapServers: string,
-): Promise<RunResult[]> {
-  const results: RunResult[] = [];
-  for (let round = 1; round <= rounds; round++) {
-    const order = round % 2 === 1 ? contestants : contestants.toReversed();
-    for (const [turn, contestant] of order.entries()) {
-      say(`${workload.name}, round ${round} of ${rounds}: ${titleOf(contestant)}`);
-      const topic = `bench-${workload.name}-${round}-${turn}`;
-      const result = await runOnce(contestant, workload, bootstrapServers, topic);
-      const { perSecond, cpuMicrosPerMessage } = result;
-      say(`  ${Math.round(perSecond)} messages/s, ${cpuMicrosPerMessage.toFixed(2)} us of CPU a message`);
-      results.push(result);
-    }
-  }
-  return results;
-}
-
-function chosenWorkloads(options: BenchArguments): Workload[] {
-  return (options.workload ?? Object.keys(WORKLOADS)).map((name) => {
-    const preset = WORKLOADS[name];
-    if (preset === undefined)
-      throw new Error(`no workload ${name}; there are ${Object.keys(WORKLOADS).join(', ')}`);
-    return {
-      name,
-      devices: options.devices ?? preset.devices,
-      window: options.window ?? preset.window,
-      rate: options.rate ?? preset.rate,
-      messages: options.messages ?? preset.messages,
-      warmup: options.warmup ?? preset.warmup,
-      qos: options.qos === '0' ? 0 : 1,
-      partitions: options.partitions,
+async function runStudies(
+  studies: readonly Study[],
+  [contestant]: readonly Contestant[],
+  options: BenchArguments,
+  kafka: BenchKafka,
+): Promise<void> {
+  if (contestant === undefined) return;
+  const reports: StudyReport[] = [];
+  const at = machine();
+  for (const study of studies) {
+    const report = {
+      study,
+      measured: await measureStudy(study, contestant, options.rounds ?? 1, kafka, say),
     };
-  });
+    process.stdout.write(plainStudy(report));
+    reports.push(report);
+    const json = { machine: at, contestant: titleOf(contestant), studies: reports };
+    write(options, { json, markdown: markdownStudies(at, reports), html: htmlStudies(at, reports) });
+  }
+  process.stdout.write(`\n${describeMachine(at)}\n${resolve(options.out)}.{json,md,html}\n`);
 }
 
-/** What makes the numbers worth less than they look. */
-function notes({ rate: wanted }: Workload, results: readonly RunResult[]): string {
-  const slowest = Math.min(...results.map(({ sentPerSecond }) => sentPerSecond));
-  if (wanted === 0 || slowest > 0.98 * wanted) return '';
-  return `\nThe generator held only ${Math.round(slowest)} of ${wanted} messages/s: the machine is too busy.\n`;
+function write(options: BenchArguments, contents: Parameters<typeof writeReport>[1]): void {
+  writeReport(resolve(options.out), contents);
 }
 
-function describe(
-  { name, devices, window, rate: perSecond, messages, qos }: Workload,
-  rounds: number,
-): string {
-  const pace = perSecond === 0 ? `${window} in flight each` : `${perSecond} messages/s in all`;
-  return `${name}: ${devices} devices, QoS ${qos}, ${pace}, ${messages} messages, median of ${rounds}`;
+function chosenStudies({ sweep, growth, study, seconds }: BenchArguments): Study[] {
+  const asked = [...(sweep ? sweepStudies(seconds) : []), ...(growth ? growthStudies(seconds) : [])];
+  const chosen = asked.filter(({ name }) => study?.includes(name) ?? true);
+  if (study !== undefined && chosen.length === 0) {
+    const known = [...sweepStudies(seconds), ...growthStudies(seconds)].map(({ name }) => name);
+    throw new Error(`no study ${study.join(', ')} with these options; there are ${known.join(', ')}`);
+  }
+  return chosen;
 }
 
-function machine(): { cpu: string; cores: number; node: string; revision: string } {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
-  return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    node: process.versions.node,
-    revision: git('describe', '--always', '--dirty'),
+/** Studies are about one contestant: Sluice, raw, unless --only says another form of it. */
+function chosenContestants({ only }: BenchArguments, isStudy: boolean): readonly Contestant[] {
+  const chosen = CONTESTANTS.filter((each) => only?.some((text) => titleOf(each).includes(text)) ?? true);
+  if (chosen.length === 0) throw new Error(`no contestant is called ${(only ?? []).join(', ')}`);
+  return isStudy ? chosen.slice(0, 1) : chosen;
+}
+
+function changes(options: BenchArguments): WorkloadOptions {
+  const {
+    payload,
+    devices,
+    window,
+    rate: perSecond,
+    messages,
+    warmup,
+    qos,
+    partitions,
+    linger,
+    batch,
+  } = options;
+  const given = {
+    payload,
+    devices,
+    window,
+    rate: perSecond,
+    messages,
+    warmup,
+    qos: qos === undefined ? undefined : qos === '0' ? 0 : 1,
+    partitions,
+    lingerMs: linger,
+    batchSizeBytes: batch,
   };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 /** Progress, beside the results. */

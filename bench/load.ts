@@ -25,6 +25,7 @@ interface LoadArguments {
   readonly rate: number;
   readonly messages: number;
   readonly warmup: number;
+  readonly frames?: number;
   readonly duration?: number;
   readonly profile?: readonly string[];
   readonly config?: string;
@@ -42,7 +43,7 @@ latency from PUBLISH to PUBACK.
 
 await new Command('load')
   .description('load an MQTT broker or bridge through raw sockets')
-  .option('-u, --url <url>', 'where it listens', 'mqtt://127.0.0.1:1883')
+  .option('-u, --url <url>', 'where it listens; mqtts: by TLS', 'mqtt://127.0.0.1:1883')
   .option('-d, --devices <number>', 'connections', wholeNumber(1), 100)
   .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']).default('1'))
   .option('--window <number>', 'QoS 1: most in flight a device; QoS 0: messages a write', wholeNumber(1), 100)
@@ -50,6 +51,7 @@ await new Command('load')
   .option('-n, --messages <number>', 'messages to send in all', wholeNumber(1), 500_000)
   .option('-t, --duration <time>', 'instead of --messages, with --rate: how long, e.g. 30s', duration)
   .option('--warmup <number>', 'messages before the measurement', wholeNumber(0), 0)
+  .option('--frames <number>', 'different messages in all (default: 200,000)', wholeNumber(1))
   .option('-p, --profile <type>', 'device type to send (may be repeated)', list)
   .option('-c, --config <file>', 'configuration whose device profiles are played (default: sluice.yaml)')
   .addHelpText('after', EXAMPLES)
@@ -57,18 +59,21 @@ await new Command('load')
   .parseAsync();
 
 async function main(options: LoadArguments): Promise<void> {
-  const { hostname, port } = new URL(options.url);
+  const { protocol, hostname, port } = new URL(options.url);
+  const tls = protocol === 'mqtts:';
   const messages =
     options.duration === undefined ? options.messages : Math.round((options.rate * options.duration) / 1000);
   if (messages === 0) throw new Error('--duration needs --rate: without one, say how many --messages');
   const load = new Load({
     host: hostname,
-    port: Number(port || 1883),
+    port: Number(port || (tls ? 8883 : 1883)),
+    tls,
     devices: options.devices,
     qos: Number(options.qos) as QoS,
     window: options.window,
     rate: options.rate,
     types: simulatedTypes(usableConfig(options.config).profiles, options.profile),
+    ...(options.frames === undefined ? {} : { framesInAll: options.frames }),
   });
   try {
     await load.connect();

@@ -1,166 +1,240 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { drawBlueprint } from '../../src/blueprint.ts';
+import { BridgeProcess } from './bridge-process.ts';
+import type { Setting } from './setting.ts';
+import { build, Unavailable } from './toolchain.ts';
+import type { Recipe } from './toolchain.ts';
+import type { Workload } from './workloads.ts';
 
 /** A bridge that takes part in a benchmark. */
 export interface Contestant {
   readonly name: string;
   /** When a device has its PUBACK. */
-  readonly acknowledges: 'after Kafka' | 'on receipt';
-  /** What it writes to Kafka. */
-  readonly value: 'normalised' | 'raw';
+  readonly acknowledges: 'after Kafka' | 'on disk' | 'on receipt';
+  /** What it writes to Kafka; `nothing`: it is a floor, not a bridge. */
+  readonly value: 'normalised' | 'raw' | 'nothing';
+  /** How it is made, for the page. */
+  readonly about: string;
+  /** The contract of Sluice's device profile. */
+  readonly contract: string;
+  /** It is so slow that more messages would only take time. */
+  readonly mostMessages?: number;
+  /** Why it can't take part in this workload. */
+  unfit?(workload: Workload): string | undefined;
+  /** Builds it, if need be. @throws {Unavailable} */
+  prepare(): Promise<void>;
+  /** @throws {Unavailable} */
   start(target: Target): Promise<RunningBridge>;
 }
 
 /** Where a bridge's records go: a topic that exists. */
 export interface Target {
+  readonly workload: Workload;
   readonly bootstrapServers: string;
   readonly topic: string;
+  readonly setting: Setting;
 }
 
 export interface RunningBridge {
-  readonly pid: number;
+  readonly pids: readonly number[];
   readonly port: number;
+  /** Where it tells its figures in Prometheus' format. */
+  readonly metricsUrl?: string;
   /** Ends it in an orderly way; what it was still holding is in Kafka afterwards. */
   stop(): Promise<void>;
 }
 
-const root = resolve(import.meta.dirname, '../..');
-const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 60_000;
+/** What tells contestants apart: the same bridge may take part in several forms. */
+export function titleOf({ name, value, acknowledges }: Contestant): string {
+  return `${name}, ${value}, PUBACK ${acknowledges}`;
+}
 
+const root = resolve(import.meta.dirname, '../..');
+const peers = join(root, 'bench/peers');
+const LISTENING = /listening on (\d+)/;
+
+const GO: Recipe = {
+  folder: 'go-bridge',
+  tool: ['go', 'version'],
+  command: (_source, out) => ['go', 'build', '-buildvcs=false', '-o', join(out, 'bridge'), '.'],
+};
+
+const JAVA: Recipe = {
+  folder: 'java-bridge',
+  tool: ['mvn', '-v'],
+  command: (source, out) => [
+    'mvn',
+    '-q',
+    '-B',
+    '-f',
+    join(source, 'pom.xml'),
+    `-Dout=${out}`,
+    'package',
+    'dependency:copy-dependencies',
+    '-DincludeScope=runtime',
+    `-DoutputDirectory=${join(out, 'lib')}`,
+  ],
+};
+
+const EPOLL: Recipe = {
+  folder: 'floor',
+  tool: ['cc', '--version'],
+  command: (source, out) => ['cc', '-O2', '-o', join(out, 'epoll'), join(source, 'epoll.c')],
+};
+
+/** In the order of the table; the first one's processor time is the measure of the others. */
 export const CONTESTANTS: readonly Contestant[] = [
-  sluice('normalised'),
-  sluice('raw'),
-  aedesKafkajs('after Kafka'),
-  aedesKafkajs('on receipt'),
+  sluice('raw', 'kafka'),
+  sluice('normalised', 'kafka'),
+  sluice('raw', 'journal'),
+  sluice('normalised', 'journal'),
+  go('raw'),
+  go('normalised'),
+  java(),
+  aedesKafkajs('batch', 'after Kafka'),
+  aedesKafkajs('each', 'after Kafka'),
+  aedesKafkajs('batch', 'on receipt'),
+  floor('node, sockets alone', 'peers/floor/node-server.ts: reads, and answers 4 bytes', () =>
+    Promise.resolve([process.execPath, join(peers, 'floor/node-server.ts')]),
+  ),
+  floor('C with epoll', 'peers/floor/epoll.c: reads, and answers 4 bytes', async () => [
+    join(await build(EPOLL), 'epoll'),
+  ]),
 ];
 
-/** `sluice run` with its defaults, and the env-sensor profile alone. */
-function sluice(value: Contestant['value']): Contestant {
+/** `sluice run` as it is shipped. */
+function sluice(value: 'normalised' | 'raw', contract: 'kafka' | 'journal'): Contestant {
   return {
     name: 'sluice',
-    acknowledges: 'after Kafka',
+    acknowledges: contract === 'kafka' ? 'after Kafka' : 'on disk',
     value,
-    async start({ bootstrapServers, topic }) {
-      const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-      writeConfig(folder, { bootstrapServers, topic, value });
-      const program = [join(root, 'src/cli/main.ts'), 'run', '--config', join(folder, 'sluice.yaml')];
-      const bridge = new BridgeProcess(program, {}, /mqtt:\/\/[\d.]+:(\d+)/);
-      await bridge.started();
+    contract,
+    about: '`sluice run` with the shipped sluice.yaml and the device profile of the workload',
+    prepare: async () => {},
+    async start({ setting }) {
+      const { faults } = drawBlueprint(setting.file, process.env);
+      if (faults.length > 0) {
+        // Not which file: its folder is gone when somebody reads this.
+        const lines = faults.map(
+          ({ key, found, expected }) => `${key}: found ${found}, expected ${expected}`,
+        );
+        throw new Unavailable(lines.join('; '));
+      }
+      const bridge = await BridgeProcess.start(
+        [process.execPath, join(root, 'src/cli/main.ts'), 'run', '--config', setting.file],
+        {},
+        /mqtts?:\/\/[\d.]+:(\d+)/,
+      );
+      const [admin] = /http:\/\/[\d.]+:\d+/.exec(bridge.output) ?? [];
       return {
-        pid: bridge.pid,
+        pids: [bridge.pid],
         port: bridge.port,
-        stop: async () => {
-          await bridge.stop();
-          rmSync(folder, { recursive: true, force: true });
-        },
+        ...(admin === undefined ? {} : { metricsUrl: `${admin}/metrics` }),
+        stop: () => bridge.stop(),
       };
     },
   };
 }
 
-function aedesKafkajs(acknowledges: Contestant['acknowledges']): Contestant {
+function go(value: 'normalised' | 'raw'): Contestant {
   return {
-    name: 'aedes + kafkajs',
-    acknowledges,
+    name: 'go: mochi-mqtt + franz-go',
+    acknowledges: 'after Kafka',
+    value,
+    contract: 'kafka',
+    about:
+      value === 'raw'
+        ? "peers/go-bridge: a hook produces, franz-go's promise writes the PUBACK"
+        : 'the same, with payload and envelope decoded and encoded by the code of protoc-gen-go',
+    unfit: ({ payload, routes }) =>
+      value === 'normalised' && (payload !== 'field-sensor' || routes > 1)
+        ? 'its decoder is written for the field-sensor'
+        : undefined,
+    prepare: async () => {
+      await build(GO);
+    },
+    start: async (target) => startPeer([join(await build(GO), 'bridge')], target, { PEER_VALUE: value }),
+  };
+}
+
+function java(): Contestant {
+  return {
+    name: 'java: Vert.x + kafka-clients',
+    acknowledges: 'after Kafka',
     value: 'raw',
-    async start({ bootstrapServers, topic }) {
-      const bridge = new BridgeProcess(
-        [join(root, 'bench/peers/aedes-kafkajs.ts')],
-        {
-          PEER_BROKERS: bootstrapServers,
-          PEER_TOPIC: topic,
-          PEER_ACK: acknowledges === 'after Kafka' ? 'after-kafka' : 'on-receipt',
-        },
-        /listening on (\d+)/,
-      );
-      await bridge.started();
-      return { pid: bridge.pid, port: bridge.port, stop: () => bridge.stop() };
+    contract: 'kafka',
+    about: "peers/java-bridge: one event loop a core, the PUBACK in the producer's callback",
+    prepare: async () => {
+      await build(JAVA);
+    },
+    async start(target) {
+      const out = await build(JAVA);
+      const classPath = `${join(out, 'classes')}:${join(out, 'lib')}/*`;
+      return startPeer(['java', '-cp', classPath, 'bench.Bridge'], target, {});
     },
   };
 }
 
-interface BenchConfig extends Target {
-  readonly value: Contestant['value'];
+function aedesKafkajs(send: 'batch' | 'each', acknowledges: 'after Kafka' | 'on receipt'): Contestant {
+  const how = {
+    'batch after Kafka': 'authorizePublish holds the PUBACK until the batch of 20 ms is sent',
+    'batch on receipt': 'the publish event fills a batch that is sent every 20 ms; PUBACK does not wait',
+    'each after Kafka': 'authorizePublish awaits a `producer.send` for each message',
+    'each on receipt': '',
+  }[`${send} ${acknowledges}` as const];
+  return {
+    name: `aedes + kafkajs, ${send === 'batch' ? '20 ms batches' : 'send awaited'}`,
+    acknowledges,
+    value: 'raw',
+    contract: 'kafka',
+    about: `peers/aedes-kafkajs.ts: ${how}`,
+    // 100 and more microseconds a message, and a request to Kafka each.
+    ...(send === 'each' ? { mostMessages: 20_000 } : {}),
+    unfit: ({ rate }) =>
+      send === 'each' && rate > 5_000 ? `a request a message does not carry ${rate} messages/s` : undefined,
+    prepare: async () => {},
+    start: async (target) =>
+      startPeer([process.execPath, join(peers, 'aedes-kafkajs.ts')], target, {
+        PEER_ACK: acknowledges === 'after Kafka' ? 'after-kafka' : 'on-receipt',
+        PEER_SEND: send,
+      }),
+  };
 }
 
-/** The shipped sluice.yaml and env-sensor profile, pointed at the benchmark's Kafka and topic. */
-function writeConfig(folder: string, { bootstrapServers, topic, value }: BenchConfig): void {
-  const config = parse(readFileSync(join(root, 'sluice.yaml'), 'utf8')) as SluiceYaml;
-  config.mqtt.listeners = [{ type: 'tcp', host: '127.0.0.1', port: 0 }];
-  config.admin = { host: '127.0.0.1', port: 0 };
-  config.kafka = { ...config.kafka, 'bootstrap.servers': bootstrapServers };
-  config.profiles = 'devices';
-  const profile = parse(readFileSync(join(root, 'devices/env-sensor.yaml'), 'utf8')) as ProfileYaml;
-  profile.decode.protobuf.file = join(root, 'proto/devices/env_sensor.proto');
-  profile.produce = { ...profile.produce, topic, value };
-  mkdirSync(join(folder, 'devices'));
-  writeFileSync(join(folder, 'sluice.yaml'), stringify(config));
-  writeFileSync(join(folder, 'devices/env-sensor.yaml'), stringify(profile));
+function floor(name: string, about: string, command: () => Promise<[string, ...string[]]>): Contestant {
+  return {
+    name,
+    acknowledges: 'on receipt',
+    value: 'nothing',
+    contract: 'kafka',
+    about,
+    unfit: ({ tls, link, outageMs }) =>
+      tls || link !== undefined || outageMs !== undefined ? 'plain sockets, and no Kafka' : undefined,
+    prepare: async () => {
+      await command();
+    },
+    start: async (target) => startPeer(await command(), target, {}),
+  };
 }
 
-interface SluiceYaml {
-  mqtt: { listeners: unknown };
-  admin: unknown;
-  kafka: Record<string, unknown>;
-  profiles: string;
-}
-
-interface ProfileYaml {
-  decode: { protobuf: { file: string } };
-  produce: Record<string, unknown>;
-}
-
-/** A bridge as a process of its own, which says its port on its output when it is ready. */
-class BridgeProcess {
-  readonly #child: ChildProcess;
-  readonly #portPattern: RegExp;
-  readonly #exit: Promise<unknown>;
-  #output = '';
-
-  constructor(program: readonly string[], environment: Record<string, string>, portPattern: RegExp) {
-    this.#portPattern = portPattern;
-    this.#child = spawn(process.execPath, program, {
-      cwd: root,
-      env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#exit = once(this.#child, 'exit');
-    const collect = (chunk: Buffer): void => {
-      this.#output += chunk.toString();
-      this.#child.emit('output');
-    };
-    this.#child.stdout?.on('data', collect);
-    this.#child.stderr?.on('data', collect);
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  get port(): number {
-    return Number(this.#portPattern.exec(this.#output)?.[1]);
-  }
-
-  async started(): Promise<void> {
-    const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
-    while (!this.#portPattern.test(this.#output)) {
-      await Promise.race([once(this.#child, 'output', { signal: timeout }), this.#exit]);
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
-        throw new Error(`the bridge ended at once:\n${this.#output}`);
-      }
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await this.#exit;
-    clearTimeout(timer);
-  }
+async function startPeer(
+  command: readonly [string, ...string[]],
+  { workload, bootstrapServers, topic, setting }: Target,
+  environment: Readonly<Record<string, string>>,
+): Promise<RunningBridge> {
+  const bridge = await BridgeProcess.start(
+    command,
+    {
+      PEER_BROKERS: bootstrapServers,
+      PEER_TOPIC: topic,
+      PEER_LINGER_MS: String(workload.lingerMs),
+      PEER_BATCH_BYTES: String(workload.batchSizeBytes),
+      ...(setting.certificate === undefined
+        ? {}
+        : { PEER_TLS_CERT: setting.certificate, PEER_TLS_KEY: setting.certificate }),
+      ...environment,
+    },
+    LISTENING,
+  );
+  return { pids: [bridge.pid], port: bridge.port, stop: () => bridge.stop() };
 }

@@ -1,3 +1,5 @@
+import { globSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../src/core/logger.ts';
 import { createAdmin } from '../../src/kafka/kafkajs.ts';
@@ -20,12 +22,28 @@ export class BenchTopic {
     });
     await admin.connect();
     await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }], waitForLeaders: true });
-    return new BenchTopic(admin, name);
+    const topic = new BenchTopic(admin, name);
+    await topic.#served();
+    return topic;
   }
 
   private constructor(admin: Admin, name: string) {
     this.#admin = admin;
     this.name = name;
+  }
+
+  /** Waits until its broker has its partitions: right after their creation it may not. */
+  async #served(): Promise<void> {
+    const deadlineMs = performance.now() + STALL_MS;
+    for (;;) {
+      try {
+        await this.records();
+        return;
+      } catch (error) {
+        if (performance.now() > deadlineMs) throw error;
+        await delay(LOOK_EVERY_MS);
+      }
+    }
   }
 
   /** How many records it holds: each partition begins at 0, and nothing is removed during a run. */
@@ -47,6 +65,12 @@ export class BenchTopic {
       } else if (performance.now() - seenAtMs > STALL_MS) return now;
       await delay(LOOK_EVERY_MS);
     }
+  }
+
+  /** Bytes of its record batches as the broker has them on its disk: what came over the wire. */
+  bytes(dataFolder: string): number {
+    const segments = globSync(`${this.name}-*/*.log`, { cwd: dataFolder });
+    return segments.reduce((sum, file) => sum + statSync(join(dataFolder, file)).size, 0);
   }
 
   async remove(): Promise<void> {

@@ -1,31 +1,21 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { resolve } from 'node:path';
-import type { LoadReport } from '../load.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Percentiles } from '../load/histogram.ts';
-import type { Contestant } from './contestants.ts';
+import type { BenchKafka } from './bench-kafka.ts';
+import type { Contestant, RunningBridge } from './contestants.ts';
 import { BenchTopic } from './kafka-topic.ts';
+import { LoadProcess } from './load-process.ts';
 import { cpuMicros, memoryBytes } from './process-figures.ts';
-
-/** What is asked of every contestant alike. */
-export interface Workload {
-  readonly name: string;
-  readonly devices: number;
-  readonly qos: 0 | 1;
-  readonly window: number;
-  /** Messages a second; 0: as fast as the windows allow. */
-  readonly rate: number;
-  readonly messages: number;
-  readonly warmup: number;
-  readonly partitions: number;
-}
+import { writeSetting } from './setting.ts';
+import type { Setting } from './setting.ts';
+import type { Workload } from './workloads.ts';
 
 export interface RunResult {
   readonly contestant: Contestant;
-  /** From the first PUBLISH until Kafka held everything. */
+  /** Messages that were measured; less than the workload has, where the contestant is too slow for them. */
+  readonly messages: number;
+  /** From the first PUBLISH until Kafka held everything; of a floor, until the last PUBACK. */
   readonly perSecond: number;
-  /** Processor time of the bridge alone, user and system, all threads. */
+  /** Processor time of the bridge's processes alone, user and system, all threads. */
   readonly cpuMicrosPerMessage: number;
   readonly peakMemoryBytes: number;
   /** PUBLISH to PUBACK; without meaning at QoS 0. */
@@ -38,101 +28,169 @@ export interface RunResult {
   /** Warm-up and measured messages that should be in Kafka, and those that are. */
   readonly expectedInKafka: number;
   readonly inKafka: number;
+  /** Bytes of record batches in Kafka, for each message; 0 of a floor. */
+  readonly kafkaBytesPerMessage: number;
+  /** After Kafka hung: from its return until it held as much as it would have without. */
+  readonly caughtUpMs?: number;
+  /** Of Sluice: how far its counters moved in the measurement, by name. */
+  readonly counters?: Readonly<Record<string, number>>;
 }
 
 /** One contestant under one workload: start, warm up, measure, count what Kafka holds, stop. */
 export async function runOnce(
   contestant: Contestant,
   workload: Workload,
-  bootstrapServers: string,
+  kafka: BenchKafka,
   topicName: string,
 ): Promise<RunResult> {
-  const topic = await BenchTopic.create(bootstrapServers, topicName, workload.partitions);
-  const bridge = await contestant.start({ bootstrapServers, topic: topicName });
-  const load = new LoadProcess(bridge.port, workload);
-  try {
-    await load.step('ready');
-    await topic.filled(workload.warmup);
+  return kafka.reachedBy(workload.link, async (bootstrapServers) => {
+    const topic = await BenchTopic.create(kafka.kafka.bootstrapServers, topicName, workload.partitions);
+    const setting = writeSetting({
+      workload,
+      bootstrapServers,
+      topic: topicName,
+      value: contestant.value === 'nothing' ? 'raw' : contestant.value,
+      contract: contestant.contract,
+    });
+    try {
+      const bridge = await contestant.start({ workload, bootstrapServers, topic: topicName, setting });
+      const run = new Run(contestant, withinReason(contestant, workload), kafka, topic, bridge);
+      return await run.measure(setting);
+    } finally {
+      setting.remove();
+      await topic.remove();
+    }
+  });
+}
 
-    const cpuBefore = cpuMicros(bridge.pid);
-    const startMs = performance.now();
-    load.proceed();
-    const { result } = await load.step('measured');
-    const expected = workload.warmup + workload.messages;
-    await topic.filled(expected);
-    const elapsedMs = performance.now() - startMs;
-    const cpu = cpuMicros(bridge.pid) - cpuBefore;
+function withinReason({ mostMessages }: Contestant, workload: Workload): Workload {
+  if (mostMessages === undefined || workload.messages <= mostMessages) return workload;
+  return { ...workload, messages: mostMessages, warmup: Math.min(workload.warmup, mostMessages / 10) };
+}
 
-    const { peak } = memoryBytes(bridge.pid);
-    load.proceed();
-    await load.ended();
-    await bridge.stop();
-    // Only now can nothing more arrive: too many would be repeats.
-    const inKafka = await topic.records();
-    return {
-      contestant,
-      perSecond: (workload.messages * 1000) / elapsedMs,
-      cpuMicrosPerMessage: cpu / workload.messages,
-      peakMemoryBytes: peak,
-      latency: result.latency,
-      sentPerSecond: (result.sent * 1000) / result.elapsedMs,
-      missed: result.missed,
-      acknowledged: result.acknowledged,
-      expectedInKafka: expected,
-      inKafka,
-    };
-  } finally {
-    load.kill();
-    await bridge.stop();
-    await topic.remove();
+class Run {
+  readonly #contestant: Contestant;
+  readonly #workload: Workload;
+  readonly #kafka: BenchKafka;
+  readonly #topic: BenchTopic;
+  readonly #bridge: RunningBridge;
+
+  constructor(
+    contestant: Contestant,
+    workload: Workload,
+    kafka: BenchKafka,
+    topic: BenchTopic,
+    bridge: RunningBridge,
+  ) {
+    this.#contestant = contestant;
+    this.#workload = workload;
+    this.#kafka = kafka;
+    this.#topic = topic;
+    this.#bridge = bridge;
+  }
+
+  async measure(setting: Setting): Promise<RunResult> {
+    const bridge = this.#bridge;
+    const { warmup, messages } = this.#workload;
+    const load = new LoadProcess(bridge.port, this.#workload, setting.file);
+    try {
+      await load.step('ready');
+      await this.#inKafka(warmup);
+
+      const countersBefore = await readCounters(bridge.metricsUrl);
+      const bytesBefore = this.#topic.bytes(this.#kafka.kafka.dataDir());
+      const cpuBefore = this.#cpuMicros();
+      const startMs = performance.now();
+      load.proceed();
+      const caughtUp = this.#outage(startMs);
+      const { result } = await load.step('measured');
+      await this.#inKafka(warmup + messages);
+      const elapsedMs = performance.now() - startMs;
+      const cpu = this.#cpuMicros() - cpuBefore;
+      const caughtUpMs = await caughtUp;
+
+      const bytes = this.#topic.bytes(this.#kafka.kafka.dataDir()) - bytesBefore;
+      const counters = difference(countersBefore, await readCounters(bridge.metricsUrl));
+      const peakMemoryBytes = sum(bridge.pids.map((pid) => memoryBytes(pid).peak));
+      load.proceed();
+      await load.ended();
+      await bridge.stop();
+      const writes = this.#contestant.value !== 'nothing';
+      return {
+        contestant: this.#contestant,
+        messages,
+        perSecond: (messages * 1000) / (writes ? elapsedMs : result.elapsedMs),
+        cpuMicrosPerMessage: cpu / messages,
+        peakMemoryBytes,
+        latency: result.latency,
+        sentPerSecond: (result.sent * 1000) / result.elapsedMs,
+        missed: result.missed,
+        acknowledged: result.acknowledged,
+        expectedInKafka: writes ? warmup + messages : 0,
+        // Only now can nothing more arrive: too many would be repeats.
+        inKafka: await this.#topic.records(),
+        kafkaBytesPerMessage: bytes / messages,
+        ...(caughtUpMs === undefined ? {} : { caughtUpMs }),
+        ...(counters === undefined ? {} : { counters }),
+      };
+    } finally {
+      load.kill();
+      await bridge.stop();
+    }
+  }
+
+  async #inKafka(count: number): Promise<void> {
+    if (this.#contestant.value !== 'nothing') await this.#topic.filled(count);
+  }
+
+  #cpuMicros(): number {
+    return sum(this.#bridge.pids.map(cpuMicros));
+  }
+
+  /** Lets Kafka hang after a third of the load; how long it then takes until nothing is behind any more. */
+  async #outage(startMs: number): Promise<number | undefined> {
+    const { outageMs, rate, messages, warmup } = this.#workload;
+    if (outageMs === undefined) return undefined;
+    await delay((messages * 1000) / rate / 3);
+    this.#kafka.kafka.pause();
+    await delay(outageMs);
+    this.#kafka.kafka.continue();
+    const backMs = performance.now();
+    for (;;) {
+      const inKafka = await this.#topic.records();
+      const nowMs = performance.now();
+      const due = Math.min(messages, (rate * (nowMs - startMs - IN_STEP_MS)) / 1000);
+      if (inKafka - warmup >= due || nowMs - backMs > GIVE_UP_MS) return nowMs - backMs;
+      await delay(LOOK_EVERY_MS);
+    }
   }
 }
 
-/** bench/load.ts as a child, which waits for a word before each of its steps. */
-class LoadProcess {
-  readonly #child: ChildProcess;
-  readonly #exit: Promise<unknown>;
-  readonly #reports: LoadReport[] = [];
+/** A bridge is not behind if what it was sent so long ago is in Kafka. */
+const IN_STEP_MS = 250;
+const LOOK_EVERY_MS = 20;
+const GIVE_UP_MS = 60_000;
 
-  constructor(port: number, workload: Workload) {
-    const options: Record<string, string | number> = {
-      url: `mqtt://127.0.0.1:${port}`,
-      devices: workload.devices,
-      qos: workload.qos,
-      window: workload.window,
-      rate: workload.rate,
-      messages: workload.messages,
-      warmup: workload.warmup,
-      profile: 'env-sensor',
-    };
-    const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.#child = fork(resolve(import.meta.dirname, '../load.ts'), args, { stdio: 'inherit' });
-    this.#exit = once(this.#child, 'exit');
-    this.#child.on('message', (report) => this.#reports.push(report as LoadReport));
+async function readCounters(url: string | undefined): Promise<Record<string, number> | undefined> {
+  if (url === undefined) return undefined;
+  const counters: Record<string, number> = {};
+  for (const line of (await (await fetch(url)).text()).split('\n')) {
+    const [, name, value] = /^(\w+_total)(?:\{[^}]*\})? (\S+)$/.exec(line) ?? [];
+    if (name !== undefined) counters[name] = (counters[name] ?? 0) + Number(value);
   }
+  return counters;
+}
 
-  /** Waits for a report. */
-  async step<S extends LoadReport['step']>(step: S): Promise<Extract<LoadReport, { step: S }>> {
-    let report = this.#reports.shift();
-    while (report === undefined) {
-      if (!this.#child.connected) throw new Error('the load generator ended by itself');
-      await Promise.race([once(this.#child, 'message'), this.#exit]);
-      report = this.#reports.shift();
-    }
-    if (report.step === 'failed') throw new Error(`the load generator failed: ${report.reason}`);
-    if (report.step !== step) throw new Error(`the load generator is at ${report.step}, not at ${step}`);
-    return report as Extract<LoadReport, { step: S }>;
-  }
+function difference(
+  before: Record<string, number> | undefined,
+  after: Record<string, number> | undefined,
+): Record<string, number> | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  return Object.fromEntries(
+    Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]),
+  );
+}
 
-  proceed(): void {
-    this.#child.send('proceed');
-  }
-
-  async ended(): Promise<void> {
-    await this.#exit;
-  }
-
-  kill(): void {
-    this.#child.kill('SIGKILL');
-  }
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

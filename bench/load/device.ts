@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { QoS } from '../../src/core/publication.ts';
 import { DISCONNECT, encodeConnect } from './frames.ts';
 import type { FrameRing } from './frames.ts';
@@ -8,6 +9,8 @@ import type { Histogram } from './histogram.ts';
 export interface LoadDeviceOptions {
   readonly host: string;
   readonly port: number;
+  /** By TLS; whose certificate it is doesn't matter to a load. */
+  readonly tls: boolean;
   readonly clientId: string;
   readonly qos: QoS;
   readonly ring: FrameRing;
@@ -25,7 +28,8 @@ export interface LoadDeviceEvents {
 
 const CONNACK = 0x20;
 const PUBACK = 0x40;
-const READ_BUFFER_BYTES = 65_536;
+/** Of all devices: what is read is looked at before the next read. */
+const readBuffer = Buffer.allocUnsafeSlow(65_536);
 /** Long enough that no run needs a PINGREQ: a load without any is the fairest to every bridge. */
 const KEEPALIVE_SECONDS = 0;
 
@@ -51,19 +55,22 @@ export class LoadDevice {
     this.#options = options;
     this.#events = events;
     this.#sentAtMs = new Float64Array(options.ring.length);
-    this.#socket = connect({
+    const target = {
       host: options.host,
       port: options.port,
       noDelay: true,
       onread: {
-        buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
-        callback: (bytes, buffer) => {
-          this.#read(Buffer.from(buffer.buffer, buffer.byteOffset, bytes));
+        buffer: readBuffer,
+        callback: (bytes: number) => {
+          this.#read(readBuffer.subarray(0, bytes));
           return true;
         },
       },
-    });
-    this.#socket.on('connect', () => this.#socket.write(encodeConnect(options.clientId, KEEPALIVE_SECONDS)));
+    };
+    this.#socket = options.tls ? connectTls({ ...target, rejectUnauthorized: false }) : connect(target);
+    this.#socket.on(options.tls ? 'secureConnect' : 'connect', () =>
+      this.#socket.write(encodeConnect(options.clientId, KEEPALIVE_SECONDS)),
+    );
     this.#socket.on('drain', () => {
       if (options.qos === 0) events.room(this, 0);
     });

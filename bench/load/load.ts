@@ -9,6 +9,8 @@ import type { Percentiles } from './histogram.ts';
 export interface LoadOptions {
   readonly host: string;
   readonly port: number;
+  /** Left out, plain TCP. */
+  readonly tls?: boolean;
   readonly devices: number;
   readonly qos: QoS;
   /** QoS 1: most messages of a device in flight. QoS 0: most messages a write. */
@@ -58,7 +60,16 @@ export class Load {
 
   /** Encodes all messages and opens all connections. Rejects when the bridge doesn't accept one. */
   async connect(): Promise<void> {
-    const { devices, types, window, qos, host, port, framesInAll = FRAMES_IN_ALL } = this.#options;
+    const {
+      devices,
+      types,
+      window,
+      qos,
+      host,
+      port,
+      tls = false,
+      framesInAll = FRAMES_IN_ALL,
+    } = this.#options;
     const length = Math.min(MOST_IN_RING, Math.max(2 * window, Math.ceil(framesInAll / devices)));
     const nowMs = Date.now();
     for (let begin = 0; begin < devices; begin += CONNECTING_AT_ONCE) {
@@ -68,7 +79,7 @@ export class Load {
           const type = types[index % types.length] as SimulatedType;
           const ring = encodeRing({ type, number: index + 1, qos, length, nowMs });
           const device = new LoadDevice(
-            { host, port, clientId: `load-${index + 1}`, qos, ring, window },
+            { host, port, tls, clientId: `load-${index + 1}`, qos, ring, window },
             this,
           );
           this.#devices.push(device);

@@ -1,15 +1,18 @@
 /**
- * What a good engineer writes in an afternoon: aedes in front, kafkajs behind, a buffer that is sent every
- * 20 ms. In two forms, as one finds them:
- * - PEER_ACK=on-receipt: aedes acknowledges by itself and the `publish` event fills the buffer; what is
+ * What a good engineer writes in an afternoon: aedes in front, kafkajs behind. In three forms, as one finds them:
+ * - PEER_ACK=after-kafka, PEER_SEND=batch: `authorizePublish` holds each PUBACK until the batch that is sent
+ *   every 20 ms is in Kafka.
+ * - PEER_ACK=after-kafka, PEER_SEND=each: `authorizePublish` awaits a `producer.send` for each message.
+ * - PEER_ACK=on-receipt: aedes acknowledges by itself and the `publish` event fills the batch; what is
  *   acknowledged may still be lost.
- * - PEER_ACK=after-kafka: `authorizePublish` holds each PUBACK until Kafka has the message.
  * The payload is passed on as it is, keyed by the device in the topic, acks=all, lz4 by the same native
- * library that Sluice uses. PEER_BROKERS, PEER_TOPIC and PEER_COMPRESSION (lz4, none) configure it; it
- * prints one line with its port when it is ready, and ends with SIGTERM.
+ * library that Sluice uses. PEER_BROKERS, PEER_TOPIC, PEER_COMPRESSION (lz4, none), PEER_TLS_CERT and PEER_TLS_KEY
+ * configure it; it prints one line with its port when it is ready, and ends with SIGTERM.
  */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
 import type { AedesPublishPacket, PublishPacket } from 'aedes';
 import kafkajs from 'kafkajs';
@@ -52,26 +55,43 @@ async function sendBatch(): Promise<void> {
 }
 setInterval(() => void sendBatch(), BATCH_EVERY_MS);
 
-function add(packet: PublishPacket | AedesPublishPacket): void {
+function messageOf(packet: PublishPacket | AedesPublishPacket): Message {
   const device = packet.topic.split('/')[2] ?? packet.topic;
-  messages.push({ key: device, value: Buffer.from(packet.payload) });
+  return { key: device, value: Buffer.from(packet.payload) };
 }
 
 const broker = await Aedes.createBroker();
-if (holdsAcknowledgements) {
+if (!holdsAcknowledgements) {
+  broker.on('publish', (packet, client) => {
+    if (client !== null) messages.push(messageOf(packet));
+  });
+} else if (process.env.PEER_SEND === 'each') {
   broker.authorizePublish = (_client, packet, callback) => {
-    add(packet);
-    waiting.push(callback);
+    producer.send({ topic, messages: [messageOf(packet)], acks: -1, compression }).then(
+      () => {
+        callback();
+      },
+      (error: unknown) => {
+        callback(error as Error);
+      },
+    );
   };
 } else {
-  broker.on('publish', (packet, client) => {
-    if (client !== null) add(packet);
-  });
+  broker.authorizePublish = (_client, packet, callback) => {
+    messages.push(messageOf(packet));
+    waiting.push(callback);
+  };
 }
 
-const server = createServer((socket) => {
-  broker.handle(socket);
-});
+const { PEER_TLS_CERT: certificate, PEER_TLS_KEY: key } = process.env;
+const server =
+  certificate === undefined || key === undefined
+    ? createServer((socket) => {
+        broker.handle(socket);
+      })
+    : createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (socket) => {
+        broker.handle(socket);
+      });
 server.listen(0, '127.0.0.1', () => {
   console.log(`listening on ${(server.address() as AddressInfo).port}`);
 });

@@ -1,0 +1,249 @@
+import type { BenchKafka } from './bench-kafka.ts';
+import { lineChart } from './charts.ts';
+import type { Contestant } from './contestants.ts';
+import { describeMachine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { page } from './page.ts';
+import { runOnce } from './run.ts';
+import type { RunResult } from './run.ts';
+import { median } from './summary.ts';
+import { escapeHtml, htmlTable, markdownTable, plainText } from './table.ts';
+import type { TextTable } from './table.ts';
+import { describeWorkload, WORKLOADS } from './workloads.ts';
+import type { Workload } from './workloads.ts';
+
+/** One thing is changed, the others stay: how the cost of a message follows it. */
+export interface Study {
+  readonly name: string;
+  readonly about: string;
+  readonly xLabel: string;
+  readonly logarithmicX: boolean;
+  readonly points: readonly StudyPoint[];
+}
+
+interface StudyPoint {
+  readonly series: string;
+  readonly x: number;
+  readonly workload: Workload;
+}
+
+/** What was measured at a point: medians over the rounds. */
+export interface Measured extends StudyPoint {
+  readonly cpuMicrosPerMessage: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly requestsPerSecond: number;
+  readonly recordsPerBatch: number;
+  /** Bytes before compression to bytes behind it. */
+  readonly compressionRatio: number;
+  readonly kafkaBytesPerMessage: number;
+  readonly peakMemoryBytes: number;
+}
+
+const LINGERS_MS = [0, 5, 10, 25, 50, 100];
+const BATCH_KIB = [4, 16, 64, 128, 512];
+const RATES = [500, 2_000, 8_000, 20_000];
+const DEVICES = [100, 300, 1_000, 3_000, 10_000];
+const ROUTES = [1, 10, 100, 1_000];
+const PARTITIONS = [1, 4, 16, 64, 256];
+const GROWTH_RATE = 10_000;
+
+/** `--sweep`: what linger.ms and batch.size do at several rates. */
+export function sweepStudies(seconds: number): Study[] {
+  return [
+    {
+      name: 'linger.ms',
+      about: 'CPU, latency and compression over linger.ms, at several rates, with the shipped batch.size.',
+      xLabel: 'linger.ms',
+      logarithmicX: true,
+      points: RATES.flatMap((rate) =>
+        LINGERS_MS.map((lingerMs) => ({
+          series: `${rate.toLocaleString('en-US')} messages/s`,
+          x: lingerMs,
+          workload: paced({ rate, lingerMs }, seconds),
+        })),
+      ),
+    },
+    {
+      name: 'batch.size',
+      about: 'The same over batch.size, with the shipped linger.ms.',
+      xLabel: 'batch.size, KiB',
+      logarithmicX: true,
+      points: RATES.filter((rate) => rate >= 2_000).flatMap((rate) =>
+        BATCH_KIB.map((kib) => ({
+          series: `${rate.toLocaleString('en-US')} messages/s`,
+          x: kib,
+          workload: paced({ rate, batchSizeBytes: kib * 1024 }, seconds),
+        })),
+      ),
+    },
+  ];
+}
+
+/** `--growth`: whether a message costs the same whatever there is more of. */
+export function growthStudies(seconds: number): Study[] {
+  const fixed = `at ${GROWTH_RATE.toLocaleString('en-US')} messages/s in all`;
+  const series = `${GROWTH_RATE.toLocaleString('en-US')} messages/s`;
+  const points = (change: (x: number) => Partial<Workload>, xs: readonly number[]): StudyPoint[] =>
+    xs.map((x) => ({ series, x, workload: paced({ rate: GROWTH_RATE, ...change(x) }, seconds) }));
+  return [
+    {
+      name: 'devices',
+      about: `From few devices to many, ${fixed}.`,
+      xLabel: 'devices',
+      logarithmicX: true,
+      points: points((devices) => ({ devices }), DEVICES),
+    },
+    {
+      name: 'routes',
+      about: `From one device profile to many, ${fixed}, 1,000 devices.`,
+      xLabel: 'device profiles',
+      logarithmicX: true,
+      points: points((routes) => ({ routes }), ROUTES),
+    },
+    {
+      name: 'partitions',
+      about: `From one partition to many, ${fixed}, 1,000 devices: batches get smaller.`,
+      xLabel: 'partitions',
+      logarithmicX: true,
+      points: points((partitions) => ({ partitions }), PARTITIONS),
+    },
+  ];
+}
+
+/** A real fleet for so many seconds. */
+function paced(changes: Partial<Workload>, seconds: number): Workload {
+  const fleet = WORKLOADS.find(({ name }) => name === 'fleet') as Workload;
+  const workload = { ...fleet, window: 100, ...changes };
+  return { ...workload, messages: workload.rate * seconds, warmup: workload.rate * Math.ceil(seconds / 4) };
+}
+
+/** All points of a study, `rounds` times, the last round backwards where there are several. */
+export async function measureStudy(
+  study: Study,
+  contestant: Contestant,
+  rounds: number,
+  kafka: BenchKafka,
+  say: (text: string) => void,
+): Promise<Measured[]> {
+  const results = new Map<StudyPoint, RunResult[]>();
+  for (let round = 1; round <= rounds; round++) {
+    const order = round % 2 === 1 ? study.points : study.points.toReversed();
+    for (const [turn, point] of order.entries()) {
+      say(`${study.name}, round ${round} of ${rounds}: ${point.series}, ${study.xLabel} ${point.x}`);
+      const topic = `study-${study.name}-${round}-${turn}`;
+      const result = await runOnce(contestant, point.workload, kafka, topic);
+      say(`  ${result.cpuMicrosPerMessage.toFixed(2)} us of CPU a message`);
+      results.set(point, [...(results.get(point) ?? []), result]);
+    }
+  }
+  return study.points.map((point) => measured(point, results.get(point) ?? []));
+}
+
+function measured(point: StudyPoint, runs: readonly RunResult[]): Measured {
+  const counter = (run: RunResult, name: string): number =>
+    run.counters?.[`sluice_producer_${name}_total`] ?? NaN;
+  const each = (value: (run: RunResult) => number): number => median(runs.map(value));
+  return {
+    ...point,
+    cpuMicrosPerMessage: each((run) => run.cpuMicrosPerMessage),
+    p50Ms: each((run) => run.latency.p50Ms),
+    p99Ms: each((run) => run.latency.p99Ms),
+    requestsPerSecond: each((run) => (counter(run, 'request') * run.perSecond) / run.messages),
+    recordsPerBatch: each((run) => counter(run, 'record_send') / counter(run, 'batch_send')),
+    compressionRatio: each((run) => counter(run, 'uncompressed_bytes') / counter(run, 'outgoing_bytes')),
+    kafkaBytesPerMessage: each((run) => run.kafkaBytesPerMessage),
+    peakMemoryBytes: each((run) => run.peakMemoryBytes),
+  };
+}
+
+export interface StudyReport {
+  readonly study: Study;
+  readonly measured: readonly Measured[];
+}
+
+function tableOfStudy({ study, measured: points }: StudyReport): TextTable {
+  return {
+    head: [
+      'load',
+      study.xLabel,
+      'CPU us/msg',
+      'p50 ms',
+      'p99 ms',
+      'requests/s',
+      'records/batch',
+      'compression',
+      'Kafka B/msg',
+      'peak MB',
+    ],
+    rows: points.map((point) => [
+      point.series,
+      point.x.toLocaleString('en-US'),
+      point.cpuMicrosPerMessage.toFixed(2),
+      point.p50Ms.toFixed(1),
+      point.p99Ms.toFixed(1),
+      point.requestsPerSecond.toFixed(0),
+      point.recordsPerBatch.toFixed(0),
+      point.compressionRatio.toFixed(2),
+      point.kafkaBytesPerMessage.toFixed(1),
+      (point.peakMemoryBytes / 2 ** 20).toFixed(0),
+    ]),
+    wordColumns: 1,
+  };
+}
+
+export function plainStudy(report: StudyReport): string {
+  return `\n${report.study.name}: ${report.study.about}\n\n${plainText(tableOfStudy(report))}\n`;
+}
+
+export function markdownStudies(machine: Machine, reports: readonly StudyReport[]): string {
+  const parts = ['# What follows what', `${describeMachine(machine)}.`];
+  for (const report of reports) {
+    parts.push(
+      `## ${report.study.name}`,
+      report.study.about,
+      basisOf(report.study),
+      markdownTable(tableOfStudy(report)),
+    );
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+const CHARTS: readonly (readonly [yLabel: string, value: (point: Measured) => number])[] = [
+  ['CPU microseconds a message', (point) => point.cpuMicrosPerMessage],
+  ['PUBLISH to PUBACK, p99 ms', (point) => point.p99Ms],
+  ['requests a second', (point) => point.requestsPerSecond],
+  ['compression ratio', (point) => point.compressionRatio],
+  ['records a batch', (point) => point.recordsPerBatch],
+];
+
+export function htmlStudies(machine: Machine, reports: readonly StudyReport[]): string {
+  const parts = [`<p class="faint">${escapeHtml(describeMachine(machine))}.</p>`];
+  for (const report of reports) {
+    const { study } = report;
+    parts.push(`<h2>${escapeHtml(study.name)}</h2>`, `<p>${escapeHtml(study.about)}</p>`);
+    parts.push(`<p class="faint">${escapeHtml(basisOf(study))}</p>`);
+    for (const [yLabel, value] of CHARTS) {
+      const options = { title: study.name, yLabel, xLabel: study.xLabel, logarithmicX: study.logarithmicX };
+      parts.push(lineChart(options, linesOf(report, value)));
+    }
+    parts.push(`<div class="wide">${htmlTable(tableOfStudy(report))}</div>`);
+  }
+  return page('What follows what', parts.join('\n'));
+}
+
+function linesOf({ measured: points }: StudyReport, value: (point: Measured) => number) {
+  const all = new Set(points.map(({ series }) => series));
+  return [...all].map((label) => ({
+    label,
+    points: points
+      .filter(({ series }) => series === label)
+      .map((point) => [point.x, value(point)] as const)
+      .filter(([, y]) => Number.isFinite(y)),
+  }));
+}
+
+function basisOf(study: Study): string {
+  const [first] = study.points;
+  return first === undefined ? '' : `First point: ${describeWorkload(first.workload)}.`;
+}
