@@ -4,7 +4,13 @@ import { join, resolve } from 'node:path';
 import protobuf from 'protobufjs';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
+import {
+  createAdmin,
+  createConsumer,
+  kafkaErrorType,
+  type KafkaClientOptions,
+} from '../../src/kafka/kafkajs.ts';
+import { until } from './until.ts';
 
 /** A record as a consumer of the topic sees it. */
 export interface ConsumedRecord {
@@ -34,10 +40,7 @@ export async function readTopic(bootstrapServers: string, topic: string): Promis
     logger: silentLogger,
     retries: 20,
   };
-  const admin = createAdmin(options);
-  await admin.connect();
-  const offsets = await admin.fetchTopicOffsets(topic);
-  await admin.disconnect();
+  const offsets = await endOffsets(options, topic);
   const ends = new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
   const pending = new Set([...ends].filter(([, end]) => end > 0).map(([partition]) => partition));
   const records: ConsumedRecord[] = [];
@@ -76,6 +79,33 @@ export async function readTopic(bootstrapServers: string, topic: string): Promis
     await consumer.disconnect();
   }
   return records;
+}
+
+/** The end of each partition. A broker that has just started may not lead its partitions yet: asked again then. */
+async function endOffsets(
+  options: KafkaClientOptions,
+  topic: string,
+): Promise<{ partition: number; high: string }[]> {
+  const admin = createAdmin(options);
+  await admin.connect();
+  try {
+    let offsets: { partition: number; high: string }[] = [];
+    await until(
+      async () => {
+        try {
+          offsets = await admin.fetchTopicOffsets(topic);
+          return true;
+        } catch (error) {
+          if (kafkaErrorType(error) === 'NOT_LEADER_FOR_PARTITION') return false;
+          throw error;
+        }
+      },
+      { what: `leaders of ${topic}` },
+    );
+    return offsets;
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 /** The envelope decoded by protobufjs from its .proto file, as any consumer would. */
