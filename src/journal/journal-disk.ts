@@ -24,11 +24,12 @@ import { MAX_SEGMENT_ID } from './position.ts';
 import { recover } from './recovery.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { segmentPath, SPARE_NAME, type StoredSegment } from './segment-files.ts';
-import { newHeader, NO_SEGMENT, type SegmentEnd } from './segment-header.ts';
+import { newHeader, type SegmentEnd } from './segment-header.ts';
 import { type Chunk, SegmentWriter } from './segment-writer.ts';
 
 /** Ids that a checkpoint reserves ahead, so that a directory that comes back later has none of ours. */
 const RESERVED_IDS = 1024;
+const NOTHING = new Uint32Array(0);
 
 export interface DiskEnvironment {
   readonly fs: JournalFs;
@@ -49,9 +50,11 @@ export class JournalDisk implements DiskOperations {
   readonly #segments = new Map<number, StoredSegment>();
   #closedBytes = 0;
   #newlyClosed: SegmentInfo[] = [];
+  /** Segments that nobody needs any more, until their removal is durable: a loss of power may bring a file back. */
+  readonly #leaving = new Map<number, StoredSegment>();
   #current: SegmentWriter | undefined;
   /** How the last segment that this life wrote ended. */
-  #previous: SegmentEnd = NO_SEGMENT;
+  #previous: SegmentEnd = { id: 0, endOffset: 0, records: 0 };
   #spares = new Set<string>();
   #nextId = 1;
   #generation = 0;
@@ -91,6 +94,7 @@ export class JournalDisk implements DiskOperations {
       for (const segment of segments) this.#add(segment);
       this.#spares = new Set(spares);
       this.#nextId = nextId;
+      this.#previous = { id: nextId - 1, endOffset: 0, records: 0 };
       this.#generation = checkpoint?.generation ?? 0;
       this.#progress = checkpoint?.progress.filter(({ id }) => this.#segments.has(id)) ?? [];
       this.#note = checkpoint?.note ?? '';
@@ -214,13 +218,13 @@ export class JournalDisk implements DiskOperations {
   checkpoint(progress: readonly SegmentProgress[], finished: readonly number[], note: string): DiskState {
     this.#progress = progress;
     this.#note = note;
-    const gone = finished.flatMap((id) => this.#take(id) ?? []);
+    for (const id of finished) {
+      const segment = this.#take(id);
+      if (segment !== undefined) this.#leaving.set(id, segment);
+    }
     const fault = this.#save();
     // Also when the checkpoint could not be written: on a full disk this is what makes room for the next one.
-    for (const segment of gone) this.#release(segment);
-    // The next checkpoint knows nothing of them any more: their removal has to be durable before it.
-    for (const directory of new Set(gone.map((segment) => segment.directory)))
-      this.#trySyncDirectory(directory);
+    this.#clearAway();
     if (fault !== undefined) throw new DiskFaultError(fault);
     return this.#state();
   }
@@ -228,7 +232,7 @@ export class JournalDisk implements DiskOperations {
   /** Writes the checkpoint to every directory that takes it; a fault if none does. */
   #save(): DiskFault | undefined {
     const ends: Checkpoint['ends'][number][] = [];
-    for (const { id, endOffset, records } of this.#segments.values()) {
+    for (const { id, endOffset, records } of [...this.#leaving.values(), ...this.#segments.values()]) {
       ends.push({ id, endOffset, records, closed: true });
     }
     const current = this.#current;
@@ -240,7 +244,10 @@ export class JournalDisk implements DiskOperations {
       generation: ++this.#generation,
       reservedId: this.#nextId + RESERVED_IDS,
       ends,
-      progress: this.#progress,
+      progress: [
+        ...this.#progress.filter(({ id }) => !this.#leaving.has(id)),
+        ...[...this.#leaving.values()].map(({ id, records }) => ({ id, low: records, bits: NOTHING })),
+      ],
       note: this.#note,
     };
     const bytes = encodeCheckpoint(checkpoint);
@@ -257,8 +264,25 @@ export class JournalDisk implements DiskOperations {
     return saved ? undefined : fault;
   }
 
-  /** Removes a segment's file, or keeps it as the directory's spare. */
-  #release(segment: StoredSegment): void {
+  /** Removes the files of segments that nobody needs, and forgets a segment when its removal is durable. */
+  #clearAway(): void {
+    for (const directory of this.#directories) {
+      const removed: number[] = [];
+      for (const segment of this.#leaving.values()) {
+        if (segment.directory === directory && this.#release(segment)) removed.push(segment.id);
+      }
+      if (removed.length === 0) continue;
+      try {
+        this.#fs.syncDirectory(directory);
+        for (const id of removed) this.#leaving.delete(id);
+      } catch {
+        // Tried again with the next checkpoint, which still says that they are done.
+      }
+    }
+  }
+
+  /** Removes a segment's file, or keeps it as the directory's spare; false if the disk does not let us. */
+  #release(segment: StoredSegment): boolean {
     this.#reader.forget(segment.id);
     if (this.#compaction?.id === segment.id) this.#abandonCompaction();
     const { segmentBytes, maxBytes } = this.#settings as DiskSettings;
@@ -269,12 +293,12 @@ export class JournalDisk implements DiskOperations {
       try {
         this.#fs.rename(path, `${segment.directory}/${SPARE_NAME}`);
         this.#spares.add(segment.directory);
-        return;
+        return true;
       } catch {
         // Then it is removed.
       }
     }
-    this.#tryRemove(path);
+    return this.#tryRemove(path);
   }
 
   compact(progress: SegmentProgress): CompactResult {
@@ -307,8 +331,8 @@ export class JournalDisk implements DiskOperations {
     const segment = this.#take(progress.id);
     if (segment === undefined) return { dropped: [], state: this.#state() };
     const dropped = countRecords(this.#fs, segment, progress);
-    this.#release(segment);
-    this.#trySyncDirectory(segment.directory);
+    this.#leaving.set(segment.id, segment);
+    this.#clearAway();
     return { dropped, state: this.#state() };
   }
 
@@ -324,19 +348,13 @@ export class JournalDisk implements DiskOperations {
     for (const unlock of this.#unlocks.splice(0)) unlock();
   }
 
-  #tryRemove(path: string): void {
+  /** A file that is left over is void by its successor's header, or done by the checkpoint. */
+  #tryRemove(path: string): boolean {
     try {
       this.#fs.remove(path);
+      return true;
     } catch {
-      // A file that is left over is void by its successor's header, or done by the checkpoint.
-    }
-  }
-
-  #trySyncDirectory(directory: string): void {
-    try {
-      this.#fs.syncDirectory(directory);
-    } catch {
-      // Then a loss of power may bring a finished segment back, and its records are repeated.
+      return false;
     }
   }
 

@@ -102,6 +102,7 @@ class Recovery {
   /** The segments with a readable header, without those that were given up. */
   readHeaders(files: readonly Found[]): readonly Headed[] {
     const headed: Headed[] = [];
+    const unreadable: (Found & { readonly size: number })[] = [];
     for (const found of files) {
       const path = segmentPath(found);
       const file = this.#fs.open(path, 'read');
@@ -118,15 +119,17 @@ class Recovery {
         // Begun when the process died: no group of it was ever durable.
         this.#fs.remove(path);
       } else if (header === undefined) {
-        this.#setSegmentAside(found, path, size);
+        unreadable.push({ ...found, size });
       } else {
         headed.push({ ...found, header });
       }
     }
-    return this.#withoutVoid(headed);
+    for (const found of this.#withoutVoid(unreadable, headed)) this.#setSegmentAside(found, found.size);
+    return this.#withoutVoid(headed, headed);
   }
 
-  #setSegmentAside(found: Found, path: string, size: number): void {
+  #setSegmentAside(found: Found, size: number): void {
+    const path = segmentPath(found);
     this.#fs.rename(path, path + DAMAGED_SUFFIX);
     this.#setAside.push(path + DAMAGED_SUFFIX);
     const known = this.#checkpoint?.ends.find((end) => end.id === found.id);
@@ -135,11 +138,12 @@ class Recovery {
     this.#damage.push({ segmentId: found.id, offset: 0, bytes: size, lostRecords });
   }
 
-  #withoutVoid(headed: readonly Headed[]): readonly Headed[] {
-    return headed.filter(({ id, directory }) => {
-      const successor = headed.find((other) => other.id > id && other.header.previous.id >= 0);
-      if (successor === undefined || successor.header.previous.id >= id) return true;
-      this.#fs.remove(segmentPath({ id, directory }));
+  /** Removes those that were given up: a later segment says that it follows on one before them. */
+  #withoutVoid<T extends Found>(found: readonly T[], headed: readonly Headed[]): readonly T[] {
+    return found.filter((segment) => {
+      const successor = headed.find((other) => other.id > segment.id);
+      if (successor === undefined || successor.header.previous.id >= segment.id) return true;
+      this.#fs.remove(segmentPath(segment));
       return false;
     });
   }
@@ -148,7 +152,7 @@ class Recovery {
     const ends = new Map<number, SegmentEnd>();
     for (const end of this.#checkpoint?.ends ?? []) if (end.closed) ends.set(end.id, end);
     for (const { header } of headed)
-      if (header.previous.id >= 0) ends.set(header.previous.id, header.previous);
+      if (header.previous.records > 0) ends.set(header.previous.id, header.previous);
     const segments: StoredSegment[] = [];
     for (const { id, directory, header } of headed) {
       const path = segmentPath({ id, directory });

@@ -24,8 +24,6 @@ export interface SegmentEnd {
   readonly records: number;
 }
 
-export const NO_SEGMENT: SegmentEnd = { id: -1, endOffset: 0, records: 0 };
-
 /** The header of a segment file. */
 export interface SegmentHeader extends SegmentSeed {
   readonly id: number;
@@ -34,8 +32,9 @@ export interface SegmentHeader extends SegmentSeed {
   readonly encrypted: boolean;
   readonly keyCheck: Buffer;
   /**
-   * How the segment before ended, of those that the same process wrote; {@link NO_SEGMENT} for its first. Ids
-   * between the two were begun and given up (a failed write or sync): whatever their files hold was written again.
+   * How the segment before ended, of those that the same process wrote. For its first: the last id that it found or
+   * reserved, and zeros. Ids between the two were begun and given up (a failed write or sync): whatever their files
+   * hold was written again.
    */
   readonly previous: SegmentEnd;
   /** The segment's own end, in a file that was written at one go (see compaction.ts); 0 otherwise. */

@@ -10,7 +10,13 @@ type Step =
   | { readonly kind: 'append'; readonly count: number; readonly size: number }
   | { readonly kind: 'flush' | 'maintain' | 'read' }
   | { readonly kind: 'acknowledge'; readonly picks: readonly number[] }
-  | { readonly kind: 'fault'; readonly operation: 'write' | 'sync' | 'open'; readonly times: number }
+  | {
+      readonly kind: 'fault';
+      readonly operation: 'write' | 'sync' | 'open';
+      readonly times: number;
+      /** From then on nothing can be cut off or removed either, until the crash. */
+      readonly stubborn: boolean;
+    }
   | { readonly kind: 'crash'; readonly power: boolean; readonly seed: number; readonly hurry: boolean };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -28,6 +34,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     kind: fc.constant('fault' as const),
     operation: fc.constantFrom('write' as const, 'sync' as const, 'open' as const),
     times: fc.integer({ min: 1, max: 3 }),
+    stubborn: fc.boolean(),
   }),
   fc.record({
     kind: fc.constant('crash' as const),
@@ -124,6 +131,8 @@ async function run(steps: readonly Step[], encrypted: boolean): Promise<void> {
         fs.fault = (operation, path) => {
           if (operation === current.operation && path.endsWith('.segment') && times-- > 0)
             throw new FsError('EIO');
+          if (current.stubborn && (operation === 'truncate' || operation === 'remove'))
+            throw new FsError('EIO');
           return undefined;
         };
         break;
@@ -141,7 +150,7 @@ async function run(steps: readonly Step[], encrypted: boolean): Promise<void> {
         if (current.power) fs.powerLoss(random);
         else fs.kill();
         rig = await openRig(fs, settings, { clock });
-        expect(rig.journal.recovery.damage).toEqual([]);
+        expect(rig.journal.recovery.damage.filter(({ lostRecords }) => lostRecords > 0)).toEqual([]);
         model.check(await readAll(rig.journal), true);
         break;
       }
@@ -160,7 +169,7 @@ describe.each([false, true])(
     it('what was confirmed is read once, in order and at its place, until it is done', async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), (steps) => run(steps, encrypted)),
-        { numRuns: encrypted ? 60 : 150 },
+        { numRuns: Number(process.env.JOURNAL_RUNS ?? (encrypted ? 60 : 150)) },
       );
     });
   },
