@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
 import type { Blueprint } from './blueprint.ts';
@@ -16,6 +15,13 @@ import { Ingress } from './mqtt/ingress.ts';
 import { ingressMetrics } from './mqtt/ingress-metrics.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './mqtt/limits.ts';
 import { producerMetrics } from './producer/producer-metrics.ts';
+import {
+  listenerName,
+  listenerUrl,
+  plainListener,
+  urlHost,
+  type ListenerSpec,
+} from './mqtt/listener-spec.ts';
 import { Producer } from './producer/producer.ts';
 import { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
 import { RouteCache } from './route/route-cache.ts';
@@ -260,10 +266,17 @@ export class Gateway {
   }
 
   mqttUrls(): string[] {
-    return this.#ingress.addresses().map(({ host, port }) => `mqtt://${urlHost(host)}:${port}`);
+    return this.#ingress.addresses().map(({ url }) => url);
+  }
+
+  /** Where a client that has nothing but the URL can connect; undefined if there is no such listener. */
+  plainMqttUrl(): string | undefined {
+    const listener = plainListener(this.#ingress.addresses().map(({ spec }) => spec));
+    return listener === undefined ? undefined : listenerUrl(listener);
   }
 
   adminUrl(): string {
+  /** Where devices connect, as this machine reaches it. */
     return `http://${urlHost(this.#blueprint.config.admin.host)}:${this.#admin.port}`;
   }
 
@@ -280,10 +293,10 @@ export class Gateway {
     const { weakerPromises } = this.#blueprint;
     const open = this.#ingress
       .addresses()
-      .filter(({ host }) => !isLoopback(host))
+      .filter(({ spec }) => isOpen(spec))
       .map(
-        ({ host, port }) =>
-          `${host}:${port} is open to the network without authentication: anyone who reaches it can publish as any device`,
+        ({ spec }) =>
+          `${listenerName(spec)} is open to the network without authentication: anyone who reaches it can publish as any device`,
       );
     if (this.#localKafka === undefined) return [...open, ...weakerPromises, ...this.#topics.warnings()];
     return [
@@ -309,11 +322,9 @@ function ingressLimits({ config: { mqtt } }: Blueprint): IngressLimits {
   };
 }
 
-/** A host as it stands in a URL, and reachable from this machine. */
-function urlHost(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return isIP(host) === 6 ? `[${host}]` : host;
+/** Whether any machine of the network may publish: without a certificate, that is. */
+function isOpen(listener: ListenerSpec): boolean {
+  return listener.type !== 'unix' && !isLoopback(listener.host) && listener.tls?.clientCa === undefined;
 }
 
 function isLoopback(host: string): boolean {

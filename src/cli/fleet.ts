@@ -1,9 +1,11 @@
 import { Command, Option } from 'commander';
 import type { SluiceConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
+import { SluiceError } from '../core/errors.ts';
 import type { QoS } from '../core/publication.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import type { FleetSummary } from '../fleet/snapshot.ts';
+import { listenerUrl, plainListener } from '../mqtt/listener-spec.ts';
 import { progressText, summaryJson, summaryText } from './fleet-report.ts';
 import { LiveLine } from './live-line.ts';
 import { duration, list, rate, wholeNumber } from './option-values.ts';
@@ -73,7 +75,7 @@ async function runFleet(options: FleetArguments): Promise<void> {
   const { config, profiles } = usableConfig(options.config);
   const qos = Number(options.qos) as QoS;
   const fleet = new Fleet({
-    url: options.url ?? listenerUrl(config),
+    url: options.url ?? plainUrl(config),
     devices: options.devices,
     rate: options.rate,
     qos,
@@ -133,9 +135,12 @@ function showProgress(fleet: Fleet): () => void {
   };
 }
 
-function listenerUrl({ mqtt }: SluiceConfig): string {
-  const [listener] = mqtt.listeners;
-  const host = listener?.host ?? '127.0.0.1';
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return `mqtt://${reachable.includes(':') ? `[${reachable}]` : reachable}:${listener?.port ?? 1883}`;
+function plainUrl({ mqtt }: SluiceConfig): string {
+  const listener = plainListener(mqtt.listeners);
+  if (listener !== undefined) return listenerUrl(listener);
+  throw new SluiceError(
+    'FLEET_NO_LISTENER',
+    'The simulated devices have no certificates, and mqtt.listeners has neither a tcp nor a ws listener ' +
+      'for them: add one, or say where they connect with --url.',
+  );
 }

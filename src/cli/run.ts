@@ -109,8 +109,13 @@ const STATUS_EVERY_MS = 500;
 
 /** Twenty devices, and a line that says what becomes of their messages. Returns how to end both. */
 function startDemo(gateway: Gateway, { profiles }: Blueprint, logger: Logger): () => Promise<void> {
+  const url = gateway.plainMqttUrl();
+  if (url === undefined) {
+    process.stderr.write('  no simulated devices: they need a listener of type tcp or ws\n');
+    return () => Promise.resolve();
+  }
   const fleet = new Fleet({
-    url: gateway.mqttUrls()[0] as string,
+    url,
     devices: DEMO_DEVICES,
     rate: DEMO_MESSAGES_PER_SECOND,
     qos: 1,

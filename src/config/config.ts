@@ -1,14 +1,7 @@
 import { resolve } from 'node:path';
 import { KAFKA_SECURITY_KEYS, type KafkaSecurityKey } from './kafka-security-keys.ts';
+import { toListener, type ListenerConfig } from './listener.ts';
 import type { ConfigDocument } from './schema.ts';
-
-/** A port that devices connect to. */
-export interface ListenerConfig {
-  readonly type: 'tcp';
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-}
 
 /** What sluice.yaml and the environment say, complete: a key that nobody set holds its default. */
 export interface SluiceConfig {
@@ -68,16 +61,23 @@ export interface SluiceConfig {
   readonly shutdownTimeoutMs: number;
 }
 
-/**
- * Names what the document says in the program's own terms. `profilesDir` is taken as found; the local
- * Kafka's folder is resolved against `dataBase`.
- */
-export function toConfig(document: ConfigDocument, profilesDir: string, dataBase: string): SluiceConfig {
+/** The folders that relative paths start at. */
+export interface Folders {
+  /** The device profiles', taken as found. */
+  readonly profiles: string;
+  /** Of what is written while we run. */
+  readonly data: string;
+  /** Of the configuration file. */
+  readonly config: string;
+}
+
+/** Names what the document says in the program's own terms. */
+export function toConfig(document: ConfigDocument, folders: Folders): SluiceConfig {
   const { mqtt, admin, kafka, log } = document;
   const brokers = kafka['bootstrap.servers'];
   return {
     mqtt: {
-      listeners: mqtt.listeners,
+      listeners: mqtt.listeners.map((listener) => toListener(listener, folders)),
       inflightQuota: mqtt['inflight.quota'],
       readAheadBytes: mqtt['read.ahead.bytes'],
       memoryLimitBytes: mqtt['memory.limit.bytes'],
@@ -95,7 +95,7 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
               .flatMap((list) => list.split(','))
               .map(trim),
       clientId: kafka['client.id'],
-      local: { port: kafka.local.port, dataDir: resolve(dataBase, kafka.local.data) },
+      local: { port: kafka.local.port, dataDir: resolve(folders.data, kafka.local.data) },
       adapter: kafka.adapter,
       security: Object.fromEntries(
         KAFKA_SECURITY_KEYS.flatMap((key) => (kafka[key] === undefined ? [] : [[key, kafka[key]]])),
@@ -111,7 +111,7 @@ export function toConfig(document: ConfigDocument, profilesDir: string, dataBase
         ),
       },
     },
-    profilesDir,
+    profilesDir: folders.profiles,
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],

@@ -7,6 +7,7 @@ import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { overlayEnvironment } from './environment.ts';
 import { isSecret, keyText } from './faults.ts';
+import { listenerFaults } from './listener.ts';
 import { parseDocument } from './parse.ts';
 import { profileSchema, toProfile } from './profile-schema.ts';
 import { configSchema } from './schema.ts';
@@ -64,8 +65,11 @@ export function loadConfig(
     : join(dirname(chosen), document.profiles);
   // What the shipped file starts belongs to whom it is started for, not into the installation.
   const dataBase = chosen === SHIPPED_FILE ? process.cwd() : dirname(chosen);
-  const config = toConfig(document, profilesDir, dataBase);
-  faults.push(...crossFaults(config).map(locateKey));
+  const config = toConfig(document, { profiles: profilesDir, data: dataBase, config: dirname(chosen) });
+  const inListeners = listenerFaults(document.mqtt.listeners).filter(
+    ({ path }) => !keyFaults.some((known) => isPrefix(path, known.path)),
+  );
+  faults.push(...[...crossFaults(config), ...inListeners].map(locateKey));
 
   const folder = loadProfiles(profilesDir);
   if ('problem' in folder) {

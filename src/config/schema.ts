@@ -50,10 +50,22 @@ const brokerList = z
   .string({ error: BROKERS })
   .refine((value) => value.split(',').every(isBroker), { error: BROKERS });
 
+const LISTENER_PATH = 'of ws and wss, the path of the URL; of unix, the file of the socket';
+
 const listener = section({
-  type: choice(['tcp']).default('tcp'),
-  host: text('an address or a host name').default('127.0.0.1'),
-  port: integer(0, 65_535).default(1883),
+  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix']).default('tcp'),
+  host: text('an address or a host name').optional(),
+  port: integer(0, 65_535).optional(),
+  path: z
+    .string({ error: LISTENER_PATH })
+    .regex(/^[^\s?#]+$/, { error: LISTENER_PATH })
+    .optional(),
+  tls: section({
+    cert: text('a PEM file with the certificate, relative to this file'),
+    key: text('a PEM file with the private key, relative to this file'),
+    'client.ca': text('a PEM file with authorities of client certificates').optional(),
+  }).optional(),
+  'proxy.protocol': z.boolean({ error: 'true or false' }).default(false),
 });
 
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';

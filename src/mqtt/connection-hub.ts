@@ -6,6 +6,7 @@ import type { Acknowledgements } from './acknowledgements.ts';
 import { AckWriter } from './ack-writer.ts';
 import { TICK_MS, type ConnectionContext } from './connection-context.ts';
 import { Connection } from './connection.ts';
+import type { HandshakeEnd } from './handshakes.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalBroker } from './local-broker.ts';
 import type { PublicationLane } from './publication-lane.ts';
@@ -79,8 +80,8 @@ export class ConnectionHub implements ConnectionContext {
   }
 
   /** Takes a connection. Returns what is to be called with the bytes of each read. */
-  accept(transport: Transport): (bytes: Buffer) => void {
-    const connection = new Connection(transport, this);
+  accept(transport: Transport, remote: string): (bytes: Buffer) => void {
+    const connection = new Connection(transport, remote, this);
     this.connections.add(connection);
     this.stats.connectionsTotal++;
     this.#countHolders();
@@ -201,7 +202,7 @@ export class ConnectionHub implements ConnectionContext {
       return;
     }
     // Without a client id it is the machine that counts: every connection has another port.
-    const client = clientId ?? remote.slice(0, remote.lastIndexOf(':'));
+    const client = clientId ?? machineOf(remote);
     this.#log.warn(client, reason, fields, 'MQTT connection closed');
   }
 
@@ -209,6 +210,12 @@ export class ConnectionHub implements ConnectionContext {
     this.connections.delete(connection);
     this.#countHolders();
   }
+  /** A connection has ended before it was one of MQTT. */
+  handshakeFailed(remote: string, reason: HandshakeEnd, detail: string): void {
+    this.stats.closed[reason]++;
+    this.#log.warn(machineOf(remote), reason, { remote, reason, detail }, 'connection closed before MQTT');
+  }
+
 
   // Time.
 
@@ -221,11 +228,36 @@ export class ConnectionHub implements ConnectionContext {
     }, TICK_MS);
   }
 }
+      this.#relieveMemory();
 
 /** The one publication that is lent to the sink, again and again. */
 class BorrowedPublication implements Publication {
+
+  /**
+   * What Node has read from paused sockets is memory too. If it is too much, those with the most end; so does
+   * one when unfinished packets alone leave no room to finish any of them.
+   */
+  #relieveMemory(): void {
+    if (this.memory.exhausted && this.stats.inFlight + this.stats.parkedMessages === 0) {
+      const [largest] = [...this.connections].sort((a, b) => b.heldBytes - a.heldBytes);
+      largest?.stop('out-of-memory');
+    }
+    let unread = 0;
+    for (const { unreadBytes } of this.#paused) unread += unreadBytes;
+    this.stats.unreadBytes = unread;
+    if (!this.memory.overfull(unread)) return;
+    const largestFirst = [...this.#paused].sort((a, b) => b.unreadBytes - a.unreadBytes);
+    for (const connection of largestFirst) {
+      if (!this.memory.overfull(unread)) return;
+      unread -= connection.unreadBytes;
+      connection.stop('out-of-memory');
+      connection.destroy();
+    }
+  }
   topic: InternedTopic | Publication['topic'] = { name: '', id: 0 };
   payload = Buffer.alloc(0);
+const machineOf = (remote: string): string => remote.slice(0, remote.lastIndexOf(':'));
+
   qos: Publication['qos'] = 0;
   retain = false;
   dup = false;

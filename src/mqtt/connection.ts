@@ -19,7 +19,7 @@ import { ReadGate } from './read-gate.ts';
 import type { Session } from './session.ts';
 import type { SessionHolder } from './sessions.ts';
 import type { CloseReason } from './stats.ts';
-import type { Transport } from './transport.ts';
+import { TransportFault, type Transport } from './transport.ts';
 
 /** How long a closed connection may take to read our last bytes, in ticks. */
 const LINGER_TICKS = 4;
@@ -57,10 +57,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #lastSeenTick: number;
   #keepAliveTicks = 0;
 
-  constructor(transport: Transport, context: ConnectionContext) {
+  /** `remote`: where the client is, as people are told. */
+  constructor(transport: Transport, remote: string, context: ConnectionContext) {
     this.#transport = transport;
     this.#context = context;
-    this.remote = `${transport.remoteAddress ?? 'unknown'}:${transport.remotePort ?? 0}`;
+    this.remote = remote;
     this.#reader = new FrameReader(this, context.memory, context.limits.maxConnectBytes);
     this.#held = new HeldBytes(context.memory);
     this.#gate = new ReadGate(this, transport, context);
@@ -74,8 +75,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       this.#ended();
       if (this.#state === State.Closing) this.#context.gone(this);
     });
-    transport.on('error', () => {
-      // 'close' follows.
+    transport.on('error', (error) => {
+      if (error instanceof TransportFault) this.#violation(error.message);
+      // Otherwise 'close' follows.
     });
   }
 
@@ -298,9 +300,19 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     return (this.#lane?.parkedBytes ?? 0) + this.#held.length;
   }
 
+  /** Bytes of packets that are not complete, or not looked at yet. */
+  get heldBytes(): number {
+    return this.#reader.heldBytes + this.#held.length;
+  }
+
   /** Bytes that the client has not read. */
   get unsentBytes(): number {
     return this.#transport.writableLength;
+  }
+
+  /** Bytes that Node has read, and we have not. */
+  get unreadBytes(): number {
+    return this.#transport.readableLength;
   }
 
   /** Bytes that aedes has not read. */
@@ -351,7 +363,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   }
 
   /** Ends the connection, with the acknowledgements that are due. */
-  stop(reason: 'stopped' | 'too-many-connections'): void {
+  stop(reason: 'stopped' | 'too-many-connections' | 'out-of-memory'): void {
     this.#close(reason);
   }
 

@@ -80,9 +80,14 @@ export class FrameReader {
     return length;
   }
 
+  /** Memory that an unfinished frame takes. */
+  get heldBytes(): number {
+    return this.#partial?.length ?? 0;
+  }
+
   /** Gives up an unfinished frame. */
   reset(): void {
-    if (this.#partial !== undefined) this.#memory.count(-this.#partial.length);
+    this.#memory.count(-this.heldBytes);
     this.#partial = undefined;
     this.#partialLength = 0;
   }

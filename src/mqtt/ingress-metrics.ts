@@ -41,6 +41,11 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'Memory that holds what was read and not passed on yet.',
       () => stats().parkedBytes,
     ),
+    gauge(
+      'unread_bytes',
+      'Memory that holds what was read from connections that are not read for now.',
+      () => stats().unreadBytes,
+    ),
     gauge('paused_connections', 'Connections that are not read for now.', () => stats().pausedConnections),
     counter(
       'local_deliveries_total',

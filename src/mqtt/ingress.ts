@@ -3,7 +3,8 @@ import type { Logger } from '../core/logger.ts';
 import type { PublicationSink } from '../core/publication.ts';
 import { ConnectionHub } from './connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
-import { TcpListener, type ListenerAddress, type ListenerSpec } from './listener.ts';
+import { Listener, type ListenerOptions } from './listener.ts';
+import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
 import { LocalBroker } from './local-broker.ts';
 import { IngressStats } from './stats.ts';
 
@@ -29,7 +30,7 @@ export class Ingress {
   /** Plain numbers, always up to date. */
   readonly stats: Readonly<IngressStats>;
   readonly #stats = new IngressStats();
-  #listeners: readonly TcpListener[] = [];
+  readonly #listeners: Listener[] = [];
   #broker: LocalBroker | undefined;
   #hub: ConnectionHub | undefined;
 
@@ -41,7 +42,7 @@ export class Ingress {
 
   /**
    * Opens the listeners. Called once.
-   * @throws {SluiceError} LISTENER_PORT_IN_USE and others of {@link TcpListener.listen}; nothing is open then.
+   * @throws {SluiceError} LISTENER_PORT_IN_USE and others of {@link Listener}; nothing is open then.
    */
   async start(): Promise<void> {
     const { sink, clock, logger, listeners } = this.#options;
@@ -49,18 +50,28 @@ export class Ingress {
     const hub = new ConnectionHub({ limits: this.#limits, sink, broker, stats: this.#stats, clock, logger });
     this.#broker = broker;
     this.#hub = hub;
-    const failed = (error: Error): void => {
-      logger.error({ reason: error.message }, 'an MQTT listener failed');
-    };
-    this.#listeners = listeners.map(
-      (spec) => new TcpListener(spec, (transport) => hub.accept(transport), failed),
-    );
     try {
+      for (const spec of listeners) this.#listeners.push(new Listener(spec, this.#listenerOptions(hub)));
       for (const listener of this.#listeners) await listener.listen();
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  #listenerOptions(hub: ConnectionHub): ListenerOptions {
+    const { clock, logger } = this.#options;
+    const { connectTimeoutMs, maxConnections } = this.#limits;
+    return {
+      accept: (transport, remote) => hub.accept(transport, remote),
+      handshakeFailed: (remote, reason, detail) => {
+        hub.handshakeFailed(remote, reason, detail);
+      },
+      connectTimeoutMs,
+      maxConnections,
+      clock,
+      logger,
+    };
   }
 
   /** Where the listeners are, in the order in which they were given. */

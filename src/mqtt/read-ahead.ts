@@ -1,8 +1,8 @@
 import type { IngressLimits } from './limits.ts';
 import type { IngressStats } from './stats.ts';
 
-/** Size of one read from a socket, in bytes. What is read at once may have to be parked at once. */
-export const READ_CHUNK_BYTES = 16 * 1024;
+/** Size of one read from a socket, in bytes: Node's. What is read at once may have to be parked at once. */
+const READ_CHUNK_BYTES = 64 * 1024;
 
 /** Memory for what one read may bring: the smallest publications are parked in twice their size. */
 const LARGEST_READ_COST = 3 * READ_CHUNK_BYTES;
@@ -29,11 +29,12 @@ export class ReadAhead {
 
   /**
    * Bytes that one connection may hold before its socket isn't read any more: so many that all connections,
-   * with one more read each and the room in their buffers that is not used, stay below the limit.
+   * with one more read each and the room in their buffers that is not used, stay below the limit. With
+   * thousands of connections a share is less than one read; then {@link overfull} keeps the limit.
    */
   get allowanceBytes(): number {
     const share = Math.floor((0.8 * this.#limits.memoryLimitBytes) / Math.max(1, this.holders));
-    return Math.max(0, Math.min(this.#limits.readAheadBytes, share - READ_CHUNK_BYTES));
+    return Math.max(0, Math.min(this.#limits.readAheadBytes, share - Math.min(READ_CHUNK_BYTES, share / 2)));
   }
 
   /**
@@ -42,6 +43,15 @@ export class ReadAhead {
    */
   get exhausted(): boolean {
     return this.#stats.parkedBytes + LARGEST_READ_COST >= this.#limits.memoryLimitBytes;
+  }
+
+  /**
+   * Whether what is held and what Node has read from paused sockets by itself, `unreadBytes`, exceed the limit.
+   * Node offers no way to stop a socket's next read, of up to 64 KB; only thousands of connections that flood
+   * at once, while nothing is passed on, lead here.
+   */
+  overfull(unreadBytes: number): boolean {
+    return this.#stats.parkedBytes + unreadBytes > this.#limits.memoryLimitBytes;
   }
 
   /** Everybody may read again. */

@@ -8,6 +8,8 @@ export const CLOSE_REASONS = [
   'keepalive-timeout',
   /** No CONNECT in time ([MQTT-3.1.0-1]). */
   'connect-timeout',
+  /** What must come before MQTT is wrong: the PROXY header, TLS, the WebSocket's handshake. */
+  'handshake-failed',
   'protocol-violation',
   'packet-too-large',
   /** MQTT 5, or something that is no MQTT we know. */
@@ -53,6 +55,8 @@ export class IngressStats {
   /** Memory that holds what was read and not passed on yet. */
   parkedBytes = 0;
   pausedConnections = 0;
+  /** Bytes that Node has read from paused connections; looked up twice a second. */
+  unreadBytes = 0;
   /** Publications that were delivered to local subscribers or stored as retained. */
   localDeliveries = 0;
   retainedMessages = 0;

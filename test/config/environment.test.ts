@@ -55,6 +55,12 @@ describe('a variable', () => {
     });
   });
 
+  test('sets a listener of its own where the file has none', () => {
+    const { config, faults } = load({ SLUICE_MQTT__LISTENERS__0__PORT: '1884' });
+    expect(faults).toEqual([]);
+    expect(config.mqtt.listeners).toMatchObject([{ type: 'tcp', host: '127.0.0.1', port: 1884 }]);
+  });
+
   test('is known whatever its case', () => {
     const { config, faults } = load({ sluice_admin__port: '1', Sluice_Log__Level: 'debug' });
     expect(faults).toEqual([]);

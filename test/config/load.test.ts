@@ -23,7 +23,7 @@ describe('a configuration without faults', () => {
     expect(profiles.map(({ type }) => type)).toEqual(['sensor']);
     expect(config).toEqual({
       mqtt: {
-        listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }],
+        listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883, proxyProtocol: false }],
         inflightQuota: 64,
         readAheadBytes: 65_536,
         memoryLimitBytes: 268_435_456,
@@ -173,7 +173,7 @@ wholly.unheard.of: 1
 `);
     expect(home.lines(loaded)).toEqual([
       'sluice.yaml:3 mqtt.listeners[0].port: found 70000, expected an integer from 0 to 65535',
-      'sluice.yaml:4 mqtt.listeners[1].type: found "udp", expected tcp',
+      'sluice.yaml:4 mqtt.listeners[1].type: found "udp", expected tcp or tls or ws or wss or unix',
       'sluice.yaml:4 mqtt.listeners[1].prot: found an unknown key, expected `port` (did you mean that?)',
       'sluice.yaml:5 mqtt.inflght.quota: found an unknown key, expected `inflight.quota` (did you mean that?)',
       'sluice.yaml:6 mqtt.inflight: found an unknown key, expected one key with dots, `inflight.quota:`',

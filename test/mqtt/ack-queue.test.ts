@@ -63,6 +63,7 @@ describe('AckQueue', () => {
 describe('AckWriter', () => {
   class Wire implements Transport {
     readonly writes: Buffer[] = [];
+    readableLength = 0;
     writableLength = 0;
     destroyed = false;
     write(bytes: Uint8Array): boolean {

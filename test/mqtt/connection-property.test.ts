@@ -13,6 +13,7 @@ import { connectPacket, HeldSink, publish, range, subscribe, TestClock } from '.
 /** A socket without a network. */
 class Wire implements Transport {
   readonly written: Buffer[] = [];
+  readableLength = 0;
   readonly writableLength = 0;
   destroyed = false;
   paused = false;
@@ -104,7 +105,7 @@ describe('a connection', () => {
         async (messages, steps) => {
           const { hub, sink, stats, broker } = await newHub({ inflightQuota: 4, readAheadBytes: 500 });
           const wire = new Wire();
-          const receive = hub.accept(wire);
+          const receive = hub.accept(wire, 'test:1');
           const packets = messages.map(([qos, size, topic], index) =>
             publish(index + 1, `t/${topic}`, `${index + 1}:${'x'.repeat(size)}`, { qos: qos }),
           );
@@ -173,12 +174,12 @@ describe('a connection', () => {
     sink.completing = true;
     const away = connectPacket({ clientId: 'away', clean: false });
     const first = new Wire();
-    hub.accept(first)(generate(away));
-    const device = hub.accept(new Wire());
+    hub.accept(first, 'test:1')(generate(away));
+    const device = hub.accept(new Wire(), 'test:1');
     device(generate(connectPacket()));
     await turns();
     const subscriber = new Wire();
-    const receive = hub.accept(subscriber);
+    const receive = hub.accept(subscriber, 'test:1');
     receive(generate(away));
     await turns();
     receive(generate(subscribe(1, ['a', 1])));
@@ -187,7 +188,7 @@ describe('a connection', () => {
     await turns();
 
     const back = new Wire();
-    hub.accept(back)(generate(away));
+    hub.accept(back, 'test:1')(generate(away));
     for (const id of range(40)) {
       device(generate(publish(id, 'a', String(id), { qos: id % 2 === 0 ? 0 : 1 })));
       if (id % 10 === 0) await turns(1);
@@ -233,7 +234,7 @@ describe('a connection', () => {
               : Buffer.from(bytes.with(place, bytes[place]! ^ xor));
           }
           const wire = new Wire();
-          const receive = hub.accept(wire);
+          const receive = hub.accept(wire, 'test:1');
           for (const size of [...sizes, bytes.length]) {
             if (bytes.length === 0) break;
             receive(Buffer.from(bytes.subarray(0, size)));
