@@ -10,6 +10,8 @@ const INITIAL_CAPACITY = 16;
 export class AckQueue {
   #packetIds = new Uint16Array(INITIAL_CAPACITY);
   #settled = new Uint8Array(INITIAL_CAPACITY);
+  /** What was published, see {@link open}; only where somebody asks for it. */
+  #fingerprints: Float64Array | undefined;
   #mask = INITIAL_CAPACITY - 1;
   #head: number;
   #size = 0;
@@ -29,12 +31,16 @@ export class AckQueue {
     return this.#size > 0 && this.#settled[this.#head & this.#mask] === 1;
   }
 
-  /** Owes one more. Returns its sequence, for {@link settle}. */
-  open(packetId: number): number {
+  /** Owes one more. Returns its sequence, for {@link settle}. `fingerprint`: of what it is for, for {@link find}. */
+  open(packetId: number, fingerprint?: number): number {
     if (this.#size === this.#packetIds.length) this.#grow();
     const sequence = (this.#head + this.#size) & SEQUENCE_MASK;
     this.#packetIds[sequence & this.#mask] = packetId;
     this.#settled[sequence & this.#mask] = 0;
+    if (fingerprint !== undefined) {
+      this.#fingerprints ??= new Float64Array(this.#packetIds.length).fill(Number.NaN);
+      this.#fingerprints[sequence & this.#mask] = fingerprint;
+    }
     this.#size++;
     return sequence;
   }
@@ -46,6 +52,19 @@ export class AckQueue {
 
   packetId(sequence: number): number {
     return this.#packetIds[sequence & this.#mask] as number;
+  }
+
+  /** The sequence of the one that was opened so and has not been settled; undefined if there is none. */
+  find(packetId: number, fingerprint: number): number | undefined {
+    const fingerprints = this.#fingerprints;
+    if (fingerprints === undefined) return undefined;
+    for (let index = 0; index < this.#size; index++) {
+      const sequence = (this.#head + index) & SEQUENCE_MASK;
+      const at = sequence & this.#mask;
+      if (this.#packetIds[at] !== packetId || this.#settled[at] === 1) continue;
+      if (fingerprints[at] === fingerprint) return sequence;
+    }
+    return undefined;
   }
 
   /** What it waited for is true now. Returns false if that was known before, or it is not owed. */
@@ -87,11 +106,17 @@ export class AckQueue {
     const capacity = 2 * this.#packetIds.length;
     const packetIds = new Uint16Array(capacity);
     const settled = new Uint8Array(capacity);
+    const before = this.#fingerprints;
+    const fingerprints = before === undefined ? undefined : new Float64Array(capacity).fill(Number.NaN);
     for (let index = 0; index < this.#size; index++) {
       const sequence = (this.#head + index) & SEQUENCE_MASK;
       packetIds[sequence & (capacity - 1)] = this.#packetIds[sequence & this.#mask] as number;
       settled[sequence & (capacity - 1)] = this.#settled[sequence & this.#mask] as number;
+      if (fingerprints !== undefined) {
+        fingerprints[sequence & (capacity - 1)] = before?.[sequence & this.#mask] as number;
+      }
     }
+    this.#fingerprints = fingerprints;
     this.#packetIds = packetIds;
     this.#settled = settled;
     this.#mask = capacity - 1;

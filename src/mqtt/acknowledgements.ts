@@ -23,8 +23,13 @@ export class Acknowledgements {
   }
 
   /** Owes a PUBACK or PUBREC; returns its sequence among those of the QoS. */
-  open(qos: number, packetId: number): number {
-    return (qos === 1 ? this.#pubacks : this.#pubrecs).open(packetId);
+  open(qos: number, packetId: number, fingerprint?: number): number {
+    return (qos === 1 ? this.#pubacks : this.#pubrecs).open(packetId, fingerprint);
+  }
+
+  /** The sequence of the PUBACK that is owed for this very publication and may not leave yet. */
+  findQos1(packetId: number, fingerprint: number): number | undefined {
+    return this.#pubacks.find(packetId, fingerprint);
   }
 
   /** Takes back the last {@link open}. */

@@ -165,8 +165,12 @@ export class ConnectionHub implements ConnectionContext {
     this.#countHolders();
   }
 
-  finished(lane: PublicationLane): void {
-    if (this.#lanes.get(lane.session.clientId) === lane) this.#lanes.delete(lane.session.clientId);
+  finished(lane: PublicationLane, before: PublicationLane | undefined): void {
+    const { clientId } = lane.session;
+    if (this.#lanes.get(clientId) === lane) {
+      if (before === undefined) this.#lanes.delete(clientId);
+      else this.#lanes.set(clientId, before);
+    }
     this.#openLanes--;
     this.#countHolders();
   }

@@ -228,7 +228,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       this.#close('session-busy', 'publications of its earlier connections still wait for room');
       return;
     }
-    this.#lane = new PublicationLane(this.#context, session, this);
+    this.#lane = new PublicationLane(this.#context, session, this, present);
     if (previous !== undefined) this.#lane.follow(previous);
     this.#context.laneOpened(this.#lane);
     this.#state = State.Connecting;

@@ -31,7 +31,7 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
     ),
     counter(
       'repeated_total',
-      'QoS 2 publications that came again and were not produced twice.',
+      'Publications of QoS 1 and 2 that came again and were not produced twice.',
       () => stats().repeated,
     ),
     gauge('in_flight', 'Publications that are on their way to Kafka.', () => stats().inFlight),

@@ -24,8 +24,8 @@ export interface LaneContext {
   receivedAtMs: number;
   /** Has {@link PublicationLane.turn} called for the lane, once, in the next turn of the event loop. */
   schedule(lane: PublicationLane): void;
-  /** Nothing is left in a lane whose connection has ended. */
-  finished(lane: PublicationLane): void;
+  /** Nothing is left in a lane whose connection has ended. `before`: an earlier one that has something left. */
+  finished(lane: PublicationLane, before: PublicationLane | undefined): void;
 }
 
 /** The connection that a lane belongs to, while it is open. */

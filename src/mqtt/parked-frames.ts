@@ -8,6 +8,8 @@ export const ParkedKind = {
   Acknowledge: 1,
   /** A repeated QoS 2 publication: acknowledged when its first occurrence is. */
   Repeat: 2,
+  /** A repeated QoS 1 publication whose first occurrence was in flight when it came. */
+  Join: 3,
 } as const;
 
 export type ParkedKind = (typeof ParkedKind)[keyof typeof ParkedKind];

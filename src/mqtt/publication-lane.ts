@@ -2,8 +2,12 @@ import { errorMessage } from '../core/errors.ts';
 import { Outcome } from '../core/outcome.ts';
 import type { PublicationOrigin, QoS } from '../core/publication.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { fingerprint } from './fingerprint.ts';
 import type { LaneContext, LaneOwner } from './lane-context.ts';
 import { ParkedFrames, ParkedKind } from './parked-frames.ts';
+import { packetIdAt, publishFault, topicEndOf } from './publish-frame.ts';
+import { receive } from './receipt.ts';
+import { Repeats, type RepeatableLane } from './repeats.ts';
 import { Qos2State, type Session } from './session.ts';
 import type { InternedTopic } from './topic-table.ts';
 
@@ -18,12 +22,13 @@ const TOKEN_QOS_BITS = 2;
  * acknowledgement in order of receipt. It outlives its connection until everything received is with the sink
  * and complete.
  */
-export class PublicationLane implements PublicationOrigin {
+export class PublicationLane implements PublicationOrigin, RepeatableLane {
   readonly session: Session;
   readonly #context: LaneContext;
   #owner: LaneOwner | undefined;
   /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
   readonly acks = new Acknowledgements();
+  readonly repeats: Repeats = new Repeats(this);
   readonly #parked: ParkedFrames;
   #inFlight = 0;
   #inFlightQos0 = 0;
@@ -33,15 +38,18 @@ export class PublicationLane implements PublicationOrigin {
   /** Lanes of earlier connections of the same client, whose parked publications come first. */
   #predecessor: PublicationLane | undefined;
   #successor: PublicationLane | undefined;
+  /** Whether the session was there before the connection: only then a repeat may be one ([MQTT-4.4.0-1]). */
+  readonly #resumed: boolean;
   #finished = false;
   /** The connection has ended with DISCONNECT. */
   disconnected = false;
   /** Set by the context: already in its list for the next turn. */
   scheduled = false;
 
-  constructor(context: LaneContext, session: Session, owner: LaneOwner) {
+  constructor(context: LaneContext, session: Session, owner: LaneOwner, resumed: boolean) {
     this.#context = context;
     this.session = session;
+    this.#resumed = resumed;
     this.#owner = owner;
     this.#parked = new ParkedFrames(context.memory);
   }
@@ -49,6 +57,10 @@ export class PublicationLane implements PublicationOrigin {
   /** Bytes parked here and at the predecessors that this lane waits for. */
   get parkedBytes(): number {
     return this.#parked.bytes + (this.#predecessor?.parkedBytes ?? 0);
+  }
+
+  get predecessor(): PublicationLane | undefined {
+    return this.#predecessor;
   }
 
   get idle(): boolean {
@@ -63,20 +75,14 @@ export class PublicationLane implements PublicationOrigin {
    */
   publish(header: number, buffer: Buffer, start: number, end: number): string | undefined {
     const context = this.#context;
+    const fault = publishFault(header, buffer, start, end);
+    if (fault !== undefined) return fault;
     const qos = (header >> 1) & 3;
-    if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
-    if (qos === 0 && (header & 0x08) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
-    const topicStart = start + 2;
-    const topicEnd = topicStart + (((buffer[start] as number) << 8) | (buffer[start + 1] as number));
+    const topicEnd = topicEndOf(buffer, start);
     const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
-    if (topicStart > end || payloadStart > end) return 'PUBLISH is cut off';
-    const topic = this.#topicOf(buffer, topicStart, topicEnd);
+    const packetId = qos === 0 ? 0 : packetIdAt(buffer, topicEnd);
+    const topic = this.#topicOf(buffer, start + 2, topicEnd);
     if (topic === undefined) return 'PUBLISH with an invalid topic name ([MQTT-3.3.2-1], [MQTT-3.3.2-2])';
-    let packetId = 0;
-    if (qos !== 0) {
-      packetId = ((buffer[topicEnd] as number) << 8) | (buffer[topicEnd + 1] as number);
-      if (packetId === 0) return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
-    }
     context.stats.received[qos as QoS]++;
 
     let kind: ParkedKind = ParkedKind.Publish;
@@ -93,16 +99,19 @@ export class PublicationLane implements PublicationOrigin {
         this.session.qos2Received(packetId);
       }
     }
-    if (known === undefined && !this.#receive(topic, header, buffer, payloadStart, end)) {
+    if (qos === 1 && (header & 8) !== 0 && this.#isInFlight(packetId, buffer, start, end)) {
+      context.stats.repeated++;
+      kind = ParkedKind.Join;
+    } else if (
+      known === undefined &&
+      !receive(topic, header, buffer, payloadStart, end, context, this.#owner)
+    ) {
       kind = ParkedKind.Acknowledge;
     }
-    if (this.#parked.count > 0 || !this.#mayOffer(qos)) {
+    // A repeat needs no room of its own, and what it waits for would be over sooner than there is room.
+    if (this.#parked.count > 0 || (kind !== ParkedKind.Join && !this.#mayOffer(qos))) {
       this.#park(kind, header, buffer, start, end);
-    } else if (kind !== ParkedKind.Publish) {
-      this.#acknowledge(kind, qos, packetId);
-    } else if (
-      !this.#offer(topic, header, packetId, buffer.subarray(payloadStart, end), context.receivedAtMs)
-    ) {
+    } else if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, context.receivedAtMs)) {
       this.#park(kind, header, buffer, start, end);
     }
     return undefined;
@@ -127,24 +136,10 @@ export class PublicationLane implements PublicationOrigin {
     return topic;
   }
 
-  /** What happens at receipt, whenever the sink gets it. Returns whether the sink gets it. */
-  #receive(topic: InternedTopic, header: number, buffer: Buffer, start: number, end: number): boolean {
-    const { broker, stats } = this.#context;
-    if (topic.reserved) {
-      // No client may write `$` topics (section 4.7.2), and MQTT 3.1.1 leaves only two ways to say so: to
-      // acknowledge and drop, or to close the connection ([MQTT-3.3.5-2]). We acknowledge, like mosquitto and
-      // EMQX: no route can match such a topic, so no contract is broken, and a closed connection would take the
-      // device's telemetry with it, again and again, as it repeats the message.
-      stats.reservedTopicDrops++;
-      this.#owner?.reservedTopic(topic.name);
-      return false;
-    }
-    const retain = (header & 1) !== 0;
-    if (retain || broker.hasSubscribers(topic)) {
-      broker.deliver(topic, buffer.subarray(start, end), ((header >> 1) & 3) as QoS, retain);
-    }
-    // An empty retained message deletes the retained one ([MQTT-3.3.1-10]); it is no telemetry.
-    return !(retain && start === end);
+  /** Whether it is the same publication as one of an earlier connection of the session that is still in flight. */
+  #isInFlight(packetId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (!this.#resumed || this.#predecessor === undefined) return false;
+    return this.repeats.first(packetId, fingerprint(buffer, start, end)) !== undefined;
   }
 
   // Towards the sink.
@@ -166,17 +161,36 @@ export class PublicationLane implements PublicationOrigin {
     return this.#owner === undefined ? this.#inFlight : this.acks.owed;
   }
 
-  #offer(
+  /** Passes on one PUBLISH, buffer[start, end) without its fixed header. Returns whether there was room for it. */
+  #pass(
+    kind: ParkedKind,
     topic: InternedTopic,
     header: number,
-    packetId: number,
-    payload: Buffer,
+    buffer: Buffer,
+    start: number,
+    payloadStart: number,
+    end: number,
     receivedAtMs: number,
   ): boolean {
+    const qos = (header >> 1) & 3;
+    const packetId = qos === 0 ? 0 : packetIdAt(buffer, payloadStart - 2);
+    if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
+      this.#acknowledge(kind, qos, packetId);
+      return true;
+    }
+    if (kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end))) return true;
+    const { publication } = this.#context;
+    publication.topic = topic;
+    publication.payload = buffer.subarray(payloadStart, end);
+    // Only a session that is kept can be resumed, and its publications joined to.
+    const mark = qos === 1 && !this.session.clean ? fingerprint(buffer, start, end) : undefined;
+    return this.#offer(header, packetId, receivedAtMs, mark);
+  }
+
+  /** Offers the publication, of which topic and payload are set, to the sink. */
+  #offer(header: number, packetId: number, receivedAtMs: number, mark: number | undefined): boolean {
     const { publication, sink, stats } = this.#context;
     const qos = ((header >> 1) & 3) as QoS;
-    publication.topic = topic;
-    publication.payload = payload;
     publication.qos = qos;
     publication.retain = (header & 1) !== 0;
     publication.dup = (header & 8) !== 0;
@@ -187,7 +201,7 @@ export class PublicationLane implements PublicationOrigin {
     if (qos === 0) this.#inFlightQos0++;
     else {
       this.#inFlight++;
-      sequence = this.acks.open(qos, packetId);
+      sequence = this.acks.open(qos, packetId, mark);
     }
     stats.inFlight++;
     const token = (sequence << TOKEN_QOS_BITS) | qos;
@@ -196,7 +210,7 @@ export class PublicationLane implements PublicationOrigin {
       if (sink.accept(publication, this, token)) return true;
     } catch (error) {
       this.#context.logger.error(
-        { client: this.session.clientId, topic: topic.name, reason: errorMessage(error) },
+        { client: this.session.clientId, topic: publication.topic.name, reason: errorMessage(error) },
         'a publication could not be processed; its device is not acknowledged',
       );
       this.complete(token, Outcome.Refused);
@@ -244,16 +258,12 @@ export class PublicationLane implements PublicationOrigin {
       const { buffer, header, kind, start, end } = parked;
       const qos = (header >> 1) & 3;
       if (!this.#mayOffer(qos)) return;
-      const topicEnd = start + 2 + buffer.readUInt16BE(start);
-      const packetId = qos === 0 ? 0 : buffer.readUInt16BE(topicEnd);
-      if (kind === ParkedKind.Publish) {
-        const topic = this.#topicOf(buffer, start + 2, topicEnd);
-        const payload = buffer.subarray(qos === 0 ? topicEnd : topicEnd + 2, end);
-        // It was a valid topic when it was parked.
-        if (!this.#offer(topic as InternedTopic, header, packetId, payload, parked.receivedAtMs)) return;
-      } else {
-        this.#acknowledge(kind, qos, packetId);
-      }
+      const topicEnd = topicEndOf(buffer, start);
+      const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+      // It was a valid topic when it was parked.
+      const topic = this.#topicOf(buffer, start + 2, topicEnd) as InternedTopic;
+      const { receivedAtMs } = parked;
+      if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, receivedAtMs)) return;
       parked.shift();
       stats.parkedMessages--;
     }
@@ -280,6 +290,8 @@ export class PublicationLane implements PublicationOrigin {
       if (qos === 2) {
         if (outcome === Outcome.Refused) this.session.qos2Forgotten(packetId);
         else this.session.qos2Completed(packetId);
+      } else {
+        this.repeats.completed(sequence, outcome);
       }
     }
     stats.inFlight--;
@@ -297,8 +309,8 @@ export class PublicationLane implements PublicationOrigin {
   }
 
   /** The first occurrence of a repeated publication is complete. */
-  repeatCompleted(sequence: number): void {
-    this.acks.settle(2, sequence);
+  repeatCompleted(qos: 1 | 2, sequence: number): void {
+    this.acks.settle(qos, sequence);
     this.#context.schedule(this);
   }
 
@@ -347,7 +359,7 @@ export class PublicationLane implements PublicationOrigin {
     while (this.#parked.count > 0) {
       const { buffer, header, start } = this.#parked;
       if (((header >> 1) & 3) === 2 && this.#parked.kind !== ParkedKind.Repeat) {
-        const packetId = buffer.readUInt16BE(start + 2 + buffer.readUInt16BE(start));
+        const packetId = packetIdAt(buffer, topicEndOf(buffer, start));
         if (this.#parked.kind === ParkedKind.Publish) this.session.qos2Discarded(packetId);
         else this.session.qos2Forgotten(packetId);
       }
@@ -367,6 +379,6 @@ export class PublicationLane implements PublicationOrigin {
       successor.#predecessor = predecessor;
       this.#context.schedule(successor);
     }
-    this.#context.finished(this);
+    this.#context.finished(this, predecessor);
   }
 }

@@ -51,7 +51,7 @@ export class Session {
   /** The publication's contract is fulfilled: its PUBREC, and those of its repeats, may leave. */
   qos2Completed(packetId: number): void {
     if (this.#qos2.has(packetId)) this.#qos2.set(packetId, Qos2State.Completed);
-    for (const { lane, sequence } of this.#takeRepeats(packetId)) lane.repeatCompleted(sequence);
+    for (const { lane, sequence } of this.#takeRepeats(packetId)) lane.repeatCompleted(2, sequence);
   }
 
   /** It was not and will not be handed to the sink: a repeat counts as new. */

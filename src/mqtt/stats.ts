@@ -47,7 +47,7 @@ export class IngressStats {
   readonly received: [number, number, number] = [0, 0, 0];
   /** By QoS: publications of QoS 0 completed, PUBACKs and PUBRECs handed to the socket. */
   readonly acknowledged: [number, number, number] = [0, 0, 0];
-  /** QoS 2 publications that were repeated, and not handed to the sink again. */
+  /** Publications of QoS 1 and 2 that were repeated, and not handed to the sink again. */
   repeated = 0;
   /** Publications that the sink has. */
   inFlight = 0;
