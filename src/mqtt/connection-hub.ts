@@ -210,16 +210,16 @@ export class ConnectionHub implements ConnectionContext {
     this.#log.warn(client, reason, fields, 'MQTT connection closed');
   }
 
-  gone(connection: Connection): void {
-    this.connections.delete(connection);
-    this.#countHolders();
-  }
   /** A connection has ended before it was one of MQTT. */
   handshakeFailed(remote: string, reason: HandshakeEnd, detail: string): void {
     this.stats.closed[reason]++;
     this.#log.warn(machineOf(remote), reason, { remote, reason, detail }, 'connection closed before MQTT');
   }
 
+  gone(connection: Connection): void {
+    this.connections.delete(connection);
+    this.#countHolders();
+  }
 
   // Time.
 
@@ -228,14 +228,10 @@ export class ConnectionHub implements ConnectionContext {
       this.#cancelTick = this.#scheduleTick();
       this.tick++;
       for (const connection of this.connections) connection.ticked();
+      this.#relieveMemory();
       if (this.tick % LOG_WINDOW_TICKS === 0) this.#log.turn();
     }, TICK_MS);
   }
-}
-      this.#relieveMemory();
-
-/** The one publication that is lent to the sink, again and again. */
-class BorrowedPublication implements Publication {
 
   /**
    * What Node has read from paused sockets is memory too. If it is too much, those with the most end; so does
@@ -258,10 +254,14 @@ class BorrowedPublication implements Publication {
       connection.destroy();
     }
   }
-  topic: InternedTopic | Publication['topic'] = { name: '', id: 0 };
-  payload = Buffer.alloc(0);
+}
+
 const machineOf = (remote: string): string => remote.slice(0, remote.lastIndexOf(':'));
 
+/** The one publication that is lent to the sink, again and again. */
+class BorrowedPublication implements Publication {
+  topic: InternedTopic | Publication['topic'] = { name: '', id: 0 };
+  payload = Buffer.alloc(0);
   qos: Publication['qos'] = 0;
   retain = false;
   dup = false;
