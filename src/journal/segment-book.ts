@@ -21,7 +21,7 @@ interface SegmentEntry {
 
 /** Compacting pays when at least three quarters of what a segment holds are done. */
 const WORTHWHILE_SHARE = 0.25;
-const WORTHWHILE_BYTES = 64 << 10;
+const WORTHWHILE_BYTES = 32 << 10;
 
 /** Which records of which segments are done. */
 export class SegmentBook {
