@@ -155,10 +155,9 @@ export class Housekeeping {
     );
   }
 
-  /** The last checkpoint; nothing is begun after it. */
-  async stop(): Promise<void> {
+  /** Nothing is begun any more, but for a last {@link checkpoint} that the caller asks for. */
+  stop(): void {
     this.#stopped = true;
     this.#timer?.();
-    await this.checkpoint();
   }
 }

@@ -301,7 +301,8 @@ export class Journal {
     this.#room.dismiss();
     const orderly = (async () => {
       await this.#commits.flush();
-      await this.#housekeeping.stop();
+      this.#housekeeping.stop();
+      await this.#housekeeping.checkpoint();
       await this.#disk.close();
     })();
     const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
@@ -315,6 +316,7 @@ export class Journal {
     } finally {
       cancel();
       this.#commits.stop();
+      this.#housekeeping.stop();
       this.#wakeReaders();
       this.#disk.abandon();
     }
