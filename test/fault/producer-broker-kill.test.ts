@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { faultRecords } from '../support/fault-records.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';
@@ -22,10 +23,10 @@ describe('a producer whose broker dies', () => {
       'request.timeout.ms': 5_000,
     });
     const load = new RecordLoad(producer, 'stream', 50);
-    const total = 100_000;
+    const total = faultRecords(40_000);
     const running = load.run(total);
     for (let round = 1; round <= 2; round++) {
-      await until(() => load.acknowledged >= round * 20_000, {
+      await until(() => load.acknowledged >= (round * total) / 5, {
         what: `the records of round ${round}`,
         everyMs: 1,
       });
@@ -50,14 +51,15 @@ describe('a producer whose broker dies', () => {
       'request.timeout.ms': 1_000,
     });
     const load = new RecordLoad(producer, 'stream', 50);
-    const running = load.run(50_000);
-    await until(() => load.acknowledged >= 10_000, { what: 'the first records', everyMs: 1 });
+    const total = faultRecords(40_000);
+    const running = load.run(total);
+    await until(() => load.acknowledged >= total / 5, { what: 'the first records', everyMs: 1 });
     kafka.pause();
     await until(() => producer.stats.requestErrorTotal > 0, { what: 'a request without an answer' });
     kafka.continue();
     await running;
     expect(await producer.close(30_000)).toEqual([]);
     expect(load.judge(await readTopic(kafka.bootstrapServers, 'stream'))).toEqual([]);
-    expect(load.acknowledged).toBe(50_000);
+    expect(load.acknowledged).toBe(total);
   });
 });
