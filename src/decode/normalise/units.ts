@@ -152,8 +152,7 @@ export function conversion(
   return {
     linear: {
       factor: tidy(source.factor / target.factor),
-      // Degrees apart, a millionth of a millionth is the arithmetic's.
-      offset: Number(((source.offset - target.offset) / target.factor).toFixed(12)),
+      offset: tidyOffset((source.offset - target.offset) / target.factor),
     },
   };
 }
@@ -164,12 +163,19 @@ function tidy(value: number): number {
   return String(rounded).length < 12 ? rounded : value;
 }
 
+/** The same for degrees, of which hundredths are all that definitions have. */
+function tidyOffset(value: number): number {
+  const rounded = Number(value.toFixed(2));
+  return Math.abs(rounded - value) < 1e-11 ? rounded : value;
+}
+
 type AtomTable = ReadonlyMap<string, { readonly unit: Unit; readonly metric: boolean }>;
 
 function parseWith(code: string, table: AtomTable): Unit | undefined {
-  // Brackets may hold a dot or a slash; annotations hold anything.
-  const text = code.replaceAll(/\{[^{}]*\}/g, '');
-  if (code !== '' && text === '') return { dimension: NONE, factor: 1, offset: 0 };
+  // An annotation says nothing; one that stands alone is a 1. Brackets may hold a dot or a slash.
+  const text = code
+    .replaceAll(/(^|[./])\{[^{}]*\}/g, (_all, before: string) => `${before}1`)
+    .replaceAll(/\{[^{}]*\}/g, '');
   const terms = text.match(/[./]?[^./[\]]*(?:\[[^\]]*\][^./[\]]*)?/g)?.filter((term) => term !== '') ?? [];
   if (terms.length === 0 || terms.join('') !== text) return undefined;
   if (terms.length === 1 && SPECIAL.has(text)) return SPECIAL.get(text);
@@ -179,9 +185,7 @@ function parseWith(code: string, table: AtomTable): Unit | undefined {
     const divides = term.startsWith('/');
     if (term.startsWith('.') && index === 0) return undefined;
     const body = /^[./]/.test(term) ? term.slice(1) : term;
-    // `m/{annotation}` is m/1.
-    const factor =
-      body === '' && index > 0 ? { dimension: NONE, factor: 1, offset: 0 } : component(body, table);
+    const factor = component(body, table);
     if (factor === undefined) return undefined;
     unit = times(unit, factor, divides ? -1 : 1);
   }

@@ -1,0 +1,123 @@
+import type { DeviceProfile } from '../../src/core/profile.ts';
+import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
+import type { RouteServices } from '../../src/core/route-services.ts';
+import type { DecodeFault, Route } from '../../src/core/route.ts';
+import type { Publication } from '../../src/core/publication.ts';
+import { TelemetryReader, type Telemetry } from '../../src/decode/telemetry.ts';
+import { compileProfile, type Transcoder } from '../../src/decode/transcoder.ts';
+
+/** Receipt of every message that says nothing else. */
+export const NOW = 1_767_225_600_000;
+
+const BASE: DeviceProfile = {
+  file: 'devices/test.yaml',
+  type: 'test',
+  topic: 'fleet/{site}/{device}',
+  decode: { kind: 'json' },
+  device: { template: '{device}' },
+  attributes: new Map(),
+  metrics: new Map(),
+  produce: { topic: 'telemetry', value: 'normalised' },
+  ack: 'kafka',
+};
+
+const reader = new TelemetryReader();
+
+/** A device of a profile, as the gateway treats it. */
+export interface Bench {
+  readonly transcoder: Transcoder;
+  readonly route: Route;
+  /** What becomes of a message that is taken on: its telemetry, or the code of the verdict. */
+  send(payload: unknown, publication?: Partial<Publication>): Telemetry | string;
+  /** Sends, and shows the metrics' values by name. */
+  values(payload: unknown, publication?: Partial<Publication>): object | string;
+  /** The last record; its bytes are copies. */
+  readonly record: SerializedRecord;
+  headers(): Record<string, string>;
+  lastFault: DecodeFault | undefined;
+}
+
+export function bench(
+  profile: Partial<DeviceProfile>,
+  services?: RouteServices,
+  device = 'd-1',
+  site = 'oslo',
+): Bench {
+  const compiled = compileProfile({ ...BASE, ...profile }, services);
+  if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
+  const { transcoder } = compiled;
+  const topic = { name: `fleet/${site}/${device}`, id: 0 };
+  const route = transcoder.bind(
+    new Map([
+      ['site', site],
+      ['device', device],
+    ]),
+    topic.name,
+  );
+  const record: SerializedRecord = { topic: '', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
+  const made: Bench = {
+    transcoder,
+    route,
+    record,
+    lastFault: undefined,
+    send(payload, publication) {
+      const fault = route.toRecord(
+        {
+          topic,
+          payload: Buffer.from(JSON.stringify(payload)),
+          qos: 1,
+          retain: false,
+          dup: false,
+          packetId: 1,
+          clientId: 'client-1',
+          receivedAtMs: NOW,
+          ...publication,
+        },
+        record,
+      );
+      made.lastFault = fault;
+      route.taken();
+      if (fault !== undefined) return fault.code;
+      record.value = record.value === null ? null : Buffer.from(record.value);
+      return (profile.produce?.format ?? 'protobuf') === 'protobuf' && profile.produce?.value !== 'raw'
+        ? reader.read(record.value as Uint8Array)
+        : 'written';
+    },
+    values(payload, publication) {
+      const telemetry = made.send(payload, publication);
+      if (typeof telemetry === 'string') return telemetry;
+      return Object.fromEntries(telemetry.metrics.map(({ name, value }) => [name, value]));
+    },
+    headers: () => readHeaders(record.headers),
+  };
+  return made;
+}
+
+/** What is wrong with a profile, one line each. */
+export function profileFaults(profile: Partial<DeviceProfile>): string[] {
+  const compiled = compileProfile({ ...BASE, ...profile });
+  if (!('faults' in compiled)) throw new Error('it was accepted');
+  return compiled.faults.map(
+    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
+  );
+}
+
+/** Headers in wire form (Kafka protocol guide, "Record Header"). */
+function readHeaders(bytes: Uint8Array): Record<string, string> {
+  const buffer = Buffer.from(bytes);
+  let position = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = buffer[position++]!;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 1;
+    }
+  };
+  const text = (): string => {
+    const length = varint();
+    position += length;
+    return buffer.toString('utf8', position - length, position);
+  };
+  return Object.fromEntries(Array.from({ length: varint() }, () => [text(), text()]));
+}
