@@ -7,6 +7,7 @@ import type { DeviceProfile } from './core/profile.ts';
 import { deadLetterTopicFor, isTopicTemplate } from './core/output.ts';
 import { compileProfile, type Transcoder } from './decode/transcoder.ts';
 import type { DeviceTable } from './decode/normalise/device-table.ts';
+import type { TypedEdgeNodes } from './decode/sparkplug/edge-node-metrics.ts';
 import { clientSecurity, type ClientSecurity } from './kafka/security/security.ts';
 import { ProfileServices } from './profile-services.ts';
 import { parseProducerConfig } from './producer/config.ts';
@@ -23,6 +24,8 @@ export interface Blueprint {
   readonly services: ProfileServices;
   /** What is remembered of devices, one table a profile. */
   readonly devices: readonly DeviceTable[];
+  /** What is remembered of Sparkplug's edge nodes. */
+  readonly edgeNodes: readonly TypedEdgeNodes[];
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
   readonly security: ClientSecurity;
@@ -53,7 +56,7 @@ export function drawBlueprint(
   const loaded = loadConfig(file, environment);
   const faults = [...loaded.faults];
   const services = new ProfileServices();
-  const { routes, devices } = compileRoutes(loaded, services, faults);
+  const { routes, devices, edgeNodes } = compileRoutes(loaded, services, faults);
   const producer = producerConfig(loaded, faults);
   const security = kafkaSecurity(loaded, environment);
   faults.push(...security.faults);
@@ -70,6 +73,7 @@ export function drawBlueprint(
       routes,
       services,
       devices,
+      edgeNodes,
       producer,
       security: security.security,
       weakerPromises: weakerPromises(loaded),
@@ -82,9 +86,14 @@ function compileRoutes(
   loaded: LoadedConfig,
   shared: ProfileServices,
   faults: ConfigFault[],
-): { readonly routes: RouteTable<Transcoder>; readonly devices: readonly DeviceTable[] } {
+): {
+  readonly routes: RouteTable<Transcoder>;
+  readonly devices: readonly DeviceTable[];
+  readonly edgeNodes: readonly TypedEdgeNodes[];
+} {
   const routes = new RouteTable<Transcoder>();
   const devices: DeviceTable[] = [];
+  const edgeNodes: TypedEdgeNodes[] = [];
   for (const profile of loaded.profiles) {
     const { services, faults: problems } = shared.of(profile);
     faults.push(
@@ -95,14 +104,18 @@ function compileRoutes(
       faults.push(...compiled.faults.map((fault) => loaded.locate(fault, profile)));
       continue;
     }
-    devices.push(compiled.transcoder.devices);
-    const fault = routes.add(profile.topic, compiled.transcoder, {
+    const { transcoder } = compiled;
+    devices.push(transcoder.devices);
+    if (transcoder.edgeNodes !== undefined) {
+      edgeNodes.push({ type: profile.type, nodes: transcoder.edgeNodes });
+    }
+    const fault = routes.add(profile.topic, transcoder, {
       owner: profile.file,
       stop: profile.stop === true,
     });
     if (fault !== undefined) faults.push(loaded.locate(fault, profile));
   }
-  return { routes, devices };
+  return { routes, devices, edgeNodes };
 }
 
 /** A subject without a registry. */

@@ -5,6 +5,7 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import type { Route } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
+import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { acknowledgedButLost } from './delivery/ledger.ts';
 import { ClusterPort } from './kafka/cluster-port.ts';
@@ -112,6 +113,9 @@ export class Gateway {
     blueprint.services.topics.connect((topic) => {
       this.#topics.add(topic);
     });
+    blueprint.services.commands.connect((topic, payload) => {
+      this.#ingress.publish(topic, payload);
+    });
     this.#connectSchemaRegistry();
     this.#admin = new AdminServer({
       ...config.admin,
@@ -121,6 +125,7 @@ export class Gateway {
         ...ingressMetrics(() => this.#ingress.stats),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
         ...deviceMetrics(blueprint.devices),
+        ...edgeNodeMetrics(blueprint.edgeNodes),
       ],
       devices: (worst) => reportDevices(blueprint.devices, worst),
     });

@@ -4,6 +4,7 @@ import type { DeviceProfile } from './core/profile.ts';
 import type { RouteServices } from './core/route-services.ts';
 import { parseTemplate } from './decode/template.ts';
 import { DeviceRegistries } from './device-registries.ts';
+import { LocalCommands } from './local-commands.ts';
 import { NamedTopics } from './named-topics.ts';
 import { ValueFramings } from './value-framing.ts';
 
@@ -12,6 +13,7 @@ export class ProfileServices {
   readonly registries = new DeviceRegistries();
   readonly topics = new NamedTopics();
   readonly framings = new ValueFramings();
+  readonly commands = new LocalCommands();
 
   /** What one profile's routes need, and what is wrong with the files that it names. */
   of(profile: DeviceProfile): { readonly services: RouteServices; readonly faults: readonly KeyFault[] } {
@@ -19,6 +21,7 @@ export class ProfileServices {
     const opened = registry && this.registries.open(registry);
     const subject = produce.subject === undefined ? undefined : parseTemplate(produce.subject);
     const services: RouteServices = {
+      commands: this.commands,
       ...(opened && { devices: opened.devices }),
       ...(isTopicTemplate(produce.topic) && { topics: this.topics.admission(produce.topicsMax) }),
       ...(subject !== undefined &&

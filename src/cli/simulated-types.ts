@@ -1,11 +1,11 @@
 import { SluiceError } from '../core/errors.ts';
 import type { DeviceProfile } from '../core/profile.ts';
-import { loadMessageType } from '../decode/protobuf.ts';
+import { payloadWriter } from '../decode/payload-writer.ts';
 import type { PayloadObject, SimulatedType } from '../fleet/device.ts';
 
 /**
  * The device types that a fleet can play: those of `wanted`, or all whose profile has a `simulate:` section.
- * @throws {SluiceError} `FLEET_PROFILE` when a wanted type is not there, or none is left.
+ * @throws {SluiceError} `FLEET_PROFILE` when a wanted type is not there or can't be simulated, or none is left.
  */
 export function simulatedTypes(
   profiles: readonly DeviceProfile[],
@@ -28,8 +28,11 @@ export function simulatedTypes(
   return chosen.map((profile) => ({ profile, encode: encoderOf(profile) }));
 }
 
-function encoderOf({ decode }: DeviceProfile): (payload: PayloadObject) => Uint8Array {
-  if (decode.kind !== 'protobuf') return (payload) => Buffer.from(JSON.stringify(payload));
-  const type = loadMessageType(decode.file, decode.message);
-  return (payload) => type.encode(payload);
+function encoderOf({ decode, type }: DeviceProfile): (payload: PayloadObject) => Uint8Array {
+  const write = payloadWriter(decode);
+  if (write !== undefined) return write;
+  throw new SluiceError(
+    'FLEET_PROFILE',
+    `devices of type ${type} can't be simulated: nothing writes their payloads`,
+  );
 }

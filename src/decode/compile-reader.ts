@@ -1,5 +1,7 @@
 import type { DecoderSpec } from '../core/decoder.ts';
+import { systemClock } from '../core/clock.ts';
 import type { KeyFault } from '../core/fault.ts';
+import type { RouteServices } from '../core/route-services.ts';
 import { loadAvroSchema } from './avro.ts';
 import { CBOR_FORMAT } from './cbor.ts';
 import { csvFormat } from './csv.ts';
@@ -8,6 +10,9 @@ import { JSON_FORMAT } from './json.ts';
 import { MSGPACK_FORMAT } from './msgpack.ts';
 import type { FieldInfo, FieldProblem, PayloadReader } from './payload-reader.ts';
 import { compileProtobufReader } from './protobuf-readers.ts';
+import { EdgeNodes } from './sparkplug/edge-nodes.ts';
+import { loadPayloadType, rebirthCommand } from './sparkplug/message.ts';
+import { SPARKPLUG_FIELDS, SparkplugReader } from './sparkplug/sparkplug-reader.ts';
 import { textFormat } from './text-pattern.ts';
 import { TextReader, type TextFormat } from './text-reader.ts';
 import { thriftFormat } from './thrift.ts';
@@ -18,7 +23,12 @@ import { UnwrappingReader } from './unwrapping-reader.ts';
 export type ReaderProblem = FieldProblem | KeyFault;
 
 export type CompiledReader =
-  { readonly reader: PayloadReader | undefined } | { readonly problems: readonly ReaderProblem[] };
+  | {
+      readonly reader: PayloadReader | undefined;
+      /** Of Sparkplug B: what is remembered of edge nodes. */
+      readonly edgeNodes?: EdgeNodes;
+    }
+  | { readonly problems: readonly ReaderProblem[] };
 
 /**
  * Compiles the reader of a profile's payloads for the fields that it names: slot n is the n-th field. No reader:
@@ -28,21 +38,23 @@ export function compileReader(
   decode: DecoderSpec,
   fields: readonly string[],
   levels: readonly string[],
+  services: RouteServices = {},
 ): CompiledReader {
-  const compiled = compileFormat(decode, fields, levels);
+  const compiled = compileFormat(decode, fields, levels, services);
   const { compression, framing } = decode;
   if ('problems' in compiled || (compression === undefined && framing === undefined)) return compiled;
   if (compiled.reader === undefined) {
     const expected = 'neither compression nor framing, because `raw` reads nothing';
     return { problems: [{ path: ['decode'], found: compression ?? framing ?? '', expected }] };
   }
-  return { reader: new UnwrappingReader(compiled.reader, decode, decode.kind === 'protobuf') };
+  return { ...compiled, reader: new UnwrappingReader(compiled.reader, decode, decode.kind === 'protobuf') };
 }
 
 function compileFormat(
   decode: DecoderSpec,
   fields: readonly string[],
   levels: readonly string[],
+  services: RouteServices,
 ): CompiledReader {
   switch (decode.kind) {
     case 'raw': {
@@ -75,8 +87,26 @@ function compileFormat(
     case 'protobuf':
       return compileProtobufReader(decode, fields, levels);
     case 'sparkplug':
-      return { problems: [] };
+      return sparkplugReader(fields, services);
   }
+}
+
+/** Any name may be a metric's; those that begin with `$` are ours. */
+function sparkplugReader(fields: readonly string[], services: RouteServices): CompiledReader {
+  const own = Object.keys(SPARKPLUG_FIELDS);
+  const problems = fields.flatMap((found, field) =>
+    found.startsWith('$') && !own.includes(found)
+      ? [{ field, found, expected: `a metric's name, or one of ${own.join(', ')}` }]
+      : [],
+  );
+  if (problems.length > 0) return { problems };
+  const type = loadPayloadType();
+  const { commands, clock = systemClock } = services;
+  const nodes = new EdgeNodes(
+    (group, node) => commands?.publish(`spBv1.0/${group}/NCMD/${node}`, rebirthCommand(type, clock.wallMs())),
+    () => clock.monotonicMs(),
+  );
+  return { reader: new SparkplugReader(fields, type, nodes), edgeNodes: nodes };
 }
 
 type FieldOf = (

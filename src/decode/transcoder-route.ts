@@ -11,6 +11,7 @@ import { ValueKind, type FieldValues } from './field-values.ts';
 import { Quality } from './normalise/metric-checks.ts';
 import type { Normaliser } from './normalise/normaliser.ts';
 import type { PayloadReader, ReadingBatch } from './payload-reader.ts';
+import type { EdgeNodes } from './sparkplug/edge-nodes.ts';
 import { RecordHeaders, type HeaderPlan } from './record-headers.ts';
 import type { Template } from './template.ts';
 
@@ -26,6 +27,7 @@ export interface CompiledProfile {
   readonly profile: DeviceProfile;
   /** undefined: the payload isn't read. */
   readonly reader: PayloadReader | undefined;
+  readonly edgeNodes?: EdgeNodes | undefined;
   readonly slotCount: number;
   readonly device: { readonly template: Template } | { readonly slot: number; readonly field: string };
   readonly sequenceSlot: number | undefined;
@@ -65,14 +67,14 @@ export class TranscoderRoute implements Route {
   #quarantines = false;
 
   constructor(workshop: Workshop, captures: ReadonlyMap<string, string>, topicName: string) {
-    const { profile, device, headers, reader } = workshop.compiled;
+    const { profile, device, headers, reader, normaliser } = workshop.compiled;
     this.profile = profile.type;
     this.contract = profile.ack;
     this.topic = profile.produce.topic;
     this.deadLetterTopic = deadLetterTopicFor(profile.produce, profile.type);
     this.#workshop = workshop;
     this.#reader = reader?.bind?.({ name: topicName, captures }) ?? reader;
-    this.batch = this.#reader?.batch && batchOf(this.#reader.batch);
+    this.batch = this.#reader?.batch && batchOf(this.#reader.batch, normaliser);
     this.#captures = captures;
     this.#headers = new RecordHeaders(headers, topicName, captures);
     this.#deviceId = 'template' in device ? device.template.fill(captures) : undefined;
@@ -209,9 +211,11 @@ function readDeviceId(
 }
 
 /** A fault of ours in taking a payload apart must not take the other devices down either. */
-function batchOf(readings: ReadingBatch): Batch {
+function batchOf(readings: ReadingBatch, normaliser: Normaliser): Batch {
   return {
     open({ payload }) {
+      // What is taken next may be the dead letter of a payload that could not be taken apart.
+      normaliser.forget();
       try {
         return readings.open(payload);
       } catch (error) {

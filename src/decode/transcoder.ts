@@ -16,6 +16,7 @@ import { compileNormaliser, type NormalisedMetric } from './normalise/compile.ts
 import type { DeviceTable } from './normalise/device-table.ts';
 import { Quality } from './normalise/metric-checks.ts';
 import type { CloudEventsPlan } from './record-headers.ts';
+import type { EdgeNodes } from './sparkplug/edge-nodes.ts';
 import { parseTemplate, type Template } from './template.ts';
 import {
   TranscoderRoute,
@@ -40,6 +41,11 @@ export class Transcoder {
   /** What is remembered of the profile's devices. */
   get devices(): DeviceTable {
     return this.#workshop.compiled.normaliser.devices;
+  }
+
+  /** Of Sparkplug B: what is remembered of edge nodes. */
+  get edgeNodes(): EdgeNodes | undefined {
+    return this.#workshop.compiled.edgeNodes;
   }
 
   /** The route of one topic; `captures` are its named levels. */
@@ -67,6 +73,7 @@ class ProfileCompiler {
   readonly faults: KeyFault[] = [];
   readonly #profile: DeviceProfile;
   readonly #services: RouteServices;
+  #edgeNodes: EdgeNodes | undefined;
   /** The decoded fields' paths, each once: its index is its slot. */
   readonly #fields: string[] = [];
   /** Where each of them was named first. */
@@ -128,6 +135,7 @@ class ProfileCompiler {
     return new Transcoder({
       profile: this.#profile,
       reader,
+      edgeNodes: this.#edgeNodes,
       slotCount: normalised.slotCount,
       device:
         'field' in device
@@ -228,8 +236,11 @@ class ProfileCompiler {
   }
 
   #reader(levels: readonly string[]): PayloadReader | undefined {
-    const compiled = compileReader(this.#profile.decode, this.#fields, levels);
-    if ('reader' in compiled) return compiled.reader;
+    const compiled = compileReader(this.#profile.decode, this.#fields, levels, this.#services);
+    if ('reader' in compiled) {
+      this.#edgeNodes = compiled.edgeNodes;
+      return compiled.reader;
+    }
     for (const problem of compiled.problems) {
       const { found, expected } = problem;
       this.#fault(

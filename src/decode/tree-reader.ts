@@ -2,8 +2,9 @@ import { errorMessage } from '../core/errors.ts';
 import type { DecodeFault } from '../core/route.ts';
 import { decodeFailed, fieldMissing, fieldType, PAYLOAD_EMPTY, tooManyReadings } from './decode-fault.ts';
 import type { FieldPaths } from './field-path.ts';
-import { ValueKind, type FieldValues } from './field-values.ts';
+import type { FieldValues } from './field-values.ts';
 import { MAX_READINGS, type FieldInfo, type PayloadReader, type ReadingBatch } from './payload-reader.ts';
+import { PlainValues } from './plain-values.ts';
 
 /** A format whose payloads are parsed into plain values: objects or maps, arrays, and single values. */
 export interface TreeFormat {
@@ -33,9 +34,7 @@ export interface SchemaFields {
 }
 
 /**
- * Reads fields from payloads that a library parses into a tree of plain values. A number is a double, so that a
- * metric's type doesn't change with its value, except where a schema says integer, or where a double would not
- * be exact; null counts as absent. Depth needs no limit here: only the profile's paths are followed.
+ * Reads fields from payloads that a library parses into a tree of plain values; null counts as absent. Depth needs no limit here: only the profile's paths are followed.
  */
 export class TreeReader implements PayloadReader {
   readonly contentType: string;
@@ -46,9 +45,7 @@ export class TreeReader implements PayloadReader {
   readonly #conversions: readonly Conversion[] | undefined;
   readonly #emptyListIsAbsent: boolean;
   readonly #wantsScalar: boolean;
-  /** Bytes that a library took out of the payload, or made. */
-  #scratch = Buffer.alloc(0);
-  #scratchUsed = 0;
+  readonly #plain = new PlainValues();
   // Of a batch.
   #root: unknown;
   #elements: readonly unknown[] = [];
@@ -87,7 +84,7 @@ export class TreeReader implements PayloadReader {
   }
 
   #store(root: unknown, element: unknown, values: FieldValues): DecodeFault | undefined {
-    this.#scratchUsed = 0;
+    this.#plain.begin();
     for (const [slot, { text, keys, inner }] of this.#paths.paths.entries()) {
       let owner: unknown;
       let value = inner === undefined ? root : element;
@@ -100,69 +97,12 @@ export class TreeReader implements PayloadReader {
         if (value !== undefined) value = conversion.convert(value);
         else if (typeof owner === 'object' && owner !== null) value = conversion.zero;
       }
-      const fault = this.#put(values, slot, text, value);
+      const isInteger = this.fields[slot]?.type === 'integer';
+      const fault = this.#plain.put(values, slot, text, value, isInteger);
       if (fault !== undefined) return fault;
     }
-    if (this.#scratchUsed > 0) values.source = this.#scratch;
+    this.#plain.end(values);
     return undefined;
-  }
-
-  #put(values: FieldValues, slot: number, path: string, value: unknown): DecodeFault | undefined {
-    switch (typeof value) {
-      case 'number':
-        if (this.fields[slot]?.type === 'integer' && Number.isSafeInteger(value)) {
-          values.setInteger(slot, BigInt(value));
-          return undefined;
-        }
-        values.kind[slot] = ValueKind.Double;
-        values.double[slot] = value;
-        return undefined;
-      case 'bigint':
-        return this.#putBigInt(values, slot, path, value);
-      case 'boolean':
-        values.kind[slot] = ValueKind.Bool;
-        values.low[slot] = value ? 1 : 0;
-        return undefined;
-      case 'string':
-        if (!value.isWellFormed()) return fieldType(path, 'a lone surrogate', 'text of valid Unicode');
-        values.kind[slot] = ValueKind.Text;
-        values.text[slot] = value;
-        return undefined;
-      default:
-        if (value === null || value === undefined) return undefined;
-        if (value instanceof Uint8Array) {
-          this.#putBytes(values, slot, value);
-          return undefined;
-        }
-        if (value instanceof Date) return this.#put(values, slot, path, value.getTime());
-        return fieldType(path, Array.isArray(value) ? 'an array' : 'an object', 'a single value');
-    }
-  }
-
-  #putBigInt(values: FieldValues, slot: number, path: string, value: bigint): DecodeFault | undefined {
-    const number = Number(value);
-    if (this.fields[slot]?.type !== 'integer' && Number.isSafeInteger(number)) {
-      values.kind[slot] = ValueKind.Double;
-      values.double[slot] = number;
-    } else if (!values.setInteger(slot, value)) {
-      return fieldType(path, 'an integer of more than 64 bits', 'one of 64 bits');
-    }
-    return undefined;
-  }
-
-  #putBytes(values: FieldValues, slot: number, bytes: Uint8Array): void {
-    const start = this.#scratchUsed;
-    const end = start + bytes.length;
-    if (end > this.#scratch.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * end);
-      this.#scratch.copy(larger, 0, 0, start);
-      this.#scratch = larger;
-    }
-    this.#scratch.set(bytes, start);
-    this.#scratchUsed = end;
-    values.kind[slot] = ValueKind.Bytes;
-    values.start[slot] = start;
-    values.end[slot] = end;
   }
 
   #batch(list: readonly string[]): ReadingBatch {

@@ -90,6 +90,11 @@ export class Ingress {
     return Promise.resolve();
   }
 
+  /** Publishes to local subscribers, at most once: a command of the gateway itself. Before the start to nobody. */
+  publish(topicName: string, payload: Uint8Array): void {
+    this.#broker?.deliver({ name: topicName }, Buffer.from(payload), 0, false);
+  }
+
   /** Everything received is with the sink and complete, and its acknowledgements are with the kernel. */
   async drained(): Promise<void> {
     const hub = this.#hub;

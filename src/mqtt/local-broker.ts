@@ -88,7 +88,7 @@ export class LocalBroker {
   }
 
   /** Delivers to local subscribers, present and absent, and stores what is retained. Copies the payload. */
-  deliver(topic: InternedTopic, payload: Buffer, qos: QoS, retain: boolean): void {
+  deliver(topic: { readonly name: string }, payload: Buffer, qos: QoS, retain: boolean): void {
     const message: LocalMessage = {
       cmd: 'publish',
       brokerId: '',

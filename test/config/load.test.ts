@@ -449,7 +449,7 @@ simulate:
         'type: third\ndecode: { protobuf: { file: a.proto } }\n',
       ),
     ).toEqual([
-      'devices/p0.yaml:3 decode: found "protobuf", expected json, raw or { protobuf: { file, message } }',
+      'devices/p0.yaml:3 decode: found "protobuf", expected json, cbor, msgpack, sparkplug, raw, or a map of protobuf, csv, text, avro, thrift',
       'devices/p0.yaml:4 device: found a map, {device} without quotes, expected "{device}" in quotes',
       'devices/p0.yaml:5 time.unit: found "minutes", expected s or ms or us or ns',
       'devices/p0.yaml:6 attributes.floor: found 3, expected text, or a template of topic levels, in quotes',
@@ -466,7 +466,7 @@ simulate:
       'devices/p2.yaml:1 topic: found nothing, expected a topic pattern, e.g. fleet/{site}/{device}/telemetry',
       'devices/p2.yaml:1 device: found nothing, expected a template of topic levels, e.g. "{device}", or a decoded field\'s path, with dots for nested fields',
       'devices/p2.yaml:1 produce: found nothing, expected a map such as { topic: telemetry }',
-      "devices/p2.yaml:2 decode.protobuf.message: found nothing, expected the message's full name, e.g. fleet.EnvSensor",
+      "devices/p2.yaml:2 decode.protobuf.message: found nothing, expected the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
     ]);
   });
 

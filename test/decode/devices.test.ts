@@ -6,7 +6,8 @@ import type { DeviceProfile } from '../../src/core/profile.ts';
 import type { Publication } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DecodeFault, Route } from '../../src/core/route.ts';
-import { loadMessageType, type PlainMessage } from '../../src/decode/protobuf.ts';
+import { payloadWriter } from '../../src/decode/payload-writer.ts';
+import type { PlainMessage } from '../../src/decode/protobuf.ts';
 import { decodeEnvelope } from '../../src/decode/telemetry.ts';
 import { compileProfile } from '../../src/decode/transcoder.ts';
 import { RouteTable } from '../../src/route/route-table.ts';
@@ -91,8 +92,7 @@ const samples: Record<string, { topic: string; payload: PlainMessage; expected: 
 };
 
 function encode({ decode }: DeviceProfile, payload: PlainMessage): Buffer {
-  if (decode.kind !== 'protobuf') return Buffer.from(JSON.stringify(payload));
-  return Buffer.from(loadMessageType(decode.file, decode.message).encode(payload));
+  return Buffer.from(payloadWriter(decode)!(payload));
 }
 
 function routeOf(profile: DeviceProfile, topic: string): Route {

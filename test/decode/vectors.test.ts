@@ -77,7 +77,7 @@ describe.each(Object.entries(decoders))('%s, written by another implementation',
 });
 
 function fieldsOf(own: readonly Vector[]): Record<string, Expected> {
-  const rows = own.flatMap(({ fields }) => fields);
+  const rows = own.flatMap(({ fields }) => (Array.isArray(fields) ? fields : [fields]));
   return rows.reduce((a, b) => (Object.keys(a).length >= Object.keys(b).length ? a : b));
 }
 

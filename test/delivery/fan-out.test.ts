@@ -9,9 +9,14 @@ import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, REFUSED, type Contract, type DecodeFault, type Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
-import type { RecordResult, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
+import type { RecordError, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };
+
+function end(target: RecordTarget, token: number, error?: RecordError) {
+  const record = () => ({ key: null, value: null, timestampMs: 0, headers: NO_HEADERS });
+  target.recordCompleted(token, { error, topic: 'a', record }, 0);
+}
 
 /** Has room for `room` records more. */
 class NarrowSink implements RecordSink {
@@ -34,8 +39,8 @@ class NarrowSink implements RecordSink {
     for (const callback of this.#waiting.splice(0)) callback();
   }
 
-  complete(count = this.inFlight.length, result: RecordResult = { error: undefined }) {
-    for (const { target, token } of this.inFlight.splice(0, count)) target.recordCompleted(token, result, 0);
+  complete(count = this.inFlight.length, error?: RecordError) {
+    for (const { target, token } of this.inFlight.splice(0, count)) end(target, token, error);
   }
 }
 
@@ -224,7 +229,7 @@ describe('a publication that becomes several records', () => {
     connection.publish(1, '1,evil');
     connection.publish(2, '1,2');
     sink.complete(1);
-    sink.complete(1, { error: new SluiceError('INVALID_RECORD', 'no') });
+    sink.complete(1, new SluiceError('INVALID_RECORD', 'no'));
     sink.complete();
     expect(connection.outcomes).toEqual([
       [1, Outcome.Refused],
@@ -239,9 +244,9 @@ describe('a publication that becomes several records', () => {
     const { sink, delivery, connection } = setUp(batchRoute('a', 'receive'), batchRoute('b'));
     connection.publish(1, '1');
     const [received, kept] = sink.inFlight.splice(0);
-    kept!.target.recordCompleted(kept!.token, { error: undefined }, 0);
+    end(kept!.target, kept!.token);
     expect(connection.outcomes).toEqual([[1, Outcome.Delivered]]);
-    received!.target.recordCompleted(received!.token, { error: new SluiceError('TIMED_OUT', 'no') }, 0);
+    end(received!.target, received!.token, new SluiceError('TIMED_OUT', 'no'));
     expect(delivery.ledger.total()).toMatchObject({ acknowledged: 2, produced: 1, lostByContract: 1 });
   });
 });

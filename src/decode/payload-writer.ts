@@ -1,0 +1,42 @@
+import { gzipSync, deflateRawSync, deflateSync, zstdCompressSync } from 'node:zlib';
+import type { DecoderSpec } from '../core/decoder.ts';
+import { writeCbor } from './cbor.ts';
+import { writeCsv } from './csv.ts';
+import { writeMsgpack } from './msgpack.ts';
+import { loadMessageType, type PlainMessage } from './protobuf.ts';
+
+export type PayloadWriter = (payload: PlainMessage) => Uint8Array;
+
+/**
+ * Writes payloads as a device would send them, for simulated devices and tests; undefined for formats that can
+ * only be read here. Throws SchemaError for a schema that can't be used.
+ */
+export function payloadWriter(decode: DecoderSpec): PayloadWriter | undefined {
+  const write = decode.framing === undefined ? formatWriter(decode) : undefined;
+  const { compression } = decode;
+  if (write === undefined || compression === undefined || compression === 'auto') return write;
+  const compress = { gzip: gzipSync, zlib: deflateSync, deflate: deflateRawSync, zstd: zstdCompressSync }[
+    compression
+  ];
+  return (payload) => compress(write(payload));
+}
+
+function formatWriter(decode: DecoderSpec): PayloadWriter | undefined {
+  switch (decode.kind) {
+    case 'json':
+      return (payload) => Buffer.from(JSON.stringify(payload), 'utf8');
+    case 'cbor':
+      return writeCbor;
+    case 'msgpack':
+      return writeMsgpack;
+    case 'csv':
+      return (payload) => writeCsv(decode, payload);
+    case 'protobuf': {
+      if (typeof decode.message !== 'string' || decode.delimited === true) return undefined;
+      const type = loadMessageType(decode.file, decode.message);
+      return (payload) => type.encode(payload);
+    }
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,292 @@
+import { errorMessage } from '../../core/errors.ts';
+import type { DecodeFault } from '../../core/route.ts';
+import { decodeFailed, PAYLOAD_EMPTY } from '../decode-fault.ts';
+import type { FieldValues } from '../field-values.ts';
+import type { BoundTopic, FieldInfo, PayloadReader, ReadingBatch } from '../payload-reader.ts';
+import { PlainValues } from '../plain-values.ts';
+import type { MessageType } from '../protobuf.ts';
+import type { BornMetric, EdgeNode, EdgeNodes } from './edge-nodes.ts';
+import { bdSeqOf, parseState, type SparkplugPayload } from './message.ts';
+import { metricValue, toJson, type SparkplugValue, type WireMetric } from './metric-value.ts';
+import { parseSparkplugTopic, type SparkplugTopic } from './topic.ts';
+
+/**
+ * What a profile may name besides metrics:
+ * `$source` (`<edge node>` or `<edge node>/<device>`, or the host of a STATE), `$group`, `$node`, `$device`,
+ * `$message` (NBIRTH, DDATA, ...), `$online` (false in a death, true in a birth, as said in a STATE), `$timestamp`
+ * (the message's, in ms), `$seq`, `$bdSeq`, and `$metrics`: all metrics as JSON, those that no field names too.
+ */
+export const SPARKPLUG_FIELDS: Readonly<Record<string, FieldInfo>> = {
+  $source: { type: 'string' },
+  $group: { type: 'string' },
+  $node: { type: 'string' },
+  $device: { type: 'string' },
+  $message: { type: 'string' },
+  $online: { type: 'bool' },
+  $timestamp: { type: 'integer' },
+  $seq: { type: 'integer' },
+  $bdSeq: { type: 'integer' },
+  $metrics: { type: 'string' },
+};
+
+/** What of a metric goes into `$metrics`. */
+interface NamedMetric {
+  readonly name: string;
+  readonly value: SparkplugValue | null;
+  readonly datatype: number;
+  readonly timestamp: bigint | undefined;
+  readonly historical: true | undefined;
+}
+
+/** A message, understood, and what it changes once it is taken. */
+interface Understood {
+  readonly values: ReadonlyMap<string, SparkplugValue | undefined>;
+  readonly metrics: readonly NamedMetric[];
+}
+
+const NO_READING = 0;
+const ONE_READING = 1;
+
+/**
+ * Reads Sparkplug B (Eclipse Sparkplug 3.0.0). Metrics of data messages may have an alias in place of a name, and
+ * none says its data type: both stand in the birth before, which {@link EdgeNodes} remembers. A message that needs a
+ * birth that was not seen becomes a dead letter, and its edge node is asked for a new birth.
+ *
+ * Commands are for edge nodes, and a death that belongs to an older connection says nothing: these are no records.
+ */
+export class SparkplugReader implements PayloadReader {
+  readonly contentType = 'application/x-protobuf; proto=org.eclipse.tahu.protobuf.Payload';
+  readonly fields: readonly FieldInfo[];
+  readonly batch: ReadingBatch;
+  readonly #names: readonly string[];
+  readonly #type: MessageType;
+  readonly #nodes: EdgeNodes;
+  readonly #topic: SparkplugTopic | undefined;
+  readonly #plain = new PlainValues();
+  #message: Understood | undefined;
+  /** What the message that was opened last changes of what is known of its edge node. */
+  #change: (() => void) | undefined;
+
+  constructor(names: readonly string[], type: MessageType, nodes: EdgeNodes, topic?: SparkplugTopic) {
+    this.#names = names;
+    this.#type = type;
+    this.#nodes = nodes;
+    this.#topic = topic;
+    this.fields = names.map((name) => SPARKPLUG_FIELDS[name] ?? { type: 'any' });
+    this.batch = {
+      open: (payload) => this.#open(payload),
+      select: () => {
+        // There is one at most.
+      },
+      bytes: () => undefined,
+      close: () => {
+        this.#message = undefined;
+      },
+    };
+  }
+
+  bind({ name }: BoundTopic): PayloadReader {
+    return new SparkplugReader(this.#names, this.#type, this.#nodes, parseSparkplugTopic(name));
+  }
+
+  taken(): void {
+    const change = this.#change;
+    this.#change = undefined;
+    change?.();
+  }
+
+  read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
+    values.clear(payload);
+    const message = this.#message;
+    if (message === undefined) return decodeFailed('not a message of Sparkplug B that has a reading');
+    this.#plain.begin();
+    for (const [slot, name] of this.#names.entries()) {
+      const value = name === '$metrics' ? toJson(message.metrics) : message.values.get(name);
+      const fault = this.#plain.put(values, slot, name, value, typeof value === 'bigint');
+      if (fault !== undefined) return fault;
+    }
+    this.#plain.end(values);
+    return undefined;
+  }
+
+  #open(payload: Buffer): number | DecodeFault {
+    this.#message = undefined;
+    this.#change = undefined;
+    const topic = this.#topic;
+    if (topic === undefined)
+      return decodeFailed('not a topic of Sparkplug B, spBv1.0/<group>/<type>/<edge node>');
+    if (topic.kind === 'NCMD' || topic.kind === 'DCMD') return NO_READING;
+    if (payload.length === 0) return PAYLOAD_EMPTY;
+    if (topic.kind === 'STATE') return this.#openState(topic, payload);
+    let message: SparkplugPayload;
+    try {
+      message = this.#type.decode(payload);
+    } catch (error) {
+      return decodeFailed(errorMessage(error));
+    }
+    switch (topic.kind) {
+      case 'NBIRTH':
+      case 'DBIRTH':
+        return this.#openBirth(topic, message);
+      case 'NDEATH':
+        return this.#openNodeDeath(topic, message);
+      default:
+        return this.#openData(topic, message);
+    }
+  }
+
+  #openState(topic: SparkplugTopic, payload: Buffer): number | DecodeFault {
+    const state = parseState(payload);
+    if (state === undefined)
+      return decodeFailed('not a STATE: {"online":..., "timestamp":...}, ONLINE or OFFLINE');
+    const { online, timestamp } = state;
+    const values = new Map<string, SparkplugValue | undefined>(topicValues(topic));
+    values
+      .set('$online', online)
+      .set('$timestamp', timestamp === undefined ? undefined : BigInt(Math.trunc(timestamp)));
+    this.#message = { values, metrics: [] };
+    return ONE_READING;
+  }
+
+  #openBirth(topic: SparkplugTopic, message: SparkplugPayload): number | DecodeFault {
+    const metrics: NamedMetric[] = [];
+    const born: [alias: bigint | undefined, metric: BornMetric][] = [];
+    for (const metric of message.metrics ?? []) {
+      const { name, alias, datatype = 0 } = metric;
+      if (name === undefined || name === '') {
+        return { code: 'SPARKPLUG_BIRTH', message: `a metric of the ${topic.kind} has no name` };
+      }
+      born.push([alias, { name, datatype }]);
+      metrics.push(named(metric, name, datatype));
+    }
+    this.#change = () => {
+      const seq = seqOf(message);
+      let node: EdgeNode;
+      if (topic.kind === 'NBIRTH') node = this.#nodes.born(topic, bdSeqOf(message), seq);
+      else {
+        node = this.#nodes.findOrAdd(topic);
+        this.#checkSeq(topic, node, seq);
+        if (!node.isBorn) this.#nodes.requestRebirth(topic);
+      }
+      for (const [alias, metric] of born) this.#nodes.addMetric(node, topic.source, alias, metric);
+    };
+    this.#message = understood(topic, message, metrics, true);
+    return ONE_READING;
+  }
+
+  /** Sent by the broker when the node's connection is gone; of the present connection only if bdSeq is its own. */
+  #openNodeDeath(topic: SparkplugTopic, message: SparkplugPayload): number | DecodeFault {
+    const bdSeq = bdSeqOf(message);
+    const node = this.#nodes.find(topic);
+    if (node?.bdSeq !== undefined && bdSeq !== undefined && node.bdSeq !== bdSeq) {
+      this.#nodes.stats.staleDeaths++;
+      return NO_READING;
+    }
+    this.#message = understood(topic, message, [], false);
+    return ONE_READING;
+  }
+
+  #openData(topic: SparkplugTopic, message: SparkplugPayload): number | DecodeFault {
+    const node = this.#nodes.find(topic);
+    const metrics: NamedMetric[] = [];
+    for (const metric of message.metrics ?? []) {
+      const birth = birthOf(node, topic, metric);
+      const name = metric.name ?? birth?.name;
+      const datatype = metric.datatype ?? birth?.datatype;
+      if (name === undefined || (datatype === undefined && needsDatatype(metric))) {
+        this.#change = () => {
+          this.#nodes.stats.withoutBirth++;
+          if (node !== undefined) this.#checkSeq(topic, node, seqOf(message));
+          this.#nodes.requestRebirth(topic);
+        };
+        const which =
+          metric.name ?? (metric.alias === undefined ? 'without a name' : `with alias ${metric.alias}`);
+        return {
+          code: 'SPARKPLUG_BIRTH_MISSING',
+          message: `the metric ${which} is in no birth of ${topic.group}/${topic.source} since the gateway knows it; a new birth is asked for`,
+        };
+      }
+      metrics.push(named(metric, name, datatype ?? 0));
+    }
+    this.#change = () => {
+      if (node !== undefined) this.#checkSeq(topic, node, seqOf(message));
+      else this.#nodes.requestRebirth(topic);
+    };
+    this.#message = understood(topic, message, metrics, topic.kind === 'DDEATH' ? false : undefined);
+    return ONE_READING;
+  }
+
+  /** A gap means that something was lost on the way, a birth perhaps. A repeated message is not a gap. */
+  #checkSeq(topic: SparkplugTopic, node: EdgeNode, seq: number | undefined): void {
+    const last = node.lastSeq;
+    if (seq === undefined || seq === last) return;
+    node.lastSeq = seq;
+    if (last === undefined || seq === (last + 1) % 256) return;
+    this.#nodes.stats.sequenceGaps++;
+    this.#nodes.requestRebirth(topic);
+  }
+}
+
+function birthOf(
+  node: EdgeNode | undefined,
+  { source }: SparkplugTopic,
+  { alias, name }: WireMetric,
+): BornMetric | undefined {
+  if (node === undefined) return undefined;
+  // A name stands for itself, whatever alias comes with it.
+  return name !== undefined
+    ? node.byName.get(`${source}\0${name}`)
+    : alias === undefined
+      ? undefined
+      : node.byAlias.get(alias);
+}
+
+/** Only integers mean different things by data type. */
+function needsDatatype({ int_value, long_value }: WireMetric): boolean {
+  return int_value !== undefined || long_value !== undefined;
+}
+
+function named(metric: WireMetric, name: string, datatype: number): NamedMetric {
+  return {
+    name,
+    value: metricValue(metric, datatype) ?? null,
+    datatype,
+    timestamp: metric.timestamp,
+    historical: metric.is_historical === true ? true : undefined,
+  };
+}
+
+function understood(
+  topic: SparkplugTopic,
+  message: SparkplugPayload,
+  metrics: readonly NamedMetric[],
+  online: boolean | undefined,
+): Understood {
+  const values = new Map<string, SparkplugValue | undefined>(
+    metrics.map(({ name, value }) => [name, value ?? undefined]),
+  );
+  for (const [name, value] of topicValues(topic)) values.set(name, value);
+  values.set('$online', online).set('$timestamp', message.timestamp);
+  values.set('$seq', message.seq).set('$bdSeq', bdSeqOf(message));
+  return { values, metrics };
+}
+
+function topicValues({
+  kind,
+  group,
+  node,
+  device,
+  source,
+}: SparkplugTopic): [string, SparkplugValue | undefined][] {
+  return [
+    ['$source', source],
+    ['$message', kind],
+    ['$group', group === '' ? undefined : group],
+    ['$node', node === '' ? undefined : node],
+    ['$device', device === '' ? undefined : device],
+  ];
+}
+
+function seqOf({ seq }: SparkplugPayload): number | undefined {
+  return seq === undefined || seq > 255n ? undefined : Number(seq);
+}
