@@ -88,11 +88,15 @@ export class Sender {
 
   /** Sends what is ready for the broker, request by request; milliseconds until more may be possible. */
   #sendTo(brokerId: number, nowMs: number): number {
-    const { accumulator, port, availability, maxInFlightRequests } = this.#options;
+    const { accumulator, metadata, port, availability, maxInFlightRequests } = this.#options;
     const traffic = this.#trafficOf(brokerId);
     const throttleMs = traffic.throttledUntilMs - nowMs;
     // Asked in any case: it also has the connection made.
-    const canSend = port.isReady(brokerId) && throttleMs <= 0 && traffic.requests < maxInFlightRequests;
+    const connected = port.isReady(brokerId);
+    // A leader that can't be reached may be none any more; as in Java's client, only metadata will tell. What it
+    // said when the connection broke may be older than the cluster's own notice.
+    if (!connected) metadata.requestUpdate();
+    const canSend = connected && throttleMs <= 0 && traffic.requests < maxInFlightRequests;
     availability.note(brokerId, nowMs, canSend);
     if (throttleMs > 0) return throttleMs;
     // Its readiness, or the answer to a request in flight, wakes us up.
