@@ -3,6 +3,7 @@ import { readinessOf, type Condition, type Readiness } from './admin/readiness.t
 import type { Blueprint } from './blueprint.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
+import { deadLetterTopicFor } from './core/output.ts';
 import type { Route } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
@@ -15,7 +16,6 @@ import { TopicKeeper } from './kafka/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
 import { ingressMetrics } from './mqtt/ingress-metrics.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './mqtt/limits.ts';
-import { producerMetrics } from './producer/producer-metrics.ts';
 import {
   listenerName,
   listenerUrl,
@@ -23,6 +23,7 @@ import {
   urlHost,
   type ListenerSpec,
 } from './mqtt/listener-spec.ts';
+import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
 import { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
 import { RouteCache } from './route/route-cache.ts';
@@ -87,6 +88,10 @@ export class Gateway {
     this.#delivery = new Delivery({
       resolve: (topic) => routesByTopic.resolve(topic),
       records: this.#producer,
+      deadLetterTopicOfProfile: (type) => {
+        const profile = blueprint.profiles.find((candidate) => candidate.type === type);
+        return profile && deadLetterTopicFor(profile.produce, type);
+      },
       unrouted: config.unrouted,
       clock,
       logger: logger.child({ stage: 'delivery' }),
@@ -270,6 +275,7 @@ export class Gateway {
     };
   }
 
+  /** Where devices connect, as this machine reaches it. */
   mqttUrls(): string[] {
     return this.#ingress.addresses().map(({ url }) => url);
   }
@@ -281,7 +287,6 @@ export class Gateway {
   }
 
   adminUrl(): string {
-  /** Where devices connect, as this machine reaches it. */
     return `http://${urlHost(this.#blueprint.config.admin.host)}:${this.#admin.port}`;
   }
 

@@ -63,8 +63,6 @@ export class TranscoderRoute implements Route {
   readonly #deviceId: string | undefined;
   /** The one of the last message. */
   #device: BoundDevice | undefined;
-  /** Whether the last message made a record for quarantine. */
-  #quarantines = false;
 
   constructor(workshop: Workshop, captures: ReadonlyMap<string, string>, topicName: string) {
     const { profile, device, headers, reader, normaliser } = workshop.compiled;
@@ -93,7 +91,6 @@ export class TranscoderRoute implements Route {
     this.#reader?.taken?.();
     const { normaliser } = this.#workshop.compiled;
     normaliser.taken();
-    if (this.#quarantines) normaliser.devices.quarantined++;
   }
 
   whenReady(callback: () => void): void {
@@ -107,7 +104,6 @@ export class TranscoderRoute implements Route {
     const { compiled, values } = this.#workshop;
     const { normaliser } = compiled;
     normaliser.forget();
-    this.#quarantines = false;
 
     const fault = this.#reader?.read(payload, values) ?? this.#bindDevice(values);
     if (fault !== undefined) return fault;
@@ -117,7 +113,7 @@ export class TranscoderRoute implements Route {
 
     if (compiled.profile.produce.value === 'raw') record.value = this.batch?.bytes() ?? payload;
     else record.value = this.#envelope(device, receivedAtMs);
-    this.#quarantines = device.quarantined;
+    normaliser.quarantines = device.quarantined;
     record.topic = device.topic;
     record.key = device.key;
     record.timestampMs = normaliser.timestampMs;

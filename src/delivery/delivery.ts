@@ -33,6 +33,8 @@ export interface DeliveryOptions {
   /** The routes of a topic, in order; none when no profile matches. Called a message: it must be a cache. */
   readonly resolve: (topic: Topic) => readonly Route[];
   readonly records: RecordSink;
+  /** Where a profile's records go that Kafka itself refuses; left out, or undefined, to the record's topic + `.dlq`. */
+  readonly deadLetterTopicOfProfile?: (profile: string) => string | undefined;
   readonly unrouted: { readonly policy: UnroutedPolicy; readonly deadLetterTopic: string };
   readonly clock: Clock;
   readonly logger: Logger;
@@ -232,6 +234,12 @@ export class Delivery implements PublicationSink, RecordTarget {
     return false;
   }
 
+  /** A profile may have its own; quarantine and topic templates share the one of their profile. */
+  #deadLetterTopic(slot: number, topic: string): string {
+    const { profile } = this.#slots.account(slot);
+    return this.#options.deadLetterTopicOfProfile?.(profile) ?? deadLetterTopicOf(topic);
+  }
+
   /** The producer's word on one record (see {@link RecordTarget}). */
   recordCompleted(slot: number, result: RecordResult, index: number): void {
     const { error } = result;
@@ -239,7 +247,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record) {
         toRejectedRecord(
           result.record(index),
-          deadLetterTopicOf(result.topic),
+          this.#deadLetterTopic(slot, result.topic),
           error,
           this.#options.clock.wallMs(),
           this.#record,

@@ -39,6 +39,8 @@ export class Normaliser {
   timestampMs = 0;
   timeSource: TimeSource = TimeSource.Receipt;
   hasSequence = false;
+  /** Whether its record is for quarantine; whoever makes it says so. */
+  quarantines = false;
   /** A {@link Quality} for each metric. */
   readonly qualities: Uint8Array;
   /** Whether qualities may be other than good. */
@@ -69,6 +71,7 @@ export class Normaliser {
   /** A new message begins: nothing of the one before it may be taken any more. */
   forget(): void {
     this.#state = undefined;
+    this.quarantines = false;
   }
 
   /**
@@ -93,6 +96,8 @@ export class Normaliser {
 
   /** The last message has been taken on: what it says of its device is remembered. */
   taken(): void {
+    if (this.quarantines) this.devices.quarantined++;
+    this.quarantines = false;
     const state = this.#state;
     if (state === undefined) return;
     this.#state = undefined;
