@@ -372,6 +372,20 @@ describe('leaders', () => {
     expect(scripted.port.last().brokerId).toBe(3);
   });
 
+  it('keeps asking for metadata while a leader hangs, until the cluster has noticed and names another', async () => {
+    const scripted = await warmedUp();
+    scripted.port.unready.add(1);
+    await scripted.send('a');
+    const before = scripted.port.metadataRequests;
+    for (let i = 0; i < 10; i++) await scripted.pass(1_500);
+    expect(scripted.port.metadataRequests).toBeGreaterThan(before + 5);
+    expect(scripted.port.last().values).toBe('warm');
+
+    scripted.port.setTopic('t', [2], 1);
+    for (let i = 0; i < 3; i++) await scripted.pass(1_500);
+    expect(scripted.port.last()).toMatchObject({ brokerId: 2, values: 'a' });
+  });
+
   it('pauses for a broker that throttles', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
