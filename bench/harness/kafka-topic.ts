@@ -21,7 +21,7 @@ export class BenchTopic {
       logger: silentLogger,
     });
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }], waitForLeaders: true });
+    await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }], waitForLeaders: false });
     const topic = new BenchTopic(admin, name);
     await topic.#served();
     return topic;

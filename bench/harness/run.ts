@@ -92,7 +92,7 @@ class Run {
   async measure(setting: Setting): Promise<RunResult> {
     const bridge = this.#bridge;
     const { warmup, messages } = this.#workload;
-    const load = new LoadProcess(bridge.port, this.#workload, setting.file);
+    const load = new LoadProcess(bridge.port, this.#workload, setting.loadFile);
     try {
       await load.step('ready');
       await this.#inKafka(warmup);

@@ -22,6 +22,8 @@ export interface SettingOptions {
 export interface Setting {
   /** sluice.yaml. */
   readonly file: string;
+  /** A configuration of the same profiles and nothing else, for the load generator. */
+  readonly loadFile: string;
   /** With a TLS workload: a PEM file with certificate and key of 127.0.0.1. */
   readonly certificate: string | undefined;
   remove(): void;
@@ -35,9 +37,12 @@ export function writeSetting(options: SettingOptions): Setting {
   const certificate = authority?.issue('bridge', { subjectAltName: 'IP:127.0.0.1' }).file;
   const file = join(folder, 'sluice.yaml');
   writeFileSync(file, stringify(configuration(options, certificate)));
+  const loadFile = join(folder, 'load.yaml');
+  writeFileSync(loadFile, 'profiles: devices\n');
   writeProfiles(folder, options);
   return {
     file,
+    loadFile,
     certificate,
     remove: () => {
       authority?.remove();
@@ -50,7 +55,9 @@ function configuration({ workload, bootstrapServers }: SettingOptions, certifica
   const config = parse(readFileSync(join(root, 'sluice.yaml'), 'utf8')) as SluiceYaml;
   const { partitions, lingerMs, batchSizeBytes } = workload;
   const listener =
-    certificate === undefined ? { type: 'tcp' } : { type: 'tls', certificate, key: certificate };
+    certificate === undefined
+      ? { type: 'tcp' }
+      : { type: 'tls', tls: { cert: certificate, key: certificate } };
   return {
     ...config,
     mqtt: { ...config.mqtt, listeners: [{ ...listener, host: '127.0.0.1', port: 0 }] },

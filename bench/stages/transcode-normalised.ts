@@ -1,0 +1,3 @@
+import { transcodeStage } from './transcode.ts';
+
+export const stage = transcodeStage('transcode, normalised', 'normalised');
