@@ -59,11 +59,20 @@ const simulation = section({
 });
 
 export const profileSchema = section({
-  type: text("the device type's name").max(255, { error: 'at most 255 characters' }),
-  topic: text('a topic pattern, e.g. fleet/{site}/{device}/telemetry'),
-  stop: z.boolean({ error: 'true or false' }).default(false),
-  decode: decodeSchema,
-  device: text('a template of topic levels, e.g. "{device}", or ' + FIELD),
+  type: text("the device type's name")
+    .max(255, { error: 'at most 255 characters' })
+    .describe('Names the device type in envelopes, headers and metrics.'),
+  topic: text('a topic pattern, e.g. fleet/{site}/{device}/telemetry').describe(
+    "Which topics are this device type's. `{name}` matches one level, `{name:a|b}` one of several, `{name...}` all that is left; `+` and `#` as in MQTT.",
+  ),
+  stop: z
+    .boolean({ error: 'true or false' })
+    .default(false)
+    .describe('Whether less specific profiles that match the same topic are left out.'),
+  decode: decodeSchema.describe('How payloads are read.'),
+  device: text('a template of topic levels, e.g. "{device}", or ' + FIELD).describe(
+    'The device id: from the topic, or a field of the payload.',
+  ),
   time: timeSchema
     .optional()
     .describe('The event time by the device; without it, or where a message has none, the time of receipt.'),
@@ -74,13 +83,21 @@ export const profileSchema = section({
     .record(name, z.string({ error: 'text, or a template of topic levels, in quotes' }), {
       error: 'a map of names to text',
     })
-    .default({}),
-  metrics: z.record(name, metricSchema, { error: 'a map of metric names to { field, unit }' }).default({}),
+    .default({})
+    .describe('What the envelope says of the message as a whole: constant text, or with topic levels in it.'),
+  metrics: z
+    .record(name, metricSchema, { error: 'a map of metric names to { field, unit }' })
+    .default({})
+    .describe('What the envelope has of the payload, in this order.'),
   filter: filterSchema.optional().describe('Which messages of a device are held back, by time.'),
   registry: registrySchema.optional().describe('A list of known devices.'),
   produce: outputSchema.describe('The records.'),
-  ack: choice(['kafka', 'receive']).default('kafka'),
-  simulate: simulation.optional(),
+  ack: choice(['kafka', 'receive'])
+    .default('kafka')
+    .describe(
+      'When a device is acknowledged. `kafka`: when Kafka has the record; `receive`: when the message has been read.',
+    ),
+  simulate: simulation.optional().describe('How `sluice fleet` plays such a device.'),
 });
 
 /** A profile as it is written, with defaults filled in. */
