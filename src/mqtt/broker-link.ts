@@ -23,6 +23,8 @@ export class BrokerLink implements ChannelOwner {
   readonly #transport: Transport;
   readonly #owner: LinkOwner;
   readonly #sessionPresent: boolean;
+  /** The CONNACK said yes: from then on there is a will ([MQTT-3.1.2-8]). */
+  granted = false;
   #connackLeft = false;
   /** The connection has ended: nothing is written to its socket any more. */
   #ended = false;
@@ -61,7 +63,8 @@ export class BrokerLink implements ChannelOwner {
   // The channel's side.
 
   connackLeaving(returnCode: number): boolean {
-    return returnCode === 0 && this.#sessionPresent;
+    this.granted = returnCode === 0;
+    return this.granted && this.#sessionPresent;
   }
 
   get unsentBytes(): number {

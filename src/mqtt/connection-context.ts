@@ -11,9 +11,6 @@ export interface ConnectionContext extends LaneContext {
   readonly sessions: Sessions;
   /** Counts turns of the keepalive clock, {@link TICK_MS} apart. */
   readonly tick: number;
-  /** Whether connections may read. */
-  readonly reading: boolean;
-  wallMs(): number;
   /** The lane of the client's previous connection, if it still has something. */
   previousLane(clientId: string): PublicationLane | undefined;
   laneOpened(lane: PublicationLane): void;

@@ -382,7 +382,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#held.clear();
     this.#gate.abandon();
     this.#context.closed(this, reason, detail);
-    this.#lane?.detach(disconnected);
+    this.#lane?.detach(disconnected, this.#link?.granted === true ? this.#request?.will : undefined);
     this.#lane = undefined;
     if (this.#link === undefined) this.#releaseSession();
     else this.#link.end(disconnected);

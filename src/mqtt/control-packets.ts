@@ -34,6 +34,16 @@ export const connack = (code: number): Buffer => Buffer.from([PacketType.Connack
 /** MQTT 5 section 3.2: reason code 0x84, Unsupported Protocol Version, no properties. */
 export const CONNACK_VERSION_5_UNSUPPORTED = Buffer.from([PacketType.Connack << 4, 3, 0, 0x84, 0]);
 
+const DOLLAR = 0x24;
+
+/** What goes to the sink when the connection ends without DISCONNECT (MQTT 3.1.1 section 3.1.2.5). */
+export interface Will {
+  /** First byte of its PUBLISH. */
+  readonly header: number;
+  /** Its topic, with two bytes of length, and its message. */
+  readonly frame: Buffer;
+}
+
 /** What a CONNECT asks for. */
 export interface ConnectRequest {
   readonly protocolVersion: 3 | 4;
@@ -41,6 +51,7 @@ export interface ConnectRequest {
   readonly clean: boolean;
   /** Seconds; 0 for none. */
   readonly keepAliveSeconds: number;
+  readonly will: Will | undefined;
   /** The packet for aedes: keepalive 0, because the clock is ours, and never without a client id. */
   readonly packet: Buffer;
 }
@@ -102,8 +113,8 @@ function readConnectFields(
   if (flags === undefined || keepAliveSeconds === undefined) return violation('cut off');
   if (clientId === undefined) return violation('a client id that is not valid UTF-8 ([MQTT-3.1.3-4])');
   const clientIdEnd = fields.position;
-  const fault = flagsFault(flags) ?? readRest(fields, flags);
-  if (fault !== undefined) return violation(fault);
+  const rest = flagsFault(flags) ?? readRest(fields, flags);
+  if (typeof rest === 'string') return violation(rest);
 
   const clean = (flags & 0x02) !== 0;
   if (clientId === '' && (!clean || protocolVersion === 3)) {
@@ -122,7 +133,7 @@ function readConnectFields(
     ...(clientId === '' ? [lengthPrefixed(name)] : [body.subarray(clientIdAt, clientIdEnd)]),
     body.subarray(clientIdEnd),
   ]);
-  return { request: { protocolVersion, clientId: name, clean, keepAliveSeconds, packet } };
+  return { request: { protocolVersion, clientId: name, clean, keepAliveSeconds, will: rest.will, packet } };
 }
 
 function flagsFault(flags: number): string | undefined {
@@ -135,16 +146,27 @@ function flagsFault(flags: number): string | undefined {
   return undefined;
 }
 
-/** Will, user name and password: checked here, read by aedes. */
-function readRest(fields: FieldReader, flags: number): string | undefined {
+/** Will, user name and password: checked here, read by aedes. Returns what is wrong, or else a copy of the will. */
+function readRest(fields: FieldReader, flags: number): string | { readonly will: Will | undefined } {
+  let will: Will | undefined;
   if ((flags & 0x04) !== 0) {
     const topic = fields.bytes();
     if (topic === undefined || !isTopicName(topic)) return 'an invalid will topic';
-    if (fields.bytes() === undefined) return 'cut off in the will message';
+    const message = fields.bytes();
+    if (message === undefined) return 'cut off in the will message';
+    const retain = (flags >> 5) & 1;
+    // No client may write `$` topics, and an empty retained message only deletes one: no telemetry.
+    if (topic[0] !== DOLLAR && (retain === 0 || message.length > 0)) {
+      const length = Buffer.from([topic.length >> 8, topic.length & 0xff]);
+      will = {
+        header: (PacketType.Publish << 4) | ((flags >> 2) & 0x06) | retain,
+        frame: Buffer.concat([length, topic, message]),
+      };
+    }
   }
   if ((flags & 0x80) !== 0 && fields.utf8() === undefined) return 'an invalid user name ([MQTT-3.1.3-11])';
   if ((flags & 0x40) !== 0 && fields.bytes() === undefined) return 'cut off in the password';
-  return fields.remaining === 0 ? undefined : 'bytes behind the last field';
+  return fields.remaining === 0 ? { will } : 'bytes behind the last field';
 }
 
 const violation = (detail: string): { refusal: ConnectRefusal } => ({

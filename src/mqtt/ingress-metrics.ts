@@ -34,6 +34,7 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'Publications of QoS 1 and 2 that came again and were not produced twice.',
       () => stats().repeated,
     ),
+    counter('wills_total', 'Wills of connections that ended without DISCONNECT.', () => stats().wills),
     gauge('in_flight', 'Publications that are on their way to Kafka.', () => stats().inFlight),
     gauge('parked_messages', 'Publications read, and waiting for room.', () => stats().parkedMessages),
     gauge(

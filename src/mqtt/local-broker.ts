@@ -63,7 +63,8 @@ export class LocalBroker {
       maxClientsIdLength: Number.MAX_SAFE_INTEGER,
       maxTopicLevels: MAX_TOPIC_LEVELS,
       connectTimeout: limits.connectTimeoutMs,
-      // Only wills come this way. Producing them begins here one day.
+      // Only wills come this way, for local subscribers. To the sink they go behind the other publications of their
+      // connection, see PublicationLane.will.
       authorizePublish: (_client, will, done) => {
         done(will.topic.startsWith('$') ? new Error('a will to a $ topic') : null);
       },

@@ -10,6 +10,8 @@ export const ParkedKind = {
   Repeat: 2,
   /** A repeated QoS 1 publication whose first occurrence was in flight when it came. */
   Join: 3,
+  /** The will of a connection that was lost: without packet identifier, whatever its QoS. */
+  Will: 4,
 } as const;
 
 export type ParkedKind = (typeof ParkedKind)[keyof typeof ParkedKind];

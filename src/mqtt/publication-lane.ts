@@ -2,7 +2,9 @@ import { errorMessage } from '../core/errors.ts';
 import { Outcome } from '../core/outcome.ts';
 import type { PublicationOrigin, QoS } from '../core/publication.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { discardRepeatable } from './discard.ts';
 import { fingerprint } from './fingerprint.ts';
+import type { Will } from './control-packets.ts';
 import type { LaneContext, LaneOwner } from './lane-context.ts';
 import { ParkedFrames, ParkedKind } from './parked-frames.ts';
 import { packetIdAt, publishFault, topicEndOf } from './publish-frame.ts';
@@ -16,6 +18,8 @@ const QOS0_QUOTA_FACTOR = 16;
 /** QoS 2 packet ids between PUBREC and PUBREL; a client has that many in flight only by mistake. */
 const MAX_OPEN_QOS2 = 4_096;
 const TOKEN_QOS_BITS = 2;
+/** Where other tokens have their QoS. */
+const WILL_TOKEN = 3;
 
 /**
  * The way of one connection's publications: receipt, the in-flight window, parking, completion,
@@ -172,8 +176,9 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     end: number,
     receivedAtMs: number,
   ): boolean {
-    const qos = (header >> 1) & 3;
-    const packetId = qos === 0 ? 0 : packetIdAt(buffer, payloadStart - 2);
+    const qos = kind === ParkedKind.Will ? WILL_TOKEN : (header >> 1) & 3;
+    const hasPacketId = qos === 1 || qos === 2;
+    const packetId = hasPacketId ? packetIdAt(buffer, payloadStart - 2) : 0;
     if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
       this.#acknowledge(kind, qos, packetId);
       return true;
@@ -184,21 +189,27 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     publication.payload = buffer.subarray(payloadStart, end);
     // Only a session that is kept can be resumed, and its publications joined to.
     const mark = qos === 1 && !this.session.clean ? fingerprint(buffer, start, end) : undefined;
-    return this.#offer(header, packetId, receivedAtMs, mark);
+    return this.#offer(header, qos, packetId, receivedAtMs, mark);
   }
 
   /** Offers the publication, of which topic and payload are set, to the sink. */
-  #offer(header: number, packetId: number, receivedAtMs: number, mark: number | undefined): boolean {
+  #offer(
+    header: number,
+    qos: number,
+    packetId: number,
+    receivedAtMs: number,
+    mark: number | undefined,
+  ): boolean {
     const { publication, sink, stats } = this.#context;
-    const qos = ((header >> 1) & 3) as QoS;
-    publication.qos = qos;
+    const owed = qos === 1 || qos === 2;
+    publication.qos = ((header >> 1) & 3) as QoS;
     publication.retain = (header & 1) !== 0;
     publication.dup = (header & 8) !== 0;
     publication.packetId = packetId;
     publication.clientId = this.session.clientId;
     publication.receivedAtMs = receivedAtMs;
     let sequence = 0;
-    if (qos === 0) this.#inFlightQos0++;
+    if (!owed) this.#inFlightQos0++;
     else {
       this.#inFlight++;
       sequence = this.acks.open(qos, packetId, mark);
@@ -218,7 +229,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     } finally {
       this.#context.accepting = false;
     }
-    if (qos === 0) this.#inFlightQos0--;
+    if (!owed) this.#inFlightQos0--;
     else {
       this.#inFlight--;
       this.acks.withdraw(qos);
@@ -256,7 +267,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const parked = this.#parked;
     while (parked.count > 0) {
       const { buffer, header, kind, start, end } = parked;
-      const qos = (header >> 1) & 3;
+      const qos = kind === ParkedKind.Will ? 0 : (header >> 1) & 3;
       if (!this.#mayOffer(qos)) return;
       const topicEnd = topicEndOf(buffer, start);
       const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
@@ -276,9 +287,9 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const { stats } = this.#context;
     // First of all, because a closed connection is not sent what is settled below.
     if (outcome === Outcome.Refused) this.#owner?.refused();
-    if (qos === 0) {
+    if (qos === 0 || qos === WILL_TOKEN) {
       this.#inFlightQos0--;
-      if (outcome !== Outcome.Refused) stats.acknowledged[0]++;
+      if (qos === 0 && outcome !== Outcome.Refused) stats.acknowledged[0]++;
     } else {
       const sequence = token >>> TOKEN_QOS_BITS;
       const packetId = this.acks.packetId(qos, sequence);
@@ -344,27 +355,30 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     predecessor.#successor = this;
   }
 
-  /** The connection has ended. What was received goes on, but is not acknowledged any more. */
-  detach(disconnected: boolean): void {
+  /**
+   * The connection has ended. What was received goes on, but is not acknowledged any more. Without DISCONNECT its
+   * will follows, in the next turn because the sink may be in the middle of what has led to this; unless it is the
+   * gateway that stops, which may keep wills back (section 3.1.2.5) and takes on nothing new.
+   */
+  detach(disconnected: boolean, will?: Will): void {
     this.#owner = undefined;
     this.disconnected = disconnected;
+    if (!disconnected && will !== undefined && this.#context.reading) this.#parkWill(will);
     this.#context.schedule(this);
+  }
+
+  /** Behind all other publications of the connection; nobody waits for an acknowledgement. */
+  #parkWill({ header, frame }: Will): void {
+    this.#context.stats.wills++;
+    this.#context.receivedAtMs = this.#context.wallMs();
+    this.#park(ParkedKind.Will, header, frame, 0, frame.length);
   }
 
   /** The client is back and sends again what has no acknowledgement: what is parked is dropped. */
   discardParked(): void {
     const { stats } = this.#context;
-    stats.parkedMessages -= this.#parked.count;
     stats.discarded += this.#parked.publications;
-    while (this.#parked.count > 0) {
-      const { buffer, header, start } = this.#parked;
-      if (((header >> 1) & 3) === 2 && this.#parked.kind !== ParkedKind.Repeat) {
-        const packetId = packetIdAt(buffer, topicEndOf(buffer, start));
-        if (this.#parked.kind === ParkedKind.Publish) this.session.qos2Discarded(packetId);
-        else this.session.qos2Forgotten(packetId);
-      }
-      this.#parked.shift();
-    }
+    stats.parkedMessages -= discardRepeatable(this.#parked, this.session);
     this.#context.schedule(this);
   }
 

@@ -49,6 +49,8 @@ export class IngressStats {
   readonly acknowledged: [number, number, number] = [0, 0, 0];
   /** Publications of QoS 1 and 2 that were repeated, and not handed to the sink again. */
   repeated = 0;
+  /** Wills of connections that ended without DISCONNECT: on their way to the sink, or there. */
+  wills = 0;
   /** Publications that the sink has. */
   inFlight = 0;
   parkedMessages = 0;
