@@ -66,6 +66,10 @@ function parsed(wire: Wire): Packet[] {
   return packets;
 }
 
+/** SLUICE_FUZZ_RUNS=1000000 fuzzes for hours; a failure names its seed, for SLUICE_FUZZ_SEED. */
+const FUZZ_RUNS = Number(process.env.SLUICE_FUZZ_RUNS ?? 1_500);
+const FUZZ_SEED = process.env.SLUICE_FUZZ_SEED;
+
 const PUBACK = 0x40;
 const PUBREC = 0x50;
 
@@ -205,59 +209,63 @@ describe('a connection', () => {
     await broker.close();
   });
 
-  it('survives any bytes: nothing is thrown, nothing wrong is handed over, and no memory is left behind', async () => {
-    const { hub, sink, stats, broker, clock } = await newHub({});
-    const wellFormed = [
-      generate(connectPacket()),
-      generate(publish(1, 'a/b', 'hello')),
-      generate(publish(2, 'a/c', 'x'.repeat(200), { qos: 2 })),
-      generate({ cmd: 'pubrel', messageId: 2 }),
-      generate(subscribe(3, ['a/#', 1], ['b/+', 0])),
-      generate(publish(4, 'a/d', '', { retain: true })),
-      generate({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a/#'] }),
-      generate({ cmd: 'pingreq' }),
-      generate(publish(6, '$SYS/x', 'x', { qos: 0 })),
-      generate({ cmd: 'disconnect' }),
-    ];
-    const mutation = fc.record({ at: fc.nat(), xor: fc.integer({ min: 1, max: 255 }), drop: fc.boolean() });
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.constantFrom(...wellFormed), { maxLength: 12 }),
-        fc.array(mutation, { maxLength: 3 }),
-        fc.array(fc.nat({ max: 300 }), { maxLength: 6 }),
-        async (packets, mutations, sizes) => {
-          let bytes: Buffer = Buffer.concat([wellFormed[0]!, ...packets]);
-          for (const { at, xor, drop } of mutations) {
-            const place = at % bytes.length;
-            bytes = drop
-              ? Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)])
-              : Buffer.from(bytes.with(place, bytes[place]! ^ xor));
-          }
-          const wire = new Wire();
-          const receive = hub.accept(wire, 'test:1');
-          for (const size of [...sizes, bytes.length]) {
-            if (bytes.length === 0) break;
-            receive(Buffer.from(bytes.subarray(0, size)));
-            bytes = bytes.subarray(size);
-            if (size % 3 === 0) await turns(2);
-          }
-          await turns();
-          for (const { topic, packetId, qos } of sink.accepted) {
-            expect(isTopicName(Buffer.from(topic)) && !topic.startsWith('$')).toBe(true);
-            expect(packetId === 0).toBe(qos === 0);
-          }
-          sink.completeAll();
-          await turns(2);
-          wire.close();
-          await turns();
-          expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
-          expect(stats.closed['internal-error']).toBe(0);
-        },
-      ),
-      { numRuns: 1_500 },
-    );
-    clock.advance(60_000);
-    hub.stopClock();
-    await broker.close();
-  });
+  it(
+    'survives any bytes: nothing is thrown, nothing wrong is handed over, and no memory is left behind',
+    async () => {
+      const { hub, sink, stats, broker, clock } = await newHub({});
+      const wellFormed = [
+        generate(connectPacket()),
+        generate(publish(1, 'a/b', 'hello')),
+        generate(publish(2, 'a/c', 'x'.repeat(200), { qos: 2 })),
+        generate({ cmd: 'pubrel', messageId: 2 }),
+        generate(subscribe(3, ['a/#', 1], ['b/+', 0])),
+        generate(publish(4, 'a/d', '', { retain: true })),
+        generate({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a/#'] }),
+        generate({ cmd: 'pingreq' }),
+        generate(publish(6, '$SYS/x', 'x', { qos: 0 })),
+        generate({ cmd: 'disconnect' }),
+      ];
+      const mutation = fc.record({ at: fc.nat(), xor: fc.integer({ min: 1, max: 255 }), drop: fc.boolean() });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.constantFrom(...wellFormed), { maxLength: 12 }),
+          fc.array(mutation, { maxLength: 3 }),
+          fc.array(fc.nat({ max: 300 }), { maxLength: 6 }),
+          async (packets, mutations, sizes) => {
+            let bytes: Buffer = Buffer.concat([wellFormed[0]!, ...packets]);
+            for (const { at, xor, drop } of mutations) {
+              const place = at % bytes.length;
+              bytes = drop
+                ? Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)])
+                : Buffer.from(bytes.with(place, bytes[place]! ^ xor));
+            }
+            const wire = new Wire();
+            const receive = hub.accept(wire, 'test:1');
+            for (const size of [...sizes, bytes.length]) {
+              if (bytes.length === 0) break;
+              receive(Buffer.from(bytes.subarray(0, size)));
+              bytes = bytes.subarray(size);
+              if (size % 3 === 0) await turns(2);
+            }
+            await turns();
+            for (const { topic, packetId, qos } of sink.accepted) {
+              expect(isTopicName(Buffer.from(topic)) && !topic.startsWith('$')).toBe(true);
+              expect(packetId === 0).toBe(qos === 0);
+            }
+            sink.completeAll();
+            await turns(2);
+            wire.close();
+            await turns();
+            expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
+            expect(stats.closed['internal-error']).toBe(0);
+          },
+        ),
+        { numRuns: FUZZ_RUNS, ...(FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }) },
+      );
+      clock.advance(60_000);
+      hub.stopClock();
+      await broker.close();
+    },
+    20_000 + FUZZ_RUNS * 20,
+  );
 });
