@@ -21,21 +21,34 @@ const boolean = z.boolean({ error: 'true or false' });
 const messageName = text("the message's full name, e.g. fleet.EnvSensor");
 
 const messageChoice = section({
-  level: text('the name of a topic level').optional(),
-  byte: z.literal('first', { error: 'first' }).optional(),
-  field: text('the path of a field of `header`').optional(),
-  header: messageName.optional(),
-  messages: z.record(text('a value'), messageName, { error: 'a map of values to messages' }),
+  level: text('the name of a topic level').optional().describe('A named level of the topic tells it.'),
+  byte: z
+    .literal('first', { error: 'first' })
+    .optional()
+    .describe('The first byte tells it, as a number; the message begins behind it.'),
+  field: text('the path of a field of `header`')
+    .optional()
+    .describe('A field tells it: its text, its number, or the name of its enum value.'),
+  header: messageName
+    .optional()
+    .describe('The message in which `field` is found; default: the first of `messages`.'),
+  messages: z
+    .record(text('a value'), messageName, { error: 'a map of values to messages' })
+    .describe('Which message goes with which value.'),
 }).refine(({ level, byte, field }) => [level, byte, field].filter((key) => key !== undefined).length === 1, {
   error: 'one of level, byte, field, and messages',
 });
 
 const protobuf = section({
-  file: text('path of a .proto file or a FileDescriptorSet, relative to this file'),
+  file: text('path of a .proto file or a FileDescriptorSet, relative to this file').describe(
+    'The schema. A file that is not named *.proto is what `protoc --include_imports --descriptor_set_out` writes.',
+  ),
   message: z.union([messageName, messageChoice], {
     error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
   }),
-  delimited: boolean.default(false),
+  delimited: boolean
+    .default(false)
+    .describe('The payload is any number of messages, each behind its length as a varint; each is a record.'),
 });
 
 const textType = choice(TEXT_TYPES);
@@ -44,33 +57,56 @@ const column = z.union([text('a name'), z.record(text('a name'), textType)], {
 });
 
 const csv = section({
-  columns: z.array(column, { error: 'a list of columns' }).min(1, { error: 'at least one column' }),
+  columns: z
+    .array(column, { error: 'a list of columns' })
+    .min(1, { error: 'at least one column' })
+    .describe('From left to right: a name, or `name: type`; a number unless it says otherwise.'),
   separator: z
     .string({ error: 'one character' })
     .regex(/^[^\w"\r\n]$/, { error: 'one character that is no letter, digit or quote' })
-    .default(','),
-  'header.lines': integer(0, 100).default(0),
+    .default(',')
+    .describe('What stands between the columns.'),
+  'header.lines': integer(0, 100).default(0).describe('Lines at the top that are no readings.'),
 });
 
 const pattern = section({
-  pattern: text('a regular expression with named groups, e.g. ^T=(?<temp>[0-9.]+)$'),
-  types: z.record(text('a group'), textType, { error: 'a map of groups to types' }).default({}),
-  lines: boolean.default(false),
+  pattern: text('a regular expression with named groups, e.g. ^T=(?<temp>[0-9.]+)$').describe(
+    'Matches all of the text (RE2 syntax); its named groups are the fields.',
+  ),
+  types: z
+    .record(text('a group'), textType, { error: 'a map of groups to types' })
+    .default({})
+    .describe('What the groups stand for; a number unless it says otherwise.'),
+  lines: boolean.default(false).describe('Each line is a record.'),
 });
 
 export const decodeSchema = z.union(
   [
     choice(WORDS),
     section({
-      format: choice(WORDS).optional(),
+      format: choice(WORDS).optional().describe('A format without settings, where `decode` has other keys.'),
       protobuf: protobuf.optional(),
       csv: csv.optional(),
       text: pattern.optional(),
       avro: section({ file: text('path of an Avro schema, .avsc, relative to this file') }).optional(),
-      thrift: section({ protocol: choice(['binary', 'compact']).default('binary') }).optional(),
-      compression: choice(COMPRESSIONS).optional(),
-      'max.inflated.bytes': integer(1_024, 268_435_456).optional(),
-      framing: choice(['confluent']).optional(),
+      thrift: section({
+        protocol: choice(['binary', 'compact']).default('binary').describe("Which of Thrift's protocols."),
+      })
+        .optional()
+        .describe(
+          'A struct; its fields are named by their numbers, `2.1` is field 1 of the struct in field 2.',
+        ),
+      compression: choice(COMPRESSIONS)
+        .optional()
+        .describe('What the payload is compressed with; `auto`: by its first bytes, or not at all.'),
+      'max.inflated.bytes': integer(1_024, 268_435_456)
+        .optional()
+        .describe('A payload that inflates to more is a dead letter; default 1048576.'),
+      framing: choice(['confluent'])
+        .optional()
+        .describe(
+          'A byte 0 and a schema id stand before the payload; the id becomes the header `schema.id`.',
+        ),
     }).refine(
       (decode) => ['format' as const, ...KINDS].filter((kind) => decode[kind] !== undefined).length === 1,
       { error: `one of format, ${KINDS.join(', ')}` },
