@@ -135,6 +135,11 @@ function compileChoice(
     if ('problems' in compiled) problems.push(...compiled.problems);
     else readers.set(value, compiled.reader);
   }
+  if ([...readers.values()].some(({ batch }) => batch !== undefined)) {
+    const field = fields.findIndex((name) => name.includes('[]'));
+    const expected = 'no [], because the message is chosen among several';
+    problems.push({ field, found: fields[field] as string, expected });
+  }
   if (problems.length === 0) problems.push(...missing.filter((problem) => problem !== undefined));
   const chooser = compileChooser(file, by, place);
   if ('problems' in chooser) problems.push(...chooser.problems);

@@ -154,6 +154,9 @@ describe('the message of a protobuf payload', () => {
       'decode.protobuf.message.level: found nope, expected a level of the topic pattern: {kind}',
     );
     expect(problemsOf(protobuf({ by: { kind: 'byte' }, messages }), 'temp', 'wind')).toHaveLength(1);
+    expect(problemsOf(protobuf({ by: { kind: 'byte' }, messages }), 'readings[].temp')).toEqual([
+      'readings[].temp: found readings[].temp, expected no [], because the message is chosen among several',
+    ]);
   });
 });
 
