@@ -62,7 +62,11 @@ into .cache/bench at their first run; one whose toolchain is missing is left out
 await new Command('bench')
   .description('compare Sluice with what one would write instead')
   .option('-w, --workload <name>', 'see below (may be repeated; default: all)', list)
-  .option('--only <text>', 'only contestants whose title contains this, e.g. kafkajs (may be repeated)', list)
+  .option(
+    '--only <text>',
+    'only contestants whose title contains this, e.g. kafkajs (may be repeated)',
+    collect,
+  )
   .option(
     '--rounds <number>',
     'rounds; the results are medians (default: 3; of studies and quick: 1)',
@@ -189,6 +193,11 @@ function changes(options: BenchArguments): WorkloadOptions {
     batchSizeBytes: batch,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** An option that may be repeated; titles have commas. */
+function collect(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
 }
 
 /** Progress, beside the results. */
