@@ -4,6 +4,7 @@ import { kafkaSecurity } from '../blueprint.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
 import { deadLetterTopicOf } from '../core/route.ts';
 import { TelemetryReader } from '../decode/telemetry.ts';
 import { list, wholeNumber } from './option-values.ts';
@@ -92,8 +93,16 @@ function topicsOf(
   config: SluiceConfig,
   profiles: readonly DeviceProfile[],
 ): string[] {
-  const topics = options.topic ?? profiles.map(({ produce }) => produce.topic);
-  const deadLetters = options.deadLetters === true ? topics.map(deadLetterTopicOf) : [];
+  // What a template names can't be known here: `--topic` can.
+  const topics =
+    options.topic ??
+    profiles.flatMap(({ produce }) => (isTopicTemplate(produce.topic) ? [] : [produce.topic]));
+  const deadLetters: string[] = [];
+  if (options.deadLetters === true) {
+    if (options.topic === undefined) {
+      deadLetters.push(...profiles.map(({ produce, type }) => deadLetterTopicFor(produce, type)));
+    } else deadLetters.push(...topics.map(deadLetterTopicOf));
+  }
   if (
     options.deadLetters === true &&
     options.topic === undefined &&

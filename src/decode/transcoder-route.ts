@@ -34,6 +34,8 @@ export interface CompiledProfile {
   readonly normaliser: Normaliser;
   readonly envelope: EnvelopeEncoder;
   readonly metrics: readonly CompiledMetric[];
+  /** Of each metric the form that is nearly always written. */
+  readonly goodMetrics: readonly MetricHead[];
   readonly binding: BindingPlan;
   readonly headers: HeaderPlan;
 }
@@ -130,7 +132,7 @@ export class TranscoderRoute implements Route {
 
   #envelope(device: BoundDevice, receivedAtMs: number): Uint8Array {
     const { compiled, values } = this.#workshop;
-    const { normaliser, envelope, metrics, sequenceSlot } = compiled;
+    const { normaliser, envelope, goodMetrics, sequenceSlot } = compiled;
     envelope.begin(device.encoded, device.constants);
     if (!Number.isNaN(normaliser.observedAtMs)) envelope.observedAt(normaliser.observedAtMs);
     envelope.receivedAt(receivedAtMs);
@@ -138,7 +140,7 @@ export class TranscoderRoute implements Route {
       envelope.sequence(values.low[sequenceSlot] as number, values.high[sequenceSlot] as number);
     }
     if (normaliser.hasChecks) this.#checkedMetrics();
-    else for (const { good } of metrics) envelope.metric(good, values);
+    else for (const head of goodMetrics) envelope.metric(head, values);
     return envelope.finish();
   }
 

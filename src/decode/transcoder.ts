@@ -132,6 +132,7 @@ class ProfileCompiler {
 
     const { normaliser } = normalised;
     const envelope = envelopeEncoder(produce.format ?? 'protobuf');
+    const compiledMetrics = normalised.metrics.map((metric) => compiledMetric(envelope, metric));
     return new Transcoder({
       profile: this.#profile,
       reader,
@@ -144,7 +145,8 @@ class ProfileCompiler {
       sequenceSlot,
       normaliser,
       envelope,
-      metrics: normalised.metrics.map((metric) => compiledMetric(envelope, metric)),
+      metrics: compiledMetrics,
+      goodMetrics: compiledMetrics.map(({ good }) => good),
       binding: {
         profile: this.#profile,
         encoder: envelope,

@@ -28,6 +28,24 @@ describe('the admin server', () => {
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
   });
 
+  it('names the worst devices, as many as asked for', async () => {
+    const server = new AdminServer({
+      host: '127.0.0.1',
+      port: 0,
+      readiness: () => readinessOf([]),
+      metrics: [],
+      devices: (worst) => [{ type: 'meter', worst }],
+    });
+    open.push(server);
+    await server.start();
+    const ask = async (query: string): Promise<unknown> =>
+      (await fetch(`http://127.0.0.1:${server.port}/api/devices${query}`)).json();
+    expect(await ask('?worst=3')).toEqual({ types: [{ type: 'meter', worst: 3 }] });
+    expect(await ask('')).toEqual({ types: [{ type: 'meter', worst: 20 }] });
+    expect(await ask('?worst=many')).toEqual({ types: [{ type: 'meter', worst: 20 }] });
+    expect(await ask('?worst=1e9')).toEqual({ types: [{ type: 'meter', worst: 1_000 }] });
+  });
+
   it('is ready only when every condition holds, and says why not', async () => {
     const conditions = [{ name: 'kafka', ready: false, reason: 'no broker answers' }];
     const url = await startServer(conditions);
