@@ -1,6 +1,6 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
-import type { Blueprint } from './blueprint.ts';
+import type { Blueprint } from './assembly/blueprint.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { deadLetterTopicFor } from './core/output.ts';

@@ -61,12 +61,13 @@ const soleImporters: Record<string, readonly string[]> = {
 };
 
 describe('the house rules', () => {
-  it('a stage imports core/ and itself; only gateway.ts and cli/ know the stages', () => {
+  it('a stage imports core/ and itself; only gateway.ts, assembly/ and cli/ know the stages', () => {
     const strays = imports.filter(
       ({ stage, targetStage }) =>
         targetStage !== undefined &&
         stage !== '' &&
         stage !== 'cli' &&
+        stage !== 'assembly' &&
         targetStage !== stage &&
         targetStage !== 'core' &&
         !(alliances[stage] ?? []).includes(targetStage),
@@ -132,10 +133,15 @@ describe('the house rules', () => {
     expect(long).toEqual([]);
   });
 
+  it('src/ itself holds nothing but the composition root', () => {
+    expect(sources.filter((file) => stageOf(file) === '')).toEqual(['src/gateway.ts']);
+  });
+
   it('every stage is in the house', () => {
     const stages = new Set(sources.map(stageOf));
     stages.delete('');
-    const house = 'admin cli config core decode delivery fleet journal kafka mqtt producer route'.split(' ');
+    const house =
+      'admin assembly cli config core decode delivery fleet journal kafka mqtt producer route'.split(' ');
     expect([...stages].filter((stage) => !house.includes(stage))).toEqual([]);
   });
 });

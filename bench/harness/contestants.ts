@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { drawBlueprint } from '../../src/blueprint.ts';
+import { drawBlueprint } from '../../src/assembly/blueprint.ts';
 import { BridgeProcess } from './bridge-process.ts';
 import type { Setting } from './setting.ts';
 import { build, Unavailable } from './toolchain.ts';

@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { drawBlueprint } from '../../src/blueprint.ts';
-import type { Blueprint } from '../../src/blueprint.ts';
+import { drawBlueprint } from '../../src/assembly/blueprint.ts';
+import type { Blueprint } from '../../src/assembly/blueprint.ts';
 import { simulatedTypes } from '../../src/cli/simulated-types.ts';
 import { SimulatedDevice } from '../../src/fleet/device.ts';
 import type { SimulatedType } from '../../src/fleet/device.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { drawBlueprint } from '../blueprint.ts';
+import { drawBlueprint } from '../assembly/blueprint.ts';
 import { describeFault, describeWarning } from '../config/faults.ts';
 
 const EXAMPLES = `

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { drawBlueprint, type Blueprint } from '../blueprint.ts';
+import { drawBlueprint, type Blueprint } from '../assembly/blueprint.ts';
 import { describeFault, describeWarning } from '../config/faults.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';

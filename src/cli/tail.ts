@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
-import { kafkaSecurity } from '../blueprint.ts';
+import { kafkaSecurity } from '../assembly/blueprint.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { DeviceProfile } from '../core/profile.ts';

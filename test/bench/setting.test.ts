@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { writeSetting } from '../../bench/harness/setting.ts';
 import { chosenWorkloads, PAYLOADS } from '../../bench/harness/workloads.ts';
-import { drawBlueprint } from '../../src/blueprint.ts';
+import { drawBlueprint } from '../../src/assembly/blueprint.ts';
 import { simulatedTypes } from '../../src/cli/simulated-types.ts';
 import { SimulatedDevice } from '../../src/fleet/device.ts';
 

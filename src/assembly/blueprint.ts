@@ -1,19 +1,19 @@
 import { dirname } from 'node:path';
 import { configWarnings } from './advice.ts';
-import { loadConfig, type LoadedConfig } from './config/load.ts';
-import type { SluiceConfig } from './config/config.ts';
-import type { ConfigFault, ConfigWarning, KeyFault } from './core/fault.ts';
-import type { DeviceProfile } from './core/profile.ts';
-import { deadLetterTopicFor, isTopicTemplate } from './core/output.ts';
-import { compileProfile, type Transcoder } from './decode/transcoder.ts';
-import type { DeviceTable } from './decode/normalise/device-table.ts';
-import type { TypedEdgeNodes } from './decode/sparkplug/edge-node-metrics.ts';
-import { clientSecurity, type ClientSecurity } from './kafka/security/security.ts';
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import type { SluiceConfig } from '../config/config.ts';
+import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
+import type { DeviceProfile } from '../core/profile.ts';
+import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
+import { compileProfile, type Transcoder } from '../decode/transcoder.ts';
+import type { DeviceTable } from '../decode/normalise/device-table.ts';
+import type { TypedEdgeNodes } from '../decode/sparkplug/edge-node-metrics.ts';
+import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
 import { ProfileServices } from './profile-services.ts';
-import { parseProducerConfig } from './producer/config.ts';
-import type { ProducerConfig } from './producer/config-table.ts';
-import { SECURITY_SETTINGS } from './producer/security-table.ts';
-import { RouteTable } from './route/route-table.ts';
+import { parseProducerConfig } from '../producer/config.ts';
+import type { ProducerConfig } from '../producer/config-table.ts';
+import { SECURITY_SETTINGS } from '../producer/security-table.ts';
+import { RouteTable } from '../route/route-table.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */
 export interface Blueprint {

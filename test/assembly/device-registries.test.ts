@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Clock } from '../src/core/clock.ts';
-import { silentLogger, type Logger } from '../src/core/logger.ts';
-import type { RegistrySpec } from '../src/core/normalise.ts';
-import { DeviceRegistries } from '../src/device-registries.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import { silentLogger, type Logger } from '../../src/core/logger.ts';
+import type { RegistrySpec } from '../../src/core/normalise.ts';
+import { DeviceRegistries } from '../../src/assembly/device-registries.ts';
 
 let folder: string;
 beforeEach(async () => {

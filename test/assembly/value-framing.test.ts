@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { systemClock } from '../src/core/clock.ts';
-import { silentLogger } from '../src/core/logger.ts';
-import { SchemaRegistry } from '../src/producer/schema-registry/schema-registry.ts';
-import { ValueFramings } from '../src/value-framing.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { SchemaRegistry } from '../../src/producer/schema-registry/schema-registry.ts';
+import { ValueFramings } from '../../src/assembly/value-framing.ts';
 
 let server: Server;
 let url: string;

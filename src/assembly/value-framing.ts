@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Cancel, Clock } from './core/clock.ts';
-import { errorMessage } from './core/errors.ts';
-import type { Logger } from './core/logger.ts';
-import type { OutputFormat } from './core/output.ts';
-import type { ValueFraming } from './core/route-services.ts';
-import type { Schema } from './producer/schema-registry/schema.ts';
-import type { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
-import { framePrefix } from './producer/schema-registry/wire-format.ts';
+import type { Cancel, Clock } from '../core/clock.ts';
+import { errorMessage } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { OutputFormat } from '../core/output.ts';
+import type { ValueFraming } from '../core/route-services.ts';
+import type { Schema } from '../producer/schema-registry/schema.ts';
+import type { SchemaRegistry } from '../producer/schema-registry/schema-registry.ts';
+import { framePrefix } from '../producer/schema-registry/wire-format.ts';
 
 /** The envelope's schemas that come with Sluice; the same place seen from src/ and from dist/. */
-const SCHEMAS = resolve(import.meta.dirname, '../proto/sluice/v1');
+const SCHEMAS = resolve(import.meta.dirname, '../../proto/sluice/v1');
 const RETRY_MS = 5_000;
 
 const FILES: Readonly<Record<OutputFormat, { readonly type: Schema['type']; readonly file: string }>> = {
