@@ -108,6 +108,9 @@ function createClient(options: KafkaClientOptions): Kafka {
   });
 }
 
+/** What happens at every start of a broker, and passes by itself. */
+const ROUTINE = /coordinator is loading|coordinator is not available|^Restarting the consumer/;
+
 /**
  * kafkajs logs every refused request at error, then repeats it by itself (a coordinator that still loads, a
  * broker that restarts). What it really gives up on it throws, or logs as a crash of the consumer: those are
@@ -116,7 +119,8 @@ function createClient(options: KafkaClientOptions): Kafka {
 function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   const { message, error } = log as { message: string; error?: unknown };
   const fields = { client: 'kafkajs', part: namespace, error, detail: message };
-  if (level === kafkajs.logLevel.ERROR && namespace !== 'Connection') logger.warn(fields, 'Kafka client');
+  const isTrouble = level === kafkajs.logLevel.ERROR && namespace !== 'Connection' && !ROUTINE.test(message);
+  if (isTrouble) logger.warn(fields, 'Kafka client');
   else logger.debug(fields, 'Kafka client');
 }
 
