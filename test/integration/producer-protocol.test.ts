@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { NegotiatedVersions } from '../../src/kafka/api-versions.ts';
+import { fetchApiVersions, NegotiatedVersions } from '../../src/kafka/api-versions.ts';
 import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { encodeProduceRequest, parseProduceResponse } from '../../src/kafka/produce.ts';
 import { fetchMetadata, initProducerId } from '../../src/kafka/requests.ts';
@@ -28,17 +28,15 @@ const wireOptions = {
   security: requireSecurity(parseProducerConfig({}).config),
 };
 
-const newest = new NegotiatedVersions(
-  'test',
-  new Map([
-    [0, [3, 12]],
-    [3, [0, 12]],
-    [22, [0, 4]],
-  ]),
-);
+/** The newest versions that the broker and we both speak. */
+let newest: NegotiatedVersions;
 
 let wire: Wire | undefined;
-const connect = async () => (wire = await Wire.open(host, Number(port), wireOptions, () => {}));
+const connect = async () => {
+  wire = await Wire.open(host, Number(port), wireOptions, () => {});
+  newest = await fetchApiVersions(wire, 'test');
+  return wire;
+};
 
 afterEach(async () => {
   await wire?.close();
@@ -96,7 +94,8 @@ describe('the versions of the protocol', () => {
 
   it('that brokers from Kafka 2.1 on speak are all understood by Kafka, and its answers by us', async () => {
     const to = await connect();
-    for (const version of [7, 8, 9, 10, 11, 12]) {
+    const versions = [7, 8, 9, 10, 11, 12].filter((version) => version <= newest.of('produce').version);
+    for (const version of versions) {
       const only = new NegotiatedVersions(
         'test',
         new Map([
@@ -119,7 +118,7 @@ describe('the versions of the protocol', () => {
       expect(await produce(to, 'protocol-versions', `v${version}`, {}, only)).toBe(0);
     }
     const values = (await readTopic(kafka.bootstrapServers, 'protocol-versions')).map(({ value }) => value);
-    expect(values).toEqual(['v7', 'v8', 'v9', 'v10', 'v11', 'v12']);
+    expect(values).toEqual(versions.map((version) => `v${version}`));
   });
 });
 

@@ -18,11 +18,12 @@ import { ensureKafkaJars } from '../../src/kafka/local/jars.ts';
 import { findJava } from '../../src/kafka/local/java.ts';
 import { findFreePorts } from '../../src/kafka/local/ports.ts';
 import { signal } from '../../src/kafka/local/process-identity.ts';
+import { brokerJars } from './kafka-release.ts';
 import { KafkaTools } from './kafka-tools.ts';
 import { until } from './until.ts';
 
 /**
- * A real Apache Kafka of one or three nodes for a test: own ports, own folder, gone at `stop()`, and also when
+ * A real Apache Kafka of one or three nodes for a test, of the release in SLUICE_TEST_KAFKA: own ports, own folder, gone at `stop()`, and also when
  * the test process is killed. Nodes are numbered from 1; where a node may be named, 1 is the default.
  */
 export interface TestKafka {
@@ -64,10 +65,10 @@ type PropertyOverrides = Readonly<Record<string, string | number | boolean | und
 
 export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKafka> {
   const java = await findJava();
-  const jarFolder = await ensureKafkaJars(() => {});
+  const jars = { broker: await brokerJars(), tools: await ensureKafkaJars(() => {}) };
   // Between finding a free port and binding it, another process may be faster.
   for (let attempt = 1; ; attempt++) {
-    const cluster = await TestCluster.create(java, jarFolder, options);
+    const cluster = await TestCluster.create(java, jars, options);
     try {
       await cluster.startAll();
       return cluster;
@@ -76,6 +77,12 @@ export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKa
       if (attempt === 4 || !String(error).includes('Address already in use')) throw error;
     }
   }
+}
+
+/** The tools are always those of the newest release: they understand all brokers. */
+interface JarFolders {
+  readonly broker: string;
+  readonly tools: string;
 }
 
 interface TestNode {
@@ -94,7 +101,7 @@ class TestCluster implements TestKafka {
   readonly #root: string;
   readonly #nodes: readonly TestNode[];
 
-  static async create(java: string, jarFolder: string, options: TestKafkaOptions): Promise<TestCluster> {
+  static async create(java: string, jars: JarFolders, options: TestKafkaOptions): Promise<TestCluster> {
     const count = options.nodes ?? 1;
     const root = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
     const ports = await findFreePorts(2 * count);
@@ -103,18 +110,18 @@ class TestCluster implements TestKafka {
       port: ports[2 * index]!,
       controllerPort: ports[2 * index + 1]!,
     }));
-    return new TestCluster(java, jarFolder, root, nodes, options.properties ?? {});
+    return new TestCluster(java, jars, root, nodes, options.properties ?? {});
   }
 
   private constructor(
     java: string,
-    jarFolder: string,
+    jars: JarFolders,
     root: string,
     nodes: readonly BrokerNode[],
     overrides: NonNullable<TestKafkaOptions['properties']>,
   ) {
     this.#java = java;
-    this.#jarFolder = jarFolder;
+    this.#jarFolder = jars.broker;
     this.#root = root;
     this.#nodes = nodes.map((node) => {
       const folder = brokerFolder(join(root, `node-${node.id}`));
@@ -130,7 +137,7 @@ class TestCluster implements TestKafka {
     this.clusterId = randomClusterId();
     this.tools = new KafkaTools(
       java,
-      jarFolder,
+      jars.tools,
       this.bootstrapServers,
       this.#nodes.map((node) => node.folder.data),
     );
