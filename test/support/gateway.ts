@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { until } from './until.ts';
 
@@ -13,6 +13,8 @@ export interface TestGatewayOptions {
   readonly bootstrapServers?: string;
   /** The text of sluice.yaml; the shipped profiles lie beside it in `devices`. */
   readonly config?: string;
+  /** More files of its folder: path -> text. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
   /** An existing folder to run in, e.g. that of a gateway that was killed; it is not removed then. */
@@ -54,6 +56,10 @@ export class TestGateway {
         join(folder, 'sluice.yaml'),
         options.config ?? 'kafka: { topics: { partitions: 4 } }\n',
       );
+    }
+    for (const [path, text] of Object.entries(options.files ?? {})) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), text);
     }
     const child = spawn(
       process.execPath,
