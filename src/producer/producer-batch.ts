@@ -51,9 +51,9 @@ export class ProducerBatch {
   baseTimestampMs = 0;
   maxTimestampMs = 0;
 
-  /** Sends that failed so far, and when the last of them did; monotonic milliseconds. */
+  /** Sends that failed so far, and when it may go again; monotonic milliseconds. */
   attempts = 0;
-  lastAttemptMs = 0;
+  retryAtMs = 0;
   drainedAtMs = 0;
   lastError: ProducerError | undefined;
   /** A send of it went without an answer: it may be in Kafka already. */

@@ -157,9 +157,7 @@ export class RecordAccumulator {
 
   /** Milliseconds until the partition's next batch should go; 0 or less: now. */
   #restMs(queue: PartitionQueue, batch: ProducerBatch, nowMs: number): number {
-    if (batch.attempts > 0) {
-      return batch.lastAttemptMs + this.#options.retryBackoffMs(batch.attempts) - nowMs;
-    }
+    if (batch.attempts > 0) return batch.retryAtMs - nowMs;
     const full = batch.state !== BatchState.Open || queue.waiting.length > 1;
     if (full || this.#flushing > 0 || this.memory.exhausted) return 0;
     return batch.createdAtMs + this.#options.lingerMs - nowMs;
@@ -178,7 +176,8 @@ export class RecordAccumulator {
   retry(batch: ProducerBatch, nowMs: number): void {
     batch.queue.inFlight--;
     batch.attempts++;
-    batch.lastAttemptMs = nowMs;
+    // Once and for all: with another jitter at each look, a batch that is ready now might not be drained.
+    batch.retryAtMs = nowMs + this.#options.retryBackoffMs(batch.attempts);
     batch.state = BatchState.Retry;
   }
 

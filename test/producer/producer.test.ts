@@ -5,6 +5,7 @@ import { KafkaErrorCode } from '../../src/producer/kafka-errors.ts';
 import { partitionForKey } from '../../src/producer/murmur2.ts';
 import type { BatchResult } from '../../src/producer/record-target.ts';
 import { settled } from './scripted-port.ts';
+import { SeededRandom } from '../support/seeds.ts';
 import { ScriptedProducer } from './scripted-producer.ts';
 
 const unavailable = () => new BrokerUnavailableError('no answer');
@@ -251,6 +252,17 @@ describe('refused batches', () => {
     expect(scripted.port.requests).toHaveLength(32);
     await scripted.port.last().answer();
     expect(scripted.results).toEqual(['a']);
+  });
+
+  it('repeats a batch when its pause is over, whatever jitter the next look would come to', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = new SeededRandom(seed).next;
+      const scripted = await ScriptedProducer.withTopic([1], {}, { random });
+      await scripted.send('a');
+      await scripted.port.last().fail(unavailable());
+      for (let ms = 0; ms < 150; ms++) await scripted.pass(1);
+      expect(scripted.port.requests).toHaveLength(2);
+    }
   });
 
   it('finds the record that is wrong when the broker does not name it, and delivers the others in order', async () => {
