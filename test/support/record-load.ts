@@ -1,7 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import type { BatchResult, RecordTarget } from '../../src/producer/record-target.ts';
 import type { ReadRecord } from './producer.ts';
+
+export interface RecordLoadOptions {
+  /** Records that the broker is to refuse: their timestamps are ten hours ahead. */
+  readonly refused?: (token: number) => boolean;
+}
+
+const TEN_HOURS_MS = 10 * 3_600_000;
 
 /**
  * Appends numbered records of `keys` keys over the bridge's path, waiting where the producer says so, and keeps
@@ -13,13 +21,20 @@ export class RecordLoad implements RecordTarget {
   readonly #keys: number;
   appended = 0;
   acknowledged = 0;
+  /** Records that were refused, as they were meant to be. */
+  refusals = 0;
+  /** May be counted up as a story goes on; records remember in which chapter they were acknowledged. */
+  chapter = 0;
+  readonly #acknowledgedIn: number[] = [];
+  readonly #isRefused: (token: number) => boolean;
   /** Results of tokens, by token; every callback that came twice is an error. */
   readonly #completed: boolean[] = [];
   readonly errors: string[] = [];
   readonly #lastOfKey = new Map<string, number>();
 
-  constructor(producer: Producer, topic: string, keys: number) {
+  constructor(producer: Producer, topic: string, keys: number, options: RecordLoadOptions = {}) {
     this.#producer = producer;
+    this.#isRefused = options.refused ?? (() => false);
     this.#topic = topic;
     this.#keys = keys;
   }
@@ -37,7 +52,7 @@ export class RecordLoad implements RecordTarget {
       const token = this.appended;
       record.key = Buffer.from(keyOf(token, this.#keys));
       record.value = Buffer.from(`${token} some payload that a device might have sent ${token * 7}`);
-      record.timestampMs = Date.now();
+      record.timestampMs = Date.now() + (this.#isRefused(token) ? TEN_HOURS_MS : 0);
       const refusal = this.#producer.tryAppend(record, this, token);
       if (refusal === undefined) {
         this.appended++;
@@ -52,9 +67,25 @@ export class RecordLoad implements RecordTarget {
     }
   }
 
+  /** Appends a few records now and then for as long as `action` takes; its result. */
+  async runDuring<T>(action: Promise<T>): Promise<T> {
+    const state = { over: false };
+    const over = (): void => void (state.over = true);
+    action.then(over, over);
+    while (!state.over) {
+      await this.run(this.appended + 20);
+      await delay(2);
+    }
+    return action;
+  }
+
   recordCompleted(token: number, result: BatchResult): void {
     if (this.#completed[token] === true) this.errors.push(`record ${token} was completed twice`);
     this.#completed[token] = true;
+    if (this.#isRefused(token) && result.error?.code === 'INVALID_TIMESTAMP') {
+      this.refusals++;
+      return;
+    }
     if (result.error !== undefined) {
       this.errors.push(`record ${token}: ${result.error.message}`);
       return;
@@ -63,11 +94,15 @@ export class RecordLoad implements RecordTarget {
     if ((this.#lastOfKey.get(key) ?? -1) > token)
       this.errors.push(`record ${token} was completed out of order`);
     this.#lastOfKey.set(key, token);
+    this.#acknowledgedIn[token] = this.chapter;
     this.acknowledged++;
   }
 
-  /** What is wrong with what Kafka holds: lost, twice, out of order; empty when all is well. */
-  judge(records: readonly ReadRecord[]): string[] {
+  /**
+   * What is wrong with what Kafka holds: lost, twice, out of order; empty when all is well. What was acknowledged
+   * before `chapter` is gone with the topic's predecessor, and must not be there.
+   */
+  judge(records: readonly ReadRecord[], chapter = 0): string[] {
     const faults = [...this.errors];
     const seen = new Set<number>();
     const lastOfKey = new Map<string, number>();
@@ -80,7 +115,10 @@ export class RecordLoad implements RecordTarget {
       lastOfKey.set(key ?? '', token);
     }
     for (let token = 0; token < this.appended; token++) {
-      if (!seen.has(token)) faults.push(`record ${token} is lost`);
+      const expected = !this.#isRefused(token) && (this.#acknowledgedIn[token] ?? chapter) >= chapter;
+      if (expected && !seen.has(token)) faults.push(`record ${token} is lost`);
+      if (!expected && seen.has(token)) faults.push(`record ${token} is there and should not be`);
+      if (this.#completed[token] !== true) faults.push(`record ${token} was never called back`);
     }
     return faults.slice(0, 20);
   }
