@@ -217,8 +217,9 @@ describe.each(Object.keys(ADAPTERS) as (keyof typeof ADAPTERS)[])('the %s adapte
     await until(() => port.connectionState().connectedBrokers === 0, { what: 'the loss to be noticed' });
     await own.restart();
     await running;
-    expect(await producer.close(60_000)).toEqual([]);
+    await producer.flush();
     expect(port.connectionState().lastFailure).toBeUndefined();
+    expect(await producer.close(60_000)).toEqual([]);
     expect(load.acknowledged).toBe(total);
 
     const records = await readTopic(own.bootstrapServers, topic);
