@@ -117,6 +117,31 @@ describe('a record batch', () => {
     );
   });
 
+  it('estimates sizes exactly: a buffer that is one byte shorter has no room for the last record', () => {
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 20 }), (inputs) => {
+        const records = inputs.map(({ headers, ...rest }) => ({
+          topic: 't',
+          ...rest,
+          headers: encodeHeaders(Object.entries(headers).map(([key, value]) => ({ key, value }))),
+        }));
+        const { endPosition } = batchOf(records);
+        const fill = (bytes: number): boolean[] => {
+          const batch = new ProducerBatch(new PartitionQueue('t', 0, () => 0), Buffer.alloc(bytes), 0);
+          return records.map((one) => batch.tryAppend(one, target, 0));
+        };
+        const all = records.map(() => true);
+        expect(fill(endPosition)).toEqual(all);
+        expect(fill(endPosition - 1)).toEqual(all.with(-1, false));
+        for (const one of records) {
+          const spare = upperBoundBytes(one) - batchOf([one]).endPosition;
+          expect(spare).toBeGreaterThanOrEqual(0);
+          expect(spare).toBeLessThanOrEqual(21);
+        }
+      }),
+    );
+  });
+
   it('says its length and carries the CRC-32C of everything behind it', async () => {
     const batch = batchOf([
       { topic: 't', key: null, value: Buffer.from('v'), timestampMs: 5, headers: encodeHeaders([]) },

@@ -47,7 +47,7 @@ export class KafkaTools {
     const { status, stdout, stderr } = await runProgram(
       this.#java,
       // Log4j's default is to say errors on the console, which is just right here.
-      [...SHORT_LIVED_JVM, '-cp', classpath(this.#jarFolder), className, ...args],
+      [...SHORT_LIVED_JVM, '-Dfile.encoding=UTF-8', '-cp', classpath(this.#jarFolder), className, ...args],
       { timeoutMs },
     );
     if (status === 0) return stdout;
