@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
 import { child, fixedPaths, isMap, isOpenMap, keysOf, schemaAt, type KeyPath } from './schema-tree.ts';
-import { nearest } from './suggestion.ts';
+import { nearest } from '../core/suggestion.ts';
 
 /** A key's path as people write it, e.g. `mqtt.listeners[0].port`. */
 export function keyText(path: KeyPath): string {

@@ -1,4 +1,5 @@
 import type { KeyFault } from '../core/fault.ts';
+import { nearest } from '../core/suggestion.ts';
 import { SETTINGS, UNSUPPORTED, type ProducerConfig } from './config-table.ts';
 
 /** Values as a YAML file or the environment gives them, under Kafka's own names. */
@@ -87,35 +88,6 @@ function unknownName(name: string, names: readonly string[]): string {
   return near === undefined
     ? "the name of a producer setting (see Kafka's documentation, Producer Configs)"
     : `the name of a producer setting; did you mean '${near}'?`;
-}
-
-/** The known name with the fewest edits, if it is near enough to be meant. */
-function nearest(name: string, names: readonly string[]): string | undefined {
-  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z]/g, '');
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of names) {
-    const distance = editDistance(plain(name), plain(candidate));
-    if (distance < bestDistance) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-/** Levenshtein's distance, row by row. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }
 
 const HIDDEN = 'a value (hidden)';
