@@ -170,8 +170,10 @@ describe('a producer whose topic changes under load, on three brokers, min.insyn
         });
         await until(() => load.acknowledged > total / 5, { everyMs: 1, what: 'the first records' });
         for (const node of NODES) kafka.pause(node);
-        await until(() => producer.waitingForMemory > 0, { what: 'the memory to be full' });
-        const sent = producer.send({ topic, key: null, value: Buffer.from('never taken') });
+        await until(() => load.isHeldUp && producer.stats.requestsInFlight > 0, {
+          what: 'no room for the next record',
+        });
+        const sent = producer.send({ topic, key: load.nextKey, value: Buffer.from('never taken') });
         await expect(sent).rejects.toMatchObject({ code: 'MAX_BLOCK_TIMEOUT', blockedBy: 'memory' });
         for (const node of NODES) kafka.continue(node);
         await running;

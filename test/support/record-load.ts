@@ -21,6 +21,8 @@ export class RecordLoad implements RecordTarget {
   readonly #keys: number;
   appended = 0;
   acknowledged = 0;
+  /** The next record, which {@link nextKey} belongs to, was not taken and waits. */
+  isHeldUp = false;
   /** Records that were refused, as they were meant to be. */
   refusals = 0;
   /** May be counted up as a story goes on; records remember in which chapter they were acknowledged. */
@@ -60,11 +62,17 @@ export class RecordLoad implements RecordTarget {
       } else if (refusal instanceof Error) {
         throw refusal;
       } else {
+        this.isHeldUp = true;
         await new Promise<void>((resolve) => {
           refusal.wait(resolve);
         });
+        this.isHeldUp = false;
       }
     }
+  }
+
+  get nextKey(): Buffer {
+    return Buffer.from(keyOf(this.appended, this.#keys));
   }
 
   /** Appends a few records now and then for as long as `action` takes; its result. */
