@@ -13,6 +13,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: 'test/support/property-seed.ts',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/fault/**'],
           sequence: { groupOrder: 0 },
@@ -22,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          setupFiles: 'test/support/property-seed.ts',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: 'test/support/shared-kafka-setup.ts',
           sequence: { groupOrder: 1 },
@@ -33,6 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'fault',
+          setupFiles: 'test/support/property-seed.ts',
           include: ['test/fault/**/*.test.ts'],
           sequence: { groupOrder: 2 },
           maxWorkers: 1,
