@@ -80,13 +80,16 @@ class BrokerProxy {
   #join(client: Socket, broker: Socket): void {
     const produceRequests = new Set<number>();
     let silent = false;
+    let cut = false;
     const pass = (frame: Buffer, to: Socket): void => {
-      if (to.destroyed) return;
+      // Behind the cut comes nothing: a frame after half of another is nothing that TCP could do.
+      if (cut || to.destroyed) return;
       const cutAfter = this.#faults.cutsAfter?.(frame.length);
       if (cutAfter === undefined) {
         to.write(frame);
         return;
       }
+      cut = true;
       to.write(frame.subarray(0, cutAfter), () => {
         client.resetAndDestroy();
         broker.resetAndDestroy();
