@@ -1,7 +1,4 @@
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/logger.ts';
 import { exponentialBackoff } from '../producer/backoff.ts';
-import type { ProducerConfig } from '../producer/config-table.ts';
 import { BrokerUnavailableError } from '../producer/errors.ts';
 import type {
   BrokerEndpoint,
@@ -18,21 +15,9 @@ import { BrokerConnection, type OpenWire } from './broker-connection.ts';
 import { firstAnswer } from './first-answer.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
 import { fetchMetadata, initProducerId } from './requests.ts';
-import { requireSecurity, type ClientSecurity } from './security/security.ts';
+import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS, type PortOptions } from './port-options.ts';
+import { requireSecurity } from './security/security.ts';
 import type { WireOptions } from './wire.ts';
-
-export interface ClusterPortOptions {
-  readonly config: ProducerConfig;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random?: () => number;
-  /** Left out, what `config` says; a SecurityConfigError is thrown if that can't be used. */
-  readonly security?: ClientSecurity;
-}
-
-/** Who is not let in once is not let in a moment later; and brokers that count failed logins may lock the account. */
-const SECURITY_BACKOFF_MS = 5_000;
-const SECURITY_BACKOFF_MAX_MS = 60_000;
 
 /** How long a broker may take to answer what any other could answer too, before another one is asked. */
 const PATIENCE_MS = 1_500;
@@ -45,7 +30,7 @@ export class ClusterPort implements BrokerPort {
   readonly guarantees = { idempotent: true };
   onReadinessChange: (() => void) | undefined;
 
-  readonly #options: ClusterPortOptions;
+  readonly #options: PortOptions;
   readonly #encoder: RecordBatchEncoder;
   readonly #wireOptions: WireOptions;
   readonly #backoffMs: (failures: number) => number;
@@ -58,7 +43,7 @@ export class ClusterPort implements BrokerPort {
   #unreachableSinceMs: number | undefined;
   #lastFailure: string | undefined;
 
-  constructor(options: ClusterPortOptions) {
+  constructor(options: PortOptions) {
     const { config, clock, random = Math.random } = options;
     this.#options = options;
     this.#encoder = new RecordBatchEncoder(config.compressionType, {

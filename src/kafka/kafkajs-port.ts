@@ -1,8 +1,5 @@
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import { exponentialBackoff } from '../producer/backoff.ts';
-import type { ProducerConfig } from '../producer/config-table.ts';
 import { BrokerUnavailableError, ProducerError } from '../producer/errors.ts';
 import type {
   BrokerPort,
@@ -15,19 +12,8 @@ import type {
 import type { ProducerBatch } from '../producer/producer-batch.ts';
 import { KafkaJsSession } from './kafkajs-session.ts';
 import { BrokerSecurityError } from './security/failure.ts';
+import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS, type PortOptions } from './port-options.ts';
 import { requireSecurity, type ClientSecurity } from './security/security.ts';
-
-export interface KafkaJsPortOptions {
-  readonly config: ProducerConfig;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random?: () => number;
-  /** Left out, what `config` says; a SecurityConfigError is thrown if that can't be used. */
-  readonly security?: ClientSecurity;
-}
-
-const SECURITY_BACKOFF_MS = 5_000;
-const SECURITY_BACKOFF_MAX_MS = 60_000;
 
 /** So many requests in a row without an answer, and the client is replaced by a new one. */
 const GIVE_UP_AFTER = 3;
@@ -42,7 +28,7 @@ export class KafkaJsPort implements BrokerPort {
   readonly guarantees = { idempotent: false };
   onReadinessChange: (() => void) | undefined;
 
-  readonly #options: KafkaJsPortOptions;
+  readonly #options: PortOptions;
   readonly #security: ClientSecurity;
   readonly #backoffMs: (failures: number) => number;
   readonly #securityBackoffMs: (failures: number) => number;
@@ -57,7 +43,7 @@ export class KafkaJsPort implements BrokerPort {
   #cancelRetry = () => {};
   #closed = false;
 
-  constructor(options: KafkaJsPortOptions) {
+  constructor(options: PortOptions) {
     const { config, clock, random = Math.random } = options;
     this.#options = options;
     this.#security = options.security ?? requireSecurity(config);

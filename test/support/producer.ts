@@ -1,6 +1,7 @@
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger, type Logger } from '../../src/core/logger.ts';
-import { ClusterPort, type ClusterPortOptions } from '../../src/kafka/cluster-port.ts';
+import { ClusterPort } from '../../src/kafka/cluster-port.ts';
+import type { PortOptions } from '../../src/kafka/port-options.ts';
 import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
 import { PLAINTEXT, type ClientSecurity } from '../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
@@ -13,7 +14,7 @@ export function startProducer(
   bootstrapServers: string,
   settings: Readonly<Record<string, unknown>> = {},
   logger: Logger = silentLogger,
-  portFor = (options: ClusterPortOptions): BrokerPort => new ClusterPort(options),
+  portFor = (options: PortOptions): BrokerPort => new ClusterPort(options),
 ): Producer {
   const { config, faults } = parseProducerConfig({ 'bootstrap.servers': bootstrapServers, ...settings });
   if (faults.length > 0) throw new Error(JSON.stringify(faults));

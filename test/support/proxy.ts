@@ -1,6 +1,7 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-import { ClusterPort, type ClusterPortOptions } from '../../src/kafka/cluster-port.ts';
+import { ClusterPort } from '../../src/kafka/cluster-port.ts';
+import type { PortOptions } from '../../src/kafka/port-options.ts';
 import type { BrokerEndpoint } from '../../src/producer/port.ts';
 
 /** Kafka protocol guide, "Api Keys". */
@@ -34,7 +35,7 @@ export class FaultyWire {
   }
 
   /** Brokers tell their own addresses, so the port takes the proxies' in their place. */
-  readonly portFor = (options: ClusterPortOptions): ClusterPort => {
+  readonly portFor = (options: PortOptions): ClusterPort => {
     const ports = new Map([...this.#proxies].map(([broker, { port }]) => [broker, port]));
     return new (class extends ClusterPort {
       override setBrokers(endpoints: readonly BrokerEndpoint[]): void {
