@@ -1,5 +1,5 @@
 import type { KafkaMessage } from '../kafka/kafkajs.ts';
-import { DEAD_LETTER_HEADERS } from '../delivery/dead-letter.ts';
+import { DEAD_LETTER_HEADERS } from '../core/dead-letter.ts';
 import { ENVELOPE_CONTENT_TYPE } from '../decode/envelope.ts';
 import type { MetricValue, Telemetry, TelemetryReader } from '../decode/telemetry.ts';
 import { RECORD_HEADERS } from '../decode/record-headers.ts';

@@ -64,6 +64,28 @@ export function appendHeaders(encoded: EncodedHeaders, headers: readonly Header[
   return Buffer.concat(parts);
 }
 
+/** The headers in wire form, one by one; values are views. */
+export function decodeHeaders(encoded: EncodedHeaders): Header[] {
+  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.length);
+  let position = 0;
+  const varint = (): number => {
+    let zigzag = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes.readUInt8(position++);
+      zigzag |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return (zigzag >>> 1) ^ -(zigzag & 1);
+    }
+  };
+  const take = (length: number): Buffer => bytes.subarray(position, (position += length));
+  const headers: Header[] = [];
+  for (let count = varint(); count > 0; count--) {
+    const key = take(varint()).toString('utf8');
+    const length = varint();
+    headers.push({ key, value: length < 0 ? null : take(length) });
+  }
+  return headers;
+}
+
 function zigzagVarint(value: number): Uint8Array {
   let rest = ((value << 1) ^ (value >> 31)) >>> 0;
   const bytes: number[] = [];

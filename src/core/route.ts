@@ -33,6 +33,8 @@ export const NOT_READY: DecodeFault = { code: 'NOT_READY', message: 'not ready y
 export interface Route {
   /** The device type, as the profile names it. */
   readonly profile: string;
+  /** The profile's topic pattern, for dead letters. */
+  readonly pattern?: string;
   readonly contract: Contract;
   /** The Kafka topic of what decodes, and of what doesn't. */
   readonly topic: string;
@@ -64,8 +66,13 @@ export interface Batch {
   open(publication: Publication): number | DecodeFault;
   /** The reading that `toRecord` converts next; from 0. */
   select(index: number): void;
-  /** The selected reading's own bytes, for its dead letter; undefined: it has none but the whole payload. */
-  bytes(): Uint8Array | undefined;
+  /** The index of the selected reading; undefined before the first {@link select}, and after `close`. */
+  readonly selected: number | undefined;
+  /**
+   * A payload that holds the selected reading alone, for its dead letter: `open` says 1 of it. undefined: there is
+   * no such payload but the whole one, or nothing is selected.
+   */
+  alone(): Uint8Array | undefined;
   close(): void;
 }
 

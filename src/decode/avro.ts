@@ -43,8 +43,9 @@ export function loadAvroSchema(file: string): { readonly schema: AvroSchema } | 
         name: `Avro (${type.name ?? type.typeName})`,
         contentType: 'application/avro',
         parse: (payload) => type.fromBuffer(payload) as unknown,
-        // A reading has no schema of its own: for its dead letter it is JSON.
+        // A reading has no schema of its own: as a raw value it is JSON.
         write: (value) => Buffer.from(JSON.stringify(value ?? null, plain), 'utf8'),
+        readsItsOwn: false,
       },
       field: (keys, inner) => resolve(type, keys, inner),
     },

@@ -41,6 +41,7 @@ export const CBOR_FORMAT: TreeFormat = {
   contentType: 'application/cbor',
   parse: (payload) => decode(payload, OPTIONS) as unknown,
   write: writeCbor,
+  readsItsOwn: true,
 };
 
 /** Writes plain values as CBOR; numbers that are whole as integers. */

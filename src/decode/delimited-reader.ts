@@ -33,6 +33,7 @@ export class DelimitedReader implements PayloadReader {
         this.#selected = this.#messages[index];
       },
       bytes: () => this.#selected,
+      alone: () => this.#selected && delimited(this.#selected),
       close: () => {
         this.#messages = [];
         this.#selected = undefined;
@@ -70,4 +71,12 @@ function split(payload: Buffer): readonly Buffer[] | DecodeFault {
     position += length;
   }
   return messages;
+}
+
+/** A message behind its length. */
+function delimited(message: Buffer): Buffer {
+  const length: number[] = [];
+  let rest = message.length;
+  for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) length.push((rest & 0x7f) | 0x80);
+  return Buffer.concat([Uint8Array.from([...length, rest]), message]);
 }

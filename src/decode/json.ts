@@ -13,4 +13,5 @@ export const JSON_FORMAT: TreeFormat = {
     return JSON.parse(payload.toString('utf8')) as unknown;
   },
   write: (value) => Buffer.from(JSON.stringify(value ?? null), 'utf8'),
+  readsItsOwn: true,
 };

@@ -16,6 +16,7 @@ export const MSGPACK_FORMAT: TreeFormat = {
     return decoder.decode(payload);
   },
   write: writeMsgpack,
+  readsItsOwn: true,
 };
 
 /** Writes plain values as MessagePack; numbers that are whole as integers. */

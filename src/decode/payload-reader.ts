@@ -48,6 +48,8 @@ export interface ReadingBatch {
   select(index: number): void;
   /** The selected reading's own bytes, if it can be had without the others. */
   bytes(): Uint8Array | undefined;
+  /** A payload that holds the selected reading alone, if one can be made: what it is read from again. */
+  alone(): Uint8Array | undefined;
   close(): void;
 }
 

@@ -98,8 +98,9 @@ function treeReader(type: MessageType, paths: FieldPaths, fields: readonly TreeF
       name: type.name,
       contentType: `application/protobuf; proto=${type.name}`,
       parse: (payload) => type.decode(payload),
-      // One element alone is another message, or none at all: for its dead letter it is JSON.
+      // One element alone is another message, or none at all: as a raw value it is JSON.
       write: (value) => Buffer.from(JSON.stringify(value ?? null, plain), 'utf8'),
+      readsItsOwn: false,
     },
     paths,
     { fields: fields.map(({ info }) => info), conversions: fields, emptyListIsAbsent: true },

@@ -38,6 +38,7 @@ export class TextReader implements PayloadReader {
   readonly #format: TextFormat;
   /** By slot: the column's index. */
   readonly #columns: readonly number[];
+  #header: readonly string[] = [];
   #lines: readonly string[] = [];
   #selected: string | undefined;
 
@@ -85,6 +86,7 @@ export class TextReader implements PayloadReader {
         const lines = payload.toString('utf8').split(/\r?\n/);
         const readings = lines.slice(this.#format.headerLines).filter((line) => line.trim() !== '');
         if (readings.length > MAX_READINGS) return tooManyReadings(readings.length, MAX_READINGS);
+        this.#header = lines.slice(0, this.#format.headerLines);
         this.#lines = readings;
         return readings.length;
       },
@@ -92,7 +94,12 @@ export class TextReader implements PayloadReader {
         this.#selected = this.#lines[index];
       },
       bytes: () => (this.#selected === undefined ? undefined : Buffer.from(this.#selected, 'utf8')),
+      alone: () =>
+        this.#selected === undefined
+          ? undefined
+          : Buffer.from([...this.#header, this.#selected].join('\n'), 'utf8'),
       close: () => {
+        this.#header = [];
         this.#lines = [];
         this.#selected = undefined;
       },

@@ -24,12 +24,13 @@ export function thriftFormat(protocol: 'binary' | 'compact'): TreeFormat {
       if (transport.readPos < payload.length) throw new Error('bytes behind the struct');
       return struct;
     },
-    // Without its list's header an element is no struct of its own: for its dead letter it is JSON.
+    // Without its list's header an element is no struct of its own: as a raw value it is JSON.
     write: (value) =>
       Buffer.from(
         JSON.stringify(value ?? null, (_, inner: unknown) => plain(inner)),
         'utf8',
       ),
+    readsItsOwn: false,
   };
 }
 

@@ -52,11 +52,12 @@ export interface Workshop {
  */
 export class TranscoderRoute implements Route {
   readonly profile: string;
+  readonly pattern: string;
   readonly contract: Contract;
   readonly topic: string;
   readonly deadLetterTopic: string;
   /** Where the reader takes payloads apart. */
-  readonly batch: Batch | undefined;
+  readonly batch: OpenBatch | undefined;
   readonly #workshop: Workshop;
   readonly #reader: PayloadReader | undefined;
   readonly #captures: ReadonlyMap<string, string>;
@@ -69,12 +70,13 @@ export class TranscoderRoute implements Route {
   constructor(workshop: Workshop, captures: ReadonlyMap<string, string>, topicName: string) {
     const { profile, device, headers, reader, normaliser } = workshop.compiled;
     this.profile = profile.type;
+    this.pattern = profile.topic;
     this.contract = profile.ack;
     this.topic = profile.produce.topic;
     this.deadLetterTopic = deadLetterTopicFor(profile.produce, profile.type);
     this.#workshop = workshop;
     this.#reader = reader?.bind?.({ name: topicName, captures }) ?? reader;
-    this.batch = this.#reader?.batch && batchOf(this.#reader.batch, normaliser);
+    this.batch = this.#reader?.batch && new OpenBatch(this.#reader.batch, normaliser);
     this.#captures = captures;
     this.#headers = new RecordHeaders(headers, topicName, captures);
     this.#deviceId = 'template' in device ? device.template.fill(captures) : undefined;
@@ -208,24 +210,45 @@ function readDeviceId(
   }
 }
 
-/** A fault of ours in taking a payload apart must not take the other devices down either. */
-function batchOf(readings: ReadingBatch, normaliser: Normaliser): Batch {
-  return {
-    open({ payload }) {
-      // What is taken next may be the dead letter of a payload that could not be taken apart.
-      normaliser.forget();
-      try {
-        return readings.open(payload);
-      } catch (error) {
-        return decoderError(errorMessage(error));
-      }
-    },
-    select: (index) => {
-      readings.select(index);
-    },
-    bytes: () => readings.bytes(),
-    close: () => {
-      readings.close();
-    },
-  };
+/** The readings of the payload that is open. */
+class OpenBatch implements Batch {
+  readonly #readings: ReadingBatch;
+  readonly #normaliser: Normaliser;
+  selected: number | undefined;
+
+  constructor(readings: ReadingBatch, normaliser: Normaliser) {
+    this.#readings = readings;
+    this.#normaliser = normaliser;
+  }
+
+  open({ payload }: Publication): number | DecodeFault {
+    this.selected = undefined;
+    // What is taken next may be the dead letter of a payload that could not be taken apart.
+    this.#normaliser.forget();
+    try {
+      return this.#readings.open(payload);
+    } catch (error) {
+      // A fault of ours in taking a payload apart must not take the other devices down either.
+      return decoderError(errorMessage(error));
+    }
+  }
+
+  select(index: number): void {
+    this.selected = index;
+    this.#readings.select(index);
+  }
+
+  /** The selected reading's own bytes, for a raw value. */
+  bytes(): Uint8Array | undefined {
+    return this.#readings.bytes();
+  }
+
+  alone(): Uint8Array | undefined {
+    return this.selected === undefined ? undefined : this.#readings.alone();
+  }
+
+  close(): void {
+    this.selected = undefined;
+    this.#readings.close();
+  }
 }

@@ -13,8 +13,10 @@ export interface TreeFormat {
   readonly contentType: string;
   /** Parses a payload of at least one byte. Throws what is wrong with it. May keep views on the payload. */
   parse(payload: Buffer): unknown;
-  /** Writes one reading of a list, for its dead letter. */
+  /** Writes one reading of a list, for a raw value. */
   write(value: unknown): Uint8Array;
+  /** Whether `parse` reads what {@link write} writes. */
+  readonly readsItsOwn: boolean;
 }
 
 /** What a schema knows of a field beyond what stands in the tree. */
@@ -126,6 +128,11 @@ export class TreeReader implements PayloadReader {
         this.#selected = { element: this.#elements[index] };
       },
       bytes: () => (this.#selected === undefined ? undefined : this.#format.write(this.#selected.element)),
+      alone: () => {
+        const format = this.#format;
+        if (!format.readsItsOwn || this.#selected === undefined) return undefined;
+        return format.write(withMember(this.#root, list, [this.#selected.element]));
+      },
       close: () => {
         this.#root = undefined;
         this.#elements = [];
@@ -147,6 +154,19 @@ function member(owner: unknown, key: string): unknown {
   if (!Object.hasOwn(owner, key)) return undefined;
   if (Array.isArray(owner) && !INDEX.test(key)) return undefined;
   return (owner as Record<string, unknown>)[key];
+}
+
+/** A copy of the tree in which something else stands at the path; what is beside the path is shared. */
+function withMember(owner: unknown, path: readonly string[], value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  const inner = withMember(member(owner, key), rest, value);
+  if (owner instanceof Map) {
+    const place = owner.has(key) ? key : Number(key);
+    return new Map<unknown, unknown>([...owner, [place, inner]]);
+  }
+  if (Array.isArray(owner)) return owner.map((element: unknown, i) => (String(i) === key ? inner : element));
+  return { ...(owner as object), [key]: inner };
 }
 
 /** A parser may quote the payload in its message; a header needs no more than its beginning. */

@@ -58,6 +58,8 @@ export class UnwrappingReader implements PayloadReader {
         batch.select(index);
       },
       bytes: () => batch.bytes(),
+      // What is inside would have to be wrapped again, and would not be what the device sent.
+      alone: () => undefined,
       close: () => {
         batch.close();
       },

@@ -1,55 +1,42 @@
+import { DEAD_LETTER_HEADERS } from '../core/dead-letter.ts';
 import type { Publication } from '../core/publication.ts';
 import { appendHeaders, encodeHeaders, type Header, type SerializedRecord } from '../core/record.ts';
-import type { DecodeFault } from '../core/route.ts';
+import type { DecodeFault, Route } from '../core/route.ts';
 import type { RejectedRecord } from './record-sink.ts';
 
-/** The headers of a dead letter, by name. Values are UTF-8 text. */
-export const DEAD_LETTER_HEADERS = {
-  /** Stable code of the reason, e.g. DECODE_FAILED. */
-  code: 'error.code',
-  /** The reason in words. */
-  message: 'error.message',
-  /** The device type whose profile was applied; absent for a topic that no profile matches. */
-  type: 'device.type',
-  topic: 'mqtt.topic',
-  clientId: 'mqtt.client.id',
-  qos: 'mqtt.qos',
-  /** Milliseconds since 1970-01-01 UTC. */
-  receivedAt: 'received.at',
-  /**
-   * What key and value are: `record` where Kafka refused the finished record, whose other headers are then there
-   * too. Absent where the value is the payload as the device sent it.
-   */
-  holds: 'dead.letter.holds',
-  /** With `record`: the timestamp that it had. Milliseconds since 1970-01-01 UTC. */
-  recordTimestamp: 'record.timestamp',
-} as const;
+/** The first one is the gateway's own; a replay that fails leaves the dead letter as it is. */
+const FIRST_ATTEMPT = '1';
 
 /**
- * Fills `record` with the original bytes, `payload`, and why they were not understood: the publication's, or
- * those of one of its readings. The key is the MQTT topic, so that what one device sent stays together and in order.
+ * Fills `record` with the original bytes and why they were not understood: the publication's, or a payload with
+ * the selected one of its readings alone. The key is the MQTT topic, so that what one device sent stays together
+ * and in order. Without a route: no profile matches.
  */
 export function toDeadLetter(
   publication: Publication,
   kafkaTopic: string,
-  profile: string | undefined,
+  route: Pick<Route, 'profile' | 'pattern' | 'batch'> | undefined,
   fault: DecodeFault,
   record: SerializedRecord,
-  payload: Uint8Array = publication.payload,
 ): void {
-  const text = (value: string): Uint8Array => Buffer.from(value, 'utf8');
-  const headers: Header[] = [
-    { key: DEAD_LETTER_HEADERS.code, value: text(fault.code) },
-    { key: DEAD_LETTER_HEADERS.message, value: text(fault.message) },
-    { key: DEAD_LETTER_HEADERS.topic, value: text(publication.topic.name) },
-    { key: DEAD_LETTER_HEADERS.clientId, value: text(publication.clientId) },
-    { key: DEAD_LETTER_HEADERS.qos, value: text(String(publication.qos)) },
-    { key: DEAD_LETTER_HEADERS.receivedAt, value: text(String(publication.receivedAtMs)) },
+  const alone = route?.batch?.alone();
+  const reading = alone === undefined ? route?.batch?.selected : undefined;
+  const headers = [
+    header(DEAD_LETTER_HEADERS.code, fault.code),
+    header(DEAD_LETTER_HEADERS.message, fault.message),
+    header(DEAD_LETTER_HEADERS.topic, publication.topic.name),
+    header(DEAD_LETTER_HEADERS.clientId, publication.clientId),
+    header(DEAD_LETTER_HEADERS.qos, String(publication.qos)),
+    header(DEAD_LETTER_HEADERS.retain, String(publication.retain)),
+    header(DEAD_LETTER_HEADERS.receivedAt, String(publication.receivedAtMs)),
+    header(DEAD_LETTER_HEADERS.attempt, FIRST_ATTEMPT),
   ];
-  if (profile !== undefined) headers.push({ key: DEAD_LETTER_HEADERS.type, value: text(profile) });
+  if (route !== undefined) headers.push(header(DEAD_LETTER_HEADERS.type, route.profile));
+  if (route?.pattern !== undefined) headers.push(header(DEAD_LETTER_HEADERS.route, route.pattern));
+  if (reading !== undefined) headers.push(header(DEAD_LETTER_HEADERS.reading, String(reading)));
   record.topic = kafkaTopic;
-  record.key = text(publication.topic.name);
-  record.value = payload;
+  record.key = Buffer.from(publication.topic.name, 'utf8');
+  record.value = alone ?? publication.payload;
   record.timestampMs = publication.receivedAtMs;
   record.headers = encodeHeaders(headers);
 }
@@ -60,20 +47,26 @@ export function toDeadLetter(
  */
 export function toRejectedRecord(
   rejected: RejectedRecord,
+  recordTopic: string,
   kafkaTopic: string,
   fault: DecodeFault,
   nowMs: number,
   record: SerializedRecord,
 ): void {
-  const text = (value: string): Uint8Array => Buffer.from(value, 'utf8');
   record.topic = kafkaTopic;
   record.key = rejected.key;
   record.value = rejected.value;
   record.timestampMs = nowMs;
   record.headers = appendHeaders(rejected.headers, [
-    { key: DEAD_LETTER_HEADERS.code, value: text(fault.code) },
-    { key: DEAD_LETTER_HEADERS.message, value: text(fault.message) },
-    { key: DEAD_LETTER_HEADERS.holds, value: text('record') },
-    { key: DEAD_LETTER_HEADERS.recordTimestamp, value: text(String(rejected.timestampMs)) },
+    header(DEAD_LETTER_HEADERS.code, fault.code),
+    header(DEAD_LETTER_HEADERS.message, fault.message),
+    header(DEAD_LETTER_HEADERS.attempt, FIRST_ATTEMPT),
+    header(DEAD_LETTER_HEADERS.holds, 'record'),
+    header(DEAD_LETTER_HEADERS.recordTopic, recordTopic),
+    header(DEAD_LETTER_HEADERS.recordTimestamp, String(rejected.timestampMs)),
   ]);
+}
+
+function header(key: string, text: string): Header {
+  return { key, value: Buffer.from(text, 'utf8') };
 }

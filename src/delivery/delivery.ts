@@ -204,8 +204,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     origin: PublicationOrigin,
     token: number,
   ): boolean {
-    const { deadLetterTopic, profile, batch } = route;
-    toDeadLetter(publication, deadLetterTopic, profile, fault, this.#record, batch?.bytes());
+    toDeadLetter(publication, route.deadLetterTopic, route, fault, this.#record);
     const taken = this.#appendDeadLetter(route.profile, origin, token);
     if (taken) route.taken();
     return taken;
@@ -247,6 +246,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record) {
         toRejectedRecord(
           result.record(index),
+          result.topic,
           this.#deadLetterTopic(slot, result.topic),
           error,
           this.#options.clock.wallMs(),

@@ -1,7 +1,7 @@
+import { decodeHeaders, type Header } from '../core/record.ts';
 import type { RecordFault } from '../producer/port.ts';
 import type { ProducerBatch } from '../producer/producer-batch.ts';
 import type { BatchRecord } from '../producer/record-target.ts';
-import { VarintReader } from '../producer/varint.ts';
 import type { Message } from './kafkajs.ts';
 
 /** kafkajs copies the list of messages for every message: from a few thousand on, that is all it does. */
@@ -28,7 +28,7 @@ export function unsendableRecords(batch: ProducerBatch): RecordFault[] {
   const faults: RecordFault[] = [];
   let index = 0;
   for (const { headers } of batch) {
-    if (readHeaders(headers).some(([, value]) => value === null)) {
+    if (decodeHeaders(headers).some(({ value }) => value === null)) {
       faults.push({ index, message: 'kafkajs can not send a header without a value' });
     }
     index++;
@@ -37,7 +37,7 @@ export function unsendableRecords(batch: ProducerBatch): RecordFault[] {
 }
 
 function messageOf({ key, value, timestampMs, headers }: BatchRecord, partition: number): Message {
-  const list = readHeaders(headers);
+  const list = decodeHeaders(headers);
   return {
     partition,
     key: key === null ? null : Buffer.from(key),
@@ -48,25 +48,8 @@ function messageOf({ key, value, timestampMs, headers }: BatchRecord, partition:
 }
 
 /** kafkajs keeps headers by key: those of one key keep their order, those of different keys may change it. */
-function headersByKey(list: readonly (readonly [string, Buffer | null])[]): NonNullable<Message['headers']> {
+function headersByKey(list: readonly Header[]): NonNullable<Message['headers']> {
   const byKey = Object.create(null) as Record<string, Buffer[]>;
-  for (const [key, value] of list) if (value !== null) (byKey[key] ??= []).push(value);
+  for (const { key, value } of list) if (value !== null) (byKey[key] ??= []).push(Buffer.from(value));
   return byKey;
-}
-
-/** From wire form: a count, then key and value with their lengths (core/record.ts). */
-function readHeaders(encoded: Uint8Array): (readonly [key: string, value: Buffer | null])[] {
-  const reader = new VarintReader(encoded, 0);
-  const bytes = (length: number): Buffer => {
-    const start = reader.position;
-    reader.position += length;
-    return Buffer.from(encoded.subarray(start, start + length));
-  };
-  const headers: (readonly [string, Buffer | null])[] = [];
-  for (let count = reader.varint(); count > 0; count--) {
-    const key = bytes(reader.varint()).toString('utf8');
-    const length = reader.varint();
-    headers.push([key, length < 0 ? null : bytes(length)]);
-  }
-  return headers;
 }

@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import type { DecoderSpec } from '../../src/core/decoder.ts';
 import { compileReader } from '../../src/decode/compile-reader.ts';
 import { FieldValues } from '../../src/decode/field-values.ts';
@@ -28,7 +29,10 @@ export function readOne(reader: PayloadReader, payload: Buffer): PlainValue[] | 
   return reader.fields.map((_, slot) => plainValue(values, slot));
 }
 
-/** All readings of a payload, each as {@link readOne} gives it; or why it can't be taken apart. */
+/**
+ * All readings of a payload, each as {@link readOne} gives it; or why it can't be taken apart. Each of them must
+ * read the same out of a payload that holds it alone, as its dead letter does.
+ */
 export function readAll(reader: PayloadReader, payload: Buffer): (PlainValue[] | string)[] | string {
   const { batch } = reader;
   if (batch === undefined) return [readOne(reader, payload)];
@@ -36,8 +40,16 @@ export function readAll(reader: PayloadReader, payload: Buffer): (PlainValue[] |
   if (typeof count !== 'number') return `${count.code}: ${count.message}`;
   const readings = Array.from({ length: count }, (_, index) => {
     batch.select(index);
-    return readOne(reader, payload);
+    const alone = batch.alone();
+    return { reading: readOne(reader, payload), alone: alone && Buffer.from(alone) };
   });
   batch.close();
-  return readings;
+  for (const { reading, alone } of readings) {
+    if (alone === undefined) continue;
+    expect(batch.open(alone)).toBe(1);
+    batch.select(0);
+    expect(readOne(reader, alone)).toEqual(reading);
+    batch.close();
+  }
+  return readings.map(({ reading }) => reading);
 }

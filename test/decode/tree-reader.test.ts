@@ -50,7 +50,7 @@ describe('a list of readings', () => {
     const readings = Array.from({ length: count }, (_, index) => {
       reader.batch!.select(index);
       const fault = reader.read(payload, values);
-      if (fault !== undefined) return [fault.code, Buffer.from(reader.batch!.bytes()!).toString()];
+      if (fault !== undefined) return [fault.code, Buffer.from(reader.batch!.alone()!).toString()];
       return paths.map((_, slot) => plainValue(values, slot));
     });
     reader.batch!.close();
@@ -69,7 +69,11 @@ describe('a list of readings', () => {
   });
 
   test('gives a reading that is not understood by itself, so that the others go on', () => {
-    expect(open('{"r":[{"t":1},{"t":{}}]}', 'r[].t')).toEqual([[1], ['FIELD_TYPE', '{"t":{}}']]);
+    expect(open('{"r":[{"t":1},{"t":{}}]}', 'r[].t')).toEqual([[1], ['FIELD_TYPE', '{"r":[{"t":{}}]}']]);
+    expect(open('{"id":"x","a":[{"r":[{"t":1},{"t":{}}]}]}', 'a.0.r[].t')).toEqual([
+      [1],
+      ['FIELD_TYPE', '{"id":"x","a":[{"r":[{"t":{}}]}]}'],
+    ]);
   });
 
   test.each([

@@ -4,7 +4,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/outcome.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
-import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
+import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, NOT_READY, REFUSED, type Route } from '../../src/core/route.ts';
 import type { Topic } from '../../src/core/topic.ts';
 import { Delivery, UNROUTED_ACCOUNT, type DeliveryOptions } from '../../src/delivery/delivery.ts';
@@ -64,6 +64,7 @@ function publication(topic: Topic, payload: string): Publication {
 function rawRoute(contract: Route['contract']): Route {
   return {
     profile: 'sensor',
+    pattern: 'fleet/{site}/{device}/telemetry',
     contract,
     topic: 'telemetry',
     deadLetterTopic: 'telemetry.dlq',
@@ -142,10 +143,20 @@ describe('dead letters', () => {
     const { record } = sink.appended[0]!;
     expect(record.topic).toBe('telemetry.dlq');
     expect(Buffer.from(record.value!).toString()).toBe('bad');
-    const headers = Buffer.from(record.headers).toString('latin1');
-    for (const part of ['error.code', 'DECODE_FAILED', 'not a reading', fleetTopic.name, 'sensor', 'd1']) {
-      expect(headers).toContain(part);
-    }
+    expect(
+      decodeHeaders(record.headers).map(({ key, value }) => `${key}: ${Buffer.from(value!).toString()}`),
+    ).toEqual([
+      'error.code: DECODE_FAILED',
+      'error.message: not a reading',
+      `mqtt.topic: ${fleetTopic.name}`,
+      'mqtt.client.id: d1',
+      'mqtt.qos: 1',
+      'mqtt.retain: false',
+      'received.at: 1700000000000',
+      'attempt: 1',
+      'device.type: sensor',
+      'route: fleet/{site}/{device}/telemetry',
+    ]);
     expect(origin.outcomes.size).toBe(0);
     sink.completeAll();
     expect(origin.outcomes.get(5)).toBe(Outcome.DeadLettered);

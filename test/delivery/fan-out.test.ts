@@ -5,7 +5,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/outcome.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
-import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
+import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, REFUSED, type Contract, type DecodeFault, type Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
@@ -22,6 +22,7 @@ function end(target: RecordTarget, token: number, error?: RecordError) {
 class NarrowSink implements RecordSink {
   room = Number.POSITIVE_INFINITY;
   readonly taken: string[] = [];
+  readonly headers: string[][] = [];
   readonly inFlight: { target: RecordTarget; token: number; text: string }[] = [];
   readonly #waiting: (() => void)[] = [];
 
@@ -30,6 +31,9 @@ class NarrowSink implements RecordSink {
     this.room--;
     const text = `${record.topic}:${Buffer.from(record.value!).toString()}`;
     this.taken.push(text);
+    this.headers.push(
+      decodeHeaders(record.headers).map(({ key, value }) => `${key}: ${Buffer.from(value!).toString()}`),
+    );
     this.inFlight.push({ target, token, text });
     return undefined;
   }
@@ -93,6 +97,7 @@ function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & {
   const heard: string[] = [];
   const verdicts: Record<string, DecodeFault> = {
     bad: { code: 'DECODE_FAILED', message: 'bad' },
+    whole: { code: 'DECODE_FAILED', message: 'not to be had alone' },
     dull: FILTERED,
     evil: REFUSED,
   };
@@ -124,7 +129,10 @@ function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & {
       select(index) {
         selected = readings![index];
       },
-      bytes: () => (selected === undefined ? undefined : Buffer.from(selected)),
+      get selected() {
+        return selected === undefined ? undefined : readings!.indexOf(selected);
+      },
+      alone: () => (selected === undefined || selected === 'whole' ? undefined : Buffer.from(selected)),
       close() {
         readings = undefined;
         selected = undefined;
@@ -203,6 +211,13 @@ describe('a publication that becomes several records', () => {
     sink.complete();
     expect(connection.outcomes).toEqual([[1, Outcome.DeadLettered]]);
     expect(delivery.ledger.total()).toMatchObject({ produced: 2, deadLettered: 1, acknowledged: 3 });
+  });
+
+  it('has in its dead letter the whole payload and which reading is meant, if none can stand alone', () => {
+    const { sink, connection } = setUp(batchRoute('a'));
+    connection.publish(1, '1,whole');
+    expect(sink.taken).toEqual(['a:1', 'a.dlq:1,whole']);
+    expect(sink.headers.at(-1)).toContain('reading: 1');
   });
 
   it('is one dead letter if it can not be taken apart', () => {

@@ -79,6 +79,7 @@ export class SparkplugReader implements PayloadReader {
         // There is one at most.
       },
       bytes: () => undefined,
+      alone: () => undefined,
       close: () => {
         this.#message = undefined;
       },
