@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+// With `npm run test:faults`: the numbers of each trial, as a table.
+const { SLUICE_FAULT_REPORT: faultReport, SLUICE_FAULT_RECORDS: manyRecords } = process.env;
+
 /**
  * unit: no network beyond loopback sockets of their own, no Kafka; as parallel as the machine allows.
  * integration: against one real Kafka that all files share.
@@ -9,6 +12,7 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   test: {
+    reporters: ['default', ...(faultReport === undefined ? [] : ['./test/support/fault-reporter.ts'])],
     projects: [
       {
         test: {
@@ -40,7 +44,7 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
           maxWorkers: 1,
           fileParallelism: false,
-          testTimeout: 180_000,
+          testTimeout: manyRecords === undefined ? 180_000 : 900_000,
           hookTimeout: 180_000,
         },
       },

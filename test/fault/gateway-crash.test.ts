@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { findFreePorts } from '../../src/kafka/local/ports.ts';
-import { judge } from '../support/delivery-verdict.ts';
+import { judgeAndReport } from '../support/fault-row.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { readTelemetry } from '../support/telemetry-topic.ts';
@@ -55,7 +55,7 @@ describe('a gateway with a local Kafka, killed with kill -9', () => {
     await second.untilReady();
 
     const records = await readTelemetry(`127.0.0.1:${kafkaPort}`, 'telemetry');
-    const { lost, invented, disordered, scattered } = judge(ledger.accounts(), records);
+    const { lost, invented, disordered, scattered } = judgeAndReport(ledger.accounts(), records);
     expect({ lost, invented, disordered, scattered }).toEqual({
       lost: [],
       invented: [],

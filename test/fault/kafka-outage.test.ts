@@ -1,7 +1,8 @@
 import mqtt from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { judge, PERFECT } from '../support/delivery-verdict.ts';
+import { PERFECT } from '../support/delivery-verdict.ts';
+import { judgeAndReport } from '../support/fault-row.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
@@ -43,9 +44,9 @@ describe('Kafka killed with kill -9 under a running fleet', () => {
       unacknowledged: 0,
       lostConnections: 0,
     });
-    expect(judge(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry'))).toEqual(
-      PERFECT,
-    );
+    expect(
+      judgeAndReport(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry')),
+    ).toEqual(PERFECT);
   });
 });
 
@@ -105,7 +106,7 @@ describe('while Kafka is away', () => {
     await kafka.restart();
     const summary = await fleet.done();
     expect(summary).toMatchObject({ sent: 30_000, unacknowledged: 0 });
-    const { lost, invented, disordered } = judge(
+    const { lost, invented, disordered } = judgeAndReport(
       ledger.accounts(),
       await readTelemetry(kafka.bootstrapServers, 'telemetry'),
     );

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faultRecords } from '../support/fault-records.ts';
 import { runTrial } from '../support/fault-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
-import { FaultyWire } from '../support/proxy.ts';
 import { faultSeeds, SeededRandom } from '../support/seeds.ts';
 
 describe('a producer whose network fails, on three brokers, min.insync.replicas=2', () => {
@@ -22,22 +21,25 @@ describe('a producer whose network fails, on three brokers, min.insync.replicas=
       const random = new SeededRandom(seed);
       let untilLoss = random.between(5, 30);
       let losses = 0;
-      const wire = await FaultyWire.open(kafka.ports, {
+      const wireFaults = {
         losesResponse() {
           if (--untilLoss > 0) return false;
           untilLoss = random.between(10, 60);
           losses++;
           return true;
         },
-      });
+      };
       const settings = { 'request.timeout.ms': 500, 'batch.size': 4_096 };
-      await runTrial(kafka, { topic: `answers-lost-${seed}`, settings, wire }, async ({ load, producer }) => {
-        await load.run(faultRecords(20_000));
-        await producer.flush();
-        expect(losses).toBeGreaterThan(1);
-        expect(producer.stats.recordRetryTotal).toBeGreaterThan(0);
-      });
-      await wire.close();
+      await runTrial(
+        kafka,
+        { topic: `answers-lost-${seed}`, settings, wireFaults },
+        async ({ load, producer }) => {
+          await load.run(faultRecords(20_000));
+          await producer.flush();
+          expect(losses).toBeGreaterThan(1);
+          expect(producer.stats.recordRetryTotal).toBeGreaterThan(0);
+        },
+      );
     },
   );
 
@@ -47,22 +49,21 @@ describe('a producer whose network fails, on three brokers, min.insync.replicas=
       const random = new SeededRandom(seed);
       let untilReset = random.between(5, 30);
       let resets = 0;
-      const wire = await FaultyWire.open(kafka.ports, {
-        cutsAfter(frameBytes) {
+      const wireFaults = {
+        cutsAfter(frameBytes: number) {
           if (--untilReset > 0) return undefined;
           untilReset = random.between(5, 80);
           resets++;
           return random.between(0, frameBytes);
         },
-      });
+      };
       const settings = { 'batch.size': 4_096 };
-      await runTrial(kafka, { topic: `resets-${seed}`, settings, wire }, async ({ load, producer }) => {
+      await runTrial(kafka, { topic: `resets-${seed}`, settings, wireFaults }, async ({ load, producer }) => {
         await load.run(faultRecords(20_000));
         await producer.flush();
         expect(resets).toBeGreaterThan(2);
         expect(producer.stats.recordRetryTotal).toBeGreaterThan(0);
       });
-      await wire.close();
     },
   );
 });

@@ -50,6 +50,8 @@ export interface TestKafka {
   pause(node?: number): void;
   /** SIGCONT. */
   continue(node?: number): void;
+  /** Continues nodes that are paused and starts those that don't run; resolves when all serve. */
+  revive(): Promise<void>;
   /** Stops all nodes and removes their data. */
   stop(): Promise<void>;
 }
@@ -197,6 +199,13 @@ class TestCluster implements TestKafka {
 
   continue(node = 1): void {
     signal(this.#running(node).kafka, 'SIGCONT');
+  }
+
+  async revive(): Promise<void> {
+    for (const target of this.#nodes) {
+      if (target.process === undefined) await this.restart(target.node.id);
+      else this.continue(target.node.id);
+    }
   }
 
   async stop(): Promise<void> {

@@ -45,8 +45,7 @@ export async function readTopic(
   };
   const admin = createAdmin(client);
   await admin.connect();
-  const ends = await admin.fetchTopicOffsets(topic);
-  await admin.disconnect();
+  const ends = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
   const rest = new Map(
     ends.filter(({ high, low }) => high !== low).map((end) => [end.partition, Number(end.high)]),
   );
@@ -54,25 +53,28 @@ export async function readTopic(
   if (rest.size === 0) return records;
 
   const consumer = createConsumer(client, { groupId: `judge-${crypto.randomUUID()}`, maxWaitTimeInMs: 250 });
-  await consumer.connect();
-  await consumer.subscribe({ topic, fromBeginning: true });
-  await consumer.run({
-    eachBatch: ({ batch }) => {
-      for (const { offset, key, value, timestamp, headers } of batch.messages) {
-        records.push({
-          partition: batch.partition,
-          offset: Number(offset),
-          key: key?.toString() ?? null,
-          value: value?.toString() ?? null,
-          timestampMs: Number(timestamp),
-          headers: headers ?? {},
-        });
-        if (Number(offset) + 1 >= (rest.get(batch.partition) ?? 0)) rest.delete(batch.partition);
-      }
-      return Promise.resolve();
-    },
-  });
-  await until(() => rest.size === 0, { timeoutMs: 60_000, what: `all of topic ${topic}` });
-  await consumer.disconnect();
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      eachBatch: ({ batch }) => {
+        for (const { offset, key, value, timestamp, headers } of batch.messages) {
+          records.push({
+            partition: batch.partition,
+            offset: Number(offset),
+            key: key?.toString() ?? null,
+            value: value?.toString() ?? null,
+            timestampMs: Number(timestamp),
+            headers: headers ?? {},
+          });
+          if (Number(offset) + 1 >= (rest.get(batch.partition) ?? 0)) rest.delete(batch.partition);
+        }
+        return Promise.resolve();
+      },
+    });
+    await until(() => rest.size === 0, { timeoutMs: 60_000, what: `all of topic ${topic}` });
+  } finally {
+    await consumer.disconnect();
+  }
   return records;
 }

@@ -9,6 +9,20 @@ export interface RecordLoadOptions {
   readonly refused?: (token: number) => boolean;
 }
 
+/** What {@link RecordLoad.examine} counted. */
+export interface LoadVerdict {
+  /** Acknowledged, and not in Kafka. */
+  readonly lost: number;
+  /** In Kafka more than once. */
+  readonly twice: number;
+  /** In Kafka behind a later one of the same key. */
+  readonly disordered: number;
+  /** Called back exactly once. */
+  readonly answeredOnce: number;
+  /** All of it in words, and whatever else is wrong; empty when all is well. */
+  readonly faults: readonly string[];
+}
+
 const TEN_HOURS_MS = 10 * 3_600_000;
 
 /**
@@ -29,16 +43,22 @@ export class RecordLoad implements RecordTarget {
   chapter = 0;
   readonly #acknowledgedIn: number[] = [];
   readonly #isRefused: (token: number) => boolean;
-  /** Results of tokens, by token; every callback that came twice is an error. */
-  readonly #completed: boolean[] = [];
+  /** How often each record was called back, by token. */
+  readonly #answers: number[] = [];
   readonly errors: string[] = [];
   readonly #lastOfKey = new Map<string, number>();
+  #stopped = false;
 
   constructor(producer: Producer, topic: string, keys: number, options: RecordLoadOptions = {}) {
     this.#producer = producer;
     this.#isRefused = options.refused ?? (() => false);
     this.#topic = topic;
     this.#keys = keys;
+  }
+
+  /** Nothing more is appended: who runs the load gets back control when the record in hand is taken or refused. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Appends records until `count` have been appended in all; `between` is called now and then. */
@@ -50,7 +70,7 @@ export class RecordLoad implements RecordTarget {
       timestampMs: 0,
       headers: NO_HEADERS,
     };
-    while (this.appended < count) {
+    while (this.appended < count && !this.#stopped) {
       const token = this.appended;
       record.key = Buffer.from(keyOf(token, this.#keys));
       record.value = Buffer.from(`${token} some payload that a device might have sent ${token * 7}`);
@@ -80,7 +100,7 @@ export class RecordLoad implements RecordTarget {
     const state = { over: false };
     const over = (): void => void (state.over = true);
     action.then(over, over);
-    while (!state.over) {
+    while (!state.over && !this.#stopped) {
       await this.run(this.appended + 20);
       await delay(2);
     }
@@ -88,8 +108,7 @@ export class RecordLoad implements RecordTarget {
   }
 
   recordCompleted(token: number, result: BatchResult): void {
-    if (this.#completed[token] === true) this.errors.push(`record ${token} was completed twice`);
-    this.#completed[token] = true;
+    this.#answers[token] = (this.#answers[token] ?? 0) + 1;
     if (this.#isRefused(token) && result.error?.code === 'INVALID_TIMESTAMP') {
       this.refusals++;
       return;
@@ -107,28 +126,49 @@ export class RecordLoad implements RecordTarget {
   }
 
   /**
-   * What is wrong with what Kafka holds: lost, twice, out of order; empty when all is well. What was acknowledged
-   * before `chapter` is gone with the topic's predecessor, and must not be there.
+   * Compares what Kafka holds, in the order in which it is to be judged, with what was acknowledged. What was
+   * acknowledged before `chapter` is gone with the topic's predecessor, and must not be there.
    */
-  judge(records: readonly ReadRecord[], chapter = 0): string[] {
-    const faults = [...this.errors];
+  examine(records: readonly ReadRecord[], chapter = 0): LoadVerdict {
+    const faults: string[] = [];
+    let twice = 0;
+    let disordered = 0;
     const seen = new Set<number>();
     const lastOfKey = new Map<string, number>();
     for (const { key, value } of records) {
       const token = Number(value?.split(' ')[0]);
-      if (seen.has(token)) faults.push(`record ${token} is there twice`);
+      if (seen.has(token)) {
+        faults.push(`record ${token} is there twice`);
+        twice++;
+        continue;
+      }
       seen.add(token);
-      if ((lastOfKey.get(key ?? '') ?? -1) > token)
+      if ((lastOfKey.get(key ?? '') ?? -1) > token) {
         faults.push(`record ${token} stands behind a later one of ${key}`);
+        disordered++;
+      }
       lastOfKey.set(key ?? '', token);
     }
+
+    let lost = 0;
+    let answeredOnce = 0;
     for (let token = 0; token < this.appended; token++) {
       const expected = !this.#isRefused(token) && (this.#acknowledgedIn[token] ?? chapter) >= chapter;
-      if (expected && !seen.has(token)) faults.push(`record ${token} is lost`);
+      if (expected && !seen.has(token)) {
+        faults.push(`record ${token} is lost`);
+        lost++;
+      }
       if (!expected && seen.has(token)) faults.push(`record ${token} is there and should not be`);
-      if (this.#completed[token] !== true) faults.push(`record ${token} was never called back`);
+      const answers = this.#answers[token] ?? 0;
+      if (answers === 1) answeredOnce++;
+      else faults.push(`record ${token} was called back ${answers} times`);
     }
-    return faults.slice(0, 20);
+    return { lost, twice, disordered, answeredOnce, faults: [...this.errors, ...faults] };
+  }
+
+  /** The first faults of {@link examine}; empty when all is well. */
+  judge(records: readonly ReadRecord[]): readonly string[] {
+    return this.examine(records).faults.slice(0, 20);
   }
 }
 

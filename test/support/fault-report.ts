@@ -1,0 +1,120 @@
+import type { FaultRow } from './fault-row.ts';
+
+/** One run of one fault test, as it lies in `.cache/fault-trials.jsonl`. */
+export interface FaultTrialResult {
+  /** Of which run of vitest it was; runs sort by it. */
+  readonly run: string;
+  /** Date, UTC, as 2026-01-31. */
+  readonly date: string;
+  /** The source's git revision; `+`: with changes that were not committed. */
+  readonly revision: string;
+  /** Versions of Kafka and Node. */
+  readonly kafka: string;
+  readonly node: string;
+  readonly file: string;
+  readonly suite: string;
+  /** The test's name, without its seed. */
+  readonly scenario: string;
+  readonly seed?: number | undefined;
+  readonly passed: boolean;
+  readonly seconds: number;
+  /** Missing where a test doesn't count, or did not come so far. */
+  readonly row?: FaultRow | undefined;
+}
+
+const HEAD = `# Fault report
+
+Written by \`npm run test:faults\`: real Kafka brokers are killed, stopped, cut off, reconfigured, and what they hold
+afterwards is compared, record by record, with what was acknowledged. A seed repeats a run:
+\`SLUICE_FAULT_SEEDS=17,4711 npm run test:faults -- -t 'part of a name'\`. Each scenario is shown as of its last run.
+
+- **lost**: acknowledged, and not in Kafka. **twice**: in Kafka more than once. **disordered**: behind a later record
+  of the same key.
+- **refused**: records made to be refused by the broker, and refused. **answered**: called back, or acknowledged to the
+  device, exactly once.
+- In tests of the gateway, _acknowledged_ is by PUBACK, and a device that was cut off repeats what it has no PUBACK for:
+  MQTT allows these messages to be there twice.
+`;
+
+/** The results of each scenario's last run, as Markdown. */
+export function faultReport(results: readonly FaultTrialResult[]): string {
+  const sections: string[] = [];
+  const shown = lastRuns(results);
+  for (const [suite, ofSuite] of Map.groupBy(shown, ({ suite }) => suite)) {
+    const [{ file } = { file: '' }] = ofSuite;
+    sections.push(`## ${capitalised(suite)}\n\n\`${file}\`\n`);
+    const counted = ofSuite.filter(({ row }) => row !== undefined);
+    if (counted.length > 0) sections.push(`${table(counted)}\n`);
+    const others = ofSuite.filter(({ row }) => row === undefined);
+    if (others.length > 0) sections.push(`${others.map(line).join('\n')}\n`);
+  }
+  return [HEAD, summary(shown), ...sections].join('\n');
+}
+
+/** Of each scenario what its last run said, by file. */
+function lastRuns(results: readonly FaultTrialResult[]): readonly FaultTrialResult[] {
+  const byScenario = Map.groupBy(results, ({ file, suite, scenario }) => [file, suite, scenario].join('\n'));
+  return [...byScenario.values()]
+    .flatMap((ofScenario) => {
+      const [last] = ofScenario.map(({ run }) => run).toSorted((a, b) => b.localeCompare(a));
+      return ofScenario.filter(({ run }) => run === last);
+    })
+    .toSorted((a, b) => a.file.localeCompare(b.file));
+}
+
+function summary(results: readonly FaultTrialResult[]): string {
+  const rows = results.flatMap(({ row }) => (row === undefined ? [] : [row]));
+  const sum = (count: (row: FaultRow) => number): string =>
+    thousands(rows.reduce((total, row) => total + count(row), 0));
+  const failed = results.filter(({ passed }) => !passed).length;
+  const distinct = (of: (result: FaultTrialResult) => string): string => {
+    const all = [...new Set(results.map(of))].toSorted();
+    return all.length < 2 ? all.join('') : `${all[0] as string} to ${all.at(-1) as string}`;
+  };
+  return `${results.length} trials, ${failed} failed; ${sum((row) => row.acknowledged)} of ${sum((row) => row.records)} \
+records acknowledged, ${sum((row) => row.lost)} lost, ${sum((row) => row.disordered)} disordered. ${distinct(
+    ({ date }) => date,
+  )}, Kafka ${distinct(({ kafka }) => kafka)}, Node ${distinct(({ node }) => node)}.
+`;
+}
+
+const COLUMNS: readonly (readonly [string, (result: FaultTrialResult) => string])[] = [
+  ['scenario', ({ scenario }) => scenario.replaceAll('|', '\\|')],
+  ['seed', ({ seed }) => String(seed ?? '')],
+  ['records', ({ row }) => count(row?.records)],
+  ['acknowledged', ({ row }) => count(row?.acknowledged)],
+  ['refused', ({ row }) => count(row?.refused)],
+  ['lost', ({ row }) => count(row?.lost)],
+  ['twice', ({ row }) => count(row?.twice)],
+  ['disordered', ({ row }) => count(row?.disordered)],
+  ['answered', ({ row }) => count(row?.answeredOnce)],
+  ['seconds', ({ seconds }) => seconds.toFixed(0)],
+  ['result', ({ passed }) => (passed ? 'passed' : '**failed**')],
+  ['revision', ({ revision }) => revision],
+];
+
+function table(results: readonly FaultTrialResult[]): string {
+  const lines = [
+    COLUMNS.map(([name]) => name),
+    COLUMNS.map(([name]) => (name === 'scenario' ? '---' : '--:')),
+    ...results.map((result) => COLUMNS.map(([, cell]) => cell(result))),
+  ];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function line({ scenario, seed, passed, seconds, revision }: FaultTrialResult): string {
+  const name = seed === undefined ? scenario : `${scenario}, seed ${seed}`;
+  return `- ${passed ? 'passed' : '**failed**'}: ${name} (${seconds.toFixed(0)} s, ${revision})`;
+}
+
+function count(value: number | undefined): string {
+  return value === undefined ? '' : thousands(value);
+}
+
+function thousands(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
