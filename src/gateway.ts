@@ -1,6 +1,8 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
 import type { Blueprint } from './assembly/blueprint.ts';
+import { openCapture } from './assembly/capture-requests.ts';
+import { CaptureTap } from './capture/capture-tap.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { deadLetterTopicFor } from './core/output.ts';
@@ -59,6 +61,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #producer: Producer;
   readonly #delivery: Delivery;
+  readonly #captures: CaptureTap;
   readonly #ingress: Ingress;
   readonly #topics: TopicKeeper;
   readonly #admin: AdminServer;
@@ -96,10 +99,11 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'delivery' }),
     });
+    this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
     this.#ingress = new Ingress({
       listeners: config.mqtt.listeners,
       limits: ingressLimits(blueprint),
-      sink: this.#delivery,
+      sink: this.#captures,
       clock,
       logger: logger.child({ stage: 'mqtt' }),
     });
@@ -133,6 +137,7 @@ export class Gateway {
         ...edgeNodeMetrics(blueprint.edgeNodes),
       ],
       devices: (worst) => reportDevices(blueprint.devices, worst),
+      capture: (query) => openCapture(this.#captures, query),
     });
   }
 
@@ -188,6 +193,7 @@ export class Gateway {
     await this.#withinMs(shutdownTimeoutMs, flushed);
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
+    this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#admin.close();

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
-import fastify, { type FastifyInstance } from 'fastify';
+import type { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { SluiceError, errorMessage } from '../core/errors.ts';
 import type { Metric } from '../core/metric.ts';
 import { prometheusRegistry } from './prometheus.ts';
@@ -13,6 +14,11 @@ export interface AdminServerOptions {
   readonly metrics: readonly Metric[];
   /** What is known of the devices; `worst` is how many of the worst are named. */
   readonly devices?: (worst: number) => unknown;
+  /** Begins a capture of MQTT messages as lines of text, or says why not. */
+  readonly capture?: (query: {
+    readonly topic?: string;
+    readonly count?: string;
+  }) => { readonly lines: Readable } | { readonly problem: string; readonly busy: boolean };
 }
 
 /** The admin port is taken, or its address doesn't exist on this machine. */
@@ -22,7 +28,7 @@ export class AdminListenError extends SluiceError {}
 const WORST = 20;
 const WORST_MAX = 1_000;
 
-/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`. */
+/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`, `/api/capture`. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #http: FastifyInstance;
@@ -40,10 +46,30 @@ export class AdminServer {
       const limit = Number.isInteger(worst) && worst >= 0 ? Math.min(worst, WORST_MAX) : WORST;
       return { types: options.devices?.(limit) ?? [] };
     });
+    this.#http.get<{ Querystring: { topic?: string; count?: string } }>('/api/capture', (request, reply) =>
+      this.#capture(request, request.query, reply),
+    );
     const registry = prometheusRegistry(options.metrics);
     this.#http.get('/metrics', async (_request, reply) =>
       reply.type(registry.contentType).send(await registry.metrics()),
     );
+  }
+
+  /**
+   * Payloads are nobody's business but the operator's: only who is on this machine may have them, and no browser,
+   * which a page of somebody else's could be sending (DNS rebinding).
+   */
+  #capture(
+    request: FastifyRequest,
+    query: { readonly topic?: string; readonly count?: string },
+    reply: FastifyReply,
+  ): FastifyReply {
+    if (!isLoopback(request.socket.remoteAddress ?? '') || request.headers['sec-fetch-site'] !== undefined) {
+      return reply.code(403).send({ problem: 'captures are for `sluice capture` on the same machine' });
+    }
+    const opened = this.#options.capture?.(query) ?? { problem: 'there is nothing to capture', busy: true };
+    if ('problem' in opened) return reply.code(opened.busy ? 503 : 400).send({ problem: opened.problem });
+    return reply.type('application/x-ndjson').send(opened.lines);
   }
 
   /**
@@ -78,4 +104,8 @@ export class AdminServer {
   async close(): Promise<void> {
     await this.#http.close();
   }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\./.test(address);
 }

@@ -6,6 +6,7 @@ import { packageFacts } from './package-facts.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
+  capture: async () => (await import('./capture.ts')).captureCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
 };
