@@ -27,6 +27,7 @@ export interface HubOptions {
 }
 
 const LOG_WINDOW_TICKS = 60_000 / TICK_MS;
+const EXPIRY_TICKS = 1_000 / TICK_MS;
 
 /** Ends that are nobody's fault and not worth a warning. */
 const QUIET: ReadonlySet<CloseReason> = new Set(['disconnected', 'connection-lost', 'taken-over', 'stopped']);
@@ -229,6 +230,7 @@ export class ConnectionHub implements ConnectionContext {
       this.tick++;
       for (const connection of this.connections) connection.ticked();
       this.#relieveMemory();
+      if (this.tick % EXPIRY_TICKS === 0) this.broker.store.expire();
       if (this.tick % LOG_WINDOW_TICKS === 0) this.#log.turn();
     }, TICK_MS);
   }

@@ -54,6 +54,7 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       () => stats().localDeliveries,
     ),
     gauge('retained_messages', 'Retained messages.', () => stats().retainedMessages),
+    gauge('retained_bytes', 'Topics and payloads of retained messages.', () => stats().retainedBytes),
     counter(
       'retained_rejected_total',
       'Messages not retained, the store being full.',
@@ -69,10 +70,26 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'QoS 0 messages that a slow subscriber missed.',
       () => stats().subscriberDrops,
     ),
+    gauge(
+      'stored_subscriptions',
+      'Subscriptions of persistent sessions with QoS 1 or 2.',
+      () => stats().storedSubscriptions,
+    ),
+    gauge(
+      'queued_messages',
+      'Messages of QoS 1 and 2 that sessions owe their clients: not sent yet, or not acknowledged.',
+      () => stats().queuedMessages,
+    ),
+    gauge('queued_bytes', 'Memory that holds these messages.', () => stats().queuedBytes),
     counter(
       'queue_drops_total',
       "Messages that an absent subscriber's full queue did not take.",
       () => stats().queueDrops,
+    ),
+    counter(
+      'queue_expired_total',
+      'Messages for absent clients whose time was over before the client came back.',
+      () => stats().queueExpired,
     ),
     counter(
       'discarded_total',

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { DeviceSessions } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PublicationSink } from '../core/publication.ts';
 import { ConnectionHub } from './connection-hub.ts';
@@ -6,6 +7,7 @@ import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
 import { LocalBroker } from './local-broker.ts';
+import { SessionPost } from './session-post.ts';
 import { IngressStats } from './stats.ts';
 
 export interface IngressOptions {
@@ -33,6 +35,7 @@ export class Ingress {
   readonly #listeners: Listener[] = [];
   #broker: LocalBroker | undefined;
   #hub: ConnectionHub | undefined;
+  #post: SessionPost | undefined;
 
   constructor(options: IngressOptions) {
     this.#options = options;
@@ -46,10 +49,19 @@ export class Ingress {
    */
   async start(): Promise<void> {
     const { sink, clock, logger, listeners } = this.#options;
-    const broker = await LocalBroker.open(this.#limits, this.#stats, logger);
+    const broker = await LocalBroker.open({ limits: this.#limits, stats: this.#stats, clock, logger });
     const hub = new ConnectionHub({ limits: this.#limits, sink, broker, stats: this.#stats, clock, logger });
     this.#broker = broker;
     this.#hub = hub;
+    this.#post = new SessionPost({
+      store: broker.store,
+      connected: (clientId) => broker.client(clientId),
+      exists: (clientId) => hub.sessions.exists(clientId),
+      wallMs: () => clock.wallMs(),
+      number: (message) => {
+        broker.number(message);
+      },
+    });
     try {
       for (const spec of listeners) this.#listeners.push(new Listener(spec, this.#listenerOptions(hub)));
       for (const listener of this.#listeners) await listener.listen();
@@ -93,6 +105,12 @@ export class Ingress {
   /** Publishes to local subscribers, at most once: a command of the gateway itself. Before the start to nobody. */
   publish(topicName: string, payload: Uint8Array): void {
     this.#broker?.deliver({ name: topicName }, Buffer.from(payload), 0, false);
+  }
+
+  /** Messages to one client's session; from the start on. */
+  get deviceSessions(): DeviceSessions {
+    if (this.#post === undefined) throw new TypeError('the ingress has not been started');
+    return this.#post;
   }
 
   /** Everything received is with the sink and complete, and its acknowledgements are with the kernel. */

@@ -25,6 +25,9 @@ export interface IngressLimits {
   readonly maxKeptSessions: number;
   /** Messages of QoS 1 and 2 kept for one persistent session; further ones are dropped for that session. */
   readonly maxQueuedMessages: number;
+  /** Bytes of the messages kept for one persistent session, and for all of them. */
+  readonly maxQueuedBytes: number;
+  readonly maxQueuedBytesTotal: number;
   /** Retained messages, and bytes of their topics and payloads; what exceeds them is not retained. */
   readonly maxRetainedMessages: number;
   readonly maxRetainedBytes: number;
@@ -47,6 +50,8 @@ export const DEFAULT_LIMITS: IngressLimits = {
   maxTopics: 65_536,
   maxKeptSessions: 100_000,
   maxQueuedMessages: 1_000,
+  maxQueuedBytes: 4 * 1024 * 1024,
+  maxQueuedBytesTotal: 256 * 1024 * 1024,
   maxRetainedMessages: 100_000,
   maxRetainedBytes: 64 * 1024 * 1024,
   maxSubscriberBytes: 4 * 1024 * 1024,

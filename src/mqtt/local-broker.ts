@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Aedes, type AedesOptions, type Client } from 'aedes';
+import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { QoS } from '../core/publication.ts';
 import type { ControlChannel } from './control-channel.ts';
 import type { IngressLimits } from './limits.ts';
 import { LocalDeliveries } from './local-deliveries.ts';
-import { SessionStore, type LocalMessage } from './session-store.ts';
+import { localMessage, sizeOf, type LocalMessage } from './local-message.ts';
+import type { ConnectedClient } from './session-post.ts';
+import { SessionStore } from './session-store.ts';
 import type { IngressStats } from './stats.ts';
 import { filterMatches } from './topic-filter.ts';
 import { MAX_TOPIC_LEVELS, type InternedTopic } from './topic-table.ts';
@@ -17,11 +20,25 @@ export interface BrokerClient {
   close(): void;
 }
 
+/** The part of aedes that its types don't mention, as of 1.2. */
+interface BrokerInternals {
+  readonly clients: Readonly<Record<string, Client | undefined>>;
+}
+
 /** The parts of aedes' client that its types don't mention, as of 1.2. */
 interface ClientInternals {
   readonly subscriptions: Readonly<Record<string, { qos: number; granted?: number } | undefined>>;
   deliver0: (message: LocalMessage, done: () => void) => void;
   readonly deliverQoS: (message: LocalMessage, done: () => void) => void;
+  /** The packet identifier of the next message; aedes counts on from a random start. */
+  _nextId: number;
+}
+
+export interface LocalBrokerOptions {
+  readonly limits: IngressLimits;
+  readonly stats: IngressStats;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /**
@@ -37,28 +54,28 @@ interface ClientInternals {
 export class LocalBroker {
   readonly #aedes: Aedes;
   readonly #deliveries: LocalDeliveries;
-  readonly #store: SessionStore;
+  readonly store: SessionStore;
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
 
-  static async open(limits: IngressLimits, stats: IngressStats, logger: Logger): Promise<LocalBroker> {
-    const broker = new LocalBroker(limits, stats, logger);
+  static async open(options: LocalBrokerOptions): Promise<LocalBroker> {
+    const broker = new LocalBroker(options);
     await broker.#aedes.listen();
     return broker;
   }
 
-  private constructor(limits: IngressLimits, stats: IngressStats, logger: Logger) {
+  private constructor({ limits, stats, clock, logger }: LocalBrokerOptions) {
     this.#limits = limits;
     this.#stats = stats;
     const failed = (error: unknown): void => {
       logger.error({ reason: errorMessage(error) }, 'the MQTT broker inside failed');
     };
     this.#deliveries = new LocalDeliveries(failed);
-    this.#store = new SessionStore(limits, stats);
+    this.store = new SessionStore(limits, stats, () => clock.wallMs());
     const options: AedesOptions = {
       id: `sluice-${randomUUID()}`,
       mq: this.#deliveries,
-      persistence: this.#store,
+      persistence: this.store,
       queueLimit: Number.MAX_SAFE_INTEGER,
       maxClientsIdLength: Number.MAX_SAFE_INTEGER,
       maxTopicLevels: MAX_TOPIC_LEVELS,
@@ -90,37 +107,54 @@ export class LocalBroker {
 
   /** Delivers to local subscribers, present and absent, and stores what is retained. Copies the payload. */
   deliver(topic: { readonly name: string }, payload: Buffer, qos: QoS, retain: boolean): void {
-    const message: LocalMessage = {
-      cmd: 'publish',
-      brokerId: '',
-      brokerCounter: 0,
-      topic: topic.name,
-      payload: Buffer.from(payload),
-      qos,
-      retain,
-      dup: false,
-    };
-    if (retain) this.#store.retain(message);
+    const message = localMessage(topic.name, Buffer.from(payload), qos, retain);
+    if (retain) this.store.retain(message);
     // All at once, where aedes' publish takes a different number of promises for each kind of message and so
     // changes their order ([MQTT-4.6.0-5]).
-    if (qos > 0) this.#store.enqueue(message);
+    if (qos > 0) this.store.enqueue(message);
     this.#deliveries.emit(message);
     this.#stats.localDeliveries++;
   }
 
   /** Whether anybody, present or absent, has subscribed to the topic; remembered until subscriptions change. */
   hasSubscribers(topic: InternedTopic): boolean {
-    const generation = this.#deliveries.generation + this.#store.generation;
+    const generation = this.#deliveries.generation + this.store.generation;
     if (topic.subscribersAsOf !== generation) {
-      topic.hasSubscribers = this.#deliveries.deliversTo(topic.name) || this.#store.queuesFor(topic.name);
+      topic.hasSubscribers = this.#deliveries.deliversTo(topic.name) || this.store.queuesFor(topic.name);
       topic.subscribersAsOf = generation;
     }
     return topic.hasSubscribers;
   }
 
+  /** Gives the message its number among all that subscribers get; see {@link LocalDeliveries.emit}. */
+  number(message: LocalMessage): void {
+    this.#deliveries.number(message);
+  }
+
+  /** The client, while it is connected. */
+  client(clientId: string): ConnectedClient | undefined {
+    const client = (this.#aedes as unknown as BrokerInternals).clients[clientId];
+    if (client === undefined || client.closed) return undefined;
+    const internals = client as unknown as ClientInternals;
+    return {
+      clean: client.clean,
+      granted: (topic) => highestQos(internals.subscriptions, topic),
+      nextMessageId: () => {
+        const messageId = internals._nextId;
+        internals._nextId = (messageId % 65_535) + 1;
+        return messageId;
+      },
+      deliver: (message) => {
+        internals.deliverQoS(message, () => {
+          // Its PUBACK is what counts.
+        });
+      },
+    };
+  }
+
   /** A session has ended. */
   discardSession(clientId: string): void {
-    this.#store.discard(clientId);
+    this.store.discard(clientId);
   }
 
   close(): Promise<void> {
@@ -137,9 +171,9 @@ export class LocalBroker {
     const granted = highestQos((client as unknown as ClientInternals).subscriptions, message.topic);
     if (granted < message.qos) message.qos = granted;
     const queued = message.messageId !== undefined;
-    if (message.qos > 0 && !queued && !client.clean && this.#store.isCatchingUp(client.id)) return null;
+    if (message.qos > 0 && !queued && !client.clean && this.store.isCatchingUp(client.id)) return null;
 
-    const size = message.topic.length + message.payload.length;
+    const size = sizeOf(message);
     const waiting = channel.writableLength + channel.promisedBytes + channel.owner.unsentBytes;
     if (waiting + size > this.#limits.maxSubscriberBytes && waiting > 0) {
       if (message.qos === 0) {

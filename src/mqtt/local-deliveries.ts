@@ -1,4 +1,4 @@
-import type { LocalMessage } from './session-store.ts';
+import type { LocalMessage } from './local-message.ts';
 import { FilterTree } from './topic-filter.ts';
 
 /** aedes' hand-over of a message to one subscriber. */
@@ -48,8 +48,7 @@ export class LocalDeliveries {
    * than the last one for a repeat.
    */
   emit(message: LocalMessage, done?: () => void): this {
-    message.brokerId = BROKER_ID;
-    message.brokerCounter = ++this.#counter;
+    this.number(message);
     for (const deliver of this.#subscribers.match(message.topic)) {
       try {
         deliver(message, ignore);
@@ -59,6 +58,12 @@ export class LocalDeliveries {
     }
     done?.();
     return this;
+  }
+
+  /** Gives the message the next number. What is handed to a subscriber follows at once. */
+  number(message: LocalMessage): void {
+    message.brokerId = BROKER_ID;
+    message.brokerCounter = ++this.#counter;
   }
 
   close(done?: () => void): void {

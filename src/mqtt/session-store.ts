@@ -1,30 +1,14 @@
 import { Readable } from 'node:stream';
+import type { AbandonReason, SessionMessage, SessionOutcome } from '../core/device-sessions.ts';
 import type { IngressLimits } from './limits.ts';
+import type { LocalMessage } from './local-message.ts';
+import { Mailbox, type Queued, type StoredSubscription } from './mailbox.ts';
+import { RetainedMessages } from './retained-messages.ts';
 import type { IngressStats } from './stats.ts';
-import { filterMatches, FilterTree } from './topic-filter.ts';
-
-/** A message on its way to local subscribers: a packet as aedes knows it. */
-export interface LocalMessage {
-  cmd: 'publish';
-  brokerId: string;
-  /** With brokerId: which message it is. Subscribers take only growing numbers. */
-  brokerCounter: number;
-  topic: string;
-  payload: Buffer;
-  qos: 0 | 1 | 2;
-  retain: boolean;
-  dup: boolean;
-  /** Set by aedes on what comes out of a session's queue. */
-  messageId?: number | undefined;
-}
+import { FilterTree } from './topic-filter.ts';
 
 interface ClientKey {
   readonly id: string;
-}
-interface StoredSubscription {
-  readonly clientId: string;
-  readonly topic: string;
-  readonly qos: 0 | 1 | 2;
 }
 interface OutgoingPacket {
   readonly cmd: string;
@@ -33,48 +17,32 @@ interface OutgoingPacket {
   messageId?: number | undefined;
   readonly qos?: number;
 }
-interface Queued {
-  /** The message itself; gone once the subscriber has it and only PUBREL and PUBCOMP are left. */
-  message: LocalMessage | undefined;
-  messageId: number | undefined;
-  /** The catching up in which it was sent. */
-  round: number;
-}
-
-/** What a persistent session holds for its subscriber. */
-class Mailbox {
-  readonly subscriptions = new Map<string, StoredSubscription>();
-  readonly queue: Queued[] = [];
-  /** The subscriber is back and gets its queue; what is published meanwhile goes to the queue's end. */
-  catchingUp = false;
-  /** Counts catchings up. */
-  round = 0;
-  /** The queued message that is being sent has been. */
-  sent: (() => void) | undefined;
-}
 
 /**
- * What aedes keeps of sessions, retained messages and wills: its persistence interface, in memory. Written
+ * What aedes keeps of sessions, retained messages and wills: its persistence interface. Written
  * instead of aedes-persistence because that queues without bound, delivers a retained message from the queue
  * with RETAIN set ([MQTT-3.3.1-9]) and a repeated one without DUP ([MQTT-3.3.1-1]), and hides from us whether
  * an absent client's subscription matches a topic.
  */
 export class SessionStore {
-  readonly #limits: Pick<IngressLimits, 'maxQueuedMessages' | 'maxRetainedMessages' | 'maxRetainedBytes'>;
+  readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
+  readonly #wallMs: () => number;
   readonly #mailboxes = new Map<string, Mailbox>();
   /** Subscriptions of persistent sessions with QoS 1 or 2: what they match is queued. */
   readonly #queueing = new FilterTree<StoredSubscription>();
-  readonly #retained = new Map<string, LocalMessage>();
-  #retainedBytes = 0;
+  readonly #retained: RetainedMessages;
   readonly #wills = new Map<string, object>();
+  /** Is told of stored messages that will not be delivered. */
+  onAbandoned: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void = () => {
+    // Nobody wants to know.
+  };
 
-  constructor(
-    limits: Pick<IngressLimits, 'maxQueuedMessages' | 'maxRetainedMessages' | 'maxRetainedBytes'>,
-    stats: IngressStats,
-  ) {
+  constructor(limits: IngressLimits, stats: IngressStats, wallMs: () => number) {
     this.#limits = limits;
+    this.#wallMs = wallMs;
     this.#stats = stats;
+    this.#retained = new RetainedMessages(limits, stats);
   }
 
   // For the publication lane: at once, without promises.
@@ -89,25 +57,9 @@ export class SessionStore {
     return this.#queueing.matches(topic);
   }
 
-  /** Stores a retained message; an empty payload deletes it ([MQTT-3.3.1-10], [MQTT-3.3.1-11]). */
+  /** Stores a retained message, or deletes it. */
   retain(message: LocalMessage): void {
-    const sizeOf = ({ topic, payload }: LocalMessage): number => topic.length + payload.length;
-    const previous = this.#retained.get(message.topic);
-    if (previous !== undefined) {
-      this.#retained.delete(message.topic);
-      this.#retainedBytes -= sizeOf(previous);
-    }
-    if (message.payload.length > 0) {
-      const { maxRetainedMessages, maxRetainedBytes } = this.#limits;
-      const bytes = this.#retainedBytes + sizeOf(message);
-      if (this.#retained.size >= maxRetainedMessages || bytes > maxRetainedBytes) {
-        this.#stats.retainedRejected++;
-      } else {
-        this.#retained.set(message.topic, { ...message });
-        this.#retainedBytes = bytes;
-      }
-    }
-    this.#stats.retainedMessages = this.#retained.size;
+    this.#retained.put(message);
   }
 
   /** Puts the message into the queue of every persistent session that has subscribed to it. */
@@ -124,8 +76,48 @@ export class SessionStore {
   discard(clientId: string): void {
     const mailbox = this.#mailboxes.get(clientId);
     if (mailbox === undefined) return;
+    this.#expireIn(mailbox);
     for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
     this.#mailboxes.delete(clientId);
+    for (const queued of [...mailbox.queue]) this.#remove(mailbox, queued, 'no-session');
+    this.#count();
+  }
+
+  // For messages to one session.
+
+  /** The subscriptions of a persistent session; those of a clean one are with its connection. */
+  subscriptionsOf(clientId: string): Iterable<StoredSubscription> {
+    return this.#mailboxes.get(clientId)?.subscriptions.values() ?? [];
+  }
+
+  /** Queues a message for one session, which must exist. Returns false if its queue is full. */
+  post(
+    message: SessionMessage,
+    packet: LocalMessage,
+    completed: (outcome: SessionOutcome) => void,
+  ): Queued | undefined {
+    const mailbox = this.#mailboxOf(message.clientId);
+    return this.#push(mailbox, packet, { message, completed });
+  }
+
+  /** Sends it under this packet identifier, which the client's connection has free. */
+  identify(clientId: string, queued: Queued, messageId: number): number {
+    return this.#mailboxOf(clientId).identify(queued, messageId);
+  }
+
+  /** Removes from all queues what was never sent and is of no use any more. */
+  expire(): void {
+    for (const mailbox of this.#mailboxes.values()) this.#expireIn(mailbox);
+  }
+
+  #expireIn(mailbox: Mailbox): void {
+    for (const queued of mailbox.expired(this.#wallMs())) this.#remove(mailbox, queued, 'expired');
+  }
+
+  #mailboxOf(clientId: string): Mailbox {
+    let mailbox = this.#mailboxes.get(clientId);
+    if (mailbox === undefined) this.#mailboxes.set(clientId, (mailbox = new Mailbox()));
+    return mailbox;
   }
 
   #subscribersOf(topic: string): StoredSubscription[] {
@@ -137,17 +129,48 @@ export class SessionStore {
 
   #enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
     for (const { clientId } of subscriptions) {
-      const queue = this.#mailboxes.get(clientId)?.queue;
-      if (queue === undefined) continue;
-      if (queue.length >= this.#limits.maxQueuedMessages) this.#stats.queueDrops++;
-      else queue.push({ message, messageId: undefined, round: 0 });
+      const mailbox = this.#mailboxes.get(clientId);
+      if (mailbox === undefined) continue;
+      if (this.#push(mailbox, message) === undefined) this.#stats.queueDrops++;
     }
+  }
+
+  /** Undefined if there is no room. */
+  #push(mailbox: Mailbox, message: LocalMessage, errand?: Queued['errand']): Queued | undefined {
+    const { maxQueuedMessages, maxQueuedBytes, maxQueuedBytesTotal } = this.#limits;
+    const bytes = Mailbox.bytesOf(message);
+    if (
+      mailbox.queue.length >= maxQueuedMessages ||
+      mailbox.queuedBytes + bytes > maxQueuedBytes ||
+      this.#stats.queuedBytes + bytes > maxQueuedBytesTotal
+    ) {
+      return undefined;
+    }
+    this.#stats.queuedMessages++;
+    this.#stats.queuedBytes += bytes;
+    return mailbox.push(message, errand);
+  }
+
+  #remove(mailbox: Mailbox, queued: Queued, outcome: SessionOutcome): void {
+    mailbox.remove(queued);
+    this.#stats.queuedMessages--;
+    this.#stats.queuedBytes -= queued.bytes;
+    if (outcome === 'expired') this.#stats.queueExpired++;
+    const { errand } = queued;
+    if (errand?.completed === undefined) return;
+    const { completed } = errand;
+    errand.completed = undefined;
+    completed(outcome);
   }
 
   #stopQueueing(subscription: StoredSubscription | undefined): void {
     if (subscription !== undefined && subscription.qos > 0) {
       this.#queueing.remove(subscription.topic, subscription);
     }
+  }
+
+  #count(): void {
+    this.#stats.storedSubscriptions = this.#queueing.size;
   }
 
   // aedes' persistence interface. Its promises resolve at once.
@@ -163,25 +186,21 @@ export class SessionStore {
 
   /** The matching retained messages of this moment: what is published later comes by subscription. */
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    const found = filters.flatMap((filter) => {
-      if (!filter.includes('+') && !filter.includes('#')) return this.#retained.get(filter) ?? [];
-      return [...this.#retained.values()].filter(({ topic }) => filterMatches(filter, topic));
-    });
-    return Readable.from(found);
+    return Readable.from(this.#retained.matching(filters));
   }
 
   addSubscriptions(
     { id: clientId }: ClientKey,
     subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
   ): Promise<void> {
-    let mailbox = this.#mailboxes.get(clientId);
-    if (mailbox === undefined) this.#mailboxes.set(clientId, (mailbox = new Mailbox()));
+    const mailbox = this.#mailboxOf(clientId);
     for (const { topic, qos } of subscriptions) {
       this.#stopQueueing(mailbox.subscriptions.get(topic));
       const subscription = { clientId, topic, qos };
       mailbox.subscriptions.set(topic, subscription);
       if (qos > 0) this.#queueing.add(topic, subscription);
     }
+    this.#count();
     return Promise.resolve();
   }
 
@@ -191,6 +210,7 @@ export class SessionStore {
       this.#stopQueueing(mailbox?.subscriptions.get(filter));
       mailbox?.subscriptions.delete(filter);
     }
+    this.#count();
     return Promise.resolve();
   }
 
@@ -222,42 +242,33 @@ export class SessionStore {
    */
   outgoingUpdate({ id }: ClientKey, packet: OutgoingPacket): Promise<void> {
     const mailbox = this.#mailboxes.get(id);
-    mailbox?.sent?.();
-    const queue = mailbox?.queue ?? [];
+    mailbox?.wasSent();
     if (packet.cmd === 'pubrel') {
-      const received = queue.find(({ messageId }) => messageId === packet.messageId);
+      const received = mailbox?.sent.get(packet.messageId ?? 0);
       if (received !== undefined) received.message = undefined;
       return Promise.resolve();
     }
-    const entry = queue.findLast(
-      ({ message }) =>
-        message?.brokerCounter === packet.brokerCounter && message?.brokerId === packet.brokerId,
-    );
-    if (entry === undefined) return Promise.resolve();
-    // aedes counts packet identifiers from a random start in every connection, past those still in use.
-    let messageId = packet.messageId ?? 1;
-    while (queue.some((other) => other !== entry && other.messageId === messageId)) {
-      messageId = (messageId % 65_535) + 1;
-    }
-    packet.messageId = messageId;
-    entry.messageId = messageId;
+    const queued = mailbox?.numbered(packet.brokerId, packet.brokerCounter);
+    if (mailbox === undefined || queued === undefined) return Promise.resolve();
+    packet.messageId = mailbox.identify(queued, packet.messageId ?? 1);
     return Promise.resolve();
   }
 
   /** PUBACK or PUBCOMP has come. Without an identifier (aedes did not send it after all) it stays queued. */
   outgoingClearMessageId({ id }: ClientKey, packet: OutgoingPacket): Promise<LocalMessage | undefined> {
-    const queue = this.#mailboxes.get(id)?.queue ?? [];
-    const index = queue.findIndex(
-      ({ messageId }) => messageId !== undefined && messageId === packet.messageId,
-    );
-    const [entry] = index < 0 ? [] : queue.splice(index, 1);
-    return Promise.resolve(entry?.message);
+    const mailbox = this.#mailboxes.get(id);
+    const queued = packet.messageId === undefined ? undefined : mailbox?.sent.get(packet.messageId);
+    if (mailbox === undefined || queued === undefined) return Promise.resolve(undefined);
+    this.#remove(mailbox, queued, 'delivered');
+    return Promise.resolve(queued.message);
   }
 
   /** Everything queued for a client that is back, in order, until there is nothing left that was not sent. */
   outgoingStream({ id }: ClientKey): Readable {
     const mailbox = this.#mailboxes.get(id);
-    return Readable.from(mailbox === undefined ? [] : catchUp(mailbox));
+    if (mailbox === undefined) return Readable.from([]);
+    this.#expireIn(mailbox);
+    return Readable.from(mailbox.catchUp());
   }
 
   putWill({ id }: ClientKey, will: object): Promise<void> {
@@ -274,30 +285,4 @@ export class SessionStore {
   streamWill(): Readable {
     return Readable.from([]);
   }
-}
-
-/**
- * Yields the queue's packets one by one, each when the one before was sent; and ends the catching up in the same
- * breath in which it finds nothing more, so that no message is overtaken or sent twice.
- */
-async function* catchUp(mailbox: Mailbox): AsyncGenerator<object> {
-  const round = ++mailbox.round;
-  for (;;) {
-    const next = mailbox.queue.find((queued) => queued.round !== round);
-    if (next === undefined) break;
-    next.round = round;
-    const { message, messageId } = next;
-    const sent = new Promise<void>((resolve) => {
-      mailbox.sent = resolve;
-    });
-    yield message === undefined
-      ? { cmd: 'pubrel', messageId }
-      : // Sent before, it is a repeat ([MQTT-3.3.1-1]); by subscription, it is not "retained" ([MQTT-3.3.1-9]).
-        { ...message, messageId, dup: messageId !== undefined, retain: false };
-    await sent;
-    // The client is gone, and has come again.
-    if (mailbox.round !== round) return;
-  }
-  mailbox.catchingUp = false;
-  mailbox.sent = undefined;
 }

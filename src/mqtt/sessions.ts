@@ -16,6 +16,8 @@ export interface SessionHolder {
 export interface Sessions {
   /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
   claim(clientId: string, clean: boolean, holder: SessionHolder): void;
+  /** Whether there is a session of this client, the client present or absent. */
+  exists(clientId: string): boolean;
   /** Gives a session back, or withdraws a claim. */
   release(clientId: string, holder: SessionHolder): void;
 }
@@ -58,6 +60,10 @@ export class LocalSessions implements Sessions {
     const previous = claims.at(-1) as Claim;
     claims.push(claim);
     previous.holder.takeOver();
+  }
+
+  exists(clientId: string): boolean {
+    return this.#kept.has(clientId) || this.#claims.has(clientId);
   }
 
   release(clientId: string, holder: SessionHolder): void {

@@ -62,14 +62,23 @@ export class IngressStats {
   /** Publications that were delivered to local subscribers or stored as retained. */
   localDeliveries = 0;
   retainedMessages = 0;
+  /** Of their topics and payloads. */
+  retainedBytes = 0;
   /** Retained messages that were not stored because the store is full. */
   retainedRejected = 0;
   /** Publications to `$` topics: acknowledged, dropped. */
   reservedTopicDrops = 0;
   /** QoS 0 messages that a slow subscriber missed. */
   subscriberDrops = 0;
+  /** Messages of QoS 1 and 2 that sessions owe their clients: not sent yet, or not acknowledged. */
+  queuedMessages = 0;
+  queuedBytes = 0;
   /** Messages that a full offline queue did not take. */
   queueDrops = 0;
+  /** Messages for absent clients that were of no use any more. */
+  queueExpired = 0;
+  /** Subscriptions of persistent sessions with QoS 1 or 2. */
+  storedSubscriptions = 0;
   /** Publications of taken-over connections that were parked; their device sends them again. */
   discarded = 0;
   readonly closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<

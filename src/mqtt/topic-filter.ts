@@ -43,6 +43,8 @@ export class FilterTree<T> {
   readonly #root = newNode<T>();
   /** Grows with every change, so that what was found can be kept until then. */
   generation = 0;
+  /** Filters with values, each counted once for each of them. */
+  size = 0;
 
   add(filter: string, value: T): void {
     let node = this.#root;
@@ -54,7 +56,10 @@ export class FilterTree<T> {
       if (child === undefined) node.children.set(level, (child = newNode()));
       node = child;
     }
-    (rest ? node.rest : node.values).add(value);
+    const values = rest ? node.rest : node.values;
+    this.size -= values.size;
+    values.add(value);
+    this.size += values.size;
     this.generation++;
   }
 
@@ -71,6 +76,7 @@ export class FilterTree<T> {
     const end = path.at(-1) as Node<T>;
     if (!(rest ? end.rest : end.values).delete(value)) return;
     this.generation++;
+    this.size--;
     for (let depth = levels.length; depth > 0; depth--) {
       const node = path[depth] as Node<T>;
       if (node.children.size + node.values.size + node.rest.size > 0) return;

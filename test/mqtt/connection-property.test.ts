@@ -78,7 +78,7 @@ async function newHub(limits: Partial<IngressLimits>) {
   const all = { ...DEFAULT_LIMITS, ...limits };
   const sink = new HeldSink();
   const clock = new TestClock();
-  const broker = await LocalBroker.open(all, stats, silentLogger);
+  const broker = await LocalBroker.open({ limits: all, stats, clock, logger: silentLogger });
   const hub = new ConnectionHub({ limits: all, sink, broker, stats, clock, logger: silentLogger });
   return { hub, sink, stats, broker, clock };
 }
