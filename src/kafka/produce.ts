@@ -70,7 +70,8 @@ export function parseProduceResponse(
   return { partitions, endpoints, throttleTimeMs };
 }
 
-function readPartition(reader: ProtocolReader, version: number): PartitionResponse {
+/** One partition's answer, behind its index. */
+export function readPartition(reader: ProtocolReader, version: number): PartitionResponse {
   const errorCode = reader.int16();
   const baseOffset = reader.int64();
   const logAppendTimeMs = Number(reader.int64());

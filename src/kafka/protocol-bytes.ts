@@ -13,6 +13,11 @@ export class ProtocolReader {
     this.#flexible = flexible;
   }
 
+  /** Where the next read begins. */
+  get position(): number {
+    return this.#position;
+  }
+
   boolean(): boolean {
     return this.int8() !== 0;
   }

@@ -74,7 +74,6 @@ export async function runTrial(
     wire?.bootstrapServers ?? kafka.bootstrapServers,
     { ...SETTINGS, ...options.settings },
     silentLogger,
-    wire?.portFor,
   );
   const load = new RecordLoad(producer, topic, KEYS, options);
   onTestFinished(async () => {

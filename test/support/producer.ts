@@ -1,11 +1,9 @@
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger, type Logger } from '../../src/core/logger.ts';
 import { ClusterPort } from '../../src/kafka/cluster-port.ts';
-import type { PortOptions } from '../../src/kafka/port-options.ts';
 import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
 import { PLAINTEXT, type ClientSecurity } from '../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
-import type { BrokerPort } from '../../src/producer/port.ts';
 import { Producer } from '../../src/producer/producer.ts';
 import { until } from './until.ts';
 
@@ -14,11 +12,10 @@ export function startProducer(
   bootstrapServers: string,
   settings: Readonly<Record<string, unknown>> = {},
   logger: Logger = silentLogger,
-  portFor = (options: PortOptions): BrokerPort => new ClusterPort(options),
 ): Producer {
   const { config, faults } = parseProducerConfig({ 'bootstrap.servers': bootstrapServers, ...settings });
   if (faults.length > 0) throw new Error(JSON.stringify(faults));
-  const port = portFor({ config, clock: systemClock, logger });
+  const port = new ClusterPort({ config, clock: systemClock, logger });
   return new Producer({ config, port, clock: systemClock, logger });
 }
 

@@ -1,8 +1,10 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect } from 'node:net';
 
-import { ClusterPort } from '../../src/kafka/cluster-port.ts';
-import type { PortOptions } from '../../src/kafka/port-options.ts';
-import type { BrokerEndpoint } from '../../src/producer/port.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
+import type { Translated, Translation } from '../../src/drill/wire.ts';
+import { AddressTranslation, type AddressMap } from '../../src/kafka/proxy/address-translation.ts';
+import { FrameSplitter } from '../../src/kafka/proxy/frame-splitter.ts';
 
 /** Kafka protocol guide, "Api Keys". */
 const PRODUCE = 0;
@@ -18,126 +20,82 @@ export interface WireFaults {
   readonly cutsAfter?: (frameBytes: number) => number | undefined;
 }
 
-/** TCP proxies in front of all brokers of a cluster, and the way for a producer to go through them. */
+/** TCP proxies in front of all brokers of a cluster, whose clients know no other addresses. */
 export class FaultyWire {
   readonly bootstrapServers: string;
-  readonly #proxies: ReadonlyMap<number, BrokerProxy>;
+  readonly #proxies: ReadonlyMap<number, TcpProxy>;
 
   static async open(brokerPorts: readonly number[], faults: WireFaults): Promise<FaultyWire> {
-    const proxies = new Map<number, BrokerProxy>();
-    for (const port of brokerPorts) proxies.set(port, await BrokerProxy.open(port, faults));
+    const proxies = new Map<number, TcpProxy>();
+    const addresses: AddressMap = ({ port }) => {
+      const proxy = proxies.get(port);
+      if (proxy === undefined) throw new RangeError(`no proxy in front of broker port ${port}`);
+      return { host: '127.0.0.1', port: proxy.port };
+    };
+    for (const port of brokerPorts) {
+      const proxy = await TcpProxy.open({
+        connect: () => connect({ host: '127.0.0.1', port, noDelay: true }),
+        translation: () => new FaultyFrames(addresses, faults),
+        clock: systemClock,
+      });
+      proxies.set(port, proxy);
+    }
     return new FaultyWire(proxies);
   }
 
-  private constructor(proxies: ReadonlyMap<number, BrokerProxy>) {
+  private constructor(proxies: ReadonlyMap<number, TcpProxy>) {
     this.#proxies = proxies;
     this.bootstrapServers = [...proxies.values()].map(({ port }) => `127.0.0.1:${port}`).join(',');
   }
-
-  /** Brokers tell their own addresses, so the port takes the proxies' in their place. */
-  readonly portFor = (options: PortOptions): ClusterPort => {
-    const ports = new Map([...this.#proxies].map(([broker, { port }]) => [broker, port]));
-    return new (class extends ClusterPort {
-      override setBrokers(endpoints: readonly BrokerEndpoint[]): void {
-        super.setBrokers(endpoints.map((one) => ({ ...one, port: ports.get(one.port) ?? one.port })));
-      }
-    })(options);
-  };
 
   async close(): Promise<void> {
     await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close()));
   }
 }
 
-class BrokerProxy {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+/** One connection's requests and responses, some of which don't arrive. */
+class FaultyFrames implements Translation {
   readonly #faults: WireFaults;
+  readonly #addresses: AddressTranslation;
+  readonly #requests = new FrameSplitter();
+  readonly #responses = new FrameSplitter();
+  readonly #produceRequests = new Set<number>();
+  #isSilent = false;
+  #isCut = false;
 
-  static async open(brokerPort: number, faults: WireFaults): Promise<BrokerProxy> {
-    const proxy = new BrokerProxy(brokerPort, faults);
-    await new Promise<void>((resolve, reject) => {
-      proxy.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
-    });
-    return proxy;
-  }
-
-  private constructor(brokerPort: number, faults: WireFaults) {
+  constructor(addresses: AddressMap, faults: WireFaults) {
+    this.#addresses = new AddressTranslation(addresses);
     this.#faults = faults;
-    this.#server = createServer({ noDelay: true }, (client) => {
-      this.#join(client, connect({ host: '127.0.0.1', port: brokerPort, noDelay: true }));
-    });
   }
 
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-
-  #join(client: Socket, broker: Socket): void {
-    const produceRequests = new Set<number>();
-    let silent = false;
-    let cut = false;
-    const pass = (frame: Buffer, to: Socket): void => {
-      // Behind the cut comes nothing: a frame after half of another is nothing that TCP could do.
-      if (cut || to.destroyed) return;
-      const cutAfter = this.#faults.cutsAfter?.(frame.length);
-      if (cutAfter === undefined) {
-        to.write(frame);
-        return;
-      }
-      cut = true;
-      to.write(frame.subarray(0, cutAfter), () => {
-        client.resetAndDestroy();
-        broker.resetAndDestroy();
-      });
-    };
-    this.#carry(
-      client,
-      broker,
-      frameSplitter((frame) => {
-        // size, api_key int16, api_version int16, correlation_id int32
-        if (frame.readInt16BE(4) === PRODUCE) produceRequests.add(frame.readInt32BE(8));
-        pass(frame, broker);
-      }),
-    );
-    this.#carry(
-      broker,
-      client,
-      frameSplitter((frame) => {
-        if (produceRequests.delete(frame.readInt32BE(4)) && !silent) {
-          silent = this.#faults.losesResponse?.() ?? false;
-        }
-        if (!silent) pass(frame, client);
-      }),
-    );
-  }
-
-  #carry(from: Socket, to: Socket, take: (chunk: Buffer) => void): void {
-    this.#sockets.add(from);
-    from.on('data', take);
-    from.on('error', () => to.destroy());
-    from.on('close', () => {
-      this.#sockets.delete(from);
-      to.destroy();
-    });
-  }
-}
-
-/** Calls back with each whole request or response, its length of 4 bytes included. */
-function frameSplitter(onFrame: (frame: Buffer) => void): (chunk: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0);
-  return (chunk) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (rest.length >= 4) {
-      const end = 4 + rest.readInt32BE(0);
-      if (rest.length < end) return;
-      onFrame(rest.subarray(0, end));
-      rest = rest.subarray(end);
+  toTarget(chunk: Buffer): Translated {
+    const frames = this.#requests.take(this.#addresses.toTarget(chunk).bytes);
+    for (const frame of frames) {
+      // size, api_key int16, api_version int16, correlation_id int32
+      if (frame.readInt16BE(4) === PRODUCE) this.#produceRequests.add(frame.readInt32BE(8));
     }
-  };
+    return this.#cut(frames);
+  }
+
+  toClient(chunk: Buffer): Translated {
+    const frames = this.#responses.take(this.#addresses.toClient(chunk).bytes).filter((frame) => {
+      if (this.#produceRequests.delete(frame.readInt32BE(4)) && !this.#isSilent) {
+        this.#isSilent = this.#faults.losesResponse?.() ?? false;
+      }
+      return !this.#isSilent;
+    });
+    return this.#cut(frames);
+  }
+
+  /** What of the frames arrives. Behind a cut comes nothing: TCP can't deliver a frame after half of another. */
+  #cut(frames: readonly Buffer[]): Translated {
+    const arriving: Buffer[] = [];
+    for (const frame of this.#isCut ? [] : frames) {
+      const cutAfter = this.#faults.cutsAfter?.(frame.length);
+      arriving.push(frame.subarray(0, cutAfter));
+      this.#isCut = cutAfter !== undefined;
+      if (this.#isCut) break;
+    }
+    return { bytes: Buffer.concat(arriving), thenReset: this.#isCut };
+  }
 }
