@@ -6,6 +6,8 @@ import type { ApiVersion, Wire } from './wire.ts';
 /** The APIs we speak, with the versions that our code can encode, and the first that is flexible (KIP-482). */
 const API = {
   produce: { key: 0, name: 'Produce', least: 7, most: 12, flexible: 9 },
+  fetch: { key: 1, name: 'Fetch', least: 7, most: 12, flexible: 12 },
+  listOffsets: { key: 2, name: 'ListOffsets', least: 2, most: 6, flexible: 6 },
   metadata: { key: 3, name: 'Metadata', least: 7, most: 12, flexible: 9 },
   initProducerId: { key: 22, name: 'InitProducerId', least: 3, most: 4, flexible: 2 },
 } as const;
@@ -29,6 +31,8 @@ const RELEASE_OF_PRODUCE: readonly (readonly [version: number, release: string])
 /** What each API is needed for, and since when Kafka has it in a version that we speak. */
 const NEEDED_FOR: Readonly<Record<ApiName, string>> = {
   produce: 'Kafka 2.1 or newer is needed',
+  fetch: 'Kafka 2.1 or newer is needed',
+  listOffsets: 'Kafka 2.1 or newer is needed',
   metadata: 'Kafka 2.1 or newer is needed',
   initProducerId: 'idempotence needs Kafka 2.5 or newer: set enable.idempotence to false, or upgrade',
 };

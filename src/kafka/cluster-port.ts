@@ -110,6 +110,13 @@ export class ClusterPort implements BrokerPort {
     return this.#askAny(({ wire, versions }) => initProducerId(wire, versions.of('initProducerId')));
   }
 
+  /** Has one broker answer, of those that {@link setBrokers} named. */
+  async ask<T>(brokerId: number, ask: (open: OpenWire) => Promise<T>): Promise<T> {
+    const connection = this.#brokers.get(brokerId);
+    if (connection === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not known`);
+    return ask(await connection.connect());
+  }
+
   /**
    * Has any broker answer: first those that are connected, the least busy ones in front, then those that may be,
    * bootstrap servers last.

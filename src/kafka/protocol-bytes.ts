@@ -68,6 +68,12 @@ export class ProtocolReader {
     return this.nullableString() ?? '';
   }
 
+  /** COMPACT_NULLABLE_BYTES, or NULLABLE_BYTES; a view. A null reads as no bytes. */
+  bytes(): Buffer {
+    const length = this.#flexible ? this.unsignedVarint() - 1 : this.int32();
+    return this.#take(Math.max(0, length));
+  }
+
   uuid(): string {
     return this.#take(16).toString('hex');
   }

@@ -4,6 +4,8 @@ import { CODEC_ID, compress, type CompressionLevels } from './compression.ts';
 import { BATCH_HEADER_BYTES, type ProducerBatch } from './producer-batch.ts';
 
 const MAGIC = 2;
+/** Where a batch's checksum stands. */
+const CRC_OFFSET = 17;
 /** The checksum covers everything from here to the end of the batch. */
 const ATTRIBUTES_OFFSET = 21;
 
@@ -53,7 +55,13 @@ export class RecordBatchEncoder {
     header.writeInt16BE(batch.producerEpoch, 51);
     header.writeInt32BE(batch.baseSequence, 53);
     header.writeInt32BE(batch.recordCount, 57);
-    header.writeUInt32BE(crc32c(compressed, crc32c(header.subarray(ATTRIBUTES_OFFSET))), 17);
+    header.writeUInt32BE(crc32c(compressed, crc32c(header.subarray(ATTRIBUTES_OFFSET))), CRC_OFFSET);
     return { header, records: compressed };
   }
+}
+
+/** Whether a batch as it was read, with its header, is what was written. */
+export function isIntact(batch: Uint8Array): boolean {
+  const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.length);
+  return bytes.readUInt32BE(CRC_OFFSET) === crc32c(bytes.subarray(ATTRIBUTES_OFFSET));
 }
