@@ -1,12 +1,13 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
-import type { Blueprint } from './assembly/blueprint.ts';
+import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
+import { LiveRoutes } from './assembly/live-routes.ts';
+import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
+import type { RouteSet } from './assembly/route-set.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
-import { deadLetterTopicFor } from './core/output.ts';
-import type { Route } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -28,13 +29,14 @@ import {
 import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
 import { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
-import { RouteCache } from './route/route-cache.ts';
 
 export interface GatewayOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   /** One short line for each step of the start. */
   readonly onProgress: (line: string) => void;
+  /** Reads the configuration again, for {@link Gateway.reload}; see drawBlueprint. */
+  readonly redraw: (running: Blueprint) => DrawnBlueprint;
 }
 
 /** What became of everything so far. */
@@ -60,6 +62,8 @@ export class Gateway {
   readonly #blueprint: Blueprint;
   readonly #options: GatewayOptions;
   readonly #producer: Producer;
+  readonly #routes: LiveRoutes;
+  readonly #reload: ProfileReload;
   readonly #delivery: Delivery;
   readonly #captures: CaptureTap;
   readonly #ingress: Ingress;
@@ -71,7 +75,7 @@ export class Gateway {
   constructor(blueprint: Blueprint, options: GatewayOptions) {
     this.#blueprint = blueprint;
     this.#options = options;
-    const { config, routes } = blueprint;
+    const { config } = blueprint;
     const { logger, clock } = options;
 
     this.#producer = new Producer({
@@ -85,16 +89,11 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
-    const routesByTopic = new RouteCache<readonly Route[]>((topic) =>
-      routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
-    );
+    this.#routes = new LiveRoutes(blueprint);
     this.#delivery = new Delivery({
-      resolve: (topic) => routesByTopic.resolve(topic),
+      resolve: (topic) => this.#routes.resolve(topic),
       records: this.#producer,
-      deadLetterTopicOfProfile: (type) => {
-        const profile = blueprint.profiles.find((candidate) => candidate.type === type);
-        return profile && deadLetterTopicFor(profile.produce, type);
-      },
+      deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
       unrouted: config.unrouted,
       clock,
       logger: logger.child({ stage: 'delivery' }),
@@ -126,6 +125,15 @@ export class Gateway {
       this.#ingress.publish(topic, payload);
     });
     this.#connectSchemaRegistry();
+    this.#reload = new ProfileReload({
+      blueprint,
+      redraw: options.redraw,
+      exchange: (set) => {
+        this.#exchange(set);
+      },
+      clock,
+      logger: logger.child({ stage: 'profiles' }),
+    });
     this.#admin = new AdminServer({
       ...config.admin,
       readiness: () => this.readiness(),
@@ -133,12 +141,25 @@ export class Gateway {
         ...this.#delivery.metrics(),
         ...ingressMetrics(() => this.#ingress.stats),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
-        ...deviceMetrics(blueprint.devices),
-        ...edgeNodeMetrics(blueprint.edgeNodes),
+        ...deviceMetrics(() => this.#routes.set.devices),
+        ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
+        ...this.#reload.metrics(),
       ],
-      devices: (worst) => reportDevices(blueprint.devices, worst),
+      devices: (worst) => reportDevices(this.#routes.set.devices, worst),
       capture: (query) => openCapture(this.#captures, query),
     });
+  }
+
+  /** Puts another set of routes to use between two publications. What waits for the old one's sake tries again. */
+  #exchange(set: RouteSet): void {
+    const { services } = this.#blueprint;
+    this.#routes.exchange(set);
+    this.#delivery.routesChanged();
+    services.retain(set.profiles);
+    const topics = [...new Set([...set.kafkaTopics, ...services.topics.topics])];
+    this.#topics.replace(topics);
+    this.#ingress.offerAgain();
+    this.#producer.forgetMissingTopics(topics);
   }
 
   #connectSchemaRegistry(): void {
@@ -164,6 +185,7 @@ export class Gateway {
   async start(): Promise<void> {
     const { services } = this.#blueprint;
     services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
+    this.#reload.start();
     await this.#admin.start();
     await this.#ingress.start();
     this.#isAccepting = true;
@@ -180,12 +202,21 @@ export class Gateway {
   }
 
   /**
+   * Reads profiles and schemas again, all or nothing; the log says what became of it. Nothing that was received is
+   * lost for it. Returns whether the new set is in use.
+   */
+  reload(cause: ReloadCause): boolean {
+    return this.#isAccepting && this.#reload.reload(cause);
+  }
+
+  /**
    * Stops accepting, has Kafka acknowledge what was read and the devices know it, then closes everything;
    * gives up waiting for Kafka after shutdown.timeout.ms. May be called after a start that failed.
    */
   async stop(): Promise<StopReport> {
     const { shutdownTimeoutMs } = this.#blueprint.config;
     this.#isAccepting = false;
+    this.#reload.stop();
     this.#blueprint.services.registries.stop();
     this.#topics.stop();
     await this.#ingress.stopAccepting();
@@ -217,6 +248,7 @@ export class Gateway {
       this.#kafkaCondition(),
       this.#topicsCondition(),
       ...this.#schemasCondition(),
+      { name: 'profiles', ready: true, reason: this.#reload.description() },
     ]);
   }
 

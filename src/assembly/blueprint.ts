@@ -3,36 +3,25 @@ import { configWarnings } from './advice.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
-import type { DeviceProfile } from '../core/profile.ts';
-import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
-import { compileProfile, type Transcoder } from '../decode/transcoder.ts';
-import type { DeviceTable } from '../decode/normalise/device-table.ts';
-import type { TypedEdgeNodes } from '../decode/sparkplug/edge-node-metrics.ts';
+import { systemClock, type Clock } from '../core/clock.ts';
 import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
 import { ProfileServices } from './profile-services.ts';
 import { parseProducerConfig } from '../producer/config.ts';
 import type { ProducerConfig } from '../producer/config-table.ts';
 import { SECURITY_SETTINGS } from '../producer/security-table.ts';
-import { RouteTable } from '../route/route-table.ts';
+import { compileRouteSet, type RouteSet } from './route-set.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */
-export interface Blueprint {
+export interface Blueprint extends RouteSet {
+  readonly loaded: LoadedConfig;
   readonly config: SluiceConfig;
-  readonly profiles: readonly DeviceProfile[];
-  readonly routes: RouteTable<Transcoder>;
   /** What the routes use of files, Kafka and the Schema Registry; to be connected. */
   readonly services: ProfileServices;
-  /** What is remembered of devices, one table a profile. */
-  readonly devices: readonly DeviceTable[];
-  /** What is remembered of Sparkplug's edge nodes. */
-  readonly edgeNodes: readonly TypedEdgeNodes[];
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
   readonly security: ClientSecurity;
   /** Where the chosen adapter keeps less than a contract would with the default one; for check and banner. */
   readonly weakerPromises: readonly string[];
-  /** Every Kafka topic that records may go to, dead letters included; sorted. */
-  readonly kafkaTopics: readonly string[];
 }
 
 export interface DrawnBlueprint {
@@ -48,15 +37,19 @@ export interface DrawnBlueprint {
 /**
  * Reads the configuration, the environment and the profiles, and has every stage look at its part, so that
  * all faults are known before a port is opened. Never throws for what a person wrote.
+ *
+ * With `running`, the blueprint that a gateway runs by, it is drawn to take that one's place: its services are
+ * shared, and what it remembers of devices is taken over.
  */
 export function drawBlueprint(
   file: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
+  { running, clock = systemClock }: { readonly running?: Blueprint; readonly clock?: Clock } = {},
 ): DrawnBlueprint {
   const loaded = loadConfig(file, environment);
   const faults = [...loaded.faults];
-  const services = new ProfileServices();
-  const { routes, devices, edgeNodes } = compileRoutes(loaded, services, faults);
+  const services = running?.services ?? new ProfileServices(clock);
+  const set = compileRouteSet(loaded, services, faults, running);
   const producer = producerConfig(loaded, faults);
   const security = kafkaSecurity(loaded, environment);
   faults.push(...security.faults);
@@ -68,61 +61,15 @@ export function drawBlueprint(
       ({ file: where, key }) => !faults.some((fault) => fault.file === where && fault.key === key),
     ),
     blueprint: {
+      ...set,
+      loaded,
       config: loaded.config,
-      profiles: loaded.profiles,
-      routes,
       services,
-      devices,
-      edgeNodes,
       producer,
       security: security.security,
       weakerPromises: weakerPromises(loaded),
-      kafkaTopics: kafkaTopics(loaded),
     },
   };
-}
-
-function compileRoutes(
-  loaded: LoadedConfig,
-  shared: ProfileServices,
-  faults: ConfigFault[],
-): {
-  readonly routes: RouteTable<Transcoder>;
-  readonly devices: readonly DeviceTable[];
-  readonly edgeNodes: readonly TypedEdgeNodes[];
-} {
-  const routes = new RouteTable<Transcoder>();
-  const devices: DeviceTable[] = [];
-  const edgeNodes: TypedEdgeNodes[] = [];
-  for (const profile of loaded.profiles) {
-    const { services, faults: problems } = shared.of(profile);
-    faults.push(
-      ...[...problems, ...registryFaults(loaded, profile)].map((fault) => loaded.locate(fault, profile)),
-    );
-    const compiled = compileProfile(profile, services);
-    if ('faults' in compiled) {
-      faults.push(...compiled.faults.map((fault) => loaded.locate(fault, profile)));
-      continue;
-    }
-    const { transcoder } = compiled;
-    devices.push(transcoder.devices);
-    if (transcoder.edgeNodes !== undefined) {
-      edgeNodes.push({ type: profile.type, nodes: transcoder.edgeNodes });
-    }
-    const fault = routes.add(profile.topic, transcoder, {
-      owner: profile.file,
-      stop: profile.stop === true,
-    });
-    if (fault !== undefined) faults.push(loaded.locate(fault, profile));
-  }
-  return { routes, devices, edgeNodes };
-}
-
-/** A subject without a registry. */
-function registryFaults({ config }: LoadedConfig, { produce: { subject } }: DeviceProfile): KeyFault[] {
-  if (subject === undefined || config.kafka.schemaRegistry !== undefined) return [];
-  const expected = 'no subject, or kafka.schema.registry.url in the configuration';
-  return [{ path: ['produce', 'subject'], found: JSON.stringify(subject), expected }];
 }
 
 /** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
@@ -196,16 +143,16 @@ function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerCo
     'client.id': kafka.clientId,
     'delivery.timeout.ms': Number.POSITIVE_INFINITY,
   });
-  faults.push(...found.map(locate), ...promiseFaults(loaded, config, given).map(locate));
+  faults.push(...found.map(locate), ...promiseFaults(loaded, config).map(locate));
   return kafka.adapter === 'kafkajs' ? { ...config, enableIdempotence: false } : config;
 }
 
 /** A contract that waits for Kafka is worth nothing without acks=all and idempotence. */
-function promiseFaults(
-  { config, profiles }: LoadedConfig,
+export function promiseFaults(
+  { config, profiles }: Pick<LoadedConfig, 'config' | 'profiles'>,
   settings: ProducerConfig,
-  given: Readonly<Record<string, unknown>>,
 ): KeyFault[] {
+  const given = config.kafka.producer;
   const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
   if (promising.length === 0) return [];
   const because = `because ${promising.join(', ')} promise \`ack: kafka\``;
@@ -236,17 +183,4 @@ function weakerPromises({ config, profiles }: LoadedConfig): string[] {
     `kafka.adapter is kafkajs, which is not idempotent: after a lost answer a record stands in Kafka twice ` +
       `(at least once, not once), for ${promising.join(', ')}; kafka.adapter: platformatic writes each once`,
   ];
-}
-
-function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
-  const topics = new Set(
-    profiles.flatMap(({ type, produce, registry }) => [
-      // What a template names is known only when messages come.
-      ...(isTopicTemplate(produce.topic) ? [] : [produce.topic]),
-      deadLetterTopicFor(produce, type),
-      ...(registry?.unknown === 'quarantine' ? [registry.quarantineTopic] : []),
-    ]),
-  );
-  if (config.unrouted.policy === 'dead-letter') topics.add(config.unrouted.deadLetterTopic);
-  return [...topics].sort();
 }

@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs';
 import { readRegistryFile, type RegistryProblem, type RegistryRows } from '../config/registry-file.ts';
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { RegistrySpec } from '../core/normalise.ts';
 import type { DeviceLookup } from '../core/route-services.ts';
+import { stampOf } from './file-stamp.ts';
 
 /** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
 const LOOK_MS = 2_000;
@@ -15,6 +15,8 @@ class DeviceRegistry implements DeviceLookup {
   readonly #key: string;
   #rows: RegistryRows = new Map();
   #stamp = '';
+  /** What is wrong with the file as it was seen last. */
+  problem: RegistryProblem | undefined;
 
   constructor(file: string, key: string) {
     this.#file = file;
@@ -39,6 +41,7 @@ class DeviceRegistry implements DeviceLookup {
     if (stamp === this.#stamp) return { changed: false };
     this.#stamp = stamp;
     const read = readRegistryFile(this.#file, this.#key);
+    this.problem = 'problem' in read ? read.problem : undefined;
     if ('problem' in read) return { changed: false, problem: read.problem };
     this.#rows = read.rows;
     this.version++;
@@ -51,20 +54,27 @@ export class DeviceRegistries {
   readonly #registries = new Map<string, DeviceRegistry>();
   #cancel: Cancel = () => {};
 
-  /** A profile's list, and what is wrong with its file if it is read now for the first time. */
-  open({ file, key }: RegistrySpec): { readonly devices: DeviceLookup; readonly problem?: RegistryProblem } {
-    const name = `${key}\n${file}`;
-    const known = this.#registries.get(name);
-    if (known !== undefined) return { devices: known };
-    const registry = new DeviceRegistry(file, key);
-    this.#registries.set(name, registry);
-    const { problem } = registry.refresh();
+  /** A profile's list, and what is wrong with its file as it is now. */
+  open(spec: RegistrySpec): { readonly devices: DeviceLookup; readonly problem?: RegistryProblem } {
+    const name = nameOf(spec);
+    let registry = this.#registries.get(name);
+    if (registry === undefined) {
+      registry = new DeviceRegistry(spec.file, spec.key);
+      this.#registries.set(name, registry);
+    }
+    registry.refresh();
+    const { problem } = registry;
     return problem === undefined ? { devices: registry } : { devices: registry, problem };
+  }
+
+  /** Forgets the lists that no profile names any more. */
+  retain(specs: readonly RegistrySpec[]): void {
+    const named = specs.map(nameOf);
+    for (const name of this.#registries.keys()) if (!named.includes(name)) this.#registries.delete(name);
   }
 
   /** Looks for changes from now on, until {@link stop}. */
   watch(clock: Clock, logger: Logger): void {
-    if (this.#registries.size === 0) return;
     this.#cancel = clock.schedule(() => {
       for (const registry of this.#registries.values()) look(registry, logger);
       this.watch(clock, logger);
@@ -88,8 +98,6 @@ function look(registry: DeviceRegistry, logger: Logger): void {
   }
 }
 
-/** What changes with a file's content, as far as can be seen without reading it. */
-function stampOf(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? 'none' : `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
+function nameOf({ file, key }: RegistrySpec): string {
+  return `${key}\n${file}`;
 }

@@ -9,11 +9,19 @@ const DEFAULT_MAX = 100;
  */
 export class NamedTopics {
   readonly #topics = new Set<string>();
+  /** By profile, that is by the name that its admission was asked for with. */
+  readonly #admitted = new Map<string, Set<string>>();
   #onNamed: (topic: string) => void = () => {};
 
-  /** What one profile may do. */
-  admission(max = DEFAULT_MAX): TopicAdmission {
-    const own = new Set<string>();
+  /** All that were named. */
+  get topics(): readonly string[] {
+    return [...this.#topics];
+  }
+
+  /** What one profile may do; what was admitted under its name before counts. */
+  admission(name: string, max = DEFAULT_MAX): TopicAdmission {
+    const own = this.#admitted.get(name) ?? new Set<string>();
+    this.#admitted.set(name, own);
     return {
       admit: (topic) => {
         if (own.has(topic)) return true;
@@ -26,6 +34,13 @@ export class NamedTopics {
         return true;
       },
     };
+  }
+
+  /** Forgets the topics of all profiles but these. */
+  retain(names: readonly string[]): void {
+    for (const name of this.#admitted.keys()) if (!names.includes(name)) this.#admitted.delete(name);
+    this.#topics.clear();
+    for (const own of this.#admitted.values()) for (const topic of own) this.#topics.add(topic);
   }
 
   /** Whom to tell of every topic that is named for the first time. */

@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { KeyFault } from '../core/fault.ts';
 import { isTopicTemplate } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
@@ -14,6 +15,11 @@ export class ProfileServices {
   readonly topics = new NamedTopics();
   readonly framings = new ValueFramings();
   readonly commands = new LocalCommands();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** What one profile's routes need, and what is wrong with the files that it names. */
   of(profile: DeviceProfile): { readonly services: RouteServices; readonly faults: readonly KeyFault[] } {
@@ -22,8 +28,11 @@ export class ProfileServices {
     const subject = produce.subject === undefined ? undefined : parseTemplate(produce.subject);
     const services: RouteServices = {
       commands: this.commands,
+      clock: this.#clock,
       ...(opened && { devices: opened.devices }),
-      ...(isTopicTemplate(produce.topic) && { topics: this.topics.admission(produce.topicsMax) }),
+      ...(isTopicTemplate(produce.topic) && {
+        topics: this.topics.admission(admissionName(profile), produce.topicsMax),
+      }),
       ...(subject !== undefined &&
         'template' in subject && {
           framing: this.framings.framing(produce.format ?? 'protobuf', (topic) =>
@@ -39,4 +48,16 @@ export class ProfileServices {
     const problem = opened?.problem;
     return { services, faults: problem === undefined ? [] : [{ path: ['registry', 'file'], ...problem }] };
   }
+
+  /** From now on these profiles alone are served: what others had is forgotten, and what waits is asked for anew. */
+  retain(profiles: readonly DeviceProfile[]): void {
+    this.registries.retain(profiles.flatMap(({ registry }) => (registry === undefined ? [] : [registry])));
+    this.topics.retain(profiles.map(admissionName));
+    this.framings.askAnew();
+  }
+}
+
+/** Another template names other topics. */
+function admissionName({ type, produce }: DeviceProfile): string {
+  return `${type}\n${produce.topic}`;
 }

@@ -38,7 +38,8 @@ export class ValueFramings {
   readonly #problems = new Map<string, string>();
   #waiting: (() => void)[] = [];
   readonly #retries = new Set<Cancel>();
-  #closed = false;
+  /** Grows when what was asked before doesn't count any more. */
+  #round = 0;
 
   /** From now on the registry is asked. */
   connect(connection: Connection): void {
@@ -60,10 +61,28 @@ export class ValueFramings {
     return [...this.#problems].map(([subject, problem]) => `${subject}: ${problem}`);
   }
 
+  /** Other profiles may name other subjects: those that had no answer yet are asked for again if they are needed. */
+  askAnew(): void {
+    this.#giveUp();
+    this.#callWaiting();
+  }
+
   close(): void {
-    this.#closed = true;
-    for (const cancel of this.#retries) cancel();
+    this.#giveUp();
     this.#connection?.registry.close();
+  }
+
+  #giveUp(): void {
+    this.#round++;
+    for (const cancel of this.#retries) cancel();
+    this.#retries.clear();
+    this.#problems.clear();
+  }
+
+  #callWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const callback of waiting) callback();
   }
 
   #prefix(format: OutputFormat, subject: string): Uint8Array | undefined {
@@ -80,16 +99,15 @@ export class ValueFramings {
   async #register(connection: Connection, key: string, format: OutputFormat, subject: string): Promise<void> {
     const { registry, clock, logger } = connection;
     const { type, file } = FILES[format];
+    const round = this.#round;
     try {
       const id = await registry.register(subject, { type, text: readFileSync(`${SCHEMAS}/${file}`, 'utf8') });
       // Telemetry is the first message of its file.
       this.#prefixes.set(key, framePrefix(id, format === 'protobuf' ? [0] : undefined));
       this.#problems.delete(subject);
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const callback of waiting) callback();
+      this.#callWaiting();
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#round !== round) return;
       const problem = errorMessage(error);
       if (this.#problems.get(subject) !== problem) {
         logger.warn({ subject, reason: problem }, 'the schema is not registered; its messages wait');

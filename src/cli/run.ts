@@ -8,6 +8,7 @@ import { Gateway } from '../gateway.ts';
 import { banner } from './banner.ts';
 import { LiveLine } from './live-line.ts';
 import { processLogger } from './process-logger.ts';
+import { ReloadSignal } from './reload-signal.ts';
 import { simulatedTypes } from './simulated-types.ts';
 import { packageFacts } from './package-facts.ts';
 
@@ -23,7 +24,7 @@ interface RunArguments {
   readonly demo?: boolean;
 }
 
-/** `sluice run`: the gateway, until SIGINT or SIGTERM. */
+/** `sluice run`: the gateway, until SIGINT or SIGTERM. SIGHUP has it read the device profiles again. */
 export function runCommand(): Command {
   return new Command('run')
     .description('run the gateway')
@@ -35,6 +36,7 @@ export function runCommand(): Command {
 
 async function run(options: RunArguments): Promise<void> {
   const stop = stopSignal();
+  const reloadSignal = new ReloadSignal();
   const { faults, warnings, blueprint } = drawBlueprint(options.config, process.env);
   if (faults.length > 0) {
     process.stderr.write(faults.map((fault) => `${describeFault(fault)}\n`).join(''));
@@ -48,6 +50,7 @@ async function run(options: RunArguments): Promise<void> {
     logger,
     clock: systemClock,
     onProgress: (line) => process.stdout.write(`  ${line}\n`),
+    redraw: (running) => drawBlueprint(options.config, process.env, { running }),
   });
   try {
     await gateway.start();
@@ -55,6 +58,7 @@ async function run(options: RunArguments): Promise<void> {
     await gateway.stop();
     throw error;
   }
+  reloadSignal.connect(() => gateway.reload('signal'));
   process.stdout.write(bannerOf(gateway, blueprint));
 
   const endDemo = options.demo === true ? startDemo(gateway, blueprint, logger) : undefined;

@@ -50,6 +50,8 @@ export interface SluiceConfig {
   };
   /** The profiles' folder as the person knows it. */
   readonly profilesDir: string;
+  /** When profiles are read again: at SIGHUP alone, or also when a file has changed. */
+  readonly profilesReload: 'change' | 'signal';
   readonly unrouted: {
     readonly policy: 'local' | 'dead-letter' | 'refuse';
     readonly deadLetterTopic: string;
@@ -112,6 +114,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
       },
     },
     profilesDir: folders.profiles,
+    profilesReload: document['profiles.reload'],
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],

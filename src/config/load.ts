@@ -10,7 +10,7 @@ import { isSecret, keyText } from './faults.ts';
 import { listenerFaults } from './listener.ts';
 import { parseDocument } from './parse.ts';
 import { profileSchema, toProfile } from './profile-schema.ts';
-import { configSchema } from './schema.ts';
+import { configSchema, type ConfigDocument } from './schema.ts';
 import type { KeyPath } from './schema-tree.ts';
 import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -19,6 +19,8 @@ export interface LoadedConfig {
   readonly file: string;
   /** Complete even where there are faults: a faulty key holds its default. Not to be run then. */
   readonly config: SluiceConfig;
+  /** The same under the keys of the file, the environment included; to be compared. May hold secrets. */
+  readonly document: ConfigDocument;
   /** Sorted by file. Those with faults are here too, if enough of them is sound to look for more. */
   readonly profiles: readonly DeviceProfile[];
   /** Everything that is wrong, in the order of files and lines; empty: all is well. */
@@ -94,6 +96,7 @@ export function loadConfig(
   return {
     file: chosen,
     config,
+    document,
     profiles: 'problem' in folder ? [] : folder.profiles,
     faults: inOrder(faults),
     inOrder,

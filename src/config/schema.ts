@@ -124,6 +124,7 @@ export const configSchema = section({
     }).prefault({}),
   }).prefault({}),
   profiles: text('a folder of device profiles, relative to this file').default('devices'),
+  'profiles.reload': choice(['change', 'signal']).default('change'),
   unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),
   'unrouted.topic': kafkaTopic().default('unrouted.dlq'),
   log: section({

@@ -32,15 +32,17 @@ export type CompiledReader =
 
 /**
  * Compiles the reader of a profile's payloads for the fields that it names: slot n is the n-th field. No reader:
- * the payload isn't read. `levels` are the names of the topic pattern. Never throws.
+ * the payload isn't read. `levels` are the names of the topic pattern; `edgeNodes` is what an earlier reader of
+ * Sparkplug B remembers. Never throws.
  */
 export function compileReader(
   decode: DecoderSpec,
   fields: readonly string[],
   levels: readonly string[],
   services: RouteServices = {},
+  edgeNodes?: EdgeNodes,
 ): CompiledReader {
-  const compiled = compileFormat(decode, fields, levels, services);
+  const compiled = compileFormat(decode, fields, levels, services, edgeNodes);
   const { compression, framing } = decode;
   if ('problems' in compiled || (compression === undefined && framing === undefined)) return compiled;
   if (compiled.reader === undefined) {
@@ -55,6 +57,7 @@ function compileFormat(
   fields: readonly string[],
   levels: readonly string[],
   services: RouteServices,
+  edgeNodes: EdgeNodes | undefined,
 ): CompiledReader {
   switch (decode.kind) {
     case 'raw': {
@@ -87,12 +90,16 @@ function compileFormat(
     case 'protobuf':
       return compileProtobufReader(decode, fields, levels);
     case 'sparkplug':
-      return sparkplugReader(fields, services);
+      return sparkplugReader(fields, services, edgeNodes);
   }
 }
 
 /** Any name may be a metric's; those that begin with `$` are ours. */
-function sparkplugReader(fields: readonly string[], services: RouteServices): CompiledReader {
+function sparkplugReader(
+  fields: readonly string[],
+  services: RouteServices,
+  known: EdgeNodes | undefined,
+): CompiledReader {
   const own = Object.keys(SPARKPLUG_FIELDS);
   const problems = fields.flatMap((found, field) =>
     found.startsWith('$') && !own.includes(found)
@@ -102,10 +109,13 @@ function sparkplugReader(fields: readonly string[], services: RouteServices): Co
   if (problems.length > 0) return { problems };
   const type = loadPayloadType();
   const { commands, clock = systemClock } = services;
-  const nodes = new EdgeNodes(
-    (group, node) => commands?.publish(`spBv1.0/${group}/NCMD/${node}`, rebirthCommand(type, clock.wallMs())),
-    () => clock.monotonicMs(),
-  );
+  const nodes =
+    known ??
+    new EdgeNodes(
+      (group, node) =>
+        commands?.publish(`spBv1.0/${group}/NCMD/${node}`, rebirthCommand(type, clock.wallMs())),
+      () => clock.monotonicMs(),
+    );
   return { reader: new SparkplugReader(fields, type, nodes), edgeNodes: nodes };
 }
 

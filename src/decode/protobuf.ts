@@ -94,7 +94,8 @@ function loadDescriptorSet(path: string): protobuf.Root {
   }
 }
 
-function resolveImport(origin: string, target: string): string {
+/** The file that `origin` imports as `target`; undefined: there is none. */
+export function findImport(origin: string, target: string): string | undefined {
   let folder = dirname(origin);
   for (;;) {
     const candidate = join(folder, target);
@@ -108,6 +109,12 @@ function resolveImport(origin: string, target: string): string {
     const shipped = join(dirname(createRequire(import.meta.url).resolve('protobufjs/package.json')), target);
     if (existsSync(shipped)) return shipped;
   }
+  return undefined;
+}
+
+function resolveImport(origin: string, target: string): string {
+  const file = findImport(origin, target);
+  if (file !== undefined) return file;
   const found = `${basename(origin)}: import "${target}" not found`;
   throw new SchemaError('file', found, 'imports beside the file or in a folder above it');
 }

@@ -12,8 +12,9 @@ import { JsonEnvelope } from './envelope-json.ts';
 import { EnvelopeWriter } from './envelope.ts';
 import { FieldValues } from './field-values.ts';
 import type { FieldInfo, PayloadReader } from './payload-reader.ts';
+import { remembersAlike } from './earlier-profile.ts';
 import { compileNormaliser, type NormalisedMetric } from './normalise/compile.ts';
-import type { DeviceTable } from './normalise/device-table.ts';
+import { DeviceTable } from './normalise/device-table.ts';
 import { Quality } from './normalise/metric-checks.ts';
 import type { CloudEventsPlan } from './record-headers.ts';
 import type { EdgeNodes } from './sparkplug/edge-nodes.ts';
@@ -59,12 +60,16 @@ type KeyPath = KeyFault['path'];
 /**
  * Compiles a device profile into its transcoder: loads the payload's schema, and finds every field and
  * template that the profile names. Returns all that is wrong with them instead; never throws.
+ *
+ * `earlier` is the transcoder whose place this one is to take: what it remembers of its devices is taken over, as
+ * far as it still means the same.
  */
 export function compileProfile(
   profile: DeviceProfile,
   services: RouteServices = {},
+  earlier?: Transcoder,
 ): { readonly transcoder: Transcoder } | { readonly faults: readonly KeyFault[] } {
-  const compiler = new ProfileCompiler(profile, services);
+  const compiler = new ProfileCompiler(profile, services, earlier);
   const transcoder = compiler.compile();
   return transcoder === undefined ? { faults: compiler.faults } : { transcoder };
 }
@@ -73,15 +78,21 @@ class ProfileCompiler {
   readonly faults: KeyFault[] = [];
   readonly #profile: DeviceProfile;
   readonly #services: RouteServices;
+  readonly #devices: DeviceTable;
   #edgeNodes: EdgeNodes | undefined;
   /** The decoded fields' paths, each once: its index is its slot. */
   readonly #fields: string[] = [];
   /** Where each of them was named first. */
   readonly #places: KeyPath[] = [];
 
-  constructor(profile: DeviceProfile, services: RouteServices) {
+  constructor(profile: DeviceProfile, services: RouteServices, earlier: Transcoder | undefined) {
     this.#profile = profile;
     this.#services = services;
+    this.#edgeNodes = earlier?.edgeNodes;
+    this.#devices =
+      earlier !== undefined && remembersAlike(earlier.profile, profile)
+        ? earlier.devices
+        : new DeviceTable(profile.type);
   }
 
   compile(): Transcoder | undefined {
@@ -125,9 +136,8 @@ class ProfileCompiler {
       metrics: metricSlots,
       count: this.#fields.length,
     };
-    const normalised = compileNormaliser(this.#profile, slots, infos, (path, found, expected) => {
-      this.#fault(path, found, expected);
-    });
+    const tellFault = this.#fault.bind(this);
+    const normalised = compileNormaliser(this.#profile, slots, infos, this.#devices, tellFault);
     if (this.faults.length > 0) return undefined;
 
     const { normaliser } = normalised;
@@ -238,7 +248,13 @@ class ProfileCompiler {
   }
 
   #reader(levels: readonly string[]): PayloadReader | undefined {
-    const compiled = compileReader(this.#profile.decode, this.#fields, levels, this.#services);
+    const compiled = compileReader(
+      this.#profile.decode,
+      this.#fields,
+      levels,
+      this.#services,
+      this.#edgeNodes,
+    );
     if ('reader' in compiled) {
       this.#edgeNodes = compiled.edgeNodes;
       return compiled.reader;

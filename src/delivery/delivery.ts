@@ -58,12 +58,21 @@ export class Delivery implements PublicationSink, RecordTarget {
     headers: NO_HEADERS,
   };
   /** Publications that found no room for all their records. An origin has one at most, and may just go away. */
-  readonly #halted = new WeakMap<PublicationOrigin, FanOut>();
+  #halted = new WeakMap<PublicationOrigin, FanOut>();
   #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
     this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
+  }
+
+  /**
+   * `resolve` answers otherwise from now on. Publications that found no room for all their records begin anew with
+   * their new routes: records that are on their way already may then come twice, and none is left waiting for a
+   * topic that no profile names any more.
+   */
+  routesChanged(): void {
+    this.#halted = new WeakMap();
   }
 
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {

@@ -62,6 +62,18 @@ export class TopicKeeper {
   add(topic: string): void {
     if (this.#stopped || this.#topics.includes(topic)) return;
     this.#topics = [...this.#topics, topic];
+    this.#lookSoon();
+  }
+
+  /** Sees to these topics from now on, and to no others. */
+  replace(topics: readonly string[]): void {
+    if (this.#stopped) return;
+    this.#topics = topics;
+    this.#statuses = this.#statuses.filter(({ topic }) => topics.includes(topic));
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
     this.#cancelRetry();
     this.#cancelRetry = this.#options.clock.schedule(() => {
       void this.#look();
@@ -131,7 +143,8 @@ export class TopicKeeper {
       await admin.connect();
       const statuses = await ensureTopics(admin, this.#specs(), settings.create);
       this.#report(statuses);
-      this.#statuses = statuses;
+      // Other topics may be wanted by now.
+      this.#statuses = statuses.filter(({ topic }) => this.#topics.includes(topic));
       this.#trouble = undefined;
       if (statuses.some(({ state }) => state === 'exists' || state === 'created')) onFound();
     } catch (error) {

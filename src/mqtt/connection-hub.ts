@@ -176,6 +176,14 @@ export class ConnectionHub implements ConnectionContext {
     this.#countHolders();
   }
 
+  /** As if the sink had told each of them of room. */
+  resumeLanes(): void {
+    for (const latest of [...this.#lanes.values()]) {
+      let lane: PublicationLane | undefined = latest;
+      for (; lane !== undefined; lane = lane.predecessor) lane.resume();
+    }
+  }
+
   #countHolders(): void {
     // A connection without lane may hold bytes too, and a lane whose connection is gone.
     this.stats.connections = this.connections.size;

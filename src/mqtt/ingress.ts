@@ -113,6 +113,11 @@ export class Ingress {
     return this.#post;
   }
 
+  /** Publications that the sink had no room for are offered to it again: it may do otherwise with them now. */
+  offerAgain(): void {
+    this.#hub?.resumeLanes();
+  }
+
   /** Everything received is with the sink and complete, and its acknowledgements are with the kernel. */
   async drained(): Promise<void> {
     const hub = this.#hub;

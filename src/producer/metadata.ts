@@ -58,6 +58,15 @@ export class Metadata {
     return topic;
   }
 
+  /** Forgets topics that were never there, of which nothing can be on its way. Who waits for one tries again. */
+  forgetMissing(except: readonly string[]): void {
+    for (const [name, topic] of [...this.#topics]) {
+      if (topic.partitionCount > 0 || except.includes(name)) continue;
+      this.#topics.delete(name);
+      topic.bottleneck.wake();
+    }
+  }
+
   /** Something we know is wrong: read it again, at most once a backoff. */
   requestUpdate(): void {
     if (this.#requested) return;

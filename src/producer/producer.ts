@@ -258,6 +258,12 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     for (const topic of topics) this.#metadata.topic(topic);
   }
 
+  /** Looks no more for topics that do not exist, but for these; unless there are records for them. */
+  forgetMissingTopics(except: readonly string[]): void {
+    this.#lastTopic = undefined;
+    this.#metadata.forgetMissing(except);
+  }
+
   /** Why topics that records were sent to can't be sent to at present, by name. */
   topicFaults(): ReadonlyMap<string, ProducerError> {
     return this.#metadata.faults();

@@ -25,6 +25,10 @@ export class ConfigFolder {
     return file;
   }
 
+  removeFile(name: string): void {
+    rmSync(join(this.folder, name));
+  }
+
   /** Loads sluice.yaml of this folder; without `profiles` there is one sound profile. */
   load(
     config: string,

@@ -142,9 +142,13 @@ function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & {
 }
 
 function setUp(...routes: Route[]) {
+  return setUpWith(() => routes);
+}
+
+function setUpWith(resolve: () => Route[]) {
   const sink = new NarrowSink();
   const delivery = new Delivery({
-    resolve: () => routes,
+    resolve,
     records: sink,
     unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
     clock: systemClock,
@@ -186,6 +190,22 @@ describe('a publication that becomes several records', () => {
     ]);
     // What the route remembers of the device moves on once a reading, however often it was tried.
     expect(route.heard).toEqual(['1', '2', '3']);
+  });
+
+  it('that was halfway through when the routes changed begins anew with the new ones, and is acknowledged once', () => {
+    let routes = [batchRoute('a'), batchRoute('b')];
+    const { sink, delivery, connection } = setUpWith(() => routes);
+    sink.room = 3;
+    connection.publish(1, '1,2');
+    routes = [batchRoute('c')];
+    delivery.routesChanged();
+    sink.makeRoom(9);
+    sink.complete();
+    expect(sink.taken).toEqual(['a:1', 'a:2', 'b:1', 'c:1', 'c:2']);
+    expect(connection.outcomes).toEqual([[1, Outcome.Delivered]]);
+    const total = delivery.ledger.total();
+    expect(balances(total)).toBe(true);
+    expect([total.produced, total.acknowledged, acknowledgedButLost(total)]).toEqual([5, 2, 0]);
   });
 
   it('leaves nothing behind when its connection goes away while it waits for room', () => {

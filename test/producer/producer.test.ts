@@ -458,6 +458,23 @@ describe('what is not taken', () => {
     expect(scripted.producer.topicFaults().size).toBe(0);
   });
 
+  it('forgets on request a topic that does not exist, and calls back who waits for it', async () => {
+    const scripted = new ScriptedProducer();
+    scripted.port.setTopic('there', [1]);
+    scripted.try('a', 'there');
+    const waiting = ['absent', 'wanted'].map((topic) => scripted.try('a', topic));
+    await scripted.pass(3_000);
+    const calledBack: number[] = [];
+    for (const [index, refusal] of waiting.entries()) {
+      if (refusal === undefined || refusal instanceof Error) throw new Error('it should wait');
+      refusal.wait(() => calledBack.push(index));
+    }
+    scripted.producer.forgetMissingTopics(['wanted']);
+    expect(calledBack).toEqual([0]);
+    expect([...scripted.producer.topicFaults().keys()]).toEqual(['wanted']);
+    expect(scripted.try('b', 'there')).toBeUndefined();
+  });
+
   it('holds what was taken when the right to write is withdrawn, and delivers it when it is given back', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');

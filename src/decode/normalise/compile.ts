@@ -2,7 +2,7 @@ import type { KeyFault } from '../../core/fault.ts';
 import type { MetricSpec } from '../../core/normalise.ts';
 import type { DeviceProfile } from '../../core/profile.ts';
 import type { FieldInfo } from '../payload-reader.ts';
-import { DeviceTable } from './device-table.ts';
+import type { DeviceTable } from './device-table.ts';
 import { MessageFilter, type Deadband } from './message-filter.ts';
 import { MetricCheck } from './metric-checks.ts';
 import { metricStep, type MetricStep } from './metric-steps.ts';
@@ -42,6 +42,7 @@ export function compileNormaliser(
   profile: DeviceProfile,
   slots: FieldSlots,
   infos: readonly FieldInfo[],
+  devices: DeviceTable,
   fault: Fault,
 ): CompiledNormaliser {
   const { time, sequence } = profile;
@@ -93,7 +94,7 @@ export function compileNormaliser(
     checks,
     filter,
     metricCount: metrics.length,
-    devices: new DeviceTable(profile.type),
+    devices,
   });
   return { normaliser, metrics, slotCount };
 }

@@ -24,7 +24,8 @@ export function reportDevices(tables: readonly DeviceTable[], limit: number): Ty
   }));
 }
 
-export function deviceMetrics(tables: readonly DeviceTable[]): Metric[] {
+/** `tables` is asked at each look: profiles are reloaded. */
+export function deviceMetrics(tables: () => readonly DeviceTable[]): Metric[] {
   const metric = (
     kind: Metric['kind'],
     name: string,
@@ -35,7 +36,7 @@ export function deviceMetrics(tables: readonly DeviceTable[]): Metric[] {
     help,
     kind,
     labelNames: ['type'],
-    read: () => tables.map((table) => ({ labels: { type: table.type }, value: read(table) })),
+    read: () => tables().map((table) => ({ labels: { type: table.type }, value: read(table) })),
   });
   return [
     metric('gauge', 'sluice_devices', 'Devices that are remembered.', (table) => table.size),

@@ -7,7 +7,8 @@ export interface TypedEdgeNodes {
   readonly nodes: EdgeNodes;
 }
 
-export function edgeNodeMetrics(all: readonly TypedEdgeNodes[]): Metric[] {
+/** `all` is asked at each look: profiles are reloaded. */
+export function edgeNodeMetrics(all: () => readonly TypedEdgeNodes[]): Metric[] {
   const metric = (
     kind: Metric['kind'],
     name: string,
@@ -18,7 +19,7 @@ export function edgeNodeMetrics(all: readonly TypedEdgeNodes[]): Metric[] {
     help,
     kind,
     labelNames: ['type'],
-    read: () => all.map(({ type, nodes }) => ({ labels: { type }, value: read(nodes) })),
+    read: () => all().map(({ type, nodes }) => ({ labels: { type }, value: read(nodes) })),
   });
   const counter = (name: string, help: string, of: keyof SparkplugStats): Metric =>
     metric('counter', `sluice_sparkplug_${name}_total`, help, ({ stats }) => stats[of]);

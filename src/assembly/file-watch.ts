@@ -1,0 +1,64 @@
+import type { Cancel, Clock } from '../core/clock.ts';
+import { stampOf } from './file-stamp.ts';
+
+/** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
+const LOOK_MS = 1_000;
+
+export interface FileWatchOptions {
+  /** Files and folders; asked at each look. Those that don't exist yet are looked for too. */
+  readonly paths: () => readonly string[];
+  /** Called once for a change, when a second look finds nothing new: whoever writes several files has ended. */
+  readonly onChange: () => void;
+  readonly clock: Clock;
+}
+
+type Stamps = ReadonlyMap<string, string>;
+
+/** Notices when files change. */
+export class FileWatch {
+  readonly #options: FileWatchOptions;
+  #cancel: Cancel = () => {};
+  /** As they were when they were read last. */
+  #read = new Map<string, string>();
+  #seen: Stamps = new Map();
+
+  constructor(options: FileWatchOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  /** The files are about to be read: what changes from now on is a change. Paths that are new come with {@link learn}. */
+  aboutToRead(): void {
+    this.#read = this.#look();
+  }
+
+  /** Other paths than before may be asked for now. */
+  learn(): void {
+    for (const [path, stamp] of this.#look()) if (!this.#read.has(path)) this.#read.set(path, stamp);
+    this.#seen = this.#read;
+  }
+
+  #look(): Map<string, string> {
+    return new Map(this.#options.paths().map((path) => [path, stampOf(path)]));
+  }
+
+  #schedule(): void {
+    this.#cancel = this.#options.clock.schedule(() => {
+      this.#schedule();
+      const before = this.#seen;
+      this.#seen = this.#look();
+      if (!isAlike(this.#seen, before) || isAlike(this.#seen, this.#read)) return;
+      this.#read = new Map(this.#seen);
+      this.#options.onChange();
+    }, LOOK_MS);
+  }
+}
+
+/** Paths that only one of them has don't count. */
+function isAlike(a: Stamps, b: Stamps): boolean {
+  return [...a].every(([path, stamp]) => (b.get(path) ?? stamp) === stamp);
+}

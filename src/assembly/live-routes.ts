@@ -1,0 +1,45 @@
+import { deadLetterTopicFor } from '../core/output.ts';
+import type { Route } from '../core/route.ts';
+import type { Topic } from '../core/topic.ts';
+import { RouteCache } from '../route/route-cache.ts';
+import type { RouteSet } from './route-set.ts';
+
+/** The routes in use: resolved once for each topic, and exchanged as a whole. */
+export class LiveRoutes {
+  #set: RouteSet;
+  /** Also of types that are gone: their records may still be on the way. */
+  readonly #deadLetterTopics = new Map<string, string>();
+  readonly #byTopic = new RouteCache<readonly Route[]>((topic) =>
+    this.#set.routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
+  );
+
+  constructor(set: RouteSet) {
+    this.#set = set;
+    this.#noteDeadLetterTopics();
+  }
+
+  get set(): RouteSet {
+    return this.#set;
+  }
+
+  /** From now on every publication takes its route from `set`; those that were routed already are not touched. */
+  exchange(set: RouteSet): void {
+    this.#set = set;
+    this.#byTopic.clear();
+    this.#noteDeadLetterTopics();
+  }
+
+  resolve(topic: Topic): readonly Route[] {
+    return this.#byTopic.resolve(topic);
+  }
+
+  deadLetterTopic(type: string): string | undefined {
+    return this.#deadLetterTopics.get(type);
+  }
+
+  #noteDeadLetterTopics(): void {
+    for (const { type, produce } of this.#set.profiles) {
+      this.#deadLetterTopics.set(type, deadLetterTopicFor(produce, type));
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import { changedKeys } from '../config/changed-keys.ts';
+import { describeFault } from '../config/faults.ts';
+import type { Clock } from '../core/clock.ts';
+import type { ConfigFault } from '../core/fault.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Metric } from '../core/metric.ts';
+import { promiseFaults, type Blueprint, type DrawnBlueprint } from './blueprint.ts';
+import { FileWatch } from './file-watch.ts';
+import { registryFaults, type RouteSet } from './route-set.ts';
+
+export interface ProfileReloadOptions {
+  /** What the gateway was built from. */
+  readonly blueprint: Blueprint;
+  /** Reads everything again, to take the place of what runs. */
+  readonly redraw: (running: Blueprint) => DrawnBlueprint;
+  /** Puts a sound set to use; must not throw. */
+  readonly exchange: (set: RouteSet) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export type ReloadCause = 'signal' | 'change';
+
+/**
+ * Reads device profiles and schemas again while the gateway runs, all or nothing: a set with a fault is refused, and
+ * the one in use stays as it is. Everything else in the configuration needs a restart, and is named.
+ */
+export class ProfileReload {
+  readonly #options: ProfileReloadOptions;
+  #watch: FileWatch | undefined;
+  #running: Blueprint;
+  /** Of the last set that was refused, because a change of them may mend it. */
+  #refusedSources: readonly string[] = [];
+  #generation = 1;
+  #refusals = 0;
+  #acceptedAtMs: number;
+  #refusal: { readonly atMs: number; readonly reason: string } | undefined;
+
+  constructor(options: ProfileReloadOptions) {
+    this.#options = options;
+    this.#running = options.blueprint;
+    this.#acceptedAtMs = options.clock.wallMs();
+  }
+
+  /** Looks for changes of files from now on, unless the configuration wants none. */
+  start(): void {
+    if (this.#running.config.profilesReload !== 'change') return;
+    this.#watch = new FileWatch({
+      paths: () => [...new Set([...this.#running.sources, ...this.#refusedSources])],
+      onChange: () => {
+        this.reload('change');
+      },
+      clock: this.#options.clock,
+    });
+    this.#watch.learn();
+  }
+
+  stop(): void {
+    this.#watch?.stop();
+  }
+
+  /** Reads everything again, now. Returns whether the new set is in use. Never throws for what a person wrote. */
+  reload(cause: ReloadCause): boolean {
+    const { redraw, exchange, logger } = this.#options;
+    this.#watch?.aboutToRead();
+    const { faults, blueprint } = redraw(this.#running);
+    const all = faults.length > 0 ? faults : restartFaults(this.#options.blueprint, blueprint);
+    if (all.length > 0) {
+      this.#refuse(cause, all, blueprint);
+      return false;
+    }
+    this.#tellRestarts(blueprint);
+    this.#running = blueprint;
+    this.#refusedSources = [];
+    this.#refusal = undefined;
+    this.#generation++;
+    this.#acceptedAtMs = this.#options.clock.wallMs();
+    exchange(blueprint);
+    this.#watch?.learn();
+    const types = blueprint.profiles.map(({ type }) => type);
+    logger.info({ cause, generation: this.#generation, types }, 'the device profiles were read again');
+    return true;
+  }
+
+  #refuse(cause: ReloadCause, faults: readonly ConfigFault[], { sources }: Blueprint): void {
+    const { logger, clock } = this.#options;
+    const lines = faults.map(describeFault);
+    const reason = lines.length === 1 ? `${lines[0]}` : `${lines[0]} (and ${lines.length - 1} more)`;
+    this.#refusals++;
+    this.#refusal = { atMs: clock.wallMs(), reason };
+    this.#refusedSources = sources;
+    this.#watch?.learn();
+    logger.error(
+      { cause, generation: this.#generation, faults: lines },
+      'the changed device profiles are refused: the old ones stay in use',
+    );
+  }
+
+  /** Names what was changed besides profiles. */
+  #tellRestarts({ loaded }: Blueprint): void {
+    const keys = changedKeys(this.#options.blueprint.loaded.document, loaded.document).filter(
+      (key) => key !== 'profiles',
+    );
+    if (keys.length === 0) return;
+    this.#options.logger.warn({ keys }, `needs a restart: ${keys.join(', ')}`);
+  }
+
+  /** For readiness: which set is in use, and why not a newer one. The gateway works either way. */
+  description(): string {
+    const { profiles } = this.#running;
+    const since = new Date(this.#acceptedAtMs).toISOString();
+    const inUse = `generation ${this.#generation} of ${profiles.length} device profiles, since ${since}`;
+    if (this.#refusal === undefined) return inUse;
+    const { atMs, reason } = this.#refusal;
+    return `${inUse}; a newer set was refused at ${new Date(atMs).toISOString()}: ${reason}`;
+  }
+
+  metrics(): Metric[] {
+    return [
+      {
+        name: 'sluice_profiles_generation',
+        help: 'Which set of device profiles is in use: 1 from the start, one more for each reload.',
+        kind: 'gauge',
+        read: () => this.#generation,
+      },
+      {
+        name: 'sluice_profiles_loaded_timestamp_seconds',
+        help: 'When the set of device profiles in use was read.',
+        kind: 'gauge',
+        read: () => this.#acceptedAtMs / 1_000,
+      },
+      {
+        name: 'sluice_profiles_refused_total',
+        help: 'Reloads that were refused because of faults.',
+        kind: 'counter',
+        read: () => this.#refusals,
+      },
+      {
+        name: 'sluice_profiles_refused',
+        help: '1 while the device profiles on disk are not those in use, because they have faults.',
+        kind: 'gauge',
+        read: () => (this.#refusal === undefined ? 0 : 1),
+      },
+    ];
+  }
+}
+
+/** What sound profiles ask of the rest of the configuration that only a restart would give them. */
+function restartFaults({ config, producer }: Blueprint, { profiles, loaded }: Blueprint): ConfigFault[] {
+  const faults = [
+    ...profiles.flatMap((profile) =>
+      registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
+    ),
+    ...promiseFaults({ config, profiles }, producer).map((fault) =>
+      loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] }),
+    ),
+  ];
+  return faults.map((fault) => ({
+    ...fault,
+    expected: `${fault.expected}; as configured it needs a restart`,
+  }));
+}
