@@ -152,11 +152,12 @@ export class Gateway {
 
   /** Puts another set of routes to use between two publications. What waits for the old one's sake tries again. */
   #exchange(set: RouteSet): void {
-    const { services } = this.#blueprint;
+    const { services, config } = this.#blueprint;
     this.#routes.exchange(set);
     this.#delivery.routesChanged();
     services.retain(set.profiles);
-    const topics = [...new Set([...set.kafkaTopics, ...services.topics.topics])];
+    const unrouted = config.unrouted.policy === 'dead-letter' ? [config.unrouted.deadLetterTopic] : [];
+    const topics = [...new Set([...set.kafkaTopics, ...services.topics.topics, ...unrouted])];
     this.#topics.replace(topics);
     this.#ingress.offerAgain();
     this.#producer.forgetMissingTopics(topics);
