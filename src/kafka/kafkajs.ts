@@ -111,15 +111,19 @@ function createClient(options: KafkaClientOptions): Kafka {
 /** What happens at every start of a broker, and passes by itself. */
 const ROUTINE = /coordinator is loading|coordinator is not available|^Restarting the consumer/;
 
+/** Its parts whose failures are all thrown: whoever called says what they mean, and says it once. */
+const THROWS: readonly string[] = ['Connection', 'BrokerPool', 'Producer'];
+
 /**
  * kafkajs logs every refused request at error, then repeats it by itself (a coordinator that still loads, a
  * broker that restarts). What it really gives up on it throws, or logs as a crash of the consumer: those are
- * worth a warning, its connections' lines are detail.
+ * worth a warning.
  */
 function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   const { message, error } = log as { message: string; error?: unknown };
   const fields = { client: 'kafkajs', part: namespace, error, detail: message };
-  const isTrouble = level === kafkajs.logLevel.ERROR && namespace !== 'Connection' && !ROUTINE.test(message);
+  const isError = level === kafkajs.logLevel.ERROR;
+  const isTrouble = isError && !THROWS.includes(namespace) && !ROUTINE.test(message);
   if (isTrouble) logger.warn(fields, 'Kafka client');
   else logger.debug(fields, 'Kafka client');
 }

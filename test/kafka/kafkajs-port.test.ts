@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server } from 'node:tls';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KafkaJsPort } from '../../src/kafka/kafkajs-port.ts';
+import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS } from '../../src/kafka/port-options.ts';
+import { parseProducerConfig } from '../../src/producer/config.ts';
+import { ManualClock } from '../fleet/manual-clock.ts';
+import { CertificateAuthority } from '../support/certificates.ts';
+import { LogLines } from '../support/log-lines.ts';
+import { until } from '../support/until.ts';
+
+let ca: CertificateAuthority;
+let server: Server;
+let attempts = 0;
+
+beforeAll(async () => {
+  ca = new CertificateAuthority();
+  const { file } = ca.issue('broker', { subjectAltName: 'IP:127.0.0.1' });
+  const pem = readFileSync(file, 'utf8');
+  server = createServer({ cert: pem, key: pem });
+  server.on('connection', () => attempts++).on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+
+afterAll(() => {
+  server.close();
+  ca.remove();
+});
+
+describe('the kafkajs adapter at a broker that is not trusted', () => {
+  const clock = new ManualClock();
+  const log = new LogLines();
+  let port: KafkaJsPort;
+  let changes = 0;
+
+  beforeEach(() => {
+    attempts = 0;
+    const { config, faults } = parseProducerConfig({
+      'bootstrap.servers': `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      'security.protocol': 'SSL',
+    });
+    expect(faults).toEqual([]);
+    // A random number of 0.5 means no jitter.
+    port = new KafkaJsPort({ config, clock, logger: log, random: () => 0.5 });
+    port.onReadinessChange = () => changes++;
+  });
+
+  afterEach(async () => {
+    const closed = port.close();
+    clock.advance(60_000);
+    await closed;
+  });
+
+  it('tries again at a calm pace, however often somebody asks for it, and complains once', async () => {
+    let pauseMs = SECURITY_BACKOFF_MS;
+    for (let round = 1; round <= 6; round++) {
+      for (let i = 0; i < 10; i++) expect(port.isReady()).toBe(false);
+      await expect(port.fetchMetadata(['t'])).rejects.toMatchObject({ code: 'KAFKA_CERTIFICATE_UNTRUSTED' });
+      clock.advance(pauseMs - 1);
+      for (let i = 0; i < 10; i++) expect(port.isReady()).toBe(false);
+      await expect(port.fetchMetadata(['t'])).rejects.toMatchObject({ code: 'KAFKA_CERTIFICATE_UNTRUSTED' });
+      expect(attempts).toBe(round);
+      changes = 0;
+      clock.advance(2);
+      expect(changes).toBe(1);
+      pauseMs = Math.min(2 * pauseMs, SECURITY_BACKOFF_MAX_MS);
+    }
+    expect(pauseMs).toBe(SECURITY_BACKOFF_MAX_MS);
+    const { securityFailures, connectedBrokers } = port.connectionState();
+    expect(connectedBrokers).toBe(0);
+    expect(securityFailures).toEqual([expect.stringContaining('ssl.truststore.location')]);
+    expect(log.lines.filter((line) => line.startsWith('warn'))).toHaveLength(1);
+  });
+
+  it('tries no more once it is closed', async () => {
+    expect(port.isReady()).toBe(false);
+    await until(() => port.connectionState().lastFailure !== undefined, { everyMs: 5, what: 'the refusal' });
+    const closed = port.close();
+    clock.advance(2 * SECURITY_BACKOFF_MS);
+    await closed;
+    expect(port.isReady()).toBe(false);
+    await expect(port.fetchMetadata(['t'])).rejects.toThrow('closed');
+    expect(attempts).toBe(1);
+  });
+});
