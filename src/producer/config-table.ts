@@ -226,18 +226,36 @@ export const SETTINGS: { readonly [Field in keyof ProducerConfig]: Setting<Produ
   },
 };
 
-/** Settings of Java's producer that have no meaning here, and why. */
+/** Settings of Java's producer that have no meaning here, and why; one that ends with `*` is a family of names. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'key.serializer': 'serializers are given to the Producer as objects',
   'value.serializer': 'serializers are given to the Producer as objects',
   'compression.lz4.level': 'our lz4 has one level, the quick one',
   'partitioner.class': 'a partitioner is given to the Producer as an object',
-  'transactional.id': 'transactions are not supported',
-  'transaction.timeout.ms': 'transactions are not supported',
+  'interceptor.classes': 'classes of Java can not be loaded',
+  'transaction*': 'transactions are not supported',
+  'metadata.max.idle.ms':
+    'a topic is remembered, with the sequences of its partitions, as long as the producer lives',
+  'metadata.recovery.*':
+    'bootstrap.servers are asked whenever no other broker can be reached; a cluster that has moved altogether is found by them',
+  'socket.connection.setup.timeout.max.ms':
+    'the time for a connection does not grow; the pauses in between do',
   'receive.buffer.bytes': "the operating system's socket buffers are used",
   'send.buffer.bytes': "the operating system's socket buffers are used",
+  'client.dns.lookup': 'Node tries all addresses of a name, IPv4 and IPv6',
+  'metric*': 'producer.metrics() has the figures, over the whole life of the producer',
+  'enable.metrics.push': 'figures are not pushed to brokers; see producer.metrics()',
+  'config.providers*': 'secrets are taken from `${env:NAME}` and `${file:path}`, see Kafka security',
   ...UNSUPPORTED_SECURITY,
 };
+
+/** Why a name that Kafka's documentation has is no setting here; undefined if there is no such reason. */
+export function unsupported(name: string): string | undefined {
+  const known = Object.keys(UNSUPPORTED).find((key) =>
+    key.endsWith('*') ? name.startsWith(key.slice(0, -1)) : name === key,
+  );
+  return known === undefined ? undefined : UNSUPPORTED[known];
+}
 
 function integer(least: number, most: number): SettingType<number> {
   return {

@@ -1,6 +1,6 @@
 import type { KeyFault } from '../core/fault.ts';
 import { nearest } from '../core/suggestion.ts';
-import { SETTINGS, UNSUPPORTED, type ProducerConfig } from './config-table.ts';
+import { SETTINGS, unsupported, type ProducerConfig } from './config-table.ts';
 
 /** Values as a YAML file or the environment gives them, under Kafka's own names. */
 export type RawProducerConfig = Readonly<Record<string, unknown>>;
@@ -82,7 +82,7 @@ function conflicts(config: ProducerConfig, raw: RawProducerConfig): KeyFault[] {
 }
 
 function unknownName(name: string, names: readonly string[]): string {
-  const reason = UNSUPPORTED[name];
+  const reason = unsupported(name);
   if (reason !== undefined) return `nothing: ${reason}`;
   const near = nearest(name, names);
   return near === undefined

@@ -146,10 +146,16 @@ const TABLE: readonly (readonly [code: number, name: string, flags: number])[] =
   [133, 'SHARE_SESSION_LIMIT_REACHED', RETRIABLE],
 ];
 
+/** The protocol's error codes, with their names, and whether the same request may succeed later. */
+export function errorCodes(): readonly { code: number; name: string; retriable: boolean }[] {
+  return TABLE.map(([code, name, flags]) => ({ code, name, retriable: (flags & RETRIABLE) !== 0 }));
+}
+
 const BY_CODE = new Map(TABLE.map((row) => [row[0], row]));
 
 /** The error codes that the producer treats one by one. */
 export const KafkaErrorCode = {
+  UnknownServerError: -1,
   None: 0,
   UnknownTopicOrPartition: 3,
   LeaderNotAvailable: 5,

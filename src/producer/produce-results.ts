@@ -105,8 +105,9 @@ export class ProduceResults {
       queue.leaderId = -1;
       metadata.requestUpdate();
     }
-    // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND are answers, but the batch is in the leader's log.
-    if (error.retriable) batch.maybeDelivered = true;
+    // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND are answers, but the batch is in the leader's log. An
+    // error that the broker has no name for may have come to it behind the append too.
+    if (error.retriable || error.errorCode === KafkaErrorCode.UnknownServerError) batch.maybeDelivered = true;
     const waitsForOwner =
       deliveryTimeoutMs === Number.POSITIVE_INFINITY && DESTINATION_FAULTS.includes(error.errorCode);
     if (waitsForOwner) metadata.reportFault(metadata.topic(queue.topic), error);

@@ -117,7 +117,8 @@ export const SECURITY_SETTINGS: {
     name: 'ssl.truststore.type',
     type: word(STORE_TYPES),
     default: 'PEM',
-    meaning: 'PEM. Stores that only Java can read are refused with the command that converts them.',
+    meaning:
+      "PEM. Stores that only Java can read (Kafka's default, JKS) are refused with the command that converts them.",
   },
   sslTruststoreLocation: {
     name: 'ssl.truststore.location',
@@ -196,9 +197,14 @@ export const SECURITY_SETTINGS: {
 /** Names that people bring from Kafka's or librdkafka's documentation, and what to write instead. */
 export const UNSUPPORTED_SECURITY: Readonly<Record<string, string>> = {
   'sasl.mechanisms': "it is called 'sasl.mechanism'",
-  'sasl.kerberos.service.name': 'GSSAPI (Kerberos) is not supported',
+  'sasl.kerberos.*': 'GSSAPI (Kerberos) is not supported',
   'sasl.client.callback.handler.class': 'classes of Java can not be loaded',
   'sasl.login.class': 'classes of Java can not be loaded',
+  'sasl.login.refresh.*': 'a token is renewed when four fifths of its life are over',
+  'sasl.login.*': 'how often and how long tokens are asked for can not be set',
+  'sasl.oauthbearer.*':
+    'of OAUTHBEARER, tokens from an endpoint or a file by client credentials are supported',
+  'security.providers': 'classes of Java can not be loaded',
   'ssl.ca.location': "it is called 'ssl.truststore.location'",
   'ssl.ca.pem': "it is called 'ssl.truststore.certificates'",
   'ssl.certificate.location':

@@ -17,6 +17,9 @@ export interface TopicOptions {
   readonly partitioner: Partitioner | undefined;
 }
 
+/** So many predecessors of a topic are told from it; brokers are behind by moments. */
+const FORMER_IDS = 8;
+
 /**
  * The topic had `partitionCount` partitions before; what they held when it got more, as the number of records
  * that must have their results before a key that moved may be sent to its new partition.
@@ -38,6 +41,8 @@ export class Topic implements PartitionView {
   readonly #options: TopicOptions;
   readonly #sticky: StickyPartition;
   #topicId: string | undefined;
+  /** Of topics of this name that are no more, the last ones. */
+  #formerIds: readonly string[] = [];
   #growths: Growth[] = [];
 
   constructor(name: string, options: TopicOptions) {
@@ -60,16 +65,20 @@ export class Topic implements PartitionView {
   }
 
   /**
-   * Takes over what a broker says of the partitions. An answer older than what we know is passed over (KIP-320),
-   * unless it is about another topic of the same name: then leader epochs and sequences start anew.
+   * Takes over what a broker says of the partitions. An answer older than what we know is passed over (KIP-320);
+   * one about a topic of the same name that was before ours (KIP-516) is, too: that broker is behind. If it is
+   * about a topic that we have not heard of, leader epochs and sequences start anew.
    *
    * @returns partitions that don't exist any more: the topic was created anew with fewer
    */
   update(topicId: string | undefined, leaders: readonly PartitionLeader[]): readonly PartitionQueue[] {
-    const isNewTopic = this.#topicId !== undefined && topicId !== undefined && topicId !== this.#topicId;
-    this.#topicId = topicId ?? this.#topicId;
+    if (topicId !== undefined && this.#formerIds.includes(topicId)) return [];
+    const former = this.#topicId;
+    const isNewTopic = former !== undefined && topicId !== undefined && topicId !== former;
+    this.#topicId = topicId ?? former;
     let removed: readonly PartitionQueue[] = [];
     if (isNewTopic) {
+      this.#formerIds = [former, ...this.#formerIds].slice(0, FORMER_IDS);
       removed = this.#startAnew(leaders.length);
     } else if (this.partitions.length > 0 && leaders.length > this.partitions.length) {
       const settledAt = this.partitions.map((queue) => queue.appendedRecords);

@@ -330,6 +330,38 @@ describe('refused batches', () => {
     ]);
   });
 
+  it('is not led back to a topic that is no more by a broker that has not heard of its successor', async () => {
+    const scripted = await ScriptedProducer.withTopic([1, 1]);
+    scripted.port.setTopic('t', [1, 1], 0, 'successor');
+    await scripted.pass(300_000);
+    scripted.port.setTopic('t', [2], 7, 'a');
+    await scripted.pass(300_000);
+    expect(scripted.port.metadataRequests).toBeGreaterThan(2);
+    await scripted.send('x');
+    expect(scripted.port.last()).toMatchObject({ brokerId: 1, values: 'x' });
+    await scripted.port.last().answer();
+    expect(scripted.results).toContain('x');
+    expect(scripted.results.filter((result) => result.includes(':'))).toEqual([]);
+  });
+
+  it('repeats nothing behind a batch of which the broker does not say whether it appended it', async () => {
+    const scripted = await warmedUp();
+    await scripted.send('a');
+    await scripted.send('b');
+    const [, a, b] = scripted.port.requests;
+    await a!.answer({ errorCode: KafkaErrorCode.UnknownServerError });
+    await b!.fail(new BrokerUnavailableError('gone'));
+    await scripted.pass(300);
+    // The same place in the same epoch: if the broker has both, it knows b again; if not, it says so.
+    expect(scripted.port.last().batches[0]).toMatchObject({
+      sequence: b!.batches[0]!.sequence,
+      epoch: b!.batches[0]!.epoch,
+      values: ['b'],
+    });
+    await scripted.port.last().answer();
+    expect(scripted.results).toEqual(['a:UNKNOWN_SERVER_ERROR', 'b']);
+  });
+
   it('fails a batch when delivery.timeout.ms is over, with the last error as its cause', async () => {
     const scripted = await warmedUp({ 'delivery.timeout.ms': 40_000 });
     scripted.port.unready.add(1);
