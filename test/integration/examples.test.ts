@@ -54,3 +54,22 @@ describe('the examples', () => {
     expect((await kafka.tools.batches('payments', 0))[0]!.producerId).toBeGreaterThanOrEqual(0);
   });
 });
+
+describe('a program that ends without close()', () => {
+  it('is told on stderr how many records it lost, and why', async () => {
+    const program = `
+      import { Producer } from 'sluice/producer';
+      const producer = new Producer({ 'bootstrap.servers': process.env.KAFKA, 'linger.ms': 60000 });
+      for (let i = 0; i < 3; i++) producer.send({ topic: 'unclosed', value: Buffer.from('x') }, () => {});
+      process.exit(0);
+    `;
+    const { stderr } = await promisify(execFile)(
+      process.execPath,
+      ['--conditions=sluice-source', '--input-type=module', '--eval', program],
+      { cwd: root, env: { ...process.env, KAFKA: kafka.bootstrapServers } },
+    );
+    expect(stderr).toContain('PRODUCER_NOT_CLOSED');
+    expect(stderr).toContain('close()');
+    expect(stderr).toMatch(/\b3\b/);
+  });
+});

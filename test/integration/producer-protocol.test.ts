@@ -147,6 +147,37 @@ describe('what Kafka checks of sequences, on which the producer relies', () => {
   });
 });
 
+describe('a broker that throttles', () => {
+  it('is given a pause, and everything in the end', async () => {
+    await kafka.tools.run('kafka.admin.ConfigCommand', [
+      ...['--bootstrap-server', kafka.bootstrapServers, '--alter'],
+      ...[
+        '--entity-type',
+        'clients',
+        '--entity-name',
+        'throttled',
+        '--add-config',
+        'producer_byte_rate=50000',
+      ],
+    ]);
+    await kafka.tools.createTopic('protocol-throttled', { partitions: 2 });
+    const producer = startProducer(kafka.bootstrapServers, { 'client.id': 'throttled' });
+    const load = new RecordLoad(producer, 'protocol-throttled', 10);
+    await until(
+      async () => {
+        await load.run(load.appended + 500);
+        await producer.flush();
+        return producer.stats.produceThrottleTimeTotalMs > 0;
+      },
+      { everyMs: 1, what: 'the broker to throttle' },
+    );
+    await load.run(load.appended + 50);
+    expect(await producer.close(30_000)).toEqual([]);
+    expect(load.judge(await readTopic(kafka.bootstrapServers, 'protocol-throttled'))).toEqual([]);
+    expect(producer.metrics()['produce-throttle-time-avg']).toBeGreaterThan(0);
+  });
+});
+
 describe('connections', () => {
   it('are ended when idle for connections.max.idle.ms, and made again when needed', async () => {
     const clock = new ManualClock();
