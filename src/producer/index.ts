@@ -3,10 +3,19 @@ export {
   StandaloneProducer as Producer,
   type StandaloneProducerOptions as ProducerOptions,
 } from './standalone-producer.ts';
-export type { UndeliveredRecords } from './producer.ts';
+export type { Refusal, UndeliveredRecords } from './producer.ts';
 export type { RawProducerConfig as ProducerSettings } from './config.ts';
 export { ProducerRecord } from './producer-record.ts';
-export type { Header, RecordMetadata } from '../core/record.ts';
+export {
+  encodeHeaders,
+  NO_HEADERS,
+  type EncodedHeaders,
+  type Header,
+  type RecordMetadata,
+  type SerializedRecord,
+} from '../core/record.ts';
+export type { BatchRecord, BatchResult, RecordTarget } from './record-target.ts';
+export type { Bottleneck } from './bottleneck.ts';
 export type { Logger } from '../core/logger.ts';
 export type { SendCallback } from './sends.ts';
 export { RoundRobinPartitioner, type Partitioner, type PartitionView } from './partitioner.ts';
