@@ -32,3 +32,9 @@ export const DEAD_LETTER_HEADERS = {
   /** With `record`: the timestamp that it had. Milliseconds since 1970-01-01 UTC. */
   recordTimestamp: 'record.timestamp',
 } as const;
+
+/**
+ * A header of a record that came of a dead letter's replay: `<topic>/<partition>/<offset>/<part>`, where the dead
+ * letter lies, and which of its records this is, from 0.
+ */
+export const DEAD_LETTER_ORIGIN = 'dead.letter.origin';
