@@ -6,6 +6,7 @@ import { LiveRoutes } from './assembly/live-routes.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
+import { connectSchemaRegistry } from './assembly/schema-registry.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
@@ -28,7 +29,6 @@ import {
 } from './mqtt/listener-spec.ts';
 import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
-import { SchemaRegistry } from './producer/schema-registry/schema-registry.ts';
 
 export interface GatewayOptions {
   readonly logger: Logger;
@@ -124,7 +124,7 @@ export class Gateway {
     blueprint.services.commands.connect((topic, payload) => {
       this.#ingress.publish(topic, payload);
     });
-    this.#connectSchemaRegistry();
+    connectSchemaRegistry(blueprint, clock, logger.child({ stage: 'schema-registry' }));
     this.#reload = new ProfileReload({
       blueprint,
       redraw: options.redraw,
@@ -161,21 +161,6 @@ export class Gateway {
     this.#topics.replace(topics);
     this.#ingress.offerAgain();
     this.#producer.forgetMissingTopics(topics);
-  }
-
-  #connectSchemaRegistry(): void {
-    const { config, services } = this.#blueprint;
-    if (config.kafka.schemaRegistry === undefined) return;
-    const { url, userInfo } = config.kafka.schemaRegistry;
-    const { clock } = this.#options;
-    const logger = this.#options.logger.child({ stage: 'schema-registry' });
-    const [username = '', ...password] = userInfo?.split(':') ?? [];
-    const auth = userInfo === undefined ? {} : { auth: { username, password: password.join(':') } };
-    services.framings.connect({
-      registry: new SchemaRegistry({ url, ...auth, logger, clock }),
-      clock,
-      logger,
-    });
   }
 
   /**

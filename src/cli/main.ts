@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
+  dlq: async () => (await import('./dlq.ts')).dlqCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
 };

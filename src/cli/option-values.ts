@@ -31,3 +31,15 @@ export function rate(text: string): number {
 export function list(text: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), ...text.split(',').filter((part) => part !== '')];
 }
+
+/** A moment as milliseconds since 1970-01-01 UTC: `2026-11-23T18:00:00Z`, or how long ago, e.g. `2h`, `3d`. */
+export function moment(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text) ?? [];
+  if (number !== '')
+    return Date.now() - Number(number) * (unit === 'd' ? 86_400_000 : (MS_PER_UNIT[unit] as number));
+  const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  if (Number.isFinite(ms)) return ms;
+  throw new InvalidArgumentError(
+    'expected a time such as 2026-11-23T18:00:00Z, or how long ago: 30m, 2h, 3d',
+  );
+}

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import type { MetricValue, Telemetry, TelemetryMetric } from '../decode/telemetry.ts';
 import { textOf } from './tail-record.ts';
+import { hex, printable } from './terminal-text.ts';
 import type { RecordContent, TailedRecord } from './tail-record.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -15,7 +16,6 @@ export interface TailLinesOptions {
 
 /** No column grows wider than this for a single long name. */
 const WIDEST_COLUMN = 40;
-const MOST_BYTES_SHOWN = 24;
 const MOST_CHARACTERS_SHOWN = 160;
 
 /** UCUM codes that people know better by another sign. */
@@ -138,15 +138,4 @@ function excerpt(value: Uint8Array | null): string {
   if (text === undefined) return `${value.length} bytes ${hex(value)}`;
   const shown = printable(text);
   return shown.length > MOST_CHARACTERS_SHOWN ? `${shown.slice(0, MOST_CHARACTERS_SHOWN - 1)}…` : shown;
-}
-
-function hex(bytes: Uint8Array): string {
-  const shown = Buffer.from(bytes.subarray(0, MOST_BYTES_SHOWN)).toString('hex');
-  return bytes.length > MOST_BYTES_SHOWN ? `${shown}…` : shown;
-}
-
-/** What a device sends must not be able to steer the terminal: escape sequences, line breaks, tabs. */
-function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, '·');
 }

@@ -56,6 +56,10 @@ export interface SluiceConfig {
     readonly policy: 'local' | 'dead-letter' | 'refuse';
     readonly deadLetterTopic: string;
   };
+  readonly dlq: {
+    /** Where `sluice dlq` remembers which dead letters are done. */
+    readonly stateTopic: string;
+  };
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
     readonly format: 'auto' | 'json' | 'pretty';
@@ -116,6 +120,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
     profilesDir: folders.profiles,
     profilesReload: document['profiles.reload'],
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },
+    dlq: { stateTopic: document.dlq['state.topic'] },
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],
   };

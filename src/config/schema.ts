@@ -127,6 +127,7 @@ export const configSchema = section({
   'profiles.reload': choice(['change', 'signal']).default('change'),
   unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),
   'unrouted.topic': kafkaTopic().default('unrouted.dlq'),
+  dlq: section({ 'state.topic': kafkaTopic().default('sluice.dlq.state') }).prefault({}),
   log: section({
     level: choice(['debug', 'info', 'warn', 'error']).default('info'),
     format: choice(['auto', 'json', 'pretty']).default('auto'),
