@@ -3,9 +3,8 @@ import { configWarnings } from './advice.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
-import { systemClock, type Clock } from '../core/clock.ts';
 import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
-import { ProfileServices } from './profile-services.ts';
+import { ProfileServices, type Surroundings } from './profile-services.ts';
 import { parseProducerConfig } from '../producer/config.ts';
 import type { ProducerConfig } from '../producer/config-table.ts';
 import { SECURITY_SETTINGS } from '../producer/security-table.ts';
@@ -44,11 +43,11 @@ export interface DrawnBlueprint {
 export function drawBlueprint(
   file: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
-  { running, clock = systemClock }: { readonly running?: Blueprint; readonly clock?: Clock } = {},
+  { running, ...surroundings }: { readonly running?: Blueprint } & Surroundings = {},
 ): DrawnBlueprint {
   const loaded = loadConfig(file, environment);
   const faults = [...loaded.faults];
-  const services = running?.services ?? new ProfileServices(clock);
+  const services = running?.services ?? new ProfileServices(surroundings);
   const set = compileRouteSet(loaded, services, faults, running);
   const producer = producerConfig(loaded, faults);
   const security = kafkaSecurity(loaded, environment);

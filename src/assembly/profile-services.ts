@@ -1,4 +1,3 @@
-import type { Clock } from '../core/clock.ts';
 import type { KeyFault } from '../core/fault.ts';
 import { isTopicTemplate } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
@@ -9,16 +8,19 @@ import { LocalCommands } from './local-commands.ts';
 import { NamedTopics } from './named-topics.ts';
 import { ValueFramings } from './value-framing.ts';
 
+/** Whose time it is, and who is told what rules do; left out, the machine's, and nobody. */
+export type Surroundings = Pick<RouteServices, 'clock' | 'trace'>;
+
 /** What profiles share beyond their own compilation. The gateway connects it to Kafka and the Schema Registry. */
 export class ProfileServices {
   readonly registries = new DeviceRegistries();
   readonly topics = new NamedTopics();
   readonly framings = new ValueFramings();
   readonly commands = new LocalCommands();
-  readonly #clock: Clock;
+  readonly #surroundings: Surroundings;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(surroundings: Surroundings = {}) {
+    this.#surroundings = surroundings;
   }
 
   /** What one profile's routes need, and what is wrong with the files that it names. */
@@ -27,8 +29,8 @@ export class ProfileServices {
     const opened = registry && this.registries.open(registry);
     const subject = produce.subject === undefined ? undefined : parseTemplate(produce.subject);
     const services: RouteServices = {
+      ...this.#surroundings,
       commands: this.commands,
-      clock: this.#clock,
       ...(opened && { devices: opened.devices }),
       ...(isTopicTemplate(produce.topic) && {
         topics: this.topics.admission(admissionName(profile), produce.topicsMax),

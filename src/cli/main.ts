@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).checkCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
   dlq: async () => (await import('./dlq.ts')).dlqCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
 };

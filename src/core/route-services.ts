@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { DecodeFault } from './route.ts';
+import type { Trace } from './trace.ts';
 
 /*
  * What the routes of a device profile ask of the rest of the gateway. All answers are immediate: a message
@@ -43,4 +44,6 @@ export interface RouteServices {
   readonly topics?: TopicAdmission;
   /** Where it has a subject. */
   readonly framing?: ValueFraming;
+  /** Who is told what the profile's rules do; left out, nobody. */
+  readonly trace?: Trace;
 }

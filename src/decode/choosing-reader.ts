@@ -1,7 +1,7 @@
 import type { DecodeFault } from '../core/route.ts';
 import { decodeFailed, PAYLOAD_EMPTY } from './decode-fault.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
-import type { BoundTopic, FieldInfo, PayloadReader } from './payload-reader.ts';
+import type { BoundTopic, FieldInfo, Inspection, PayloadReader } from './payload-reader.ts';
 
 /** What tells which message a payload holds; see MessageChoice. */
 export type Chooser =
@@ -31,18 +31,33 @@ export class ChoosingReader implements PayloadReader {
   }
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
+    const reader = this.#readerOf(payload);
+    return 'code' in reader ? reader : reader.read(this.#message(payload), values);
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    const reader = this.#readerOf(payload);
+    if ('code' in reader) return reader;
+    return reader.inspect?.(this.#message(payload)) ?? { tree: undefined, notes: [] };
+  }
+
+  #readerOf(payload: Buffer): PayloadReader | DecodeFault {
     if (payload.length === 0) return PAYLOAD_EMPTY;
     const chooser = this.#chooser;
     if ('kind' in chooser) {
       const value = String(payload[0]);
-      const reader = this.#readers.get(value) ?? this.#nothingFor('the first byte', value);
-      return reader.read(payload.subarray(1), values);
+      return this.#readers.get(value) ?? this.#nothingFor('the first byte', value);
     }
     if ('level' in chooser) return decodeFailed('no topic says which message this is');
     const fault = chooser.header.read(payload, chooser.values);
     if (fault !== undefined) return fault;
     const value = this.#chosen(chooser.values, chooser.header);
-    return (this.#readers.get(value) ?? this.#nothingFor('the header', value)).read(payload, values);
+    return this.#readers.get(value) ?? this.#nothingFor('the header', value);
+  }
+
+  /** What of the payload is the message. */
+  #message(payload: Buffer): Buffer {
+    return 'kind' in this.#chooser ? payload.subarray(1) : payload;
   }
 
   #chosen(values: FieldValues, header: PayloadReader): string {
@@ -67,6 +82,6 @@ export class ChoosingReader implements PayloadReader {
     const fault = decodeFailed(
       `${what} is ${JSON.stringify(value.slice(0, 60))}: no message is named for that`,
     );
-    return { contentType: this.contentType, fields: this.fields, read: () => fault };
+    return { contentType: this.contentType, fields: this.fields, read: () => fault, inspect: () => fault };
   }
 }

@@ -5,6 +5,7 @@ import {
   MAX_READINGS,
   type BoundTopic,
   type FieldInfo,
+  type Inspection,
   type PayloadReader,
   type ReadingBatch,
 } from './payload-reader.ts';
@@ -44,6 +45,20 @@ export class DelimitedReader implements PayloadReader {
   bind(topic: BoundTopic): PayloadReader {
     const inner = this.#inner.bind?.(topic) ?? this.#inner;
     return inner === this.#inner ? this : new DelimitedReader(inner);
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    const messages = split(payload);
+    if ('code' in messages) return messages;
+    const seen = messages.map((message) => this.#inner.inspect?.(message) ?? { tree: undefined, notes: [] });
+    const first = seen[0];
+    return {
+      tree: seen.map((one) => ('code' in one ? one.message : one.tree)),
+      notes: [
+        `${messages.length} messages behind their lengths`,
+        ...(first !== undefined && 'notes' in first ? first.notes : []),
+      ],
+    };
   }
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {

@@ -30,6 +30,16 @@ export interface PayloadReader {
   taken?(): void;
   /** The reader of one topic, where it matters which. */
   bind?(topic: BoundTopic): PayloadReader;
+  /** All of a payload, for a person to look at; remembers nothing. Never throws. */
+  inspect?(payload: Buffer): Inspection | DecodeFault;
+}
+
+/** A payload as a person looks at it, with what the profile doesn't ask for. */
+export interface Inspection {
+  /** Plain values: objects, maps, lists, single values, bytes. */
+  readonly tree: unknown;
+  /** What was taken off or chosen before, from the outside in; e.g. `gzip: 120 bytes inflate to 340`. */
+  readonly notes: readonly string[];
 }
 
 /** A topic that a profile's pattern matched. */

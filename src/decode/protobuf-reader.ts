@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
+import { errorMessage } from '../core/errors.ts';
 import type { DecodeFault } from '../core/route.ts';
 import { decodeFailed, PAYLOAD_EMPTY } from './decode-fault.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
-import type { FieldInfo, PayloadReader } from './payload-reader.ts';
+import type { FieldInfo, Inspection, PayloadReader } from './payload-reader.ts';
 import { Op, TAG_TABLE_SIZE, type FieldPlan, type MessagePlan } from './protobuf-plan.ts';
 
 /** Messages within messages, and groups within groups, deeper than this are refused; as protobufjs does. */
@@ -20,6 +21,7 @@ export class ProtobufReader implements PayloadReader {
   readonly contentType: string;
   readonly fields: readonly FieldInfo[];
   readonly #plan: MessagePlan;
+  readonly #decode: (payload: Uint8Array) => unknown;
   // What is being read. Fields instead of arguments, so that a step returns no more than whether it went well.
   #buffer: Buffer = NOTHING;
   #position = 0;
@@ -27,8 +29,14 @@ export class ProtobufReader implements PayloadReader {
   #high = 0;
   #problem = '';
 
-  constructor(plan: MessagePlan, fields: readonly FieldInfo[]) {
+  /** `decode` reads a whole message, for {@link inspect}. */
+  constructor(
+    plan: MessagePlan,
+    fields: readonly FieldInfo[],
+    decode: (payload: Uint8Array) => unknown = () => undefined,
+  ) {
     this.#plan = plan;
+    this.#decode = decode;
     this.fields = fields;
     this.contentType = `application/protobuf; proto=${plan.name}`;
   }
@@ -43,6 +51,15 @@ export class ProtobufReader implements PayloadReader {
     this.#buffer = NOTHING;
     if (sound) return undefined;
     return decodeFailed(`not a ${this.#plan.name}: ${this.#problem} at byte ${this.#position}`);
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    if (payload.length === 0) return PAYLOAD_EMPTY;
+    try {
+      return { tree: this.#decode(payload), notes: [`protobuf message ${this.#plan.name}`] };
+    } catch (error) {
+      return decodeFailed(errorMessage(error));
+    }
   }
 
   /** Reads fields up to `end`. False: the problem is noted. */

@@ -67,7 +67,8 @@ function load(
  */
 function compileType(type: MessageType, fields: readonly (string | undefined)[]): CompiledMessage {
   const planned = compileMessagePlan(type.schema, fields);
-  if ('plan' in planned) return { reader: new ProtobufReader(planned.plan, planned.fields) };
+  if ('plan' in planned)
+    return { reader: new ProtobufReader(planned.plan, planned.fields, (bytes) => type.decode(bytes)) };
   const asked = fields.map((field) => field ?? '$');
   const { paths, problems } = parseFieldPaths(asked);
   if (problems.length > 0) return { problems };

@@ -7,6 +7,7 @@ import {
   MAX_READINGS,
   type FieldInfo,
   type FieldType,
+  type Inspection,
   type PayloadReader,
   type ReadingBatch,
 } from './payload-reader.ts';
@@ -61,6 +62,19 @@ export class TextReader implements PayloadReader {
     return this.#take(payload.toString('utf8'), values);
   }
 
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    if (payload.length === 0) return PAYLOAD_EMPTY;
+    if (!isUtf8(payload)) return decodeFailed('not text: invalid UTF-8');
+    const { lines, columns } = this.#format;
+    const texts = lines ? this.#split(payload).readings : [payload.toString('utf8')];
+    const tree = texts.map((text) => {
+      const taken = this.#format.take(text);
+      if (typeof taken === 'string') return text;
+      return Object.fromEntries(columns.map(({ name }, index) => [name, taken[index]]));
+    });
+    return { tree: lines ? tree : tree[0], notes: [this.#format.contentType] };
+  }
+
   #take(text: string, values: FieldValues): DecodeFault | undefined {
     const texts = this.#format.take(text);
     if (typeof texts === 'string') return decodeFailed(texts);
@@ -78,15 +92,23 @@ export class TextReader implements PayloadReader {
     return problem === undefined ? undefined : fieldType(name, JSON.stringify(text.slice(0, 40)), problem);
   }
 
+  #split(payload: Buffer): { readonly header: string[]; readonly readings: string[] } {
+    const lines = payload.toString('utf8').split(/\r?\n/);
+    const { headerLines } = this.#format;
+    return {
+      header: lines.slice(0, headerLines),
+      readings: lines.slice(headerLines).filter((line) => line.trim() !== ''),
+    };
+  }
+
   #batch(): ReadingBatch {
     return {
       open: (payload) => {
         if (payload.length === 0) return PAYLOAD_EMPTY;
         if (!isUtf8(payload)) return decodeFailed('not text: invalid UTF-8');
-        const lines = payload.toString('utf8').split(/\r?\n/);
-        const readings = lines.slice(this.#format.headerLines).filter((line) => line.trim() !== '');
+        const { header, readings } = this.#split(payload);
         if (readings.length > MAX_READINGS) return tooManyReadings(readings.length, MAX_READINGS);
-        this.#header = lines.slice(0, this.#format.headerLines);
+        this.#header = header;
         this.#lines = readings;
         return readings.length;
       },

@@ -10,7 +10,7 @@ import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 import { Quality } from './normalise/metric-checks.ts';
 import type { Normaliser } from './normalise/normaliser.ts';
-import type { PayloadReader, ReadingBatch } from './payload-reader.ts';
+import type { Inspection, PayloadReader, ReadingBatch } from './payload-reader.ts';
 import type { EdgeNodes } from './sparkplug/edge-nodes.ts';
 import { RecordHeaders, type HeaderPlan } from './record-headers.ts';
 import type { Template } from './template.ts';
@@ -89,6 +89,16 @@ export class TranscoderRoute implements Route {
       // A fault of ours must not take the other devices down: this message becomes a dead letter that says so.
       return decoderError(errorMessage(error));
     }
+  }
+
+  /** The device of the last message that had one. */
+  get device(): BoundDevice | undefined {
+    return this.#device;
+  }
+
+  /** All of a payload, for a person to look at; undefined: this profile reads nothing. Call it before `toRecord`. */
+  inspect(payload: Buffer): Inspection | DecodeFault | undefined {
+    return this.#reader?.inspect?.(payload);
   }
 
   taken(): void {

@@ -3,7 +3,6 @@ import type { KeyFault } from '../core/fault.ts';
 import { isTopicTemplate, type OutputFormat } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import type { RouteServices } from '../core/route-services.ts';
-import type { Route } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { compileReader } from './compile-reader.ts';
 import { AvroEnvelope } from './envelope-avro.ts';
@@ -50,7 +49,7 @@ export class Transcoder {
   }
 
   /** The route of one topic; `captures` are its named levels. */
-  bind(captures: ReadonlyMap<string, string>, topicName: string): Route {
+  bind(captures: ReadonlyMap<string, string>, topicName: string): TranscoderRoute {
     return new TranscoderRoute(this.#workshop, captures, topicName);
   }
 }
@@ -137,7 +136,8 @@ class ProfileCompiler {
       count: this.#fields.length,
     };
     const tellFault = this.#fault.bind(this);
-    const normalised = compileNormaliser(this.#profile, slots, infos, this.#devices, tellFault);
+    const { trace } = this.#services;
+    const normalised = compileNormaliser(this.#profile, slots, infos, this.#devices, tellFault, trace);
     if (this.faults.length > 0) return undefined;
 
     const { normaliser } = normalised;

@@ -3,7 +3,13 @@ import type { DecodeFault } from '../core/route.ts';
 import { decodeFailed, fieldMissing, fieldType, PAYLOAD_EMPTY, tooManyReadings } from './decode-fault.ts';
 import type { FieldPaths } from './field-path.ts';
 import type { FieldValues } from './field-values.ts';
-import { MAX_READINGS, type FieldInfo, type PayloadReader, type ReadingBatch } from './payload-reader.ts';
+import {
+  MAX_READINGS,
+  type FieldInfo,
+  type Inspection,
+  type PayloadReader,
+  type ReadingBatch,
+} from './payload-reader.ts';
 import { PlainValues } from './plain-values.ts';
 
 /** A format whose payloads are parsed into plain values: objects or maps, arrays, and single values. */
@@ -69,6 +75,11 @@ export class TreeReader implements PayloadReader {
     if (this.batch !== undefined) return this.#store(this.#root, this.#selected?.element, values);
     const parsed = this.#parse(payload);
     return 'fault' in parsed ? parsed.fault : this.#store(parsed.root, undefined, values);
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    const parsed = this.#parse(payload);
+    return 'fault' in parsed ? parsed.fault : { tree: parsed.root, notes: [this.#format.name] };
   }
 
   #parse(payload: Buffer): { readonly root: unknown } | { readonly fault: DecodeFault } {

@@ -4,7 +4,7 @@ import { errorMessage } from '../core/errors.ts';
 import type { DecodeFault } from '../core/route.ts';
 import { decodeFailed, PAYLOAD_EMPTY } from './decode-fault.ts';
 import type { FieldValues } from './field-values.ts';
-import type { BoundTopic, FieldInfo, PayloadReader, ReadingBatch } from './payload-reader.ts';
+import type { BoundTopic, FieldInfo, Inspection, PayloadReader, ReadingBatch } from './payload-reader.ts';
 
 /**
  * Takes compression and Confluent's frame off, and has another reader read what is inside. It inflates on the
@@ -46,6 +46,21 @@ export class UnwrappingReader implements PayloadReader {
     const fault = this.#inner.read(inside, values);
     values.schemaId = this.#schemaId;
     return fault;
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    const inside = this.#unwrap(payload);
+    if ('code' in inside) return inside;
+    const seen = this.#inner.inspect?.(inside) ?? { tree: undefined, notes: [] };
+    if ('code' in seen) return seen;
+    const { compression, framing } = this.#wrapping;
+    const notes = [
+      ...(compression === undefined
+        ? []
+        : [`${compression}: ${payload.length} bytes, ${inside.length} inside`]),
+      ...(framing === undefined ? [] : [`framed with schema id ${String(this.#schemaId)}`]),
+    ];
+    return { tree: seen.tree, notes: [...notes, ...seen.notes] };
   }
 
   #unwrapped(batch: ReadingBatch): ReadingBatch {

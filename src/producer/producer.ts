@@ -6,7 +6,7 @@ import type { Bottleneck } from './bottleneck.ts';
 import { BrokerAvailability } from './broker-availability.ts';
 import type { ProducerConfig } from './config-table.ts';
 import type { ProducerError } from './errors.ts';
-import { InvalidRecordError, ProducerClosedError, RecordTooLargeError } from './errors.ts';
+import { InvalidRecordError, ProducerClosedError } from './errors.ts';
 import { Flushes } from './flushes.ts';
 import { kafkaMetrics, type KafkaMetrics } from './kafka-metrics.ts';
 import { Metadata } from './metadata.ts';
@@ -14,6 +14,7 @@ import { Mistakes, type Mistake } from './mistakes.ts';
 import type { Partitioner } from './partitioner.ts';
 import type { BrokerPort, ConnectionState } from './port.ts';
 import { upperBoundBytes } from './producer-batch.ts';
+import { neverSendable } from './record-limits.ts';
 import { ProduceResults } from './produce-results.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { RecordAccumulator } from './record-accumulator.ts';
@@ -212,16 +213,8 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     token: number,
   ): Refusal | undefined {
     const bytes = upperBoundBytes(record);
-    const { config } = this.#options;
-    if (bytes > config.maxRequestSizeBytes) {
-      return new RecordTooLargeError(record.topic, bytes, `max.request.size (${config.maxRequestSizeBytes})`);
-    }
-    if (bytes > config.bufferMemoryBytes) {
-      return new RecordTooLargeError(record.topic, bytes, `buffer.memory (${config.bufferMemoryBytes})`);
-    }
-    if (!(record.timestampMs >= 0 && Number.isSafeInteger(record.timestampMs))) {
-      return new InvalidRecordError(record.topic, `${record.timestampMs} is not a timestamp in milliseconds`);
-    }
+    const refusal = neverSendable(record, bytes, this.#options.config);
+    if (refusal !== undefined) return refusal;
     const topic = this.#topic(record.topic);
     if (!topic.usable) return topic.bottleneck;
     const index = partition ?? topic.partitionFor(record, bytes);

@@ -1,10 +1,22 @@
 import type { KeyFault } from '../core/fault.ts';
-import { parseTopicPattern, type PatternLevel } from '../core/topic-pattern.ts';
+import { parseTopicPattern, type PatternLevel, type TopicPattern } from '../core/topic-pattern.ts';
+import { whyBehind } from './specificity.ts';
 
 /** What a topic matched: the pattern's target, and its named levels with what stood there. */
 export interface RouteMatch<T> {
   readonly target: T;
   readonly captures: ReadonlyMap<string, string>;
+}
+
+/** A pattern that matches a topic, and why it stands where it does; for people. */
+export interface RankedMatch<T> extends RouteMatch<T> {
+  readonly pattern: string;
+  readonly owner: string;
+  readonly stop: boolean;
+  /** What the one before it has more; undefined: it is the first. */
+  readonly because: string | undefined;
+  /** The pattern before it that stops, so that this one does not get the topic. */
+  readonly stoppedBy: string | undefined;
 }
 
 /** Whose a pattern is, and whether less specific ones are left out of a topic that it matches. */
@@ -17,7 +29,7 @@ export interface RouteTerms {
 /** What ends at a node of the trie. */
 interface Entry<T> {
   readonly target: T;
-  readonly pattern: string;
+  readonly pattern: TopicPattern;
   readonly owner: string;
   readonly stop: boolean;
   /** What is captured: the level's index and its name. */
@@ -67,8 +79,8 @@ export class RouteTable<T> {
     const places = ends(this.#root, levels).map((node) => (open ? node.rest : node.entries));
     const rival = places.flat().find((other) => stop || other.stop);
     if (rival !== undefined) {
-      const whole = rival.pattern === pattern || places.every((place) => place.includes(rival));
-      const same = `\`${rival.pattern}\` of ${rival.owner} matches ${whole ? 'exactly the same' : 'some of them'}`;
+      const whole = rival.pattern.text === pattern || places.every((place) => place.includes(rival));
+      const same = `\`${rival.pattern.text}\` of ${rival.owner} matches ${whole ? 'exactly the same' : 'some of them'}`;
       return {
         path: ['topic'],
         found: pattern,
@@ -77,7 +89,7 @@ export class RouteTable<T> {
     }
     const entry: Entry<T> = {
       target,
-      pattern,
+      pattern: parsed.pattern,
       owner,
       stop,
       names: levels.flatMap((level, index) => {
@@ -100,13 +112,34 @@ export class RouteTable<T> {
     if (topicName.startsWith('$')) return [];
     const levels = topicName.split('/');
     const found: Entry<T>[] = [];
-    descend(this.#root, levels, 0, found);
-    return found.map(({ target, names, rest }) => {
-      const captures = new Map(names.map(([level, name]) => [name, levels[level] ?? '']));
-      if (rest !== undefined) captures.set(rest[1], levels.slice(rest[0]).join('/'));
-      return { target, captures };
+    descend(this.#root, levels, 0, found, true);
+    return found.map((entry) => matchOf(entry, levels));
+  }
+
+  /** The patterns that match the topic name, in the order of {@link match}, those behind one that stops too. */
+  rank(topicName: string): readonly RankedMatch<T>[] {
+    if (topicName.startsWith('$')) return [];
+    const levels = topicName.split('/');
+    const found: Entry<T>[] = [];
+    descend(this.#root, levels, 0, found, false);
+    return found.map((entry, index) => {
+      const before = found[index - 1];
+      return {
+        ...matchOf(entry, levels),
+        pattern: entry.pattern.text,
+        owner: entry.owner,
+        stop: entry.stop,
+        because: before && whyBehind(entry.pattern, before.pattern),
+        stoppedBy: found.slice(0, index).find(({ stop }) => stop)?.pattern.text,
+      };
     });
   }
+}
+
+function matchOf<T>({ target, names, rest }: Entry<T>, levels: readonly string[]): RouteMatch<T> {
+  const captures = new Map(names.map(([level, name]) => [name, levels[level] ?? '']));
+  if (rest !== undefined) captures.set(rest[1], levels.slice(rest[0]).join('/'));
+  return { target, captures };
 }
 
 /** The nodes where a pattern ends, one for each combination of its alternatives; they are made if need be. */
@@ -133,25 +166,32 @@ function literal<T>(node: Node<T>, text: string): Node<T> {
 
 /**
  * Depth first, the most specific branch first. The depth is that of the longest pattern, not of the topic.
- * True: a pattern that stops was found.
+ * True: a pattern that stops was found, and
+ * with `stops` that is the end.
  */
-function descend<T>(node: Node<T>, levels: readonly string[], depth: number, found: Entry<T>[]): boolean {
+function descend<T>(
+  node: Node<T>,
+  levels: readonly string[],
+  depth: number,
+  found: Entry<T>[],
+  stops: boolean,
+): boolean {
   const level = levels[depth];
   if (level === undefined) {
     // `a/#` matches `a` too (MQTT 3.1.1, section 4.7.1.2).
-    return collect(node.entries, found) || collect(node.rest, found);
+    return collect(node.entries, found, stops) || collect(node.rest, found, stops);
   }
   const next = node.literals.get(level);
   return (
-    (next !== undefined && descend(next, levels, depth + 1, found)) ||
-    (node.single !== undefined && descend(node.single, levels, depth + 1, found)) ||
-    collect(node.rest, found)
+    (next !== undefined && descend(next, levels, depth + 1, found, stops)) ||
+    (node.single !== undefined && descend(node.single, levels, depth + 1, found, stops)) ||
+    collect(node.rest, found, stops)
   );
 }
 
-function collect<T>(entries: readonly Entry<T>[], found: Entry<T>[]): boolean {
+function collect<T>(entries: readonly Entry<T>[], found: Entry<T>[], stops: boolean): boolean {
   found.push(...entries);
-  return entries.some(({ stop }) => stop);
+  return stops && entries.some(({ stop }) => stop);
 }
 
 function newNode<T>(): Node<T> {

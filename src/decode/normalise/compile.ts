@@ -1,12 +1,15 @@
 import type { KeyFault } from '../../core/fault.ts';
 import type { MetricSpec } from '../../core/normalise.ts';
 import type { DeviceProfile } from '../../core/profile.ts';
+import type { Trace } from '../../core/trace.ts';
 import type { FieldInfo } from '../payload-reader.ts';
 import type { DeviceTable } from './device-table.ts';
 import { MessageFilter, type Deadband } from './message-filter.ts';
-import { MetricCheck } from './metric-checks.ts';
+import { MetricCheck, type Check } from './metric-checks.ts';
 import { metricStep, type MetricStep } from './metric-steps.ts';
-import { Normaliser } from './normaliser.ts';
+import { Normaliser, type NormaliserPlan } from './normaliser.ts';
+import { TracedCheck, TracedFilter, TracedStep } from './traced-metrics.ts';
+import { TracedNormaliser } from './traced-normaliser.ts';
 import { compileTimeFormat, type TimeFormat } from './time-format.ts';
 import { conversion, type Linear } from './units.ts';
 
@@ -37,17 +40,21 @@ export interface CompiledNormaliser {
 
 type Fault = (path: KeyFault['path'], found: string, expected: string) => void;
 
-/** Compiles what a profile says between fields and envelope. Tells every fault to `fault`. */
+/**
+ * Compiles what a profile says between fields and envelope. Tells every fault to `fault`; with a `trace`, what is
+ * compiled will tell what it does.
+ */
 export function compileNormaliser(
   profile: DeviceProfile,
   slots: FieldSlots,
   infos: readonly FieldInfo[],
   devices: DeviceTable,
   fault: Fault,
+  trace?: Trace,
 ): CompiledNormaliser {
   const { time, sequence } = profile;
   const steps: MetricStep[] = [];
-  const checks: MetricCheck[] = [];
+  const checks: Check[] = [];
   const deadbands: Deadband[] = [];
   const metrics: NormalisedMetric[] = [];
   let slotCount = slots.count;
@@ -60,13 +67,14 @@ export function compileNormaliser(
     checkSpec(spec, info, inMetric);
     const target = { source, target: slotCount, field: spec.field };
     const step = metricStep(spec, target, unitConversion(spec, inMetric), info?.enumNames);
-    if (step !== undefined) {
-      steps.push(step);
-      slotCount++;
-    }
+    if (trace !== undefined) steps.push(new TracedStep(step, name, spec, target, info?.enumNames, trace));
+    else if (step !== undefined) steps.push(step);
+    if (step !== undefined) slotCount++;
     const slot = step === undefined ? source : target.target;
     const check = MetricCheck.of(name, slot, index, spec);
-    if (check !== undefined) checks.push(check);
+    if (check !== undefined) {
+      checks.push(trace === undefined ? check : new TracedCheck(check, name, spec, slot, index, trace));
+    }
     if (spec.deadband !== undefined) deadbands.push({ slot, ...spec.deadband });
     const isNumber = step !== undefined || spec.type === 'integer';
     metrics.push({
@@ -79,11 +87,13 @@ export function compileNormaliser(
   const filter =
     profile.filter === undefined && deadbands.length === 0
       ? undefined
-      : new MessageFilter(profile.filter, deadbands);
+      : trace === undefined
+        ? new MessageFilter(profile.filter, deadbands)
+        : new TracedFilter(profile.filter, deadbands, trace);
   if (profile.filter?.minIntervalMs === 0 && deadbands.length === 0) {
     fault(['filter'], 'nothing that is held back', 'min.interval.ms, or a metric with a deadband');
   }
-  const normaliser = new Normaliser({
+  const plan: NormaliserPlan = {
     time: time && { slot: slots.time as number, spec: time, format: timeFormat(profile, fault) },
     sequence: sequence && {
       slot: slots.sequence as number,
@@ -95,7 +105,8 @@ export function compileNormaliser(
     filter,
     metricCount: metrics.length,
     devices,
-  });
+  };
+  const normaliser = trace === undefined ? new Normaliser(plan) : new TracedNormaliser(plan, trace);
   return { normaliser, metrics, slotCount };
 }
 

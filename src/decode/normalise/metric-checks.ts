@@ -6,8 +6,14 @@ import { ValueKind, type FieldValues } from '../field-values.ts';
 export const Quality = { Good: 0, OutOfRange: 1, Missing: 2, LeftOut: 3 } as const;
 export type Quality = (typeof Quality)[keyof typeof Quality];
 
+/** Looks at one metric of a message. */
+export interface Check {
+  /** Notes the metric's quality; returns why the message as a whole can't go on. */
+  run(values: FieldValues, qualities: Uint8Array): DecodeFault | undefined;
+}
+
 /** The range and the presence of one metric. */
-export class MetricCheck {
+export class MetricCheck implements Check {
   readonly #name: string;
   readonly #slot: number;
   readonly #index: number;
@@ -32,7 +38,6 @@ export class MetricCheck {
     return new MetricCheck(name, slot, index, spec);
   }
 
-  /** Notes the metric's quality; returns why the message as a whole can't go on. */
   run(values: FieldValues, qualities: Uint8Array): DecodeFault | undefined {
     const value = measured(values, this.#slot);
     let present = value !== undefined;

@@ -5,7 +5,7 @@ import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime } from '../event-time.
 import { ValueKind, type FieldValues } from '../field-values.ts';
 import type { DeviceState, DeviceTable } from './device-table.ts';
 import type { MessageFilter } from './message-filter.ts';
-import type { MetricCheck } from './metric-checks.ts';
+import type { Check } from './metric-checks.ts';
 import type { MetricStep } from './metric-steps.ts';
 import { textIn } from './metric-steps.ts';
 import type { TimeFormat } from './time-format.ts';
@@ -20,7 +20,7 @@ export interface NormaliserPlan {
     { readonly slot: number; readonly spec: TimeSpec; readonly format: TimeFormat | undefined } | undefined;
   readonly sequence: { readonly slot: number; readonly field: string; readonly modulo: number } | undefined;
   readonly steps: readonly MetricStep[];
-  readonly checks: readonly MetricCheck[];
+  readonly checks: readonly Check[];
   readonly filter: MessageFilter | undefined;
   readonly metricCount: number;
   /** Its devices; those of a profile that remembers nothing of them stay unknown. */

@@ -2,7 +2,7 @@ import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
 import { decodeFailed, PAYLOAD_EMPTY } from '../decode-fault.ts';
 import type { FieldValues } from '../field-values.ts';
-import type { BoundTopic, FieldInfo, PayloadReader, ReadingBatch } from '../payload-reader.ts';
+import type { BoundTopic, FieldInfo, Inspection, PayloadReader, ReadingBatch } from '../payload-reader.ts';
 import { PlainValues } from '../plain-values.ts';
 import type { MessageType } from '../protobuf.ts';
 import type { BornMetric, EdgeNode, EdgeNodes } from './edge-nodes.ts';
@@ -108,6 +108,21 @@ export class SparkplugReader implements PayloadReader {
     }
     this.#plain.end(values);
     return undefined;
+  }
+
+  inspect(payload: Buffer): Inspection | DecodeFault {
+    const opened = this.#open(payload);
+    const message = this.#message;
+    this.#message = undefined;
+    this.#change = undefined;
+    if (typeof opened !== 'number') return opened;
+    const kind = this.#topic?.kind ?? '';
+    if (message === undefined) return { tree: undefined, notes: [`Sparkplug B ${kind}: no record`] };
+    const own = [...message.values].filter(([name, value]) => name.startsWith('$') && value !== undefined);
+    return {
+      tree: { ...Object.fromEntries(own), $metrics: message.metrics },
+      notes: [`Sparkplug B ${kind}`],
+    };
   }
 
   #open(payload: Buffer): number | DecodeFault {

@@ -1,0 +1,70 @@
+import type { PatternLevel, TopicPattern } from '../core/topic-pattern.ts';
+
+/** The smaller, the more specific; a pattern that has no such level ends before it. */
+function rank(level: PatternLevel | undefined): number {
+  switch (level?.kind) {
+    case undefined:
+    case 'literal':
+    case 'choice':
+      return 0;
+    case 'named':
+    case 'any':
+      return 1;
+    case 'rest':
+      return 2;
+  }
+}
+
+/** Why one of two patterns that match the same topic goes before the other, in words. */
+export function whyBehind(pattern: TopicPattern, before: TopicPattern): string {
+  const length = Math.max(pattern.levels.length, before.levels.length);
+  for (let index = 0; index < length; index++) {
+    const own = pattern.levels[index];
+    const other = before.levels[index];
+    if (rank(own) === rank(other)) continue;
+    return `level ${index + 1}, ${levelText(own)}, is less specific than ${levelText(other)}`;
+  }
+  return 'it matches in the same way, and its file comes later';
+}
+
+/** Why a pattern does not match a topic, in words; undefined: it does. */
+export function whyNot({ levels }: TopicPattern, topicName: string): string | undefined {
+  if (topicName.startsWith('$')) return 'topics that begin with `$` are never routed';
+  const found = topicName.split('/');
+  for (const [index, level] of levels.entries()) {
+    if (level.kind === 'rest') return undefined;
+    const text = found[index];
+    if (text === undefined) return `it has ${levels.length} levels, the topic ${found.length}`;
+    if (!matches(level, text)) {
+      return `level ${index + 1} is ${levelText(level)}, the topic has \`${text}\``;
+    }
+  }
+  return found.length > levels.length
+    ? `it has ${levels.length} levels, the topic ${found.length}`
+    : undefined;
+}
+
+function matches(level: PatternLevel, text: string): boolean {
+  if (level.kind === 'literal') return level.text === text;
+  return level.kind === 'choice' ? level.texts.includes(text) : true;
+}
+
+/** A level as it is written in a pattern. */
+export function levelText(level: PatternLevel | undefined): string {
+  switch (level?.kind) {
+    case undefined:
+      return 'its end';
+    case 'literal':
+      return `\`${level.text}\``;
+    case 'named':
+      return `\`{${level.name}}\``;
+    case 'any':
+      return '`+`';
+    case 'choice': {
+      const texts = level.texts.join('|');
+      return level.name === undefined ? `\`(${texts})\`` : `\`{${level.name}:${texts}}\``;
+    }
+    case 'rest':
+      return level.name === undefined ? '`#`' : `\`{${level.name}...}\``;
+  }
+}
