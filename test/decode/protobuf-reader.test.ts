@@ -10,6 +10,19 @@ import { plainValue, type PlainValue } from './values.ts';
 
 const SCHEMAS = join(import.meta.dirname, 'schemas');
 
+/**
+ * protobufjs, but for one thing: it skips an unknown varint of any length. A varint has 10 bytes at most
+ * (protobuf.dev, "Encoding"), and protobuf's own implementations refuse a longer one wherever it stands.
+ */
+class Judge extends protobuf.BufferReader {
+  override skip(length?: number): protobuf.Reader {
+    const start = this.pos;
+    super.skip(length);
+    if (length === undefined && this.pos - start > 10) throw new RangeError('a varint of more than 10 bytes');
+    return this;
+  }
+}
+
 /** Our reader, and protobufjs' as the judge of what it reads. */
 class Pair {
   readonly reader: ProtobufReader;
@@ -35,7 +48,7 @@ class Pair {
   theirs(bytes: Uint8Array): Record<string, PlainValue> | undefined {
     let message: protobuf.Message;
     try {
-      message = this.type.decode(bytes);
+      message = this.type.decode(new Judge(Buffer.from(bytes)));
     } catch {
       return undefined;
     }
@@ -306,6 +319,11 @@ describe('what protobuf says about fields', () => {
     [
       'a varint without end',
       [0x18, ...Array<number>(10).fill(0x80)],
+      'a varint of more than 10 bytes at byte 11',
+    ],
+    [
+      'an unknown varint without end',
+      [0x10, ...Array<number>(10).fill(0x80), 0x01],
       'a varint of more than 10 bytes at byte 11',
     ],
     ['invalid UTF-8', [0x72, 0x02, 0xc3, 0x28], 'text of invalid UTF-8 at byte 2'],
