@@ -1,7 +1,8 @@
 import { SluiceError } from '../core/errors.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import { payloadWriter } from '../decode/payload-writer.ts';
-import type { PayloadObject, SimulatedType } from '../fleet/device.ts';
+import { EdgeNodeWriter } from '../decode/sparkplug/edge-node-writer.ts';
+import type { SimulatedType } from '../fleet/device.ts';
 
 /**
  * The device types that a fleet can play: those of `wanted`, or all whose profile has a `simulate:` section.
@@ -25,12 +26,14 @@ export function simulatedTypes(
       'no device profile has a simulate: section; add one to simulate it',
     );
   }
-  return chosen.map((profile) => ({ profile, encode: encoderOf(profile) }));
+  return chosen.map(simulatedType);
 }
 
-function encoderOf({ decode, type }: DeviceProfile): (payload: PayloadObject) => Uint8Array {
-  const write = payloadWriter(decode);
-  if (write !== undefined) return write;
+function simulatedType(profile: DeviceProfile): SimulatedType {
+  const { decode, type } = profile;
+  if (decode.kind === 'sparkplug') return { profile, session: (device) => new EdgeNodeWriter(device) };
+  const encode = payloadWriter(decode);
+  if (encode !== undefined) return { profile, encode };
   throw new SluiceError(
     'FLEET_PROFILE',
     `devices of type ${type} can't be simulated: nothing writes their payloads`,

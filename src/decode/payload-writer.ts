@@ -26,7 +26,7 @@ function formatWriter(decode: DecoderSpec): PayloadWriter | undefined {
     case 'json':
       return (payload) => Buffer.from(JSON.stringify(payload), 'utf8');
     case 'cbor':
-      return writeCbor;
+      return (payload) => writeCbor(withIntegerKeys(payload));
     case 'msgpack':
       return writeMsgpack;
     case 'csv':
@@ -39,4 +39,13 @@ function formatWriter(decode: DecoderSpec): PayloadWriter | undefined {
     default:
       return undefined;
   }
+}
+
+/** Devices that send CBOR name their fields by small integers, where a profile's paths are such numbers. */
+function withIntegerKeys(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value) || value instanceof Uint8Array) return value;
+  const entries = Object.entries(value);
+  const key = (name: string): string | number => (/^(0|[1-9]\d{0,8})$/.test(name) ? Number(name) : name);
+  return new Map(entries.map(([name, inner]) => [key(name), withIntegerKeys(inner)]));
 }

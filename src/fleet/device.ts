@@ -2,19 +2,23 @@ import { SluiceError } from '../core/errors.ts';
 import type { TimeUnit } from '../core/normalise.ts';
 import type { DeviceProfile, SimulationSpec } from '../core/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
+import type { DeviceMessage, DeviceSession } from './device-session.ts';
 import { Random } from './random.ts';
 import { Signal } from './signal.ts';
 
+type PayloadValue = number | string | boolean | PayloadObject | PayloadValue[];
+
 /** A payload before encoding: the fields of the device's own schema, nested as the schema nests them. */
 export interface PayloadObject {
-  [field: string]: PayloadObject | number | string | boolean;
+  [field: string]: PayloadValue;
 }
 
 /** A device type that can be simulated: its profile, and how its payloads are written. */
-export interface SimulatedType {
-  readonly profile: DeviceProfile;
-  readonly encode: (payload: PayloadObject) => Uint8Array;
-}
+export type SimulatedType = { readonly profile: DeviceProfile } & (
+  | { readonly encode: (payload: PayloadObject) => Uint8Array }
+  /** Of protocols that are more than payloads; called once for each device, with its name. */
+  | { readonly session: (device: string) => DeviceSession }
+);
 
 /** A fleet that can't be simulated as asked. Codes begin with `FLEET_`. */
 export class FleetError extends SluiceError {}
@@ -34,7 +38,9 @@ export class SimulatedDevice {
   readonly #simulated: SimulatedType;
   readonly #name: string;
   readonly #random: Random;
-  readonly #signals: readonly (readonly [path: readonly string[], signal: Signal])[];
+  readonly #signals: readonly (readonly [path: FieldPath, signal: Signal])[];
+  /** Of protocols that have one. */
+  readonly session: DeviceSession | undefined;
   readonly #dropout: number;
   #silent = false;
 
@@ -49,10 +55,12 @@ export class SimulatedDevice {
     this.#dropout = simulate.dropout;
 
     const levels = new Map<string, string>();
-    this.topic = this.#fillTopic(profile, simulate, levels);
+    const topic = this.#fillTopic(profile, simulate, levels);
+    this.session = 'session' in simulated ? simulated.session(this.#name) : undefined;
+    this.topic = this.session?.topic ?? topic;
     this.id = 'field' in profile.device ? this.#name : substitute(profile.device.template, levels);
     this.#signals = [...simulate.signals].map(([path, spec]) => [
-      path.split('.'),
+      fieldPath(path),
       new Signal(spec, new Random(options.seed, `${this.#name}/${path}`)),
     ]);
   }
@@ -70,17 +78,35 @@ export class SimulatedDevice {
 
   /** The encoded payload of the reading number `sequence`, taken at `atMs` (milliseconds since 1970). */
   read(sequence: number, atMs: number): Uint8Array {
-    const { profile, encode } = this.#simulated;
+    return this.message(sequence, atMs).payload;
+  }
+
+  /** The same with its topic. */
+  message(sequence: number, atMs: number): DeviceMessage {
+    const payload = this.#reading(sequence, atMs);
+    const simulated = this.#simulated;
+    return 'encode' in simulated
+      ? { topic: this.topic, payload: simulated.encode(payload) }
+      : (this.session as DeviceSession).reading(payload, atMs);
+  }
+
+  /** What comes before the readings of a connection, or is asked for by a command. */
+  births(atMs: number): DeviceMessage[] {
+    return this.session?.births(this.#reading(0, atMs), atMs) ?? [];
+  }
+
+  #reading(sequence: number, atMs: number): PayloadObject {
+    const { profile } = this.#simulated;
     const payload: PayloadObject = {};
     for (const [path, signal] of this.#signals) put(payload, path, signal.read(atMs));
-    if ('field' in profile.device) put(payload, profile.device.field.split('.'), this.#name);
+    if ('field' in profile.device) put(payload, fieldPath(profile.device.field), this.#name);
     if (profile.time !== undefined) {
       const { unit } = profile.time;
       const value = unit === undefined ? new Date(atMs).toISOString() : Math.floor(atMs * UNITS_PER_MS[unit]);
-      put(payload, profile.time.field.split('.'), value);
+      put(payload, fieldPath(profile.time.field), value);
     }
-    if (profile.sequence !== undefined) put(payload, profile.sequence.field.split('.'), sequence);
-    return encode(payload);
+    if (profile.sequence !== undefined) put(payload, fieldPath(profile.sequence.field), sequence);
+    return payload;
   }
 
   /** Fills the pattern's levels: listed values where `levels:` has them, the device's own name elsewhere. */
@@ -131,11 +157,23 @@ function substitute(template: string, levels: ReadonlyMap<string, string>): stri
   return template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => levels.get(name) ?? '');
 }
 
-function put(payload: PayloadObject, path: readonly string[], value: number | string | boolean): void {
-  let parent = payload;
-  for (const name of path.slice(0, -1)) {
-    const child = parent[name];
-    parent = typeof child === 'object' ? child : (parent[name] = {});
+/** `rxInfo[0].rssi` as rxInfo, 0, rssi. */
+type FieldPath = readonly (string | number)[];
+
+function fieldPath(path: string): FieldPath {
+  return path.split('.').flatMap((part) => {
+    const [name = '', ...indexes] = part.split(/\[(?=\d+\])/);
+    return [name, ...indexes.map((index) => Number.parseInt(index, 10))];
+  });
+}
+
+function put(payload: PayloadObject, path: FieldPath, value: number | string | boolean): void {
+  let parent = payload as Record<string | number, PayloadValue>;
+  for (const [depth, key] of path.slice(0, -1).entries()) {
+    const child = parent[key];
+    const next = typeof child === 'object' ? child : typeof path[depth + 1] === 'number' ? [] : {};
+    parent[key] = next;
+    parent = next as Record<string | number, PayloadValue>;
   }
-  parent[path.at(-1) as string] = value;
+  parent[path.at(-1) as string | number] = value;
 }

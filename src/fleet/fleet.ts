@@ -3,6 +3,7 @@ import { errorMessage } from '../core/errors.ts';
 import { FleetError, SimulatedDevice } from './device.ts';
 import type { SimulatedType } from './device.ts';
 import { Latency } from './latency.ts';
+import type { LinkOptions } from './link.ts';
 import type { LatencyPercentiles } from './latency.ts';
 import { Member } from './member.ts';
 import { openMqttLink } from './mqtt-link.ts';
@@ -152,7 +153,7 @@ export class Fleet {
     // Devices that lost one gateway together must not come back to it in one instant.
     const reconnectMs = 500 + 1000 * new Random(seed, `reconnect/${member.device.id}`).uniform();
     const link = openLink(
-      { url, clientId: member.device.id, qos, reconnectMs },
+      { url, clientId: member.device.id, qos, reconnectMs, ...this.#sessionOptions(member.device) },
       {
         up: () => {
           firstAnswer();
@@ -165,6 +166,9 @@ export class Fleet {
           member.down();
           this.#options.observer?.connectionLost?.(member.device.id);
         },
+        command: (payload) => {
+          member.command(payload);
+        },
         refused: (reason) => {
           firstAnswer();
           this.#refused(member, reason);
@@ -176,6 +180,11 @@ export class Fleet {
       },
     );
     member.link = link;
+  }
+
+  #sessionOptions({ session }: SimulatedDevice): Pick<LinkOptions, 'commands' | 'will'> {
+    if (session === undefined) return {};
+    return { commands: session.commands, will: () => session.will(this.#clock.wallMs()) };
   }
 
   #refused(member: Member, reason: string): void {

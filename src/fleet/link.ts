@@ -1,4 +1,5 @@
 import type { QoS } from '../core/publication.ts';
+import type { DeviceMessage } from './device-session.ts';
 
 /** What a link tells the fleet about its connection. */
 export interface LinkListener {
@@ -10,6 +11,8 @@ export interface LinkListener {
   refused(reason: string): void;
   /** Why there is no connection right now, for a person. */
   trouble(message: string): void;
+  /** A message on {@link LinkOptions.commands}. */
+  command?(payload: Uint8Array): void;
 }
 
 export interface LinkOptions {
@@ -18,6 +21,10 @@ export interface LinkOptions {
   readonly qos: QoS;
   /** From the loss of a connection, and from every failed attempt, to the next attempt. */
   readonly reconnectMs: number;
+  /** The topic of the device's commands, subscribed to before `up`. */
+  readonly commands?: string;
+  /** The will of the connection that is about to be made; asked once before each. */
+  readonly will?: () => DeviceMessage;
 }
 
 /** A device's connection to the broker, which lasts over reconnects. */

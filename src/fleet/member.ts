@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { SimulatedDevice } from './device.ts';
 import type { Latency } from './latency.ts';
 import type { FleetObserver } from './ledger.ts';
+import type { DeviceMessage } from './device-session.ts';
 import type { DeviceLink } from './link.ts';
 
 export interface MemberOptions {
@@ -75,7 +76,26 @@ export class Member {
 
   up(): void {
     this.isUp = true;
+    this.#announce();
     this.#pump();
+  }
+
+  /** The device has a command. */
+  command(payload: Uint8Array): void {
+    if (this.isUp && this.device.session?.asksForBirths(payload) === true) this.#announce();
+  }
+
+  /** Sends its births, of protocols that have them. They are no readings, and don't count as such. */
+  #announce(): void {
+    this.device.births(this.#options.clock.wallMs()).forEach((message) => {
+      this.#publishAside(message);
+    });
+  }
+
+  #publishAside({ topic, payload }: DeviceMessage): void {
+    this.link?.publish(topic, payload, () => {
+      // What is missing when the connection ends is waited for by its end.
+    });
   }
 
   down(): void {
@@ -89,6 +109,8 @@ export class Member {
   }
 
   async disconnect(timeoutMs: number): Promise<void> {
+    const death = this.device.session?.death(this.#options.clock.wallMs());
+    if (this.isUp && death !== undefined) this.#publishAside(death);
     await this.link?.end(timeoutMs);
   }
 
@@ -103,9 +125,9 @@ export class Member {
   #publish(): void {
     const { device, clock, observer, failed } = this.#options;
     const sequence = this.sent + 1;
-    let payload: Uint8Array;
+    let message: DeviceMessage;
     try {
-      payload = device.read(sequence, clock.wallMs());
+      message = device.message(sequence, clock.wallMs());
     } catch (error) {
       this.stopPublishing();
       failed(error);
@@ -115,7 +137,7 @@ export class Member {
     this.sent = sequence;
     this.inFlight++;
     observer.sent?.(device.id, sequence);
-    this.link?.publish(device.topic, payload, (error) => {
+    this.link?.publish(message.topic, message.payload, (error) => {
       this.inFlight--;
       if (error === undefined && this.#options.countsAcknowledgements) this.#acknowledged(sequence, sentAtMs);
       this.#pump();

@@ -1,7 +1,8 @@
 import mqtt from 'mqtt';
-import type { MqttClient } from 'mqtt';
+import type { IClientOptions, MqttClient } from 'mqtt';
 
 import { errorMessage } from '../core/errors.ts';
+import type { DeviceMessage } from './device-session.ts';
 import type { DeviceLink, LinkListener, LinkOptions, OpenLink } from './link.ts';
 
 type Settled = (error: Error | undefined) => void;
@@ -18,13 +19,15 @@ class MqttLink implements DeviceLink {
   readonly #client: MqttClient;
   readonly #listener: LinkListener;
   readonly #qos: LinkOptions['qos'];
+  readonly #will: LinkOptions['will'];
   /** QoS 0 messages whose write waits for the socket to drain; the package forgets them with the socket. */
   readonly #unwritten = new Set<Settled>();
   #isUp = false;
 
-  constructor({ url, clientId, qos, reconnectMs }: LinkOptions, listener: LinkListener) {
+  constructor({ url, clientId, qos, reconnectMs, commands, will }: LinkOptions, listener: LinkListener) {
     this.#listener = listener;
     this.#qos = qos;
+    this.#will = will;
     this.#client = mqtt.connect(url, {
       clientId,
       // Only QoS 2 needs a session: PUBREL of an earlier connection must find its PUBLISH.
@@ -33,13 +36,17 @@ class MqttLink implements DeviceLink {
       reconnectPeriod: reconnectMs,
       reconnectOnConnackError: true,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      resubscribe: false,
+      ...(will !== undefined && { will: willOf(will) }),
     });
     // 'connect' comes after the stored messages were sent again and acknowledged. `client.connected` is true
     // before that, but what is published then would be failed, not stored, if the connection broke.
     this.#client.on('connect', () => {
       this.#isUp = true;
+      if (commands !== undefined) this.#client.subscribe(commands);
       listener.up();
     });
+    this.#client.on('message', (_, payload) => listener.command?.(payload));
     this.#client.on('close', () => {
       this.#closed();
     });
@@ -87,6 +94,8 @@ class MqttLink implements DeviceLink {
     if (this.#isUp) {
       this.#isUp = false;
       this.#listener.down();
+      // The package takes it from here for its next CONNECT.
+      if (this.#will !== undefined) this.#client.options.will = willOf(this.#will);
     }
     const unwritten = [...this.#unwritten];
     this.#unwritten.clear();
@@ -102,4 +111,9 @@ class MqttLink implements DeviceLink {
       this.#listener.trouble(errorMessage(error));
     }
   }
+}
+
+function willOf(will: () => DeviceMessage): NonNullable<IClientOptions['will']> {
+  const { topic, payload } = will();
+  return { topic, payload: Buffer.from(payload), qos: 1, retain: false };
 }

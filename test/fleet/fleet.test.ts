@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
+import type { SimulatedType } from '../../src/fleet/device.ts';
 import { FleetLedger } from '../../src/fleet/ledger.ts';
 import type { FleetOptions } from '../../src/fleet/options.ts';
 import { FakeLinks } from './fake-links.ts';
@@ -307,5 +308,36 @@ describe('Fleet', () => {
     expect(() => fleet({ types: [broken] })).toThrow(
       "devices/sensor.yaml: the simulated readings of sensor can't be encoded: fleet.EnvSensor has no field temp",
     );
+  });
+
+  it('a device whose protocol has a session is born first, born again when it is asked, and says when it leaves', async () => {
+    const said = (text: string) => ({ topic: `t/${text}`, payload: Buffer.from(text) });
+    const type: SimulatedType = {
+      profile: sensorProfile(),
+      session: () => ({
+        topic: 't/data',
+        commands: 't/commands',
+        will: () => said('will'),
+        births: () => [said('birth'), said('birth of a part')],
+        reading: () => said('data'),
+        asksForBirths: (command) => Buffer.from(command).toString() === 'again',
+        death: () => said('death'),
+      }),
+    };
+    const made = fleet({ devices: 1, rate: 1_000, count: 2, types: [type] });
+    made.start();
+    const [link] = links.all;
+    expect(link!.options.commands).toBe('t/commands');
+    expect(Buffer.from(link!.options.will!().payload).toString()).toBe('will');
+    links.upAll();
+    link!.listener.command!(Buffer.from('hello'));
+    link!.listener.command!(Buffer.from('again'));
+    run(30);
+    const summary = await made.done();
+    expect(link!.published.map(({ payload }) => Buffer.from(payload).toString())).toEqual([
+      ...['birth', 'birth of a part', 'birth', 'birth of a part', 'data', 'data', 'death'],
+    ]);
+    // Births and deaths are no readings.
+    expect(summary).toMatchObject({ sent: 2, acknowledged: 2, unacknowledged: 0 });
   });
 });

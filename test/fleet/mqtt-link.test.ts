@@ -151,4 +151,41 @@ describe('openMqttLink', () => {
     await happened('up');
     expect(events[0]).toBe('trouble: Connection refused: Server unavailable');
   });
+
+  it('has the will of each connection, asked for once before it', async () => {
+    let wills = 0;
+    open({ will: () => ({ topic: 'wills', payload: Buffer.from(`will ${++wills}`) }) });
+    await happened('up');
+    broker.crash();
+    await happened('up', 2);
+    const found = broker.connections.map(({ connect }) => String(connect?.will?.payload));
+    expect(found).toEqual(['will 1', 'will 2']);
+  });
+
+  it('subscribes to its commands in every connection, before anything is published there', async () => {
+    const link = openMqttLink(
+      { url: broker.url, clientId: 'sensor-1', qos: 1, reconnectMs: 10, commands: 'cmd/sensor-1' },
+      {
+        up: () => {
+          link.publish('a/b', Buffer.from('1'), () => undefined);
+          events.push('up');
+        },
+        down: () => events.push('down'),
+        refused: () => undefined,
+        trouble: () => undefined,
+        command: (payload) => events.push(`command: ${Buffer.from(payload).toString()}`),
+      },
+    );
+    links.push(link);
+    await until(() => broker.payloads().length === 1, { what: 'the PUBLISH' });
+    broker.crash();
+    await until(() => broker.payloads().length >= 2, { what: 'the second PUBLISH' });
+    for (const { packets } of broker.connections) {
+      const order = packets.map(({ cmd }) => cmd);
+      expect(order.indexOf('subscribe')).toBeGreaterThan(0);
+      expect(order.indexOf('subscribe')).toBeLessThan(order.lastIndexOf('publish'));
+    }
+    broker.publish(broker.connections.at(-1)!, 'cmd/sensor-1', 'rebirth');
+    await happened('command: rebirth');
+  });
 });

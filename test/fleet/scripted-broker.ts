@@ -57,6 +57,11 @@ export class ScriptedBroker {
     connection.socket.write(mqttPacket.generate({ cmd: 'puback', messageId: messageId! }));
   }
 
+  /** Publishes to one client, whatever it has subscribed to. */
+  publish({ socket }: BrokerConnection, topic: string, payload: string): void {
+    socket.write(mqttPacket.generate({ cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false }));
+  }
+
   /** Breaks every connection without a word, as a crash does. */
   crash(): void {
     for (const { socket } of this.connections) socket.resetAndDestroy();
@@ -96,6 +101,8 @@ export class ScriptedBroker {
     const messageId = packet.messageId!;
     if (packet.cmd === 'connect' && this.connack !== undefined) {
       send({ cmd: 'connack', returnCode: this.connack, sessionPresent: false });
+    } else if (packet.cmd === 'subscribe') {
+      send({ cmd: 'suback', messageId, granted: packet.subscriptions.map(() => 0) });
     } else if (packet.cmd === 'publish' && this.acknowledges && packet.qos > 0) {
       send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId });
     } else if (packet.cmd === 'pubrel') {

@@ -6,6 +6,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { loadPayloadType } from '../../src/decode/sparkplug/message.ts';
+import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { readTelemetry } from '../support/telemetry-topic.ts';
@@ -60,4 +61,18 @@ it('an edge node whose birth was not seen is asked for it, on its own connection
   expect(type.decode(commands[0]!.payload)).toMatchObject({
     metrics: [{ name: 'Node Control/Rebirth', boolean_value: true }],
   });
+});
+
+it('simulated machines and edge nodes, births and wills included, are understood to the last message', async () => {
+  const before = await gateway.metric('sluice_deliveries_dead_lettered_total');
+  const { fleet } = startFleet(gateway, { devices: 6, rate: 400, qos: 1, count: 600 }, [
+    'modbus-register',
+    'sparkplug',
+  ]);
+  const summary = await fleet.done();
+  expect(summary).toMatchObject({ sent: 600, unacknowledged: 0 });
+  expect(await gateway.metric('sluice_deliveries_dead_lettered_total')).toBe(before);
+  // Of three edge nodes.
+  expect(await gateway.metric('sluice_sparkplug_births_total')).toBe(3);
+  expect(await gateway.metric('sluice_sparkplug_sequence_gaps_total')).toBe(0);
 });

@@ -15,17 +15,18 @@ export interface WatchedFleet {
   readonly ledger: FleetLedger;
 }
 
-/** Starts environment sensors of the shipped profile, whose ledger remembers all that was acknowledged. */
+/** Starts devices of shipped profiles, environment sensors if none are named; the ledger remembers what was acknowledged. */
 export function startFleet(
   gateway: TestGateway,
   options: Pick<FleetOptions, 'devices' | 'rate' | 'qos'> & Partial<FleetOptions>,
+  types: readonly string[] = ['env-sensor'],
 ): WatchedFleet {
   const ledger = new FleetLedger();
   const { profiles } = loadConfig(join(gateway.folder, 'sluice.yaml'), {});
   const fleet = new Fleet({
     url: gateway.mqttUrl,
     seed: 1,
-    types: simulatedTypes(profiles, ['env-sensor']),
+    types: simulatedTypes(profiles, types),
     clock: systemClock,
     logger: silentLogger,
     observer: ledger,

@@ -16,13 +16,21 @@ export function loadPayloadType(): MessageType {
   return loadMessageType(SCHEMA, 'org.eclipse.tahu.protobuf.Payload');
 }
 
+/** The metric by which an edge node is asked for its births. */
+export const REBIRTH_METRIC = 'Node Control/Rebirth';
+
 /** The command that asks an edge node for its births (Eclipse Sparkplug 3.0.0, section 5.10). */
 export function rebirthCommand(type: MessageType, wallMs: number): Uint8Array {
   const timestamp = BigInt(wallMs);
   return type.encode({
     timestamp,
-    metrics: [{ name: 'Node Control/Rebirth', timestamp, datatype: DataType.Boolean, boolean_value: true }],
+    metrics: [{ name: REBIRTH_METRIC, timestamp, datatype: DataType.Boolean, boolean_value: true }],
   });
+}
+
+/** The metric that pairs a birth with a death, as it is written. */
+export function bdSeqMetric(bdSeq: number): WireMetric {
+  return { name: 'bdSeq', datatype: DataType.Int64, long_value: BigInt(bdSeq) };
 }
 
 /** Pairs a birth with a death: the metric `bdSeq` of both. */
