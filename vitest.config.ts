@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // With `npm run test:faults`: the numbers of each trial, as a table.
-const { SLUICE_FAULT_REPORT: faultReport, SLUICE_FAULT_RECORDS: manyRecords } = process.env;
+const { FAULT_REPORT: faultReport, FAULT_RECORDS: manyRecords } = process.env;
 
 /**
  * unit: no network beyond loopback sockets of their own, no Kafka; as parallel as the machine allows.

@@ -226,7 +226,7 @@ describe.each(Object.keys(ADAPTERS) as (keyof typeof ADAPTERS)[])('the %s adapte
     const isFirst = firstOccurrences();
     const judged = port.guarantees.idempotent ? records : records.filter(({ value }) => isFirst(value));
     expect(load.judge(judged)).toEqual([]);
-  });
+  }, 120_000);
 
   it('ends cleanly while nothing answers', async () => {
     own = await startKafka();

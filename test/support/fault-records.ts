@@ -1,7 +1,7 @@
 /**
  * How many records a fault test sends: few where it runs with all the others, many with `npm run test:faults`
- * (SLUICE_FAULT_RECORDS).
+ * (FAULT_RECORDS).
  */
 export function faultRecords(few: number): number {
-  return Number(process.env.SLUICE_FAULT_RECORDS ?? few);
+  return Number(process.env.FAULT_RECORDS ?? few);
 }

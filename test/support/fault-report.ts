@@ -26,7 +26,7 @@ const HEAD = `# Fault report
 
 Written by \`npm run test:faults\`: real Kafka brokers are killed, stopped, cut off, reconfigured, and what they hold
 afterwards is compared, record by record, with what was acknowledged. A seed repeats a run:
-\`SLUICE_FAULT_SEEDS=17,4711 npm run test:faults -- -t 'part of a name'\`. Each scenario is shown as of its last run.
+\`FAULT_SEEDS=17,4711 npm run test:faults -- -t 'part of a name'\`. Each scenario is shown as of its last run.
 
 - **lost**: acknowledged, and not in Kafka. **twice**: in Kafka more than once. **disordered**: behind a later record
   of the same key.

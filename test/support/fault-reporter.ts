@@ -13,7 +13,7 @@ const RESULTS = join(ROOT, '.cache/fault-trials.jsonl');
 
 /**
  * Vitest's reporter of fault tests: adds the result of each to `.cache/fault-trials.jsonl`, and writes the report to
- * the file in SLUICE_FAULT_REPORT after each, so that a run that is broken off has its report too.
+ * the file in FAULT_REPORT after each, so that a run that is broken off has its report too.
  */
 export default class FaultReporter implements Reporter {
   readonly #run = new Date().toISOString();
@@ -45,7 +45,7 @@ export default class FaultReporter implements Reporter {
 }
 
 async function writeReport(): Promise<void> {
-  const { SLUICE_FAULT_REPORT: report = '.cache/fault-report.md' } = process.env;
+  const { FAULT_REPORT: report = '.cache/fault-report.md' } = process.env;
   const target = resolve(ROOT, report);
   const lines = existsSync(RESULTS) ? readFileSync(RESULTS, 'utf8').trim().split('\n') : [];
   const text = faultReport(lines.map((line) => JSON.parse(line) as FaultTrialResult));

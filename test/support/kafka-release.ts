@@ -5,17 +5,26 @@ import { dirname, join } from 'node:path';
 import { ensureKafkaJars, jarCacheFolder, KAFKA_VERSION } from '../../src/kafka/local/jars.ts';
 import { runProgram } from '../../src/kafka/local/java.ts';
 
-/** The release of the brokers that tests run against: SLUICE_TEST_KAFKA, or the local Kafka's own. */
+/** The release of the brokers that tests run against: TEST_KAFKA, or the local Kafka's own. */
 export function brokerRelease(): string {
-  const { SLUICE_TEST_KAFKA: wanted = '' } = process.env;
+  const { TEST_KAFKA: wanted = '' } = process.env;
   return wanted === '' ? KAFKA_VERSION : wanted;
+}
+
+/** Whether that release is `major.minor` or newer. */
+function isAtLeast(major: number, minor: number): boolean {
+  const [itsMajor = 0, itsMinor = 0] = brokerRelease().split('.').map(Number);
+  return itsMajor > major || (itsMajor === major && itsMinor >= minor);
+}
+
+/** Whether brokers keep users of SCRAM: without ZooKeeper since Kafka 3.5 (KIP-900). */
+export function keepsScramUsers(): boolean {
+  return isAtLeast(3, 5);
 }
 
 /** The topic's setting for how far ahead of the broker's clock a record may be: renamed in Kafka 3.6 (KIP-937). */
 export function futureLimitSetting(): string {
-  const [major = 0, minor = 0] = brokerRelease().split('.').map(Number);
-  const isOld = major < 3 || (major === 3 && minor < 6);
-  return isOld ? 'message.timestamp.difference.max.ms' : 'message.timestamp.after.max.ms';
+  return isAtLeast(3, 6) ? 'message.timestamp.after.max.ms' : 'message.timestamp.difference.max.ms';
 }
 
 /** The folder with the jars of that release's broker, from Maven Central through mvn if they aren't there. */

@@ -23,7 +23,7 @@ import { KafkaTools } from './kafka-tools.ts';
 import { until } from './until.ts';
 
 /**
- * A real Apache Kafka of one or three nodes for a test, of the release in SLUICE_TEST_KAFKA: own ports, own folder, gone at `stop()`, and also when
+ * A real Apache Kafka of one or three nodes for a test, of the release in TEST_KAFKA: own ports, own folder, gone at `stop()`, and also when
  * the test process is killed. Nodes are numbered from 1; where a node may be named, 1 is the default.
  */
 export interface TestKafka {

@@ -1,5 +1,6 @@
 import { findFreePorts } from '../../src/kafka/local/ports.ts';
 import { CertificateAuthority, type IssuedCertificate } from './certificates.ts';
+import { keepsScramUsers } from './kafka-release.ts';
 import { startKafka, type TestKafka } from './kafka.ts';
 
 /** The listeners of {@link SecureKafka}, by what they want of a client. */
@@ -57,7 +58,7 @@ export class SecureKafka {
     const kafka = await startKafka({
       properties: ({ port, controllerPort }) => properties(port, controllerPort, ports, ca),
     });
-    for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+    for (const mechanism of keepsScramUsers() ? ['SCRAM-SHA-256', 'SCRAM-SHA-512'] : []) {
       await kafka.tools.run('kafka.admin.ConfigCommand', [
         ...[
           '--bootstrap-server',

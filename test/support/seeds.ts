@@ -1,10 +1,10 @@
 /**
  * Seeds of the random choices of a fault test: one that is always the same where it runs with all the others, new
- * ones with `npm run test:faults`. SLUICE_FAULT_SEEDS=17,4711 runs these: a failure says its seed in its name;
- * SLUICE_FAULT_SEEDS=random,random,random draws three.
+ * ones with `npm run test:faults`. FAULT_SEEDS=17,4711 runs these: a failure says its seed in its name;
+ * FAULT_SEEDS=random,random,random draws three.
  */
 export function faultSeeds(): readonly number[] {
-  const wanted = process.env.SLUICE_FAULT_SEEDS ?? '1';
+  const wanted = process.env.FAULT_SEEDS ?? '1';
   return wanted
     .split(',')
     .map((seed) => (seed === 'random' ? Math.floor(Math.random() * 2 ** 31) : Number(seed)));
