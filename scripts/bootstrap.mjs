@@ -13,6 +13,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NODE_OPTIONS } from '../bin/node-options.js';
 import { relay } from '../bin/relay.js';
 import { linkCommand } from './link-command.mjs';
 
@@ -34,7 +35,7 @@ if (wantsKafka) {
 }
 process.exitCode = isTool
   ? await runTool(toolPath(args[0] ?? ''), args.slice(1))
-  : await relay(node, [join(root, 'bin', 'sluice.js'), ...args]);
+  : await relay(node, [...NODE_OPTIONS, join(root, 'bin', 'sluice.js'), ...args]);
 
 /** Takes a leading option off the arguments. */
 function take(option) {

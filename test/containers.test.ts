@@ -29,6 +29,15 @@ const compose = parse(read('docker-compose.yml')) as {
 const dockerfile = read('Dockerfile').replaceAll('\\\n', ' ').split('\n');
 const hasCompose = spawnSync('docker', ['compose', 'version']).status === 0;
 
+test('Node runs with the same options from a clone, a package and an image', async () => {
+  const module = new URL('../bin/node-options.js', import.meta.url).href;
+  const { NODE_OPTIONS } = (await import(module)) as { NODE_OPTIONS: string[] };
+  expect(read('bin/sluice.js').split('\n')[0]).toBe(`#!/usr/bin/env -S node ${NODE_OPTIONS.join(' ')}`);
+  expect(dockerfile).toContain(
+    `ENTRYPOINT ${JSON.stringify(['node', ...NODE_OPTIONS, 'bin/sluice.js']).replaceAll(',', ', ')}`,
+  );
+});
+
 describe('docker-compose.yml', () => {
   test.skipIf(!hasCompose)('is valid for docker compose itself', () => {
     const { status, stderr } = spawnSync('docker', ['compose', 'config', '--quiet'], {

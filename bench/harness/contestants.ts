@@ -121,7 +121,7 @@ function sluice(value: 'normalised' | 'raw', contract: 'kafka' | 'journal'): Con
         throw new Unavailable(lines.join('; '));
       }
       const bridge = await BridgeProcess.start(
-        [process.execPath, join(root, 'src/cli/main.ts'), 'run', '--config', setting.file],
+        [join(root, 'bin/sluice.js'), 'run', '--config', setting.file],
         {},
         /mqtts?:\/\/[\d.]+:(\d+)/,
       );
