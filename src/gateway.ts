@@ -2,7 +2,9 @@ import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
 import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
+import { CommandBridge } from './assembly/command-bridge.ts';
 import { LiveRoutes } from './assembly/live-routes.ts';
+import { ingressLimits, openListeners } from './assembly/mqtt-edge.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
@@ -19,14 +21,7 @@ import { startLocalKafka, type LocalKafka } from './kafka/local/local-kafka.ts';
 import { TopicKeeper } from './kafka/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
 import { ingressMetrics } from './mqtt/ingress-metrics.ts';
-import { DEFAULT_LIMITS, type IngressLimits } from './mqtt/limits.ts';
-import {
-  listenerName,
-  listenerUrl,
-  plainListener,
-  urlHost,
-  type ListenerSpec,
-} from './mqtt/listener-spec.ts';
+import { listenerUrl, plainListener, urlHost } from './mqtt/listener-spec.ts';
 import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
 
@@ -68,6 +63,7 @@ export class Gateway {
   readonly #captures: CaptureTap;
   readonly #ingress: Ingress;
   readonly #topics: TopicKeeper;
+  readonly #commands: CommandBridge;
   readonly #admin: AdminServer;
   #localKafka: LocalKafka | undefined;
   #isAccepting = false;
@@ -101,7 +97,7 @@ export class Gateway {
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
     this.#ingress = new Ingress({
       listeners: config.mqtt.listeners,
-      limits: ingressLimits(blueprint),
+      limits: ingressLimits(config.mqtt),
       sink: this.#captures,
       clock,
       logger: logger.child({ stage: 'mqtt' }),
@@ -124,6 +120,16 @@ export class Gateway {
     blueprint.services.commands.connect((topic, payload) => {
       this.#ingress.publish(topic, payload);
     });
+    this.#commands = new CommandBridge({
+      commands: config.commands,
+      bootstrapServers: blueprint.producer.bootstrapServers,
+      clientId: config.kafka.clientId,
+      security: blueprint.security,
+      producer: this.#producer,
+      sessions: () => this.#ingress.deviceSessions,
+      clock,
+      logger: logger.child({ stage: 'commands' }),
+    });
     connectSchemaRegistry(blueprint, clock, logger.child({ stage: 'schema-registry' }));
     this.#reload = new ProfileReload({
       blueprint,
@@ -144,6 +150,7 @@ export class Gateway {
         ...deviceMetrics(() => this.#routes.set.devices),
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
         ...this.#reload.metrics(),
+        ...this.#commands.metrics(),
       ],
       devices: (worst) => reportDevices(this.#routes.set.devices, worst),
       capture: (query) => openCapture(this.#captures, query),
@@ -157,7 +164,9 @@ export class Gateway {
     this.#delivery.routesChanged();
     services.retain(set.profiles);
     const unrouted = config.unrouted.policy === 'dead-letter' ? [config.unrouted.deadLetterTopic] : [];
-    const topics = [...new Set([...set.kafkaTopics, ...services.topics.topics, ...unrouted])];
+    const topics = [
+      ...new Set([...set.kafkaTopics, ...this.#commands.kafkaTopics, ...services.topics.topics, ...unrouted]),
+    ];
     this.#topics.replace(topics);
     this.#ingress.offerAgain();
     this.#producer.forgetMissingTopics(topics);
@@ -185,6 +194,7 @@ export class Gateway {
       });
     }
     await this.#topics.start();
+    this.#commands.start();
   }
 
   /**
@@ -205,9 +215,11 @@ export class Gateway {
     this.#reload.stop();
     this.#blueprint.services.registries.stop();
     this.#topics.stop();
+    this.#commands.pause();
     await this.#ingress.stopAccepting();
     const flushed = this.#producer.flush().then(async () => this.#ingress.drained());
     await this.#withinMs(shutdownTimeoutMs, flushed);
+    await this.#commands.stop();
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
     this.#captures.close();
@@ -235,6 +247,7 @@ export class Gateway {
       this.#topicsCondition(),
       ...this.#schemasCondition(),
       { name: 'profiles', ready: true, reason: this.#reload.description() },
+      ...this.#commands.conditions(),
     ]);
   }
 
@@ -325,13 +338,7 @@ export class Gateway {
   /** What an operator should know before trusting this gateway with devices. */
   warnings(): string[] {
     const { weakerPromises } = this.#blueprint;
-    const open = this.#ingress
-      .addresses()
-      .filter(({ spec }) => isOpen(spec))
-      .map(
-        ({ spec }) =>
-          `${listenerName(spec)} is open to the network without authentication: anyone who reaches it can publish as any device`,
-      );
+    const open = openListeners(this.#ingress.addresses().map(({ spec }) => spec));
     if (this.#localKafka === undefined) return [...open, ...weakerPromises, ...this.#topics.warnings()];
     return [
       ...open,
@@ -343,24 +350,3 @@ export class Gateway {
 
 /** The client libraries behind the producer, by their names in kafka.adapter. */
 const ADAPTERS = { platformatic: ClusterPort, kafkajs: KafkaJsPort } as const;
-
-function ingressLimits({ config: { mqtt } }: Blueprint): IngressLimits {
-  return {
-    ...DEFAULT_LIMITS,
-    inflightQuota: mqtt.inflightQuota,
-    readAheadBytes: mqtt.readAheadBytes,
-    memoryLimitBytes: mqtt.memoryLimitBytes,
-    maxPacketBytes: mqtt.maxPacketBytes,
-    connectTimeoutMs: mqtt.connectTimeoutMs,
-    maxConnections: mqtt.maxConnections,
-  };
-}
-
-/** Whether any machine of the network may publish: without a certificate, that is. */
-function isOpen(listener: ListenerSpec): boolean {
-  return listener.type !== 'unix' && !isLoopback(listener.host) && listener.tls?.clientCa === undefined;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
-}

@@ -1,3 +1,4 @@
+import { commandTopics } from '../config/commands.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
@@ -86,6 +87,7 @@ function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
       ...(registry?.unknown === 'quarantine' ? [registry.quarantineTopic] : []),
     ]),
   );
+  for (const topic of commandTopics(config.commands)) topics.add(topic);
   if (config.unrouted.policy === 'dead-letter') topics.add(config.unrouted.deadLetterTopic);
   return [...topics].sort();
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { toCommands, type CommandsConfig } from './commands.ts';
 import { KAFKA_SECURITY_KEYS, type KafkaSecurityKey } from './kafka-security-keys.ts';
 import { toListener, type ListenerConfig } from './listener.ts';
 import type { ConfigDocument } from './schema.ts';
@@ -48,6 +49,8 @@ export interface SluiceConfig {
       readonly config: Readonly<Record<string, string>>;
     };
   };
+  /** Kafka topics with commands to devices. */
+  readonly commands: readonly CommandsConfig[];
   /** The profiles' folder as the person knows it. */
   readonly profilesDir: string;
   /** When profiles are read again: at SIGHUP alone, or also when a file has changed. */
@@ -117,6 +120,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
         ),
       },
     },
+    commands: toCommands(document.commands),
     profilesDir: folders.profiles,
     profilesReload: document['profiles.reload'],
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },

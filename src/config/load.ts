@@ -4,6 +4,7 @@ import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
+import { commandFaults, replyKey, replyProfiles } from './commands.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { overlayEnvironment } from './environment.ts';
 import { isSecret, keyText } from './faults.ts';
@@ -68,10 +69,10 @@ export function loadConfig(
   // What the shipped file starts belongs to whom it is started for, not into the installation.
   const dataBase = chosen === SHIPPED_FILE ? process.cwd() : dirname(chosen);
   const config = toConfig(document, { profiles: profilesDir, data: dataBase, config: dirname(chosen) });
-  const inListeners = listenerFaults(document.mqtt.listeners).filter(
+  const inLists = [...listenerFaults(document.mqtt.listeners), ...commandFaults(config.commands)].filter(
     ({ path }) => !keyFaults.some((known) => isPrefix(path, known.path)),
   );
-  faults.push(...[...crossFaults(config), ...inListeners].map(locateKey));
+  faults.push(...[...crossFaults(config), ...inLists].map(locateKey));
 
   const folder = loadProfiles(profilesDir);
   if ('problem' in folder) {
@@ -97,12 +98,14 @@ export function loadConfig(
     file: chosen,
     config,
     document,
-    profiles: 'problem' in folder ? [] : folder.profiles,
+    profiles: [...('problem' in folder ? [] : folder.profiles), ...replyProfiles(config.commands, chosen)],
     faults: inOrder(faults),
     inOrder,
     locate(fault, profile) {
       const yaml = files.find((candidate) => candidate.file === profile?.file);
       if (yaml !== undefined) return located(fault, yaml);
+      const reply = profile && replyKey(config.commands, profile);
+      if (reply !== undefined) return locateKey({ ...fault, path: reply });
       // Another stage's words about a value: it doesn't know which values are secrets.
       return locateKey(isSecret(fault.path) ? { ...fault, found: 'a value (hidden)' } : fault);
     },

@@ -71,6 +71,47 @@ const listener = section({
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
 const USER_INFO = 'user:password';
 
+const MQTT_TOPIC =
+  'an MQTT topic with {device}, and {correlation} if you like, e.g. devices/{device}/commands';
+const CLIENT_ID = 'an MQTT client id with {device}';
+
+/** A text in which only these names stand in braces, `{device}` among them. */
+function template(names: readonly string[], error: string) {
+  const rest = new RegExp(`\\{(?:${names.join('|')})\\}`, 'g');
+  return z
+    .string({ error })
+    .refine((value) => value.includes('{device}') && !/[{}\0]/.test(value.replaceAll(rest, '')), { error });
+}
+
+const commands = z.array(
+  section(
+    {
+      topic: kafkaTopic(),
+      group: text('a consumer group').optional(),
+      device: choice(['key', 'header']).default('key'),
+      'device.header': text('the name of a record header').default('device'),
+      'mqtt.topic': template(['device', 'correlation'], MQTT_TOPIC).refine((value) => !/[+#]/.test(value), {
+        error: MQTT_TOPIC,
+      }),
+      'client.id': template(['device'], CLIENT_ID).default('{device}'),
+      'correlation.header': text('the name of a record header').default('correlation-id'),
+      'expiry.ms': integer(1, 31_536_000_000).optional(),
+      'expiry.header': text('the name of a record header').default('expiry-ms'),
+      'undelivered.topic': kafkaTopic().optional(),
+      'ack.timeout.ms': integer(1_000, 86_400_000).default(60_000),
+      'max.in.flight': integer(1, 1_000_000).default(10_000),
+      'max.in.flight.per.device': integer(1, 65_535).default(1_000),
+      'max.in.flight.bytes': integer(65_536, 1_073_741_824).default(16_777_216),
+      reply: section({
+        'mqtt.topic': text('a topic pattern with {device}, e.g. devices/{device}/replies/{correlation}'),
+        topic: kafkaTopic(),
+      }).optional(),
+    },
+    'such as { topic: device-commands, mqtt.topic: "devices/{device}/commands" }',
+  ),
+  { error: 'a list of command topics' },
+);
+
 export const configSchema = section({
   mqtt: section({
     listeners: z
@@ -123,6 +164,7 @@ export const configSchema = section({
       config: scalars.default({}),
     }).prefault({}),
   }).prefault({}),
+  commands: commands.default([]),
   profiles: text('a folder of device profiles, relative to this file').default('devices'),
   'profiles.reload': choice(['change', 'signal']).default('change'),
   unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),

@@ -20,6 +20,8 @@ export interface OutputSpec {
   readonly subject?: string;
   /** Left out, the MQTT topic alone. */
   readonly headers?: readonly OutputHeader[];
+  /** More headers, by name: templates of topic levels. */
+  readonly levelHeaders?: ReadonlyMap<string, string>;
   /** CloudEvents 1.0 attributes as headers (Kafka protocol binding, binary mode). */
   readonly cloudEvents?: {
     /** Template of topic levels and `{type}`; left out, the MQTT topic as a URI reference. */

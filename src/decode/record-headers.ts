@@ -44,6 +44,8 @@ export interface HeaderPlan {
   readonly deviceType: string;
   readonly contentType: string;
   readonly headers: NonNullable<OutputSpec['headers']>;
+  /** By header name. */
+  readonly levelHeaders: ReadonlyMap<string, Template>;
   readonly cloudEvents: CloudEventsPlan | undefined;
   /** An id for each event, unique for ever. */
   readonly nextEventId: () => string;
@@ -68,6 +70,7 @@ export class RecordHeaders {
       ...(headers.includes('topic') ? [header(RECORD_HEADERS.mqttTopic, topicName)] : []),
       header(RECORD_HEADERS.deviceType, plan.deviceType),
       header(RECORD_HEADERS.contentType, plan.contentType),
+      ...[...plan.levelHeaders].map(([name, template]) => header(name, template.fill(named))),
       ...(cloudEvents === undefined
         ? []
         : [

@@ -113,6 +113,9 @@ class ProfileCompiler {
     const topic = this.#template(produce.topic, named, ['produce', 'topic']);
     const key =
       produce.key === null ? undefined : this.#template(produce.key ?? '{device}', named, ['produce', 'key']);
+    const levelHeaders = [...(produce.levelHeaders ?? [])].map(
+      ([name, text]) => [name, this.#template(text, levels, ['produce', 'headers'])] as const,
+    );
     const cloudEvents = this.#cloudEvents([...levels, 'type']);
     this.#checkOutput();
 
@@ -173,6 +176,7 @@ class ProfileCompiler {
             ? envelope.contentType
             : (reader?.contentType ?? 'application/octet-stream'),
         headers: produce.headers ?? ['topic'],
+        levelHeaders: new Map(levelHeaders as (readonly [string, Template])[]),
         cloudEvents,
         nextEventId: eventIds(),
       },

@@ -11,12 +11,15 @@ import { PLAINTEXT, type ClientSecurity } from './security/security.ts';
 
 export type {
   Admin,
+  Assigner,
   Consumer,
   ConsumerConfig,
+  EachBatchPayload,
   ISocketFactory,
   KafkaConfig,
   KafkaMessage,
   Message,
+  PartitionAssigner,
   Producer as KafkaJsProducer,
 } from 'kafkajs';
 
@@ -38,6 +41,9 @@ export interface KafkaClientOptions {
 
 /** The kind of resource that a topic's configuration belongs to. */
 export const TOPIC_RESOURCE = kafkajs.ConfigResourceTypes.TOPIC;
+
+/** What the members of a consumer group say to each other (Kafka's "consumer" protocol type). */
+export const ASSIGNER_PROTOCOL = kafkajs.AssignerProtocol;
 
 /** An admin client; connect it before use and disconnect it afterwards. */
 export function createAdmin(options: KafkaClientOptions): Admin {
