@@ -16,7 +16,8 @@ interface Vector {
   readonly fields: Record<string, Expected>;
 }
 
-const vectors = JSON.parse(readFileSync(join(import.meta.dirname, 'vectors.json'), 'utf8')) as Vector[];
+const vectorsOf = (file: string) =>
+  JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as Vector[];
 const type = loadPayloadType();
 
 function value(expected: Expected): PlainValue {
@@ -75,7 +76,11 @@ const data = (seq: number, alias = 1, int_value = 0xff) => ({
   metrics: [{ alias, int_value }],
 });
 
-test('a conversation written by another implementation reads as what was written', () => {
+test.each([
+  ["Python's protobuf", 'vectors.json'],
+  ['Eclipse Tahu', 'tahu/vectors.json'],
+])('a conversation written by %s reads as what was written', (_, file) => {
+  const vectors = vectorsOf(file);
   const names = [...new Set(vectors.flatMap(({ fields }) => Object.keys(fields)))];
   const { receive, sent } = plant(...names);
   for (const { topic, payload, fields } of vectors) {
@@ -219,7 +224,11 @@ test('memory is bounded: the node that was born longest ago is forgotten', () =>
 test('changed and random payloads end in values or a reason', () => {
   const { receive } = plant('temp', '$metrics');
   receive('spBv1.0/g/NBIRTH/n', born([TEMP]));
-  const sound = fc.constantFrom(...vectors.map(({ payload }) => Buffer.from(payload, 'hex')));
+  const sound = fc.constantFrom(
+    ...[...vectorsOf('vectors.json'), ...vectorsOf('tahu/vectors.json')].map(({ payload }) =>
+      Buffer.from(payload, 'hex'),
+    ),
+  );
   const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 4 });
   const mutated = fc.tuple(sound, changes).map(([payload, list]) => {
     const bytes = Buffer.from(payload);
