@@ -89,7 +89,7 @@ class TahuVectors {
     fields.put("table", text("{\"num_of_columns\":2,\"columns\":[\"a\",\"b\"],\"types\":[3,12],"
         + "\"rows\":[{\"elements\":[{\"int_value\":5},{\"string_value\":\"x\"}]}]}"));
     fields.put("motor", text("{\"version\":\"1\",\"metrics\":[{\"name\":\"rpm\",\"timestamp\":" + NOW
-        + ",\"datatype\":3,\"int_value\":900}],\"parameters\":[{\"name\":\"poles\",\"type\":3,\"int_value\":4}],"
+        + ",\"datatype\":3,\"is_null\":false,\"int_value\":900}],\"parameters\":[{\"name\":\"poles\",\"type\":3,\"int_value\":4}],"
         + "\"template_ref\":\"Motor\",\"is_definition\":false}"));
     fields.put("temp", integer("-40"));
     var table = new DataSetBuilder(2)
