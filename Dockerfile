@@ -19,6 +19,9 @@ COPY package.json sluice.yaml LICENSE ./
 COPY bin bin
 COPY proto proto
 COPY devices devices
+# Where sessions are kept: a volume, so that they outlive the container.
+RUN mkdir .sluice && chown node:node .sluice
+VOLUME /app/.sluice
 USER node
 EXPOSE 1883 8080
 # 8080 is the admin port of sluice.yaml; a container that sets another needs a check of its own.

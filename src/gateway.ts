@@ -4,7 +4,7 @@ import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
 import { LiveRoutes } from './assembly/live-routes.ts';
-import { ingressLimits, openListeners } from './assembly/mqtt-edge.ts';
+import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mqtt-edge.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
@@ -20,7 +20,7 @@ import { KafkaJsPort } from './kafka/kafkajs-port.ts';
 import { startLocalKafka, type LocalKafka } from './kafka/local/local-kafka.ts';
 import { TopicKeeper } from './kafka/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
-import { ingressMetrics } from './mqtt/ingress-metrics.ts';
+import { ingressMetrics, storageMetrics } from './mqtt/ingress-metrics.ts';
 import { listenerUrl, plainListener, urlHost } from './mqtt/listener-spec.ts';
 import { producerMetrics } from './producer/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';
@@ -96,8 +96,7 @@ export class Gateway {
     });
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
     this.#ingress = new Ingress({
-      listeners: config.mqtt.listeners,
-      limits: ingressLimits(config.mqtt),
+      ...mqttEdgeOptions(config.mqtt),
       sink: this.#captures,
       clock,
       logger: logger.child({ stage: 'mqtt' }),
@@ -146,6 +145,7 @@ export class Gateway {
       metrics: [
         ...this.#delivery.metrics(),
         ...ingressMetrics(() => this.#ingress.stats),
+        ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
         ...deviceMetrics(() => this.#routes.set.devices),
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
@@ -243,6 +243,7 @@ export class Gateway {
   readiness(): Readiness {
     return readinessOf([
       this.#mqttCondition(),
+      ...sessionsCondition(this.#ingress.storage),
       this.#kafkaCondition(),
       this.#topicsCondition(),
       ...this.#schemasCondition(),

@@ -1,18 +1,48 @@
+import type { Condition } from '../admin/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
-import { DEFAULT_LIMITS, type IngressLimits } from '../mqtt/limits.ts';
+import { lockDirectory } from '../journal/directory-lock.ts';
+import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
+import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/listener-spec.ts';
+import { NodeStoreDirectory } from '../mqtt/store/store-fs.ts';
 
-/** The bounds of the ingress: what the configuration says, and the defaults of what it doesn't. */
-export function ingressLimits(mqtt: SluiceConfig['mqtt']): IngressLimits {
+/** What the configuration says of the MQTT edge, in its own terms. */
+export function mqttEdgeOptions(
+  mqtt: SluiceConfig['mqtt'],
+): Pick<IngressOptions, 'listeners' | 'limits' | 'sessions'> {
+  const { sessions } = mqtt;
   return {
-    ...DEFAULT_LIMITS,
-    inflightQuota: mqtt.inflightQuota,
-    readAheadBytes: mqtt.readAheadBytes,
-    memoryLimitBytes: mqtt.memoryLimitBytes,
-    maxPacketBytes: mqtt.maxPacketBytes,
-    connectTimeoutMs: mqtt.connectTimeoutMs,
-    maxConnections: mqtt.maxConnections,
+    listeners: mqtt.listeners,
+    sessions:
+      sessions.directory === undefined
+        ? undefined
+        : new NodeStoreDirectory(sessions.directory, lockDirectory),
+    limits: {
+      ...DEFAULT_LIMITS,
+      inflightQuota: mqtt.inflightQuota,
+      readAheadBytes: mqtt.readAheadBytes,
+      memoryLimitBytes: mqtt.memoryLimitBytes,
+      maxPacketBytes: mqtt.maxPacketBytes,
+      connectTimeoutMs: mqtt.connectTimeoutMs,
+      maxConnections: mqtt.maxConnections,
+      maxKeptSessions: sessions.max,
+      sessionExpiryMs: sessions.expiryMs,
+      maxQueuedMessages: sessions.queueMessages,
+      maxQueuedBytes: sessions.queueBytes,
+      maxQueuedBytesTotal: sessions.queueTotalBytes,
+    },
   };
+}
+
+/** Only where sessions are kept on disk. */
+export function sessionsCondition(storage: Ingress['storage']): Condition[] {
+  if (storage === undefined) return [];
+  const { fault } = storage;
+  const ready = fault === undefined;
+  const reason = ready
+    ? 'sessions are kept on disk'
+    : `sessions can't be written to disk, so subscriptions of persistent sessions and QoS 2 wait: ${fault}`;
+  return [{ name: 'sessions', ready, reason }];
 }
 
 /** A warning for each listener at which any machine of the network may publish: without a certificate, that is. */

@@ -18,6 +18,18 @@ export interface SluiceConfig {
     /** From accepted connection to CONNECT. */
     readonly connectTimeoutMs: number;
     readonly maxConnections: number;
+    readonly sessions: {
+      /** Absolute path; undefined: sessions end with the gateway. */
+      readonly directory: string | undefined;
+      /** Sessions kept for absent clients. */
+      readonly max: number;
+      /** How long. */
+      readonly expiryMs: number;
+      /** What one of them may hold for its client, and all of them together. */
+      readonly queueMessages: number;
+      readonly queueBytes: number;
+      readonly queueTotalBytes: number;
+    };
   };
   readonly admin: { readonly host: string; readonly port: number };
   readonly kafka: {
@@ -93,6 +105,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
       maxPacketBytes: mqtt['max.packet.bytes'],
       connectTimeoutMs: mqtt['connect.timeout.ms'],
       maxConnections: mqtt['max.connections'],
+      sessions: toSessions(mqtt.sessions, folders),
     },
     admin,
     kafka: {
@@ -127,6 +140,20 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
     dlq: { stateTopic: document.dlq['state.topic'] },
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],
+  };
+}
+
+function toSessions(
+  document: ConfigDocument['mqtt']['sessions'],
+  folders: Folders,
+): SluiceConfig['mqtt']['sessions'] {
+  return {
+    directory: document.store === 'disk' ? resolve(folders.data, document.directory) : undefined,
+    max: document.max,
+    expiryMs: document['expiry.ms'],
+    queueMessages: document['queue.messages'],
+    queueBytes: document['queue.bytes'],
+    queueTotalBytes: document['queue.total.bytes'],
   };
 }
 

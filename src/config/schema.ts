@@ -124,6 +124,15 @@ export const configSchema = section({
     'max.packet.bytes': integer(128, 268_435_460).default(262_144),
     'connect.timeout.ms': integer(100, 600_000).default(10_000),
     'max.connections': integer(1, 1_000_000).default(20_000),
+    sessions: section({
+      store: choice(['disk', 'memory']).default('disk'),
+      directory: text('a folder, relative to this file').default('.sluice/sessions'),
+      max: integer(1, 10_000_000).default(100_000),
+      'expiry.ms': integer(1_000, 31_536_000_000).default(604_800_000),
+      'queue.messages': integer(1, 10_000).default(1_000),
+      'queue.bytes': integer(1_024, 268_435_456).default(4_194_304),
+      'queue.total.bytes': integer(1_024, 17_179_869_184).default(268_435_456),
+    }).prefault({}),
   }).prefault({}),
   admin: section({
     host: text('an address or a host name').default('127.0.0.1'),

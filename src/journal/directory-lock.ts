@@ -2,10 +2,21 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { errorMessage } from '../core/errors.ts';
+import { errorMessage, SluiceError } from '../core/errors.ts';
 import { JournalLockedError, JournalUnavailableError } from './errors.ts';
 
 const SQLITE_BUSY = 5;
+
+/** Another process has the directory. */
+export class DirectoryLockedError extends SluiceError {
+  /** Who has it, as that process wrote it down; undefined: not known. */
+  readonly owner: string | undefined;
+
+  constructor(directory: string, owner: string | undefined, options?: ErrorOptions) {
+    super('DIRECTORY_LOCKED', `${directory} is in use by ${owner ?? 'another process'}`, options);
+    this.owner = owner;
+  }
+}
 
 /**
  * Locks a directory for as long as this process lives.
@@ -16,7 +27,7 @@ const SQLITE_BUSY = 5;
  * that is never written to.
  *
  * @returns the function that gives the directory back
- * @throws JournalLockedError if somebody else has it; JournalUnavailableError if it can't be locked at all
+ * @throws DirectoryLockedError if somebody else has it; what the system says if it can't be locked at all
  */
 export function lockDirectory(directory: string): () => void {
   const ownerFile = join(directory, 'lock-owner');
@@ -27,19 +38,34 @@ export function lockDirectory(directory: string): () => void {
   } catch (error) {
     database?.close();
     if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) {
-      throw new JournalLockedError(directory, readOwner(ownerFile), { cause: error });
+      throw new DirectoryLockedError(directory, readOwner(ownerFile), { cause: error });
     }
-    throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
+    throw error;
   }
   try {
     writeFileSync(ownerFile, `process ${process.pid} on ${hostname()} (since ${new Date().toISOString()})\n`);
   } catch {
-    // It only makes the other's error message better; a full disk must not keep the journal from opening.
+    // It only makes the other's error message better; a full disk must not keep anybody from starting.
   }
   const held = database;
   return () => {
     held.close();
   };
+}
+
+/**
+ * {@link lockDirectory} in the journal's own words.
+ * @throws JournalLockedError if somebody else has it; JournalUnavailableError if it can't be locked at all
+ */
+export function lockJournal(directory: string): () => void {
+  try {
+    return lockDirectory(directory);
+  } catch (error) {
+    if (error instanceof DirectoryLockedError) {
+      throw new JournalLockedError(directory, error.owner, { cause: error });
+    }
+    throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
+  }
 }
 
 function readOwner(file: string): string | undefined {

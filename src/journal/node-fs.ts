@@ -12,7 +12,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { lockDirectory } from './directory-lock.ts';
+import { lockJournal } from './directory-lock.ts';
 import type { JournalFile, JournalFs } from './journal-fs.ts';
 
 class NodeFile implements JournalFile {
@@ -68,5 +68,5 @@ export const nodeFs: JournalFs = {
       closeSync(fd);
     }
   },
-  lock: lockDirectory,
+  lock: lockJournal,
 };

@@ -48,6 +48,7 @@ export class ConnectionHub implements ConnectionContext {
   tick = 0;
   reading = true;
   readonly connections = new Set<Connection>();
+  readonly #sessions: LocalSessions;
   readonly #paused = new Set<Connection>();
   readonly #clock: Clock;
   readonly #log: WindowedLog;
@@ -74,9 +75,14 @@ export class ConnectionHub implements ConnectionContext {
     this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
     this.#acks = new AckWriter(stats);
     this.memory = new ReadAhead(limits, stats);
-    this.sessions = new LocalSessions(limits.maxKeptSessions, stats, (clientId) => {
-      broker.discardSession(clientId);
+    this.#sessions = new LocalSessions({
+      maxKept: limits.maxKeptSessions,
+      stats,
+      keeper: broker.store,
+      wallMs: () => clock.wallMs(),
     });
+    this.#sessions.restore(broker.store.restored());
+    this.sessions = this.#sessions;
     this.#cancelTick = this.#scheduleTick();
   }
 
@@ -238,9 +244,14 @@ export class ConnectionHub implements ConnectionContext {
       this.tick++;
       for (const connection of this.connections) connection.ticked();
       this.#relieveMemory();
-      if (this.tick % EXPIRY_TICKS === 0) this.broker.store.expire();
+      if (this.tick % EXPIRY_TICKS === 0) this.#expire();
       if (this.tick % LOG_WINDOW_TICKS === 0) this.#log.turn();
     }, TICK_MS);
+  }
+
+  #expire(): void {
+    this.#sessions.expire(this.wallMs() - this.limits.sessionExpiryMs);
+    this.broker.store.expire();
   }
 
   /**

@@ -1,20 +1,43 @@
 import type { Metric } from '../core/metric.ts';
 import type { IngressStats } from './stats.ts';
+import type { StoreLogStats } from './store/store-log.ts';
+
+const counter = (name: string, help: string, read: () => number): Metric => ({
+  name: `sluice_mqtt_${name}`,
+  help,
+  kind: 'counter',
+  read,
+});
+
+const gauge = (name: string, help: string, read: () => number): Metric => ({
+  name: `sluice_mqtt_${name}`,
+  help,
+  kind: 'gauge',
+  read,
+});
+
+/** How the disk does that keeps the sessions; zeros where none does. */
+export function storageMetrics(stats: () => Readonly<StoreLogStats> | undefined): Metric[] {
+  return [
+    gauge('session_store_bytes', 'Size of the file that keeps the sessions.', () => stats()?.fileBytes ?? 0),
+    counter(
+      'session_store_syncs_total',
+      'Groups of changes to sessions that were written to disk.',
+      () => stats()?.syncs ?? 0,
+    ),
+    counter(
+      'session_store_failures_total',
+      'Writes of sessions to disk that failed, and were tried again.',
+      () => stats()?.failures ?? 0,
+    ),
+    gauge('session_store_failing', '1 while sessions can not be written to disk.', () =>
+      stats()?.fault === undefined ? 0 : 1,
+    ),
+  ];
+}
 
 /** The ingress's counts, as operators see them. */
 export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
-  const counter = (name: string, help: string, read: () => number): Metric => ({
-    name: `sluice_mqtt_${name}`,
-    help,
-    kind: 'counter',
-    read,
-  });
-  const gauge = (name: string, help: string, read: () => number): Metric => ({
-    name: `sluice_mqtt_${name}`,
-    help,
-    kind: 'gauge',
-    read,
-  });
   return [
     gauge('connections', 'Open connections.', () => stats().connections),
     counter('connections_total', 'Connections ever opened.', () => stats().connectionsTotal),
@@ -22,6 +45,12 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'sessions',
       'Sessions of connected clients, and those kept for absent ones.',
       () => stats().sessions,
+    ),
+    gauge('absent_sessions', 'Sessions kept for absent clients.', () => stats().absentSessions),
+    counter(
+      'sessions_expired_total',
+      'Sessions of clients that did not come back in time.',
+      () => stats().sessionsExpired,
     ),
     byQos('received', 'Publications received.', () => stats().received),
     byQos(

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import type { Cancel, Clock } from '../core/clock.ts';
 import type { DeviceSessions } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PublicationSink } from '../core/publication.ts';
@@ -8,12 +8,15 @@ import { Listener, type ListenerOptions } from './listener.ts';
 import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
 import { LocalBroker } from './local-broker.ts';
 import { SessionPost } from './session-post.ts';
+import type { StoreDirectory } from './store/store-fs.ts';
 import { IngressStats } from './stats.ts';
 
 export interface IngressOptions {
   readonly listeners: readonly ListenerSpec[];
   /** What is left out is as in {@link DEFAULT_LIMITS}. */
   readonly limits?: Partial<IngressLimits>;
+  /** What keeps sessions and retained messages over restarts; left out, they are in memory. */
+  readonly sessions?: StoreDirectory | undefined;
   readonly sink: PublicationSink;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -49,7 +52,13 @@ export class Ingress {
    */
   async start(): Promise<void> {
     const { sink, clock, logger, listeners } = this.#options;
-    const broker = await LocalBroker.open({ limits: this.#limits, stats: this.#stats, clock, logger });
+    const broker = await LocalBroker.open({
+      sessions: this.#options.sessions,
+      limits: this.#limits,
+      stats: this.#stats,
+      clock,
+      logger,
+    });
     const hub = new ConnectionHub({ limits: this.#limits, sink, broker, stats: this.#stats, clock, logger });
     this.#broker = broker;
     this.#hub = hub;
@@ -58,9 +67,6 @@ export class Ingress {
       connected: (clientId) => broker.client(clientId),
       exists: (clientId) => hub.sessions.exists(clientId),
       wallMs: () => clock.wallMs(),
-      number: (message) => {
-        broker.number(message);
-      },
     });
     try {
       for (const spec of listeners) this.#listeners.push(new Listener(spec, this.#listenerOptions(hub)));
@@ -107,6 +113,11 @@ export class Ingress {
     this.#broker?.deliver({ name: topicName }, Buffer.from(payload), 0, false);
   }
 
+  /** How the disk does that keeps the sessions; undefined: none does. */
+  get storage(): LocalBroker['storage'] {
+    return this.#broker?.storage;
+  }
+
   /** Messages to one client's session; from the start on. */
   get deviceSessions(): DeviceSessions {
     if (this.#post === undefined) throw new TypeError('the ingress has not been started');
@@ -140,7 +151,17 @@ export class Ingress {
     await this.#until(() => hub.connections.size === 0);
     for (const connection of hub.connections) connection.destroy();
     hub.stopClock();
-    await this.#broker?.close();
+    const timeUp = this.#delay(CLOSE_TIMEOUT_MS);
+    await this.#broker?.close(timeUp.promise);
+    timeUp.cancel();
+  }
+
+  #delay(milliseconds: number): { readonly promise: Promise<void>; readonly cancel: Cancel } {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#options.clock.schedule(() => {
+      resolve(undefined);
+    }, milliseconds);
+    return { promise, cancel };
   }
 
   /** Looks every few milliseconds, and not longer than {@link CLOSE_TIMEOUT_MS}. */

@@ -23,6 +23,8 @@ export interface IngressLimits {
   readonly maxTopics: number;
   /** Sessions that are kept for absent clients; the longest absent is forgotten first. */
   readonly maxKeptSessions: number;
+  /** How long the session of an absent client is kept, in milliseconds. */
+  readonly sessionExpiryMs: number;
   /** Messages of QoS 1 and 2 kept for one persistent session; further ones are dropped for that session. */
   readonly maxQueuedMessages: number;
   /** Bytes of the messages kept for one persistent session, and for all of them. */
@@ -49,6 +51,7 @@ export const DEFAULT_LIMITS: IngressLimits = {
   takeoverTimeoutMs: 5_000,
   maxTopics: 65_536,
   maxKeptSessions: 100_000,
+  sessionExpiryMs: 7 * 24 * 3_600_000,
   maxQueuedMessages: 1_000,
   maxQueuedBytes: 4 * 1024 * 1024,
   maxQueuedBytesTotal: 256 * 1024 * 1024,

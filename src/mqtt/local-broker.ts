@@ -4,12 +4,16 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { QoS } from '../core/publication.ts';
+import { BrokerPersistence } from './broker-persistence.ts';
 import type { ControlChannel } from './control-channel.ts';
 import type { IngressLimits } from './limits.ts';
 import { LocalDeliveries } from './local-deliveries.ts';
 import { localMessage, sizeOf, type LocalMessage } from './local-message.ts';
 import type { ConnectedClient } from './session-post.ts';
+import { SessionState } from './session-state.ts';
 import { SessionStore } from './session-store.ts';
+import { openStore, type OpenStore } from './store/open-store.ts';
+import type { StoreDirectory } from './store/store-fs.ts';
 import type { IngressStats } from './stats.ts';
 import { filterMatches } from './topic-filter.ts';
 import { MAX_TOPIC_LEVELS, type InternedTopic } from './topic-table.ts';
@@ -35,6 +39,8 @@ interface ClientInternals {
 }
 
 export interface LocalBrokerOptions {
+  /** Where sessions are kept; left out, in memory. */
+  readonly sessions?: StoreDirectory | undefined;
   readonly limits: IngressLimits;
   readonly stats: IngressStats;
   readonly clock: Clock;
@@ -55,27 +61,39 @@ export class LocalBroker {
   readonly #aedes: Aedes;
   readonly #deliveries: LocalDeliveries;
   readonly store: SessionStore;
+  readonly #storage: OpenStore;
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
 
+  /** @throws SessionStoreError if sessions can't be kept where they should be */
   static async open(options: LocalBrokerOptions): Promise<LocalBroker> {
-    const broker = new LocalBroker(options);
+    const { limits, stats, clock, logger, sessions: directory } = options;
+    const deliveries = new LocalDeliveries(failureOf(logger));
+    const state = new SessionState(limits, stats, (message) => {
+      deliveries.number(message);
+    });
+    const storage = await openStore({ directory, state, clock, logger });
+    const broker = new LocalBroker(options, deliveries, state, storage);
     await broker.#aedes.listen();
     return broker;
   }
 
-  private constructor({ limits, stats, clock, logger }: LocalBrokerOptions) {
+  private constructor(
+    { limits, stats, clock, logger }: LocalBrokerOptions,
+    deliveries: LocalDeliveries,
+    state: SessionState,
+    storage: OpenStore,
+  ) {
     this.#limits = limits;
     this.#stats = stats;
-    const failed = (error: unknown): void => {
-      logger.error({ reason: errorMessage(error) }, 'the MQTT broker inside failed');
-    };
-    this.#deliveries = new LocalDeliveries(failed);
-    this.store = new SessionStore(limits, stats, () => clock.wallMs());
+    this.#deliveries = deliveries;
+    this.#storage = storage;
+    const { log } = storage;
+    this.store = new SessionStore({ state, log, limits, stats, wallMs: () => clock.wallMs() });
     const options: AedesOptions = {
       id: `sluice-${randomUUID()}`,
       mq: this.#deliveries,
-      persistence: this.store,
+      persistence: new BrokerPersistence(this.store, state, log),
       queueLimit: Number.MAX_SAFE_INTEGER,
       maxClientsIdLength: Number.MAX_SAFE_INTEGER,
       maxTopicLevels: MAX_TOPIC_LEVELS,
@@ -89,7 +107,7 @@ export class LocalBroker {
         this.#forward(client, packet as LocalMessage) as typeof packet | null,
     };
     this.#aedes = new Aedes(options);
-    this.#aedes.on('error' as 'closed', failed as () => void);
+    this.#aedes.on('error' as 'closed', failureOf(logger) as () => void);
   }
 
   /** Takes a connection whose CONNECT is about to be pushed into the channel. */
@@ -126,11 +144,6 @@ export class LocalBroker {
     return topic.hasSubscribers;
   }
 
-  /** Gives the message its number among all that subscribers get; see {@link LocalDeliveries.emit}. */
-  number(message: LocalMessage): void {
-    this.#deliveries.number(message);
-  }
-
   /** The client, while it is connected. */
   client(clientId: string): ConnectedClient | undefined {
     const client = (this.#aedes as unknown as BrokerInternals).clients[clientId];
@@ -152,15 +165,17 @@ export class LocalBroker {
     };
   }
 
-  /** A session has ended. */
-  discardSession(clientId: string): void {
-    this.store.discard(clientId);
+  /** How the disk does that keeps the sessions; undefined: none does. */
+  get storage(): OpenStore['stats'] {
+    return this.#storage.stats;
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  /** Ends, with everything on disk unless `deadline` resolves before. */
+  async close(deadline: Promise<void>): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#aedes.close(resolve);
     });
+    await this.#storage.close(deadline);
   }
 
   /** The last word on a message before it is written to a subscriber: null drops it there. */
@@ -186,6 +201,12 @@ export class LocalBroker {
     return message;
   }
 }
+
+const failureOf =
+  (logger: Logger) =>
+  (error: unknown): void => {
+    logger.error({ reason: errorMessage(error) }, 'the MQTT broker inside failed');
+  };
 
 function highestQos(subscriptions: ClientInternals['subscriptions'], topic: string): QoS {
   let highest = 0;

@@ -10,11 +10,13 @@ export interface StoredSubscription {
 /** A message of the gateway's own for one session, and who wants to know what becomes of it. */
 export interface Errand {
   readonly message: SessionMessage;
-  /** Called once; undefined when it has been, because the message is stored. */
+  /** Called once; undefined when it has been: the message is stored. */
   completed: ((outcome: SessionOutcome) => void) | undefined;
 }
 
 export interface Queued {
+  /** Which one it is, of all of the gateway's. */
+  readonly ordinal: number;
   /** The message itself; gone once the subscriber has it and only PUBREL and PUBCOMP are left. */
   message: LocalMessage | undefined;
   messageId: number | undefined;
@@ -29,6 +31,13 @@ const QUEUED_OVERHEAD_BYTES = 256;
 
 /** What a session holds for its subscriber: of a persistent one its subscriptions, of all what is queued. */
 export class Mailbox {
+  readonly clientId: string;
+  /** Its session outlives the connection. */
+  readonly persistent: boolean;
+  /** Wall clock, ms; 0 while the client is here. */
+  absentSinceMs = 0;
+  /** Packet identifiers of the client's own QoS 2 publications that had their PUBREC; as far as they are stored. */
+  takenIds: Set<number> | undefined;
   readonly subscriptions = new Map<string, StoredSubscription>();
   readonly queue: Queued[] = [];
   /** What has been sent, by packet identifier. */
@@ -42,12 +51,18 @@ export class Mailbox {
   /** The queued message that is being sent has been. */
   #sending: (() => void) | undefined;
 
-  static bytesOf(message: LocalMessage): number {
+  constructor(clientId: string, persistent: boolean) {
+    this.clientId = clientId;
+    this.persistent = persistent;
+  }
+
+  static bytesOf(message: { readonly topic: string; readonly payload: Uint8Array }): number {
     return QUEUED_OVERHEAD_BYTES + sizeOf(message);
   }
 
-  push(message: LocalMessage, errand?: Errand): Queued {
+  push(ordinal: number, message: LocalMessage, errand?: Errand): Queued {
     const queued: Queued = {
+      ordinal,
       message,
       messageId: undefined,
       round: 0,
@@ -77,6 +92,10 @@ export class Mailbox {
     queued.messageId = messageId;
     this.sent.set(messageId, queued);
     return messageId;
+  }
+
+  find(ordinal: number): Queued | undefined {
+    return this.queue.find((queued) => queued.ordinal === ordinal);
   }
 
   /** The message that aedes has numbered so. */

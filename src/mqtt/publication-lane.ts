@@ -11,7 +11,7 @@ import { packetIdAt, publishFault, topicEndOf } from './publish-frame.ts';
 import { receive } from './receipt.ts';
 import { Repeats, type RepeatableLane } from './repeats.ts';
 import { Qos2State, type Session } from './session.ts';
-import type { InternedTopic } from './topic-table.ts';
+import { LatestTopic, type InternedTopic } from './topic-table.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
 const QOS0_QUOTA_FACTOR = 16;
@@ -32,28 +32,28 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   #owner: LaneOwner | undefined;
   /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
   readonly acks = new Acknowledgements();
-  readonly repeats: Repeats = new Repeats(this);
+  readonly repeats: Repeats;
   readonly #parked: ParkedFrames;
   #inFlight = 0;
   #inFlightQos0 = 0;
   /** The sink has no room; it calls resume(). */
   #sinkFull = false;
-  #lastTopic: InternedTopic | undefined;
+  readonly #topics: LatestTopic;
   /** Lanes of earlier connections of the same client, whose parked publications come first. */
   #predecessor: PublicationLane | undefined;
   #successor: PublicationLane | undefined;
-  /** Whether the session was there before the connection: only then a repeat may be one ([MQTT-4.4.0-1]). */
-  readonly #resumed: boolean;
   #finished = false;
   /** The connection has ended with DISCONNECT. */
   disconnected = false;
   /** Set by the context: already in its list for the next turn. */
   scheduled = false;
 
+  /** `resumed`: the session was there before the connection. */
   constructor(context: LaneContext, session: Session, owner: LaneOwner, resumed: boolean) {
     this.#context = context;
     this.session = session;
-    this.#resumed = resumed;
+    this.repeats = new Repeats(this, resumed);
+    this.#topics = new LatestTopic(context.topics);
     this.#owner = owner;
     this.#parked = new ParkedFrames(context.memory);
   }
@@ -85,7 +85,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const topicEnd = topicEndOf(buffer, start);
     const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
     const packetId = qos === 0 ? 0 : packetIdAt(buffer, topicEnd);
-    const topic = this.#topicOf(buffer, start + 2, topicEnd);
+    const topic = this.#topics.intern(buffer, start + 2, topicEnd);
     if (topic === undefined) return 'PUBLISH with an invalid topic name ([MQTT-3.3.2-1], [MQTT-3.3.2-2])';
     context.stats.received[qos as QoS]++;
 
@@ -103,7 +103,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
         this.session.qos2Received(packetId);
       }
     }
-    if (qos === 1 && (header & 8) !== 0 && this.#isInFlight(packetId, buffer, start, end)) {
+    if (qos === 1 && (header & 8) !== 0 && this.repeats.isInFlight(packetId, buffer, start, end)) {
       context.stats.repeated++;
       kind = ParkedKind.Join;
     } else if (
@@ -126,24 +126,11 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     if (this.session.qos2State(packetId) === Qos2State.InFlight) {
       return 'PUBREL for a publication that has had no PUBREC ([MQTT-4.3.3-1])';
     }
-    this.session.qos2Released(packetId);
-    this.acks.release(packetId);
-    this.#context.schedule(this);
+    this.session.qos2Released(packetId, () => {
+      this.acks.release(packetId);
+      this.#context.schedule(this);
+    });
     return undefined;
-  }
-
-  #topicOf(buffer: Buffer, start: number, end: number): InternedTopic | undefined {
-    const last = this.#lastTopic;
-    if (last?.equals(buffer, start, end) === true && !last.evicted) return last;
-    const topic = this.#context.topics.intern(buffer, start, end);
-    if (topic !== undefined) this.#lastTopic = topic;
-    return topic;
-  }
-
-  /** Whether it is the same publication as one of an earlier connection of the session that is still in flight. */
-  #isInFlight(packetId: number, buffer: Buffer, start: number, end: number): boolean {
-    if (!this.#resumed || this.#predecessor === undefined) return false;
-    return this.repeats.first(packetId, fingerprint(buffer, start, end)) !== undefined;
   }
 
   // Towards the sink.
@@ -272,7 +259,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       const topicEnd = topicEndOf(buffer, start);
       const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
       // It was a valid topic when it was parked.
-      const topic = this.#topicOf(buffer, start + 2, topicEnd) as InternedTopic;
+      const topic = this.#topics.intern(buffer, start + 2, topicEnd) as InternedTopic;
       const { receivedAtMs } = parked;
       if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, receivedAtMs)) return;
       parked.shift();
@@ -283,6 +270,16 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   // Back from the sink.
 
   complete(token: number, outcome: Outcome): void {
+    const qos2 = (token & 3) === 2 && !this.session.clean && outcome !== Outcome.Refused;
+    const isKept = qos2
+      ? this.session.qos2Keep(this.acks.packetId(2, token >>> TOKEN_QOS_BITS), () => {
+          this.#completed(token, outcome);
+        })
+      : false;
+    if (!isKept) this.#completed(token, outcome);
+  }
+
+  #completed(token: number, outcome: Outcome): void {
     const qos = token & 3;
     const { stats } = this.#context;
     // First of all, because a closed connection is not sent what is settled below.

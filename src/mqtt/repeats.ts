@@ -1,4 +1,5 @@
 import type { Acknowledgements } from './acknowledgements.ts';
+import { fingerprint } from './fingerprint.ts';
 import { Outcome } from '../core/outcome.ts';
 import type { Session } from './session.ts';
 
@@ -29,19 +30,28 @@ interface Place {
  */
 export class Repeats {
   readonly #lane: RepeatableLane;
+  /** The session was there before the connection: only then a repeat may be one ([MQTT-4.4.0-1]). */
+  readonly #resumed: boolean;
   /** By sequence of the lane's own PUBACKs: where the publication is owed another one. Rare. */
   #joined: Map<number, Place> | undefined;
 
-  constructor(lane: RepeatableLane) {
+  constructor(lane: RepeatableLane, resumed: boolean) {
     this.#lane = lane;
+    this.#resumed = resumed;
+  }
+
+  /** Whether the PUBLISH buffer[start, end) is the same as one of an earlier connection that is still in flight. */
+  isInFlight(packetId: number, buffer: Buffer, start: number, end: number): boolean {
+    if (!this.#resumed || this.#lane.predecessor === undefined) return false;
+    return this.first(packetId, fingerprint(buffer, start, end)) !== undefined;
   }
 
   /** Where the same publication is in flight, of an earlier connection of the session. */
-  first(packetId: number, fingerprint: number): Place | undefined {
+  first(packetId: number, mark: number): Place | undefined {
     const { session } = this.#lane;
     for (let lane = this.#lane.predecessor; lane !== undefined; lane = lane.predecessor) {
       if (lane.session !== session) continue;
-      const sequence = lane.acks.findQos1(packetId, fingerprint);
+      const sequence = lane.acks.findQos1(packetId, mark);
       // Repeated here before: the client has used the packet identifier again, so this is another publication.
       if (sequence !== undefined && lane.repeats.#joined?.get(sequence)?.lane !== this.#lane) {
         return { lane, sequence };
@@ -51,8 +61,8 @@ export class Repeats {
   }
 
   /** Owes a PUBACK for what is in flight already. Returns false if it isn't any more. */
-  join(packetId: number, fingerprint: number): boolean {
-    const first = this.first(packetId, fingerprint);
+  join(packetId: number, mark: number): boolean {
+    const first = this.first(packetId, mark);
     if (first === undefined) return false;
     // An earlier repeat has lost its connection: the last one is the one that is acknowledged.
     const { repeats } = first.lane;

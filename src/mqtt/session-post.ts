@@ -26,8 +26,6 @@ export interface SessionPostOptions {
   /** Whether there is a session, its client present or absent. */
   readonly exists: (clientId: string) => boolean;
   readonly wallMs: () => number;
-  /** Gives a message its number among all that subscribers get. */
-  readonly number: (message: LocalMessage) => void;
 }
 
 /** Messages to one session: queued there, sent if its client is present, complete with its PUBACK. */
@@ -52,14 +50,13 @@ export class SessionPost implements DeviceSessions {
       return;
     }
     const packet = localMessage(message.topic, Buffer.from(message.payload), 1, false);
-    this.#options.number(packet);
     const queued = store.post(message, packet, later);
     if (queued === undefined) later('queue-full');
     else if (client !== undefined) this.#send(message.clientId, client, queued, packet);
   }
 
   onAbandoned(listener: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void): void {
-    this.#options.store.onAbandoned = listener;
+    this.#options.store.onAbandoned(listener);
   }
 
   #obstacle(

@@ -1,48 +1,88 @@
-import { Readable } from 'node:stream';
 import type { AbandonReason, SessionMessage, SessionOutcome } from '../core/device-sessions.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalMessage } from './local-message.ts';
-import { Mailbox, type Queued, type StoredSubscription } from './mailbox.ts';
-import { RetainedMessages } from './retained-messages.ts';
+import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
+import { storedMessage, toStored, type SessionState } from './session-state.ts';
+import type { KeptSession, SessionKeeper } from './sessions.ts';
 import type { IngressStats } from './stats.ts';
+import type { SessionLog } from './store/session-log.ts';
 import { FilterTree } from './topic-filter.ts';
 
-interface ClientKey {
-  readonly id: string;
-}
-interface OutgoingPacket {
-  readonly cmd: string;
-  readonly brokerId?: string;
-  readonly brokerCounter?: number;
-  messageId?: number | undefined;
-  readonly qos?: number;
+export interface SessionStoreOptions {
+  readonly state: SessionState;
+  readonly log: SessionLog;
+  readonly limits: IngressLimits;
+  readonly stats: IngressStats;
+  readonly wallMs: () => number;
 }
 
+export type AbandonListener = (message: SessionMessage, reason: AbandonReason, forget: () => void) => void;
+
 /**
- * What aedes keeps of sessions, retained messages and wills: its persistence interface. Written
- * instead of aedes-persistence because that queues without bound, delivers a retained message from the queue
- * with RETAIN set ([MQTT-3.3.1-9]) and a repeated one without DUP ([MQTT-3.3.1-1]), and hides from us whether
- * an absent client's subscription matches a topic.
+ * Persistent sessions and retained messages: what is kept, for whom, how much, and when somebody may be told that it
+ * is. Every change is made in memory and noted in the log.
  */
-export class SessionStore {
+export class SessionStore implements SessionKeeper {
+  readonly #state: SessionState;
+  readonly #log: SessionLog;
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
   readonly #wallMs: () => number;
-  readonly #mailboxes = new Map<string, Mailbox>();
   /** Subscriptions of persistent sessions with QoS 1 or 2: what they match is queued. */
   readonly #queueing = new FilterTree<StoredSubscription>();
-  readonly #retained: RetainedMessages;
-  readonly #wills = new Map<string, object>();
-  /** Is told of stored messages that will not be delivered. */
-  onAbandoned: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void = () => {
-    // Nobody wants to know.
-  };
+  #abandonListener: AbandonListener | undefined;
 
-  constructor(limits: IngressLimits, stats: IngressStats, wallMs: () => number) {
+  constructor({ state, log, limits, stats, wallMs }: SessionStoreOptions) {
+    this.#state = state;
+    this.#log = log;
     this.#limits = limits;
-    this.#wallMs = wallMs;
     this.#stats = stats;
-    this.#retained = new RetainedMessages(limits, stats);
+    this.#wallMs = wallMs;
+    for (const { subscriptions } of state.mailboxes.values()) {
+      for (const subscription of subscriptions.values()) this.#startQueueing(subscription);
+    }
+  }
+
+  // Sessions.
+
+  /** The sessions of an earlier life of the gateway. Who was connected when it ended is away since now. */
+  restored(): KeptSession[] {
+    return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
+      clientId,
+      absentSinceMs: absentSinceMs === 0 ? this.#wallMs() : absentSinceMs,
+      takenIds: takenIds ?? [],
+    }));
+  }
+
+  /** A client with a persistent session is here; it may be a new session. */
+  opened(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) {
+      this.#state.mailboxes.set(clientId, new Mailbox(clientId, true));
+      this.#log.append({ kind: 'session', clientId, absentSinceMs: 0 });
+    } else {
+      mailbox.absentSinceMs = 0;
+      this.#log.append({ kind: 'absent', clientId, absentSinceMs: 0 });
+    }
+  }
+
+  /** Its client has gone. */
+  absent(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    mailbox.absentSinceMs = this.#wallMs();
+    this.#log.append({ kind: 'absent', clientId, absentSinceMs: mailbox.absentSinceMs });
+  }
+
+  /** Ends a session: its subscriptions and its queue. */
+  discarded(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    this.expireIn(mailbox);
+    for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
+    for (const queued of [...mailbox.queue]) this.#abandon(mailbox, queued, 'no-session');
+    this.#state.end(mailbox);
+    if (mailbox.persistent) this.#log.append({ kind: 'ended', clientId });
   }
 
   // For the publication lane: at once, without promises.
@@ -59,84 +99,139 @@ export class SessionStore {
 
   /** Stores a retained message, or deletes it. */
   retain(message: LocalMessage): void {
-    this.#retained.put(message);
+    if (!this.#state.retained.put(message)) return;
+    const { topic, qos } = message;
+    // What has no room is not there any more either.
+    const payload = this.#state.retained.get(topic)?.payload ?? Buffer.alloc(0);
+    const expiresAtMs = Number.POSITIVE_INFINITY;
+    this.#log.append({
+      kind: 'retained',
+      message: { topic, payload, qos, expiresAtMs, reference: undefined },
+    });
   }
 
   /** Puts the message into the queue of every persistent session that has subscribed to it. */
   enqueue(message: LocalMessage): void {
-    this.#enqueueFor(this.#subscribersOf(message.topic), message);
+    this.enqueueFor(this.subscribersOf(message.topic), message);
   }
 
   /** Whether the client gets its queue first, and what is published now after it. */
   isCatchingUp(clientId: string): boolean {
-    return this.#mailboxes.get(clientId)?.catchingUp ?? false;
+    return this.#state.mailboxes.get(clientId)?.catchingUp ?? false;
   }
 
-  /** Ends a session: its subscriptions and its queue. */
-  discard(clientId: string): void {
-    const mailbox = this.#mailboxes.get(clientId);
-    if (mailbox === undefined) return;
-    this.#expireIn(mailbox);
-    for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
-    this.#mailboxes.delete(clientId);
-    for (const queued of [...mailbox.queue]) this.#remove(mailbox, queued, 'no-session');
-    this.#count();
+  /**
+   * The contract of a QoS 2 publication is fulfilled, and its PUBREC due when `kept` is called: when its packet
+   * identifier will be known after a restart. Returns false if that is now, nothing being kept of this session.
+   */
+  packetIdTaken(clientId: string, packetId: number, kept: () => void): boolean {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (!this.#log.durable || mailbox?.persistent !== true) return false;
+    (mailbox.takenIds ??= new Set()).add(packetId);
+    this.#log.append({ kind: 'taken', clientId, packetId });
+    this.#log.whenSynced(kept);
+    return true;
+  }
+
+  /**
+   * PUBREL has come. PUBCOMP is due when `kept` is called: its packet identifier may name another publication then,
+   * which must not be taken for a repeat after a restart. Returns false if that is now.
+   */
+  packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean {
+    if (this.#state.mailboxes.get(clientId)?.takenIds?.delete(packetId) !== true) return false;
+    this.#log.append({ kind: 'released', clientId, packetId });
+    this.#log.whenSynced(kept);
+    return true;
   }
 
   // For messages to one session.
 
   /** The subscriptions of a persistent session; those of a clean one are with its connection. */
   subscriptionsOf(clientId: string): Iterable<StoredSubscription> {
-    return this.#mailboxes.get(clientId)?.subscriptions.values() ?? [];
+    return this.#state.mailboxes.get(clientId)?.subscriptions.values() ?? [];
   }
 
-  /** Queues a message for one session, which must exist. Returns false if its queue is full. */
+  /** Queues a message for one session, which must exist. Undefined: its queue is full. */
   post(
     message: SessionMessage,
     packet: LocalMessage,
     completed: (outcome: SessionOutcome) => void,
   ): Queued | undefined {
-    const mailbox = this.#mailboxOf(message.clientId);
-    return this.#push(mailbox, packet, { message, completed });
+    const { clientId } = message;
+    let mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) {
+      mailbox = new Mailbox(clientId, false);
+      this.#state.mailboxes.set(clientId, mailbox);
+    }
+    const errand: Errand = { message, completed };
+    const queued = this.#push(mailbox, packet, errand);
+    if (queued !== undefined && this.#log.durable && mailbox.persistent) {
+      this.#log.whenSynced(() => {
+        settle(errand, 'stored');
+      });
+    }
+    return queued;
   }
 
   /** Sends it under this packet identifier, which the client's connection has free. */
   identify(clientId: string, queued: Queued, messageId: number): number {
-    return this.#mailboxOf(clientId).identify(queued, messageId);
+    return this.#state.mailboxes.get(clientId)?.identify(queued, messageId) ?? messageId;
   }
 
   /** Removes from all queues what was never sent and is of no use any more. */
   expire(): void {
-    for (const mailbox of this.#mailboxes.values()) this.#expireIn(mailbox);
+    for (const mailbox of this.#state.mailboxes.values()) this.expireIn(mailbox);
   }
 
-  #expireIn(mailbox: Mailbox): void {
-    for (const queued of mailbox.expired(this.#wallMs())) this.#remove(mailbox, queued, 'expired');
+  /** Tells of everything stored that will not be delivered, now and from now on. */
+  onAbandoned(listener: AbandonListener): void {
+    this.#abandonListener = listener;
+    for (const { ordinal, message, reason } of this.#state.abandoned.values()) {
+      this.#tellAbandoned(ordinal, message, reason);
+    }
   }
 
-  #mailboxOf(clientId: string): Mailbox {
-    let mailbox = this.#mailboxes.get(clientId);
-    if (mailbox === undefined) this.#mailboxes.set(clientId, (mailbox = new Mailbox()));
-    return mailbox;
+  #tellAbandoned(ordinal: number, message: SessionMessage, reason: AbandonReason): void {
+    this.#abandonListener?.(message, reason, () => {
+      if (this.#state.forget(ordinal)) this.#log.append({ kind: 'forgotten', ordinal });
+    });
   }
 
-  #subscribersOf(topic: string): StoredSubscription[] {
-    const perClient = new Map<string, StoredSubscription>();
-    for (const subscription of this.#queueing.match(topic))
-      perClient.set(subscription.clientId, subscription);
-    return [...perClient.values()];
+  /** Removes from one queue what was never sent and is of no use any more. */
+  expireIn(mailbox: Mailbox): void {
+    for (const queued of mailbox.expired(this.#wallMs())) {
+      this.#stats.queueExpired++;
+      this.#abandon(mailbox, queued, 'expired');
+    }
   }
 
-  #enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
+  /** Takes a message out of the queue that its client will not get. */
+  #abandon(mailbox: Mailbox, queued: Queued, reason: AbandonReason): void {
+    const { clientId } = mailbox;
+    const { ordinal, errand, bytes } = queued;
+    this.#state.remove(mailbox, queued);
+    if (errand === undefined || errand.completed !== undefined) {
+      if (mailbox.persistent) this.#log.append({ kind: 'removed', clientId, ordinal });
+      if (errand !== undefined) settle(errand, reason);
+      return;
+    }
+    const { message } = errand;
+    this.#state.abandon({ ordinal, message, reason, bytes });
+    this.#log.append({ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) });
+    this.#tellAbandoned(ordinal, message, reason);
+  }
+
+  /** Puts the message into the queues of these sessions. */
+  enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
     for (const { clientId } of subscriptions) {
-      const mailbox = this.#mailboxes.get(clientId);
+      const mailbox = this.#state.mailboxes.get(clientId);
       if (mailbox === undefined) continue;
       if (this.#push(mailbox, message) === undefined) this.#stats.queueDrops++;
     }
   }
 
   /** Undefined if there is no room. */
-  #push(mailbox: Mailbox, message: LocalMessage, errand?: Queued['errand']): Queued | undefined {
+  #push(mailbox: Mailbox, message: LocalMessage, errand?: Errand): Queued | undefined {
     const { maxQueuedMessages, maxQueuedBytes, maxQueuedBytesTotal } = this.#limits;
     const bytes = Mailbox.bytesOf(message);
     if (
@@ -146,143 +241,94 @@ export class SessionStore {
     ) {
       return undefined;
     }
-    this.#stats.queuedMessages++;
-    this.#stats.queuedBytes += bytes;
-    return mailbox.push(message, errand);
+    const queued = this.#state.push(mailbox, message, errand);
+    if (mailbox.persistent) {
+      const { ordinal } = queued;
+      this.#log.append({
+        kind: 'queued',
+        clientId: mailbox.clientId,
+        ordinal,
+        message: storedMessage(queued),
+      });
+    }
+    return queued;
   }
 
-  #remove(mailbox: Mailbox, queued: Queued, outcome: SessionOutcome): void {
-    mailbox.remove(queued);
-    this.#stats.queuedMessages--;
-    this.#stats.queuedBytes -= queued.bytes;
-    if (outcome === 'expired') this.#stats.queueExpired++;
-    const { errand } = queued;
-    if (errand?.completed === undefined) return;
-    const { completed } = errand;
-    errand.completed = undefined;
-    completed(outcome);
+  // Subscriptions.
+
+  /**
+   * Resolves, and lets the SUBACK leave, when the subscriptions will outlive the gateway. Only then messages are
+   * queued for them: aedes delivers from the next moment on, and what it has not delivered would lie in the queue.
+   */
+  async subscribe(
+    clientId: string,
+    subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
+  ): Promise<void> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    const added: {
+      readonly subscription: StoredSubscription;
+      readonly previous: StoredSubscription | undefined;
+    }[] = [];
+    for (const { topic, qos } of subscriptions) {
+      const previous = mailbox.subscriptions.get(topic);
+      // aedes hands over all of a packet's filters for each of them.
+      if (previous?.qos === qos) continue;
+      const subscription = { clientId, topic, qos };
+      added.push({ subscription, previous });
+      mailbox.subscriptions.set(topic, subscription);
+      this.#log.append({ kind: 'subscribed', clientId, filter: topic, qos });
+    }
+    await this.synced();
+    for (const { subscription, previous } of added) {
+      this.#stopQueueing(previous);
+      const current = this.#state.mailboxes.get(clientId)?.subscriptions.get(subscription.topic);
+      if (current === subscription) this.#startQueueing(subscription);
+    }
+  }
+
+  unsubscribe(clientId: string, filters: readonly string[]): Promise<void> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    for (const filter of filters) {
+      const previous = mailbox?.subscriptions.get(filter);
+      if (previous === undefined) continue;
+      this.#stopQueueing(previous);
+      mailbox?.subscriptions.delete(filter);
+      this.#log.append({ kind: 'unsubscribed', clientId, filter });
+    }
+    return this.synced();
+  }
+
+  /** The persistent sessions that have subscribed to the topic with QoS 1 or 2. */
+  subscribersOf(topic: string): StoredSubscription[] {
+    const perClient = new Map<string, StoredSubscription>();
+    for (const subscription of this.#queueing.match(topic))
+      perClient.set(subscription.clientId, subscription);
+    return [...perClient.values()];
+  }
+
+  /** Resolves when everything up to now is on disk. */
+  synced(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#log.whenSynced(resolve);
+    });
+  }
+
+  #startQueueing(subscription: StoredSubscription): void {
+    if (subscription.qos > 0) this.#queueing.add(subscription.topic, subscription);
+    this.#stats.storedSubscriptions = this.#queueing.size;
   }
 
   #stopQueueing(subscription: StoredSubscription | undefined): void {
     if (subscription !== undefined && subscription.qos > 0) {
       this.#queueing.remove(subscription.topic, subscription);
     }
-  }
-
-  #count(): void {
     this.#stats.storedSubscriptions = this.#queueing.size;
   }
+}
 
-  // aedes' persistence interface. Its promises resolve at once.
-
-  async setup(_broker: unknown): Promise<void> {
-    // aedes insists on an async function here.
-  }
-
-  storeRetained(packet: LocalMessage): Promise<void> {
-    this.retain(packet);
-    return Promise.resolve();
-  }
-
-  /** The matching retained messages of this moment: what is published later comes by subscription. */
-  createRetainedStreamCombi(filters: readonly string[]): Readable {
-    return Readable.from(this.#retained.matching(filters));
-  }
-
-  addSubscriptions(
-    { id: clientId }: ClientKey,
-    subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
-  ): Promise<void> {
-    const mailbox = this.#mailboxOf(clientId);
-    for (const { topic, qos } of subscriptions) {
-      this.#stopQueueing(mailbox.subscriptions.get(topic));
-      const subscription = { clientId, topic, qos };
-      mailbox.subscriptions.set(topic, subscription);
-      if (qos > 0) this.#queueing.add(topic, subscription);
-    }
-    this.#count();
-    return Promise.resolve();
-  }
-
-  removeSubscriptions({ id }: ClientKey, filters: readonly string[]): Promise<void> {
-    const mailbox = this.#mailboxes.get(id);
-    for (const filter of filters) {
-      this.#stopQueueing(mailbox?.subscriptions.get(filter));
-      mailbox?.subscriptions.delete(filter);
-    }
-    this.#count();
-    return Promise.resolve();
-  }
-
-  /** A client is back: what is published from now on must not overtake its queue. */
-  subscriptionsByClient({ id }: ClientKey): Promise<{ topic: string; qos: 0 | 1 | 2 }[]> {
-    const mailbox = this.#mailboxes.get(id);
-    if (mailbox !== undefined) mailbox.catchingUp = true;
-    const subscriptions = [...(mailbox?.subscriptions.values() ?? [])];
-    return Promise.resolve(subscriptions.map(({ topic, qos }) => ({ topic, qos })));
-  }
-
-  subscriptionsByTopic(topic: string): Promise<StoredSubscription[]> {
-    return Promise.resolve(this.#subscribersOf(topic));
-  }
-
-  cleanSubscriptions({ id }: ClientKey): Promise<void> {
-    this.discard(id);
-    return Promise.resolve();
-  }
-
-  outgoingEnqueueCombi(subscriptions: readonly StoredSubscription[], message: LocalMessage): Promise<void> {
-    this.#enqueueFor(subscriptions, message);
-    return Promise.resolve();
-  }
-
-  /**
-   * A queued message is being sent under a packet identifier, or (`pubrel`) has arrived. A message that is
-   * not queued, because the queue was full or the subscription is of QoS 0, is sent all the same.
-   */
-  outgoingUpdate({ id }: ClientKey, packet: OutgoingPacket): Promise<void> {
-    const mailbox = this.#mailboxes.get(id);
-    mailbox?.wasSent();
-    if (packet.cmd === 'pubrel') {
-      const received = mailbox?.sent.get(packet.messageId ?? 0);
-      if (received !== undefined) received.message = undefined;
-      return Promise.resolve();
-    }
-    const queued = mailbox?.numbered(packet.brokerId, packet.brokerCounter);
-    if (mailbox === undefined || queued === undefined) return Promise.resolve();
-    packet.messageId = mailbox.identify(queued, packet.messageId ?? 1);
-    return Promise.resolve();
-  }
-
-  /** PUBACK or PUBCOMP has come. Without an identifier (aedes did not send it after all) it stays queued. */
-  outgoingClearMessageId({ id }: ClientKey, packet: OutgoingPacket): Promise<LocalMessage | undefined> {
-    const mailbox = this.#mailboxes.get(id);
-    const queued = packet.messageId === undefined ? undefined : mailbox?.sent.get(packet.messageId);
-    if (mailbox === undefined || queued === undefined) return Promise.resolve(undefined);
-    this.#remove(mailbox, queued, 'delivered');
-    return Promise.resolve(queued.message);
-  }
-
-  /** Everything queued for a client that is back, in order, until there is nothing left that was not sent. */
-  outgoingStream({ id }: ClientKey): Readable {
-    const mailbox = this.#mailboxes.get(id);
-    if (mailbox === undefined) return Readable.from([]);
-    this.#expireIn(mailbox);
-    return Readable.from(mailbox.catchUp());
-  }
-
-  putWill({ id }: ClientKey, will: object): Promise<void> {
-    this.#wills.set(id, will);
-    return Promise.resolve();
-  }
-
-  delWill({ id }: ClientKey): Promise<void> {
-    this.#wills.delete(id);
-    return Promise.resolve();
-  }
-
-  /** Wills of brokers that are gone: there are no others. */
-  streamWill(): Readable {
-    return Readable.from([]);
-  }
+export function settle(errand: Errand, outcome: SessionOutcome): void {
+  const { completed } = errand;
+  errand.completed = undefined;
+  completed?.(outcome);
 }

@@ -11,6 +11,14 @@ export const Qos2State = {
 } as const;
 export type Qos2State = (typeof Qos2State)[keyof typeof Qos2State];
 
+/** Remembers QoS 2 packet identifiers over restarts of the gateway, of sessions that it keeps. */
+export interface PacketIdMemory {
+  /** Returns false if nothing is kept of the session. Otherwise `kept` is called when it is on disk. */
+  packetIdTaken(clientId: string, packetId: number, kept: () => void): boolean;
+  /** Returns false if nothing is known of it. */
+  packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean;
+}
+
 /**
  * What the ingress remembers of a client for its publications (MQTT 3.1.1 section 3.1.2.4): the packet ids of
  * QoS 2 publications until PUBREL, so that a repeated one is not produced twice. Subscriptions and queued
@@ -19,13 +27,18 @@ export type Qos2State = (typeof Qos2State)[keyof typeof Qos2State];
 export class Session {
   readonly clientId: string;
   readonly clean: boolean;
+  /** Since when the client of a kept session is away; wall clock, ms. */
+  absentSinceMs = 0;
+  readonly #memory: PacketIdMemory | undefined;
   readonly #qos2 = new Map<number, Qos2State>();
   /** Repeats that wait for their first occurrence; rare, so only then there is a map. */
   #repeats: Map<number, { readonly lane: PublicationLane; readonly sequence: number }[]> | undefined;
 
-  constructor(clientId: string, clean: boolean) {
+  /** `memory`: what outlives the process; undefined: nothing does. */
+  constructor(clientId: string, clean: boolean, memory?: PacketIdMemory) {
     this.clientId = clientId;
     this.clean = clean;
+    this.#memory = memory;
   }
 
   get qos2Count(): number {
@@ -38,6 +51,11 @@ export class Session {
 
   qos2Received(packetId: number): void {
     this.#qos2.set(packetId, Qos2State.InFlight);
+  }
+
+  /** Had its PUBREC in an earlier life of the gateway. */
+  qos2Restored(packetId: number): void {
+    this.#qos2.set(packetId, Qos2State.Completed);
   }
 
   /** `lane` owes a PUBREC for a repeat of a publication that is still in flight. */
@@ -65,9 +83,21 @@ export class Session {
     this.#qos2.set(packetId, Qos2State.Discarded);
   }
 
-  /** PUBREL: the packet identifier is free again ([MQTT-4.3.3-2]). */
-  qos2Released(packetId: number): void {
+  /**
+   * The publication's contract is fulfilled. Returns true if its completion has to wait until the packet identifier
+   * will be known after a restart too: `kept` is called then.
+   */
+  qos2Keep(packetId: number, kept: () => void): boolean {
+    return this.#memory?.packetIdTaken(this.clientId, packetId, kept) === true;
+  }
+
+  /**
+   * PUBREL: the packet identifier is free again ([MQTT-4.3.3-2]). PUBCOMP is due when `kept` is called: once no
+   * restart will take another publication under it for a repeat.
+   */
+  qos2Released(packetId: number, kept: () => void): void {
     this.#qos2.delete(packetId);
+    if (this.#memory?.packetIdReleased(this.clientId, packetId, kept) !== true) kept();
   }
 
   #takeRepeats(packetId: number): readonly { lane: PublicationLane; sequence: number }[] {

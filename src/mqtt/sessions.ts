@@ -1,4 +1,4 @@
-import { Session } from './session.ts';
+import { Session, type PacketIdMemory } from './session.ts';
 import type { IngressStats } from './stats.ts';
 
 /** A connection, as the sessions see it. */
@@ -22,31 +22,84 @@ export interface Sessions {
   release(clientId: string, holder: SessionHolder): void;
 }
 
+/** Who keeps what belongs to a session beside its publications. */
+export interface SessionKeeper extends PacketIdMemory {
+  /** The client of a persistent session is here. */
+  opened(clientId: string): void;
+  /** It has gone, and the session is kept. */
+  absent(clientId: string): void;
+  /** The session has ended, by its client's wish, for its age or for room. */
+  discarded(clientId: string): void;
+}
+
+/** A session that an earlier life of the gateway has left. */
+export interface KeptSession {
+  readonly clientId: string;
+  /** Wall clock, ms. */
+  readonly absentSinceMs: number;
+  /** QoS 2 packet identifiers between PUBREC and PUBREL. */
+  readonly takenIds: Iterable<number>;
+}
+
 interface Claim {
   readonly holder: SessionHolder;
   readonly clean: boolean;
   session: Session | undefined;
 }
 
+export interface LocalSessionsOptions {
+  readonly maxKept: number;
+  readonly stats: IngressStats;
+  readonly keeper: SessionKeeper;
+  readonly wallMs: () => number;
+}
+
 /** The sessions of one process. */
 export class LocalSessions implements Sessions {
   readonly #maxKept: number;
+  readonly #wallMs: () => number;
   readonly #stats: IngressStats;
-  readonly #discarded: (clientId: string) => void;
+  readonly #keeper: SessionKeeper;
   /** The first claim of each client id holds the session; the others wait, the last one will have it. */
   readonly #claims = new Map<string, Claim[]>();
   /** Sessions of absent clients, the longest absent first. */
   readonly #kept = new Map<string, Session>();
 
-  /** `discarded` is called when a session ends, by its client's wish or for room. */
-  constructor(maxKept: number, stats: IngressStats, discarded: (clientId: string) => void) {
+  constructor({ maxKept, stats, keeper, wallMs }: LocalSessionsOptions) {
     this.#maxKept = maxKept;
     this.#stats = stats;
-    this.#discarded = discarded;
+    this.#keeper = keeper;
+    this.#wallMs = wallMs;
   }
 
   #count(): void {
     this.#stats.sessions = this.#claims.size + this.#kept.size;
+    this.#stats.absentSessions = this.#kept.size;
+  }
+
+  /** Takes over what an earlier life of the gateway has left. */
+  restore(kept: readonly KeptSession[]): void {
+    for (const { clientId, absentSinceMs, takenIds } of kept.toSorted(
+      (a, b) => a.absentSinceMs - b.absentSinceMs,
+    )) {
+      const session = new Session(clientId, false, this.#keeper);
+      session.absentSinceMs = absentSinceMs;
+      for (const packetId of takenIds) session.qos2Restored(packetId);
+      this.#kept.set(clientId, session);
+    }
+    this.#bound();
+    this.#count();
+  }
+
+  /** Ends the sessions whose clients went before this moment; wall clock, ms. */
+  expire(beforeMs: number): void {
+    for (const [clientId, { absentSinceMs }] of this.#kept) {
+      if (absentSinceMs >= beforeMs) break;
+      this.#kept.delete(clientId);
+      this.#stats.sessionsExpired++;
+      this.#keeper.discarded(clientId);
+    }
+    this.#count();
   }
 
   claim(clientId: string, clean: boolean, holder: SessionHolder): void {
@@ -74,7 +127,7 @@ export class LocalSessions implements Sessions {
     if (index > 0) return;
     const { session } = released as Claim;
     if (session?.clean === false) this.#keep(session);
-    else this.#discarded(clientId);
+    else this.#keeper.discarded(clientId);
 
     const [next] = claims;
     if (next === undefined) this.#claims.delete(clientId);
@@ -86,20 +139,27 @@ export class LocalSessions implements Sessions {
     const kept = this.#kept.get(clientId);
     this.#kept.delete(clientId);
     // [MQTT-3.1.2-6]: a clean session discards the previous one.
-    if (kept !== undefined && claim.clean) this.#discarded(clientId);
+    if (kept !== undefined && claim.clean) this.#keeper.discarded(clientId);
     const present = kept !== undefined && !claim.clean;
-    const session = present ? kept : new Session(clientId, claim.clean);
+    const session = present ? kept : new Session(clientId, claim.clean, this.#keeper);
     claim.session = session;
+    if (!claim.clean) this.#keeper.opened(clientId);
     this.#count();
     claim.holder.granted(session, present);
   }
 
   #keep(session: Session): void {
+    session.absentSinceMs = this.#wallMs();
     this.#kept.set(session.clientId, session);
-    if (this.#kept.size <= this.#maxKept) return;
-    const [longestAbsent] = this.#kept.keys();
-    if (longestAbsent === undefined) return;
-    this.#kept.delete(longestAbsent);
-    this.#discarded(longestAbsent);
+    this.#keeper.absent(session.clientId);
+    this.#bound();
+  }
+
+  #bound(): void {
+    for (const longestAbsent of this.#kept.keys()) {
+      if (this.#kept.size <= this.#maxKept) return;
+      this.#kept.delete(longestAbsent);
+      this.#keeper.discarded(longestAbsent);
+    }
   }
 }

@@ -43,6 +43,10 @@ export class IngressStats {
   connectionsTotal = 0;
   /** Sessions: of connected clients, and kept ones of absent clients. */
   sessions = 0;
+  /** Those of absent clients alone. */
+  absentSessions = 0;
+  /** Sessions of clients that did not come back in time. */
+  sessionsExpired = 0;
   /** Publications received, by QoS. */
   readonly received: [number, number, number] = [0, 0, 0];
   /** By QoS: publications of QoS 0 completed, PUBACKs and PUBRECs handed to the socket. */

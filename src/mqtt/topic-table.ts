@@ -150,3 +150,22 @@ export class TopicTable {
     return topic.id;
   }
 }
+
+/** In front of the table, for one connection: most devices write the same topic again and again. */
+export class LatestTopic {
+  readonly #topics: TopicTable;
+  #latest: InternedTopic | undefined;
+
+  constructor(topics: TopicTable) {
+    this.#topics = topics;
+  }
+
+  /** See {@link TopicTable.intern}. */
+  intern(buffer: Buffer, start: number, end: number): InternedTopic | undefined {
+    const latest = this.#latest;
+    if (latest?.equals(buffer, start, end) === true && !latest.evicted) return latest;
+    const topic = this.#topics.intern(buffer, start, end);
+    if (topic !== undefined) this.#latest = topic;
+    return topic;
+  }
+}

@@ -30,6 +30,14 @@ describe('a configuration without faults', () => {
         maxPacketBytes: 262_144,
         connectTimeoutMs: 10_000,
         maxConnections: 20_000,
+        sessions: {
+          directory: join(home.folder, '.sluice/sessions'),
+          max: 100_000,
+          expiryMs: 604_800_000,
+          queueMessages: 1_000,
+          queueBytes: 4_194_304,
+          queueTotalBytes: 268_435_456,
+        },
       },
       admin: { host: '127.0.0.1', port: 8080 },
       kafka: {
@@ -220,7 +228,7 @@ wholly.unheard.of: 1
     ],
     [
       'mqtt: []',
-      'sluice.yaml:1 mqtt: found an empty list, expected a map of listeners, inflight.quota, read.ahead.bytes, memory.limit.bytes, max.packet.bytes, connect.timeout.ms, max.connections',
+      'sluice.yaml:1 mqtt: found an empty list, expected a map of listeners, inflight.quota, read.ahead.bytes, memory.limit.bytes, max.packet.bytes, connect.timeout.ms, max.connections, sessions',
     ],
     [
       'mqtt: { listeners: [] }',

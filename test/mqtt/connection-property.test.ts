@@ -166,7 +166,7 @@ describe('a connection', () => {
           expect(stats.parkedBytes).toBe(0);
           expect(wire.ended).toBe(false);
           hub.stopClock();
-          await broker.close();
+          await broker.close(Promise.resolve());
         },
       ),
       { numRuns: 150 },
@@ -206,7 +206,7 @@ describe('a connection', () => {
     );
     expect(payloads).toEqual(range(20).map((index) => 2 * index - 1));
     hub.stopClock();
-    await broker.close();
+    await broker.close(Promise.resolve());
   });
 
   it(
@@ -264,7 +264,7 @@ describe('a connection', () => {
       );
       clock.advance(60_000);
       hub.stopClock();
-      await broker.close();
+      await broker.close(Promise.resolve());
     },
     20_000 + FUZZ_RUNS * 20,
   );

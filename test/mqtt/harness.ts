@@ -7,6 +7,7 @@ import { Outcome } from '../../src/core/outcome.ts';
 import type { Publication, PublicationOrigin, PublicationSink } from '../../src/core/publication.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import type { IngressLimits } from '../../src/mqtt/limits.ts';
+import type { StoreDirectory } from '../../src/mqtt/store/store-fs.ts';
 import { until } from '../support/until.ts';
 
 /** A clock whose keepalive stands still until a test turns it; short waits (a few ms) really pass. */
@@ -148,13 +149,17 @@ export interface TestIngress {
 }
 
 /** An ingress on a free port, closed when the test ends. */
-export async function startIngress(limits: Partial<IngressLimits> = {}): Promise<TestIngress> {
+export async function startIngress(
+  limits: Partial<IngressLimits> = {},
+  sessions?: StoreDirectory,
+): Promise<TestIngress> {
   const sink = new HeldSink();
   const clock = new TestClock();
   const logger = new RecordingLogger();
   const ingress = new Ingress({
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     limits,
+    sessions,
     sink,
     clock,
     logger,

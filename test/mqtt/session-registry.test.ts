@@ -21,7 +21,21 @@ class Holder implements SessionHolder {
 const newSessions = (maxKept = 10) => {
   const discarded: string[] = [];
   const stats = new IngressStats();
-  return { sessions: new LocalSessions(maxKept, stats, (id) => discarded.push(id)), discarded, stats };
+  let nowMs = 1_000;
+  const keeper = {
+    opened: () => {},
+    absent: () => {},
+    packetIdTaken: () => false,
+    packetIdReleased: () => false,
+    discarded: (id: string) => {
+      discarded.push(id);
+    },
+  };
+  const sessions = new LocalSessions({ maxKept, stats, keeper, wallMs: () => nowMs });
+  const passTo = (ms: number): void => {
+    nowMs = ms;
+  };
+  return { sessions, discarded, stats, passTo };
 };
 
 describe('LocalSessions', () => {
