@@ -7,10 +7,12 @@ import { LiveRoutes } from './assembly/live-routes.ts';
 import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mqtt-edge.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
+import { JournalStore, promisesDisk } from './assembly/journal-store.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
 import { connectSchemaRegistry } from './assembly/schema-registry.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
+import { deadLetterTopicOf } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -65,6 +67,8 @@ export class Gateway {
   readonly #topics: TopicKeeper;
   readonly #commands: CommandBridge;
   readonly #admin: AdminServer;
+  /** Opened by start, where a contract needs it. */
+  #store: JournalStore | undefined;
   #localKafka: LocalKafka | undefined;
   #isAccepting = false;
 
@@ -142,8 +146,9 @@ export class Gateway {
     this.#admin = new AdminServer({
       ...config.admin,
       readiness: () => this.readiness(),
-      metrics: [
+      metrics: () => [
         ...this.#delivery.metrics(),
+        ...(this.#store?.metrics() ?? []),
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
@@ -172,14 +177,31 @@ export class Gateway {
     this.#producer.forgetMissingTopics(topics);
   }
 
+  /** Where a profile promises the disk. What a former process left is sent from now on. */
+  async #openStore(): Promise<void> {
+    const { config, profiles } = this.#blueprint;
+    if (!profiles.some(promisesDisk)) return;
+    this.#store = await JournalStore.open({
+      config,
+      records: this.#producer,
+      ledger: this.#delivery.ledger,
+      deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
+      clock: this.#options.clock,
+      logger: this.#options.logger,
+    });
+    this.#delivery.connectStore(this.#store.store);
+    this.#store.store.start();
+  }
+
   /**
    * Opens the ports, then sees to Kafka. Own brokers that can't be reached are no reason to fail: devices
    * wait, and `/readyz` says why. Whoever gets an error must still call {@link stop}.
-   * @throws SluiceError a port that can't be opened, or a local Kafka that can't be started
+   * @throws SluiceError a journal that is in use or can't be read, a port that can't be opened, or a local Kafka that can't be started
    */
   async start(): Promise<void> {
     const { services } = this.#blueprint;
     services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
+    await this.#openStore();
     this.#reload.start();
     await this.#admin.start();
     await this.#ingress.start();
@@ -217,17 +239,25 @@ export class Gateway {
     this.#topics.stop();
     this.#commands.pause();
     await this.#ingress.stopAccepting();
-    const flushed = this.#producer.flush().then(async () => this.#ingress.drained());
-    await this.#withinMs(shutdownTimeoutMs, flushed);
+    await this.#withinMs(shutdownTimeoutMs, this.#flush());
     await this.#commands.stop();
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
     this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
+    await this.#store?.close();
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };
+  }
+
+  /** Has disk and Kafka confirm what was read. What the disk has need not wait for brokers that are away. */
+  async #flush(): Promise<void> {
+    await this.#store?.settle();
+    const { connectedBrokers } = this.#producer.connectionState();
+    if (connectedBrokers > 0 || this.#delivery.ledger.total().open > 0) await this.#producer.flush();
+    await this.#ingress.drained();
   }
 
   /** Waits for `work`, but not longer than `limitMs`. */
@@ -249,6 +279,7 @@ export class Gateway {
       ...this.#schemasCondition(),
       { name: 'profiles', ready: true, reason: this.#reload.description() },
       ...this.#commands.conditions(),
+      ...(this.#store === undefined ? [] : [this.#store.condition()]),
     ]);
   }
 

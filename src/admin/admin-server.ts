@@ -11,7 +11,8 @@ export interface AdminServerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly readiness: () => Readiness;
-  readonly metrics: readonly Metric[];
+  /** Asked once, when the server starts. */
+  readonly metrics: () => readonly Metric[];
   /** What is known of the devices; `worst` is how many of the worst are named. */
   readonly devices?: (worst: number) => unknown;
   /** Begins a capture of MQTT messages as lines of text, or says why not. */
@@ -32,6 +33,7 @@ const WORST_MAX = 1_000;
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #http: FastifyInstance;
+  #registry = prometheusRegistry([]);
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -49,9 +51,8 @@ export class AdminServer {
     this.#http.get<{ Querystring: { topic?: string; count?: string } }>('/api/capture', (request, reply) =>
       this.#capture(request, request.query, reply),
     );
-    const registry = prometheusRegistry(options.metrics);
     this.#http.get('/metrics', async (_request, reply) =>
-      reply.type(registry.contentType).send(await registry.metrics()),
+      reply.type(this.#registry.contentType).send(await this.#registry.metrics()),
     );
   }
 
@@ -77,7 +78,8 @@ export class AdminServer {
    * @throws AdminListenError ADMIN_PORT_IN_USE or ADMIN_LISTEN_FAILED
    */
   async start(): Promise<void> {
-    const { host, port } = this.#options;
+    const { host, port, metrics } = this.#options;
+    this.#registry = prometheusRegistry(metrics());
     try {
       await this.#http.listen({ host, port });
     } catch (error) {

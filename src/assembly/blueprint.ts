@@ -152,9 +152,10 @@ export function promiseFaults(
   settings: ProducerConfig,
 ): KeyFault[] {
   const given = config.kafka.producer;
-  const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
+  const promising = profiles.filter(({ ack }) => ack !== 'receive');
   if (promising.length === 0) return [];
-  const because = `because ${promising.join(', ')} promise \`ack: kafka\``;
+  const contracts = [...new Set(promising.map(({ ack }) => `\`ack: ${ack}\``))].join(' or ');
+  const because = `because ${promising.map(({ type }) => type).join(', ')} promise ${contracts}`;
   const faults: KeyFault[] = [];
   if (settings.acks !== -1) {
     faults.push({ path: ['acks'], found: String(settings.acks), expected: `all, ${because}` });
@@ -176,7 +177,7 @@ export function promiseFaults(
  * order. That each record is written once it can't, so that is said wherever an operator looks.
  */
 function weakerPromises({ config, profiles }: LoadedConfig): string[] {
-  const promising = profiles.filter(({ ack }) => ack === 'kafka').map(({ type }) => type);
+  const promising = profiles.filter(({ ack }) => ack !== 'receive').map(({ type }) => type);
   if (config.kafka.adapter !== 'kafkajs' || promising.length === 0) return [];
   return [
     `kafka.adapter is kafkajs, which is not idempotent: after a lost answer a record stands in Kafka twice ` +

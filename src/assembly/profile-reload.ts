@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ConfigFault } from '../core/fault.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
+import { promisesDisk } from './journal-store.ts';
 import { promiseFaults, type Blueprint, type DrawnBlueprint } from './blueprint.ts';
 import { FileWatch } from './file-watch.ts';
 import { registryFaults, type RouteSet } from './route-set.ts';
@@ -146,8 +147,17 @@ export class ProfileReload {
 }
 
 /** What sound profiles ask of the rest of the configuration that only a restart would give them. */
-function restartFaults({ config, producer }: Blueprint, { profiles, loaded }: Blueprint): ConfigFault[] {
+function restartFaults(running: Blueprint, { profiles, loaded }: Blueprint): ConfigFault[] {
+  const { config, producer } = running;
+  const isOpen = running.profiles.some(promisesDisk);
   const faults = [
+    // The journal is opened when the gateway starts, or not at all.
+    ...(isOpen ? [] : profiles.filter(promisesDisk)).map((profile) =>
+      loaded.locate(
+        { path: ['ack'], found: profile.ack, expected: 'kafka or receive, because no journal is open' },
+        profile,
+      ),
+    ),
     ...profiles.flatMap((profile) =>
       registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
     ),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { toCommands, type CommandsConfig } from './commands.ts';
 import { KAFKA_SECURITY_KEYS, type KafkaSecurityKey } from './kafka-security-keys.ts';
+import { toJournal, type JournalConfig } from './journal.ts';
 import { toListener, type ListenerConfig } from './listener.ts';
 import type { ConfigDocument } from './schema.ts';
 
@@ -63,6 +64,8 @@ export interface SluiceConfig {
   };
   /** Kafka topics with commands to devices. */
   readonly commands: readonly CommandsConfig[];
+  /** Store and forward, of which only profiles with such a contract make use. */
+  readonly journal: JournalConfig;
   /** The profiles' folder as the person knows it. */
   readonly profilesDir: string;
   /** When profiles are read again: at SIGHUP alone, or also when a file has changed. */
@@ -134,6 +137,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
       },
     },
     commands: toCommands(document.commands),
+    journal: toJournal(document.journal, folders),
     profilesDir: folders.profiles,
     profilesReload: document['profiles.reload'],
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },

@@ -8,6 +8,7 @@ import { commandFaults, replyKey, replyProfiles } from './commands.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { overlayEnvironment } from './environment.ts';
 import { isSecret, keyText } from './faults.ts';
+import { journalFaults } from './journal.ts';
 import { listenerFaults } from './listener.ts';
 import { parseDocument } from './parse.ts';
 import { profileSchema, toProfile } from './profile-schema.ts';
@@ -72,7 +73,10 @@ export function loadConfig(
   const inLists = [...listenerFaults(document.mqtt.listeners), ...commandFaults(config.commands)].filter(
     ({ path }) => !keyFaults.some((known) => isPrefix(path, known.path)),
   );
-  faults.push(...[...crossFaults(config), ...inLists].map(locateKey));
+  const inJournal = keyFaults.some(({ path }) => path[0] === 'journal')
+    ? []
+    : journalFaults(document.journal);
+  faults.push(...[...crossFaults(config), ...inLists, ...inJournal].map(locateKey));
 
   const folder = loadProfiles(profilesDir);
   if ('problem' in folder) {

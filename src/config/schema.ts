@@ -68,6 +68,30 @@ const listener = section({
   'proxy.protocol': z.boolean({ error: 'true or false' }).default(false),
 });
 
+const RATE = 'records a second, 1 or more, or unlimited';
+const SHARE = 'a share above 0, up to 1';
+
+/** Store and forward; looked at where a profile's contract is a journal's. */
+const journal = section({
+  directories: z
+    .array(text('a folder, relative to this file'), { error: 'a list of folders, relative to this file' })
+    .min(1, { error: 'at least one folder' })
+    .default(['.sluice/journal']),
+  'max.bytes': integer(1_048_576, 1_099_511_627_776).default(4_294_967_296),
+  'when.full': choice(['block', 'drop-oldest', 'drop-newest']).default('block'),
+  'segment.bytes': integer(65_536, 1_073_741_824).default(67_108_864),
+  'segment.max.age.ms': integer(1_000, 2_592_000_000).default(3_600_000),
+  'commit.interval.ms': integer(0, 60_000).default(5),
+  'commit.bytes': integer(4_096, 268_435_456).default(1_048_576),
+  'buffer.bytes': integer(1_048_576, 1_073_741_824).default(16_777_216),
+  'checkpoint.interval.ms': integer(10, 600_000).default(1_000),
+  'stalled.after.ms': integer(10, 600_000).default(1_000),
+  'key.file': text('a file with the key, relative to this file').optional(),
+  'key.env': text('the name of an environment variable').optional(),
+  'replay.rate': z.union([z.literal('unlimited'), z.int().min(1)], { error: RATE }).default('unlimited'),
+  'replay.share': z.number({ error: SHARE }).gt(0, { error: SHARE }).max(1, { error: SHARE }).default(0.5),
+});
+
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
 const USER_INFO = 'user:password';
 
@@ -174,6 +198,7 @@ export const configSchema = section({
     }).prefault({}),
   }).prefault({}),
   commands: commands.default([]),
+  journal: journal.prefault({}),
   profiles: text('a folder of device profiles, relative to this file').default('devices'),
   'profiles.reload': choice(['change', 'signal']).default('change'),
   unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),

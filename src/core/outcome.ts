@@ -14,6 +14,8 @@ export const Outcome = {
   Refused: 3,
   /** Understood, and its profile's rules say that no record is due. */
   Filtered: 4,
+  /** The journal is full, and its policy is to drop what comes. */
+  Dropped: 5,
 } as const;
 
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];

@@ -2,12 +2,12 @@ import type { Publication } from './publication.ts';
 import type { SerializedRecord } from './record.ts';
 
 /**
- * When a device is acknowledged. `kafka`: the record's batch is acknowledged by Kafka. `receive`: the
- * publication has been read; what is in memory at a crash is lost.
+ * When a device is acknowledged. `kafka`: the record's batch is acknowledged by Kafka. `journal`: the record is on
+ * this gateway's disk. `receive`: the publication has been read; what is in memory at a crash is lost.
  */
-export type Contract = 'kafka' | 'receive';
+export type Contract = 'kafka' | 'journal' | 'receive';
 
-export const CONTRACTS: readonly Contract[] = ['kafka', 'receive'];
+export const CONTRACTS: readonly Contract[] = ['kafka', 'journal', 'receive'];
 
 /** Why a publication could not become a record. `code` is stable, for headers and metrics. */
 export interface DecodeFault {

@@ -14,11 +14,13 @@ import {
   type Route,
 } from '../core/route.ts';
 import type { Topic } from '../core/topic.ts';
-import { toDeadLetter, toRejectedRecord } from './dead-letter.ts';
+import { toDeadLetter } from './dead-letter.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
-import { FanOut } from './fan-out.ts';
+import { endDelivery, FanOut } from './fan-out.ts';
 import { Ledger, type Account } from './ledger.ts';
 import type { RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
+import { RejectedRecords } from './rejected-records.ts';
+import type { StoreAndForward } from './store-and-forward.ts';
 import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
 
 /** The account of publications that no profile matches, where the policy dead-letters them. */
@@ -59,10 +61,13 @@ export class Delivery implements PublicationSink, RecordTarget {
   };
   /** Publications that found no room for all their records. An origin has one at most, and may just go away. */
   #halted = new WeakMap<PublicationOrigin, FanOut>();
+  readonly #rejected: RejectedRecords;
+  #store: StoreAndForward | undefined;
   #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#rejected = new RejectedRecords(options.records, options.clock);
     this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
   }
 
@@ -73,6 +78,11 @@ export class Delivery implements PublicationSink, RecordTarget {
    */
   routesChanged(): void {
     this.#halted = new WeakMap();
+  }
+
+  /** What keeps the contracts that promise the disk; before any publication of theirs comes. */
+  connectStore(store: StoreAndForward): void {
+    this.#store = store;
   }
 
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {
@@ -136,6 +146,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     const fault = route.toRecord(publication, this.#record);
     if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
 
+    if (route.contract === 'journal') return this.#acceptStored(publication, route, origin, token);
     const account = this.ledger.account(route.profile);
     const onReceipt = route.contract === 'receive';
     const slot = this.#slots.take(onReceipt ? undefined : origin, token, account, SlotKind.Record);
@@ -144,7 +155,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       route.taken();
       account.opened++;
       account.open++;
-      if (onReceipt) end(origin, token, account, Outcome.Delivered);
+      if (onReceipt) endDelivery(origin, token, account, Outcome.Delivered);
       return true;
     }
     this.#slots.release(slot);
@@ -161,6 +172,34 @@ export class Delivery implements PublicationSink, RecordTarget {
       origin.resume();
     });
     return false;
+  }
+
+  /** The record that stands in the shared one, by way of the disk. */
+  #acceptStored(publication: Publication, route: Route, origin: PublicationOrigin, token: number): boolean {
+    const account = this.ledger.account(route.profile);
+    const refusal = this.#storeOf(route).append(
+      this.#record,
+      publication,
+      account,
+      SlotKind.Record,
+      origin,
+      token,
+    );
+    if (refusal === undefined) {
+      route.taken();
+      return true;
+    }
+    if (refusal instanceof SluiceError) return this.#deadLetter(publication, route, refusal, origin, token);
+    refusal.wait(() => {
+      origin.resume();
+    });
+    return false;
+  }
+
+  #storeOf({ profile, contract }: Route): StoreAndForward {
+    if (this.#store === undefined)
+      throw new Error(`${profile} promises ${contract}, and there is no journal`);
+    return this.#store;
   }
 
   /** What a route says of a publication that is no record: nothing is wrong with it, or it is a dead letter. */
@@ -185,10 +224,10 @@ export class Delivery implements PublicationSink, RecordTarget {
     route.taken();
     if (verdict === REFUSED) {
       account.refused++;
-      end(origin, token, account, Outcome.Refused);
+      endDelivery(origin, token, account, Outcome.Refused);
     } else {
       account.filtered++;
-      end(origin, token, account, Outcome.Filtered);
+      endDelivery(origin, token, account, Outcome.Filtered);
     }
     return true;
   }
@@ -214,9 +253,42 @@ export class Delivery implements PublicationSink, RecordTarget {
     token: number,
   ): boolean {
     toDeadLetter(publication, route.deadLetterTopic, route, fault, this.#record);
-    const taken = this.#appendDeadLetter(route.profile, origin, token);
+    const taken =
+      route.contract === 'journal'
+        ? this.#storeDeadLetter(publication, route, origin, token)
+        : this.#appendDeadLetter(route.profile, origin, token);
     if (taken) route.taken();
     return taken;
+  }
+
+  /** The dead letter that stands in the shared record, by way of the disk: Kafka may be away. */
+  #storeDeadLetter(
+    publication: Publication,
+    route: Route,
+    origin: PublicationOrigin,
+    token: number,
+  ): boolean {
+    const account = this.ledger.account(route.profile);
+    const refusal = this.#storeOf(route).append(
+      this.#record,
+      publication,
+      account,
+      SlotKind.DeadLetter,
+      origin,
+      token,
+    );
+    if (refusal === undefined) return true;
+    if (refusal instanceof SluiceError) {
+      account.opened++;
+      account.refused++;
+      this.#logFailure(account, refusal);
+      endDelivery(origin, token, account, Outcome.Refused);
+      return true;
+    }
+    refusal.wait(() => {
+      origin.resume();
+    });
+    return false;
   }
 
   /** Appends the dead letter that stands in the shared record. */
@@ -253,16 +325,18 @@ export class Delivery implements PublicationSink, RecordTarget {
     const { error } = result;
     if (error !== undefined) {
       if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record) {
-        toRejectedRecord(
-          result.record(index),
-          result.topic,
-          this.#deadLetterTopic(slot, result.topic),
-          error,
-          this.#options.clock.wallMs(),
-          this.#record,
-        );
         this.#slots.becomeDeadLetter(slot);
-        this.#appendRejected(slot, this.#record);
+        this.#rejected.append({
+          record: result.record(index),
+          topic: result.topic,
+          deadLetterTopic: this.#deadLetterTopic(slot, result.topic),
+          fault: error,
+          target: this,
+          token: slot,
+          onRefused: (refusal) => {
+            this.#fail(slot, refusal);
+          },
+        });
       } else {
         this.#fail(slot, error);
       }
@@ -277,22 +351,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     if (deadLetter) account.deadLettered++;
     else account.produced++;
     if (origin === undefined) return;
-    end(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
-  }
-
-  /** Appends the dead letter of a record that Kafka refused; while there is no room, a copy of it waits. */
-  #appendRejected(slot: number, record: SerializedRecord): void {
-    const refusal = this.#options.records.tryAppend(record, this, slot);
-    if (refusal === undefined) return;
-    if (refusal instanceof SluiceError) {
-      this.#fail(slot, refusal);
-      return;
-    }
-    const copy =
-      record === this.#record ? { ...record, key: copyOf(record.key), value: copyOf(record.value) } : record;
-    refusal.wait(() => {
-      this.#appendRejected(slot, copy);
-    });
+    endDelivery(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
   }
 
   /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
@@ -308,7 +367,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       return;
     }
     account.refused++;
-    end(origin, token, account, Outcome.Refused);
+    endDelivery(origin, token, account, Outcome.Refused);
   }
 
   #logFailure(account: Account, error: SluiceError): void {
@@ -324,18 +383,4 @@ export class Delivery implements PublicationSink, RecordTarget {
   metrics(): Metric[] {
     return [...this.ledger.metrics(), ...this.#unroutedTopics.metrics()];
   }
-}
-
-/** The final state of a delivery: its device is told, at the latest when the whole publication has ended. */
-function end(origin: PublicationOrigin, token: number, account: Account, outcome: Outcome): void {
-  if (origin instanceof FanOut) {
-    origin.ended(account, outcome);
-    return;
-  }
-  if (outcome !== Outcome.Refused) account.acknowledged++;
-  origin.complete(token, outcome);
-}
-
-function copyOf(bytes: Uint8Array | null): Uint8Array | null {
-  return bytes === null ? null : new Uint8Array(bytes);
 }

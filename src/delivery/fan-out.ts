@@ -101,9 +101,25 @@ const GRAVITY: Readonly<Record<Outcome, number>> = {
   [Outcome.Filtered]: 1,
   [Outcome.Delivered]: 2,
   [Outcome.DeadLettered]: 3,
-  [Outcome.Refused]: 4,
+  [Outcome.Dropped]: 4,
+  [Outcome.Refused]: 5,
 };
 
 function graver(a: Outcome, b: Outcome): Outcome {
   return GRAVITY[a] >= GRAVITY[b] ? a : b;
+}
+
+/** The final state of a delivery: its device is told, at the latest when the whole publication has ended. */
+export function endDelivery(
+  origin: PublicationOrigin,
+  token: number,
+  account: Account,
+  outcome: Outcome,
+): void {
+  if (origin instanceof FanOut) {
+    origin.ended(account, outcome);
+    return;
+  }
+  if (outcome !== Outcome.Refused) account.acknowledged++;
+  origin.complete(token, outcome);
 }

@@ -20,6 +20,15 @@ export interface Bottleneck {
   wait(callback: () => void): void;
 }
 
+/** What delivery needs beyond that where records may come from the disk: order is kept by partition. */
+export interface PartitionedSink extends RecordSink {
+  /** The partition that the record goes to: -1 where any will do, -2 while partitions are unknown. */
+  partitionOf(record: SerializedRecord): number;
+  /** 0 while they are unknown. */
+  partitionCount(topic: string): number;
+  connectionState(): { readonly connectedBrokers: number };
+}
+
 export interface RecordTarget {
   /** `result` is shared by the whole batch; without an error, Kafka holds the record as the contract asks. */
   recordCompleted(token: number, result: RecordResult, index: number): void;

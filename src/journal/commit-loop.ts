@@ -73,7 +73,6 @@ export class CommitLoop {
   append(
     record: SerializedRecord,
     meta: RecordMeta,
-    claimed: boolean,
     target: JournalTarget,
     token: number,
     boundBytes: number,
@@ -81,7 +80,7 @@ export class CommitLoop {
     const chunk = this.#queue.chunkFor(boundBytes, this.#nowMs);
     if (chunk === undefined) return false;
     const before = chunk.bytes;
-    chunk.append(record, meta, claimed, target, token);
+    chunk.append(record, meta, target, token);
     this.#pendingBytes += chunk.bytes - before;
     this.#pendingRecords++;
     this.#appended++;
@@ -146,15 +145,9 @@ export class CommitLoop {
       stats.journaledRecords += chunk.records;
       stats.journaledBytes += chunk.bytes;
       book.placed(placement.segmentId, chunk.records);
-      chunk.complete(
-        placement,
-        (ordinal) => {
-          book.claim(placement.segmentId, ordinal);
-        },
-        (error) => {
-          logger.error({ reason: errorMessage(error) }, 'a journal target threw');
-        },
-      );
+      chunk.complete(placement, (error) => {
+        logger.error({ reason: errorMessage(error) }, 'a journal target threw');
+      });
       this.#queue.recycle(chunk);
     }
     const durableRecords = this.#durable;

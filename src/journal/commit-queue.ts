@@ -25,7 +25,6 @@ export class PendingChunk implements Chunk {
   readonly #buffer: Buffer;
   readonly #targets: JournalTarget[] = [];
   readonly #tokens: number[] = [];
-  readonly #claims: boolean[] = [];
   bytes = 0;
   records = 0;
   /** Monotonic milliseconds of the first append. */
@@ -41,13 +40,7 @@ export class PendingChunk implements Chunk {
     return this.memory.byteLength - COMMIT_FRAME_BYTES;
   }
 
-  append(
-    record: SerializedRecord,
-    meta: RecordMeta,
-    claimed: boolean,
-    target: JournalTarget,
-    token: number,
-  ): void {
+  append(record: SerializedRecord, meta: RecordMeta, target: JournalTarget, token: number): void {
     const start = this.bytes;
     const body = start + FRAME_HEADER_BYTES;
     const end = encodeRecord(this.#buffer, body, record, meta);
@@ -56,19 +49,10 @@ export class PendingChunk implements Chunk {
     this.records++;
     this.#targets.push(target);
     this.#tokens.push(token);
-    this.#claims.push(claimed);
   }
 
-  /** Tells every record's target where it is. `onClaim` hears of those whose appender sends them itself. */
-  complete(
-    placement: Placement,
-    onClaim: (ordinal: number) => void,
-    onThrow: (error: unknown) => void,
-  ): void {
-    const { segmentId, firstOrdinal } = placement;
-    for (let index = 0; index < this.#claims.length; index++) {
-      if (this.#claims[index] === true) onClaim(firstOrdinal + index);
-    }
+  /** Tells every record's target where it is. */
+  complete({ segmentId, firstOrdinal }: Placement, onThrow: (error: unknown) => void): void {
     const first = positionOf(segmentId, firstOrdinal);
     for (let index = 0; index < this.#targets.length; index++) {
       try {
@@ -84,7 +68,6 @@ export class PendingChunk implements Chunk {
     this.records = 0;
     this.#targets.length = 0;
     this.#tokens.length = 0;
-    this.#claims.length = 0;
   }
 }
 

@@ -17,6 +17,7 @@ export interface HousekeepingOptions {
   readonly stats: JournalStats;
   readonly book: SegmentBook;
   readonly note: () => string;
+  readonly onDropped: (account: string | undefined, records: number) => void;
   readonly onState: (state: DiskState) => void;
   readonly onTick: () => void;
 }
@@ -100,7 +101,7 @@ export class Housekeeping {
   }
 
   async #dropOldest(): Promise<boolean> {
-    const { book, disk, stats, logger, onState } = this.#options;
+    const { book, disk, stats, logger, onState, onDropped } = this.#options;
     const oldest = book.takeOldest();
     if (oldest === undefined) return false;
     try {
@@ -108,9 +109,12 @@ export class Housekeeping {
       let counted = 0;
       for (const { topic, account, records } of dropped) {
         stats.drop(topic, account, records);
+        onDropped(account, records);
         counted += records;
       }
-      stats.droppedUnread += Math.max(0, oldest.openRecords - counted);
+      const unread = Math.max(0, oldest.openRecords - counted);
+      stats.droppedUnread += unread;
+      if (unread > 0) onDropped(undefined, unread);
       logger.error(
         { segment: oldest.progress.id, records: oldest.openRecords, dropped },
         'the journal is full: its oldest records were dropped, as configured',

@@ -64,7 +64,7 @@ export interface ReaderOptions {
   /** Begins with the first record at or behind it; left out, with the oldest. */
   readonly from?: Position;
   /**
-   * Records that their appender sends itself are read too: for looking at everything that is open, not for sending.
+   * Records that somebody is sending on are read too: for looking at everything that is open, not for sending.
    */
   readonly withClaimed?: boolean;
 }
@@ -91,6 +91,16 @@ export class JournalReader {
   /** Where the next batch begins. */
   get position(): Position {
     return this.#nextPosition;
+  }
+
+  /** Leaves out what is in front of `position`: not to be called while a batch is being read. */
+  skipTo(position: Position): void {
+    if (position <= this.#nextPosition) return;
+    this.#nextPosition = position;
+    const segmentId = segmentOf(position);
+    // In the same segment the place in the file is kept, or it would be read again from its beginning.
+    if (segmentId === this.#cursor.segmentId) return;
+    this.#cursor = { segmentId, generation: -1, offset: 0, ordinal: ordinalOf(position) };
   }
 
   /**

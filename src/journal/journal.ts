@@ -30,6 +30,10 @@ export interface JournalOptions {
   readonly logger: Logger;
   /** Kept with every checkpoint, and given back after a restart: the ledger's balances. */
   readonly note?: () => string;
+  /** Hears of records that the policy dropped with their segment, by account; `undefined`: whose is not known. */
+  readonly onDropped?: (account: string | undefined, records: number) => void;
+  /** Hears of a record that damage took. */
+  readonly onLost?: () => void;
   /** The disk's side; left out, a thread on the machine's own file system. */
   readonly disk?: DiskPort;
 }
@@ -48,11 +52,13 @@ export class Journal {
   readonly settings: ResolvedSettings;
   readonly #disk: DiskPort;
   readonly #clock: Clock;
+  readonly #onLost: () => void;
   readonly #book = new SegmentBook();
   readonly #room: WaitingRoom;
   readonly #commits: CommitLoop;
   readonly #housekeeping: Housekeeping;
   #usedBytes = 0;
+  #makingRoom = false;
   #readsWaiting: (() => void)[] = [];
   #lost: Error | undefined;
   #closed = false;
@@ -85,6 +91,7 @@ export class Journal {
     this.settings = settings;
     this.recovery = opened.report;
     this.recoveredNote = opened.note;
+    this.#onLost = options.onLost ?? (() => {});
     this.#disk = disk;
     this.#clock = clock;
     this.#room = new WaitingRoom(() => this.#hasRoom());
@@ -104,6 +111,7 @@ export class Journal {
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
+      onDropped: options.onDropped ?? (() => {}),
       onState: (state) => {
         this.#takeState(state);
       },
@@ -131,16 +139,12 @@ export class Journal {
    * Appends a copy of the record. undefined: taken, and `target.recordJournaled(token, position)` follows exactly
    * once, in the order of the appends, when the record is on the disk. A {@link WaitingRoom}: not taken, there is no
    * room or the disk does not work at present. An error: not taken, and never will be.
-   *
-   * `claimed`: the appender sends the record on itself and calls {@link acknowledge} when it has; readers of this
-   * process leave it out. After a crash nobody has claimed anything.
    */
   append(
     record: SerializedRecord,
     meta: RecordMeta,
     target: JournalTarget,
     token: number,
-    claimed = false,
   ): JournalRefusal | undefined {
     if (this.#closed) return new JournalClosedError();
     const fault = recordFault(record, meta);
@@ -151,7 +155,7 @@ export class Journal {
     }
     // Those who wait go first, or a small record would overtake a large one of the same device for ever.
     const mayGo = this.#room.waiting === 0 || this.#room.waking;
-    if (mayGo && this.#fits(bytes) && this.#commits.append(record, meta, claimed, target, token, bytes)) {
+    if (mayGo && this.#fits(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
       return undefined;
     }
     if (this.settings.whenFull === 'drop-newest' && this.#isFull(bytes)) {
@@ -159,8 +163,20 @@ export class Journal {
       target.recordJournaled(token, DROPPED);
       return undefined;
     }
-    if (!this.#fits(bytes)) void this.#housekeeping.makeRoom();
+    if (!this.#fits(bytes)) this.#makeRoom();
     return this.#room;
+  }
+
+  /** As long as somebody waits and there is something to be given up. */
+  #makeRoom(): void {
+    if (this.#makingRoom) return;
+    this.#makingRoom = true;
+    void this.#housekeeping.makeRoom().then((made) => {
+      this.#makingRoom = false;
+      if (!made || this.#closed) return;
+      this.#room.wake();
+      if (this.#room.waiting > 0 && !this.#hasRoom()) this.#makeRoom();
+    });
   }
 
   #fits(bytes: number): boolean {
@@ -188,9 +204,25 @@ export class Journal {
     this.#room.wake();
   }
 
-  /** Says that a record is done: Kafka has it. In any order; twice does nothing. */
-  acknowledge(position: Position): void {
-    if (this.#book.finish(position)) this.stats.acknowledgedRecords++;
+  /**
+   * Says that somebody is sending the record on, and will {@link acknowledge} it: readers of this process leave it
+   * out from now on. After a crash nobody has claimed anything. For a record that was just made durable, in time
+   * before any reader if it comes from {@link JournalTarget.recordJournaled}.
+   */
+  claim(position: Position): void {
+    this.#book.claim(position);
+  }
+
+  /**
+   * Says that a record is done: Kafka has it. In any order; twice does nothing. False if the record was done, or
+   * dropped by policy.
+   */
+  acknowledge(position: Position): boolean {
+    if (!this.#book.finish(position)) return false;
+    this.stats.acknowledgedRecords++;
+    // Not at the next checkpoint: somebody waits for the room of what is done.
+    if (this.#room.waiting > 0 && this.#book.hasFinished) this.#makeRoom();
+    return true;
   }
 
   /** Reads what is open, from the oldest record on or from a position. */
@@ -205,7 +237,9 @@ export class Journal {
         },
         isSettled: (segmentId, ordinal, withClaimed) => this.#book.isSettled(segmentId, ordinal, withClaimed),
         lose: (position) => {
-          if (this.#book.finish(position)) this.stats.lostRecords++;
+          if (!this.#book.finish(position)) return;
+          this.stats.lostRecords++;
+          this.#onLost();
         },
         nextCommit: () => {
           if (this.#closed || this.#lost !== undefined) return Promise.resolve();

@@ -11,7 +11,7 @@ interface SegmentEntry {
   closed: boolean;
   /** Delivered, lost to damage, or dropped. */
   done: OrdinalSet;
-  /** Records that their appender sends itself; readers of this process leave them out. */
+  /** Records that somebody is sending on; readers of this process leave them out. */
   readonly claimed: OrdinalSet;
   /** `done.size` at the last look: one that does not grow is stuck. */
   doneAtLastLook: number;
@@ -91,8 +91,10 @@ export class SegmentBook {
     this.openRecords += records;
   }
 
-  claim(segmentId: number, ordinal: number): void {
-    this.#entry(segmentId).claimed.add(ordinal);
+  claim(position: Position): void {
+    const id = segmentOf(position);
+    const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
+    entry?.claimed.add(ordinalOf(position));
   }
 
   /** Marks a record as done; false if it was, or if its segment is gone. */

@@ -206,6 +206,19 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     return this.#append(record, undefined, target, token);
   }
 
+  /**
+   * Where {@link tryAppend} would put the record at present: its key's partition; -1 where any will do, -2 while
+   * the topic's partitions aren't known (they are looked up then).
+   */
+  partitionOf(record: SerializedRecord): number {
+    return this.#topic(record.topic).fixedPartition(record);
+  }
+
+  /** 0 while they aren't known. */
+  partitionCount(topic: string): number {
+    return this.#topic(topic).partitionCount;
+  }
+
   #append(
     record: SerializedRecord,
     partition: number | undefined,

@@ -7,6 +7,10 @@ import type { Partitioner, PartitionView } from './partitioner.ts';
 import type { PartitionLeader } from './port.ts';
 import { StickyPartition, type StickyOptions } from './sticky-partition.ts';
 
+/** The record has no partition of its own. */
+export const ANY_PARTITION = -1;
+export const UNKNOWN_PARTITION = -2;
+
 export interface TopicOptions {
   /** See {@link Bottleneck}. */
   readonly progress: () => number;
@@ -108,6 +112,16 @@ export class Topic implements PartitionView {
     const { partitioner } = this.#options;
     if (partitioner !== undefined) return partitioner.partition(record, this);
     if (this.#sticks(record)) return this.#sticky.next(this.partitions, recordBytes);
+    return partitionForKey(record.key as Uint8Array, this.partitions.length);
+  }
+
+  /**
+   * The partition that a record with this key goes to, whatever else happens: {@link ANY_PARTITION} where it is
+   * chosen record by record, {@link UNKNOWN_PARTITION} before metadata is there.
+   */
+  fixedPartition(record: SerializedRecord): number {
+    if (this.partitions.length === 0) return UNKNOWN_PARTITION;
+    if (this.#options.partitioner !== undefined || this.#sticks(record)) return ANY_PARTITION;
     return partitionForKey(record.key as Uint8Array, this.partitions.length);
   }
 

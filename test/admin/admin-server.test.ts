@@ -15,7 +15,7 @@ async function startServer(conditions: Condition[], metrics: Metric[] = []): Pro
     host: '127.0.0.1',
     port: 0,
     readiness: () => readinessOf(conditions),
-    metrics,
+    metrics: () => metrics,
   });
   open.push(server);
   await server.start();
@@ -33,7 +33,7 @@ describe('the admin server', () => {
       host: '127.0.0.1',
       port: 0,
       readiness: () => readinessOf([]),
-      metrics: [],
+      metrics: () => [],
       devices: (worst) => [{ type: 'meter', worst }],
     });
     open.push(server);
@@ -83,7 +83,7 @@ describe('the admin server', () => {
       host: '127.0.0.1',
       port,
       readiness: () => readinessOf([]),
-      metrics: [],
+      metrics: () => [],
     });
     await expect(server.start()).rejects.toMatchObject({
       code: 'ADMIN_PORT_IN_USE',

@@ -201,6 +201,15 @@ describe('a faulty new set', () => {
     expect(exchanges).toBe(0);
     expect(log.text).toMatch(/sensor\.yaml:\d+ produce\.subject: .*needs a restart/);
   });
+
+  test('is the first one whose contract needs the journal: it is opened at the start, or not at all', () => {
+    run();
+    files.write('devices/sensor.yaml', `${SENSOR}ack: journal\n`);
+    expect(drawBlueprint(file(), {}).faults).toEqual([]);
+    pass();
+    expect(exchanges).toBe(0);
+    expect(log.text).toMatch(/sensor\.yaml:\d+ ack: .*needs a restart/);
+  });
 });
 
 test('what else was changed in sluice.yaml is named, without its values', () => {

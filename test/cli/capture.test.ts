@@ -26,7 +26,7 @@ beforeEach(async () => {
     host: '127.0.0.1',
     port: 0,
     readiness: () => ({ ready: true, conditions: [] }),
-    metrics: [],
+    metrics: () => [],
     capture: (query) => {
       captures++;
       return openCapture(tap, query);

@@ -51,6 +51,20 @@ describe('a configuration without faults', () => {
       },
       commands: [],
       dlq: { stateTopic: 'sluice.dlq.state' },
+      journal: {
+        directories: [join(home.folder, '.sluice/journal')],
+        maxBytes: 4_294_967_296,
+        whenFull: 'block',
+        segmentBytes: 67_108_864,
+        segmentMaxAgeMs: 3_600_000,
+        commitIntervalMs: 5,
+        commitBytes: 1_048_576,
+        bufferBytes: 16_777_216,
+        checkpointIntervalMs: 1_000,
+        stalledAfterMs: 1_000,
+        key: undefined,
+        replay: { rate: Number.POSITIVE_INFINITY, share: 0.5 },
+      },
       profilesDir: join(home.folder, 'devices'),
       profilesReload: 'change',
       unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
@@ -199,7 +213,7 @@ wholly.unheard.of: 1
       'sluice.yaml:15 unrouted: found "deadletter", expected local or dead-letter or refuse',
       'sluice.yaml:16 unrouted.topic: found "a b", expected a Kafka topic name: 1 to 245 of the characters a-z A-Z 0-9 . _ -',
       'sluice.yaml:17 shutdown.timeout.ms: found 1.5, expected an integer from 0 to 3600000',
-      'sluice.yaml:18 wholly.unheard.of: found an unknown key, expected one of mqtt, admin, kafka, commands, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:18 wholly.unheard.of: found an unknown key, expected one of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
     ]);
     // What is sound still counts, so that the other stages can look at their parts.
     expect(loaded.config).toMatchObject({
@@ -216,11 +230,11 @@ wholly.unheard.of: 1
     ],
     [
       '- a\n- b\n',
-      'sluice.yaml:1: found a list, expected a map of mqtt, admin, kafka, commands, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:1: found a list, expected a map of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
     ],
     [
       'just text',
-      'sluice.yaml:1: found "just text", expected a map of mqtt, admin, kafka, commands, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:1: found "just text", expected a map of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, dlq, log, shutdown.timeout.ms',
     ],
     [
       'admin: 1\nadmin: { port: 2 }\n',
@@ -505,4 +519,34 @@ simulate:
       'sluice.yaml:1 profiles: found no *.yaml in devices, expected a folder with device profiles, *.yaml',
     ]);
   });
+});
+
+test('a journal whose keys contradict each other is named key by key', () => {
+  const one = home.load(`
+profiles: devices
+journal:
+  directories: [a, a]
+  max.bytes: 1048576
+  segment.bytes: 1048576
+  key.file: journal.key
+  key.env: JOURNAL_KEY
+  replay.share: 0
+`);
+  expect(home.lines(one)).toEqual([
+    'sluice.yaml:8 journal.replay.share: found 0, expected a share above 0, up to 1',
+  ]);
+  const more = home.load(`
+profiles: devices
+journal:
+  directories: [a, a]
+  max.bytes: 1048576
+  segment.bytes: 1048576
+  key.file: journal.key
+  key.env: JOURNAL_KEY
+`);
+  expect(home.lines(more)).toEqual([
+    'sluice.yaml:3 journal.directories: found a list, expected folders that differ',
+    'sluice.yaml:4 journal.max.bytes: found 1048576, expected at least four times segment.bytes (1048576)',
+    'sluice.yaml:7 journal.key.env: found "JOURNAL_KEY", expected nothing: key.file says already where the key is',
+  ]);
 });

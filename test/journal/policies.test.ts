@@ -112,12 +112,16 @@ describe('a checkpoint', () => {
 });
 
 describe('a claimed record', () => {
-  it('is left to its appender while it lives, and read by the next process', async () => {
+  it('is left to whoever claimed it while the process lives, and read by the next one', async () => {
     const rig = await openRig();
-    const target = { recordJournaled: () => {} };
+    const target = {
+      recordJournaled: (token: number, position: number) => {
+        if (token < 5) rig.journal.claim(position);
+      },
+    };
     for (const number of range(0, 10)) {
       const { record, meta } = numbered(number);
-      rig.journal.append(record, meta, target, number, number < 5);
+      rig.journal.append(record, meta, target, number);
     }
     await rig.journal.flush();
     expect((await readAll(rig.journal)).map(({ number }) => number)).toEqual(range(5, 10));
@@ -135,6 +139,31 @@ describe('a claimed record', () => {
 });
 
 describe('a reader', () => {
+  it('leaves out what it is told to skip, in the same segment and in a later one', async () => {
+    const rig = await openRig();
+    for (const number of range(0, 400)) {
+      rig.append(number, 400);
+      if (number % 10 === 9) await rig.journal.flush();
+    }
+    const reader = rig.journal.openReader();
+    const record = emptyJournalRecord();
+    const rest = async (): Promise<number[]> => {
+      const seen: number[] = [];
+      for (let batch; seen.length === 0 && (batch = await reader.next(1000)) !== undefined;) {
+        while (batch.next(record)) seen.push(numberOf(record.value));
+      }
+      return seen;
+    };
+    await rest();
+    const near = reader.position + 20;
+    reader.skipTo(near);
+    expect((await rest())[0]).toBe([...rig.durable].find(([, position]) => position === near)![0]);
+    reader.skipTo(rig.durable.get(333)!);
+    reader.skipTo(rig.durable.get(7)!);
+    expect((await rest())[0]).toBe(333);
+    await rig.journal.close();
+  });
+
   it('begins at a position, follows the tail, and goes on behind what it had', async () => {
     const rig = await openRig();
     for (const number of range(0, 200)) rig.append(number, 400);

@@ -6,7 +6,7 @@ import type { Chunk } from '../../src/journal/segment-writer.ts';
 import { PendingChunk } from '../../src/journal/commit-queue.ts';
 import type { DiskSettings } from '../../src/journal/disk-port.ts';
 import { JournalDisk } from '../../src/journal/journal-disk.ts';
-import { Journal, type JournalRefusal } from '../../src/journal/journal.ts';
+import { Journal, type JournalOptions, type JournalRefusal } from '../../src/journal/journal.ts';
 import { segmentOf, type Position } from '../../src/journal/position.ts';
 import { emptyJournalRecord, type RecordMeta } from '../../src/journal/record-codec.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
@@ -56,7 +56,7 @@ export function chunkOf(numbers: readonly number[], size?: number): Chunk {
   const chunk = new PendingChunk(64 << 10);
   for (const number of numbers) {
     const { record, meta } = numbered(number, size);
-    chunk.append(record, meta, false, { recordJournaled() {} }, 0);
+    chunk.append(record, meta, { recordJournaled() {} }, 0);
   }
   return chunk;
 }
@@ -97,7 +97,7 @@ export function hastyClock(): Clock {
 export async function openRig(
   fs = new MemoryFs(),
   settings: Partial<JournalSettings> = {},
-  { note, clock = systemClock }: { note?: () => string; clock?: Clock } = {},
+  { clock = systemClock, ...options }: Partial<JournalOptions> = {},
 ): Promise<Rig> {
   const disk = new InlineDisk(new JournalDisk({ fs, wallMs: () => Date.now() }));
   const journal = await Journal.open({
@@ -112,7 +112,7 @@ export async function openRig(
     clock,
     logger: silentLogger,
     disk,
-    ...(note === undefined ? {} : { note }),
+    ...options,
   });
   const durable = new Map<number, Position>();
   const target: JournalTarget = {

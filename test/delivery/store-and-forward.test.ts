@@ -1,0 +1,256 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { SluiceError } from '../../src/core/errors.ts';
+import { Outcome } from '../../src/core/outcome.ts';
+import { acknowledgedButLost } from '../../src/delivery/ledger.ts';
+import { stateOf } from '../../src/delivery/lane-metrics.ts';
+import { until } from '../support/until.ts';
+import { GatedSink, StoreRig } from './store-rig.ts';
+
+const rigs: StoreRig[] = [];
+
+async function open(given: Parameters<typeof StoreRig.open>[0] = {}): Promise<StoreRig> {
+  const rig = await StoreRig.open(given);
+  rigs.push(rig);
+  return rig;
+}
+
+afterEach(async () => {
+  for (const rig of rigs.splice(0)) await rig.close();
+});
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+function states(rig: StoreRig): Record<string, string> {
+  return Object.fromEntries(
+    rig.store.lanes().map((lane) => [`${lane.topic}-${lane.partition}`, stateOf(lane)]),
+  );
+}
+
+async function settle(rig: StoreRig): Promise<void> {
+  await rig.journal.flush();
+  await until(() => rig.journal.backlog.pendingRecords === 0, { everyMs: 1 });
+}
+
+describe('contract journal', () => {
+  it('acknowledges a device when the disk has the record, and forgets the record when Kafka has it', async () => {
+    const rig = await open();
+    expect(rig.send(1, 'd0')).toBe(true);
+    expect(rig.outcomes.size).toBe(0);
+    await settle(rig);
+    expect([...rig.outcomes]).toEqual([[1, Outcome.Delivered]]);
+    expect(rig.ledger.total()).toMatchObject({ opened: 1, open: 0, openInJournal: 1, acknowledged: 1 });
+    expect(rig.journal.backlog.openRecords).toBe(1);
+    rig.sink.acknowledge();
+    expect(rig.journal.backlog.openRecords).toBe(0);
+    expect(rig.ledger.total()).toMatchObject({ produced: 1, openInJournal: 0 });
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('acknowledges a device when Kafka has the record, if that is sooner', async () => {
+    const rig = await open();
+    let go = (): void => {};
+    rig.disk.gate = new Promise((resolve) => (go = resolve));
+    rig.send(1, 'd0');
+    rig.sink.acknowledge();
+    expect(rig.outcomes.get(1)).toBe(Outcome.Delivered);
+    expect(rig.balanced).toBe(true);
+    go();
+    await settle(rig);
+    expect(rig.journal.backlog.openRecords).toBe(0);
+    expect(rig.ledger.total()).toMatchObject({ opened: 1, produced: 1, open: 0, openInJournal: 0 });
+  });
+
+  it('takes everything while nothing of Kafka is known, and sends it in order when it is', async () => {
+    const sink = new GatedSink();
+    sink.shut.add('t');
+    sink.connectedBrokers = 0;
+    const rig = await open({ sink });
+    for (const number of range(0, 400)) expect(rig.send(number, `d${number % 4}`)).toBe(true);
+    await settle(rig);
+    expect(rig.outcomes.size).toBe(400);
+    expect(states(rig)).toEqual({ 't--1': 'spilling' });
+    expect(rig.ledger.total()).toMatchObject({ openInJournal: 400, acknowledged: 400 });
+
+    sink.connectedBrokers = 1;
+    sink.open('t');
+    await rig.drain();
+    for (const device of range(0, 4)) {
+      const expected = range(0, 400).filter((number) => number % 4 === device);
+      expect(sink.log.get(`t-${device}`)).toEqual(expected.map((number) => `d${device}#${number}`));
+    }
+    expect(rig.ledger.total()).toMatchObject({ produced: 400, openInJournal: 0 });
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('keeps the order of a partition from direct to the disk and back, while devices go on', async () => {
+    const rig = await open();
+    let number = 0;
+    const send = (count: number): void => {
+      for (let i = 0; i < count; i++) if (rig.send(number, 'd1')) number++;
+    };
+    send(10);
+    rig.sink.shut.add('t-1');
+    send(50);
+    expect(states(rig)).toEqual({ 't-1': 'draining' });
+    await settle(rig);
+    rig.sink.open('t-1');
+    await until(
+      () => {
+        rig.sink.acknowledge();
+        send(3);
+        return states(rig)['t-1'] === 'direct';
+      },
+      { everyMs: 1, what: 'the lane to be direct again' },
+    );
+    send(10);
+    await rig.drain();
+    expect(rig.sink.log.get('t-1')).toEqual(range(0, number).map((n) => `d1#${n}`));
+    expect(rig.outcomes.size).toBe(number);
+    expect(acknowledgedButLost(rig.ledger.total())).toBe(0);
+  });
+
+  it('one dead partition holds up none of the others, neither live nor from the disk, and loses nothing', async () => {
+    const rig = await open();
+    rig.sink.shut.add('t-2');
+    for (const number of range(0, 40)) rig.send(number, `d${number % 4}`);
+    rig.sink.acknowledge();
+    expect(rig.sink.log.get('t-3')).toHaveLength(10);
+    rig.sink.shut.add('t-3');
+    for (const number of range(40, 80)) rig.send(number, `d${number % 4}`);
+    await settle(rig);
+    rig.sink.open('t-3');
+    await until(
+      () => {
+        rig.sink.acknowledge();
+        return rig.sink.log.get('t-3')!.length === 20;
+      },
+      { what: 'the records of the living partition' },
+    );
+    expect(states(rig)['t-2']).toBe('spilling');
+    rig.sink.open('t-2');
+    await rig.drain();
+    for (const device of range(0, 4)) {
+      const expected = range(0, 80).filter((number) => number % 4 === device);
+      expect(rig.sink.log.get(`t-${device}`)).toEqual(expected.map((number) => `d${device}#${number}`));
+    }
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('after a crash sends what Kafka had not acknowledged, before anything newer of the same key', async () => {
+    const first = await open();
+    first.sink.shut.add('t-1');
+    for (const number of range(0, 20)) first.send(number, `d${number % 2}`);
+    await settle(first);
+    const left = await first.crash();
+
+    const sink = new GatedSink();
+    const second = await open({ fs: left, sink });
+    for (const number of range(20, 40)) second.send(number, `d${number % 2}`);
+    await second.drain();
+    for (const device of range(0, 2)) {
+      const expected = range(0, 40).filter((number) => number % 2 === device);
+      expect(sink.log.get(`t-${device}`)).toEqual(expected.map((number) => `d${device}#${number}`));
+    }
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 40, produced: 40, openInJournal: 0 });
+    expect(second.balanced).toBe(true);
+  });
+
+  it('when a topic gets more partitions in an outage, everything arrives once', async () => {
+    const rig = await open();
+    rig.sink.shut.add('t-1').add('t-3');
+    for (const number of range(0, 40)) rig.send(number, `d${number % 4}`);
+    await settle(rig);
+    rig.sink.partitions = 8;
+    for (const number of range(40, 80)) rig.send(number, `d${number % 8}`);
+    rig.sink.open('t-1');
+    rig.sink.open('t-3');
+    await rig.drain();
+    const sent = [...rig.sink.log.values()].flat();
+    expect(sent).toHaveLength(80);
+    expect(new Set(sent.map((value) => value.split('#')[1])).size).toBe(80);
+  });
+
+  it('devices wait while the disk is full, and nothing is lost', async () => {
+    const rig = await open({ settings: { maxBytes: 1 << 20, bufferBytes: 1 << 20 } });
+    rig.sink.connectedBrokers = 0;
+    for (const place of ['t-0', 't-1', 't-2', 't-3']) rig.sink.shut.add(place);
+    let number = 0;
+    await until(
+      () => {
+        while (number < 60_000 && rig.send(number, `d${number % 4}`)) number++;
+        return rig.waits && rig.journal.health.state === 'full';
+      },
+      { everyMs: 1, what: 'a full journal' },
+    );
+    const taken = number;
+    rig.sink.connectedBrokers = 1;
+    for (const place of ['t-0', 't-1', 't-2', 't-3']) rig.sink.open(place);
+    await rig.drain();
+    expect([...rig.sink.log.values()].flat()).toHaveLength(taken);
+    await until(() => rig.send(number, 'd0'), { what: 'room' });
+    expect(rig.ledger.total()).toMatchObject({ dropped: 0 });
+  });
+
+  it('with drop-newest what comes to a full disk is acknowledged and counted as dropped', async () => {
+    const rig = await open({
+      settings: { maxBytes: 1 << 20, bufferBytes: 1 << 20, whenFull: 'drop-newest' },
+    });
+    rig.sink.connectedBrokers = 0;
+    rig.sink.shut.add('t-0');
+    let number = 0;
+    await until(
+      () => {
+        for (let i = 0; i < 1_000; i++) if (rig.send(number, 'd0')) number++;
+        return rig.ledger.total().dropped > 0;
+      },
+      { everyMs: 1, what: 'dropped records' },
+    );
+    await settle(rig);
+    expect(rig.outcomes.size).toBe(number);
+    rig.sink.connectedBrokers = 1;
+    rig.sink.open('t-0');
+    await rig.drain();
+    const { produced, dropped } = rig.ledger.total();
+    expect(produced + dropped).toBe(number);
+    expect([...rig.outcomes.values()].filter((outcome) => outcome === Outcome.Dropped)).toHaveLength(dropped);
+    expect(rig.balanced).toBe(true);
+    expect(acknowledgedButLost(rig.ledger.total())).toBe(0);
+  });
+
+  it('with drop-oldest the ledger balances, whatever was on its way when its segment went', async () => {
+    const rig = await open({
+      settings: { maxBytes: 1 << 20, bufferBytes: 1 << 20, whenFull: 'drop-oldest' },
+    });
+    rig.sink.capacity = 100;
+    let number = 0;
+    await until(
+      () => {
+        for (let i = 0; i < 500; i++) if (rig.send(number, `d${number % 4}`)) number++;
+        return rig.ledger.total().dropped > 500;
+      },
+      { everyMs: 1, timeoutMs: 30_000, what: 'dropped records' },
+    );
+    rig.sink.capacity = Number.POSITIVE_INFINITY;
+    await rig.drain();
+    const { produced, dropped, opened } = rig.ledger.total();
+    expect(opened).toBe(number);
+    expect(produced + dropped).toBe(number);
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('what Kafka refuses goes to the dead letters, live and after a crash', async () => {
+    const first = await open();
+    first.send(1, 'd1');
+    await settle(first);
+    first.sink.acknowledge('t-1', new SluiceError('RECORD_TOO_LARGE', 'too large'));
+    expect(first.sink.held.get('t.dlq-1')).toHaveLength(1);
+    const left = await first.crash();
+
+    const sink = new GatedSink();
+    sink.refusing = (value) => (value === 't d1#1' ? new SluiceError('RECORD_TOO_LARGE', 'no') : undefined);
+    const second = await open({ fs: left, sink });
+    await second.drain();
+    expect(sink.log.get('t.dlq-1')).toEqual(['d1#1']);
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 1, deadLettered: 1, openInJournal: 0 });
+  });
+});

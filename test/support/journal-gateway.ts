@@ -1,0 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import type { Contract } from '../../src/core/route.ts';
+
+const devices = resolve(import.meta.dirname, '../../devices');
+
+/** The shipped environment sensor with another contract, as a file of a gateway's folder. */
+export function sensorWith(ack: Contract): Readonly<Record<string, string>> {
+  const text = readFileSync(join(devices, 'env-sensor.yaml'), 'utf8').replace(/^ack:.*$/m, '');
+  return { 'devices/env-sensor.yaml': `${text}\nack: ${ack}\n` };
+}
