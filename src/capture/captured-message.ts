@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Publication, QoS } from '../core/publication.ts';
 
 /*
- * The lines of a capture file: JSON Lines, one object each. docs/explain-plan-capture.md describes them for people.
+ * The lines of a capture file: JSON Lines, one object each. docs/explain.md describes them for people.
  *   {"sluice.capture":1,"since":1767225600000,"filter":"#"}      begins a capture; more may be behind it
  *   {"at":1767225600123,"topic":"a/b","client":"d-1","qos":1,"payload":"CgQ="}
  *   {"missed":12}                                                so many messages are not here

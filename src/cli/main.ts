@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   capture: async () => (await import('./capture.ts')).captureCommand(),
   dlq: async () => (await import('./dlq.ts')).dlqCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
+  plan: async () => (await import('./plan.ts')).planCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
 };
