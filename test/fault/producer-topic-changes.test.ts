@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Admin } from '../../src/kafka/kafkajs.ts';
 import { faultRecords } from '../support/fault-records.ts';
-import { createTopic, runTrial } from '../support/fault-trial.ts';
+import { createTopic, leadersOf, runTrial } from '../support/fault-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import type { ReadRecord } from '../support/producer.ts';
 import { faultSeeds, SeededRandom } from '../support/seeds.ts';
@@ -21,14 +21,9 @@ describe('a producer whose topic changes under load, on three brokers, min.insyn
     await kafka.stop();
   });
 
-  async function leaders(admin: Admin, topic: string): Promise<Map<number, number>> {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    return new Map(topics[0]!.partitions.map(({ partitionId, leader }) => [partitionId, leader]));
-  }
-
   /** Takes every partition away from its leader; resolves when others lead. */
   async function moveLeaders(admin: Admin, topic: string, random: SeededRandom): Promise<void> {
-    const before = await leaders(admin, topic);
+    const before = await leadersOf(admin, topic);
     const assignment = [...before].map(([partition, leader]) => ({
       partition,
       replicas: random.shuffled(NODES.filter((node) => node !== leader)),
@@ -36,7 +31,7 @@ describe('a producer whose topic changes under load, on three brokers, min.insyn
     await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment: assignment }] });
     await until(
       async () => {
-        const now = await leaders(admin, topic);
+        const now = await leadersOf(admin, topic);
         const moved = [...now].every(([partition, leader]) =>
           assignment[assignment.findIndex((one) => one.partition === partition)]!.replicas.includes(leader),
         );
@@ -110,7 +105,7 @@ describe('a producer whose topic changes under load, on three brokers, min.insyn
             await admin.createPartitions({ topicPartitions: [{ topic, count }] });
             await running;
             await load.runDuring(
-              until(async () => (await leaders(admin, topic)).size === count, { what: 'the partitions' }),
+              until(async () => (await leadersOf(admin, topic)).size === count, { what: 'the partitions' }),
             );
           }
           await load.run(load.appended + part);

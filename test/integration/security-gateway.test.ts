@@ -8,6 +8,7 @@ import { requireSecurity } from '../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
+import { keepsScramUsers } from '../support/kafka-release.ts';
 import { PASSWORD, SecureKafka, USER } from '../support/secure-kafka.ts';
 import { until } from '../support/until.ts';
 
@@ -23,12 +24,18 @@ afterAll(async () => {
   await kafka.stop();
 });
 
+const listener = keepsScramUsers() ? 'SCRAM' : 'PASSWORD';
+
 const settings = () => ({
-  'security.protocol': 'SASL_SSL',
-  'sasl.mechanism': 'SCRAM-SHA-512',
   'sasl.username': USER,
   'sasl.password': `\${file:${passwordFile}}`,
-  'ssl.truststore.location': kafka.ca.file,
+  ...(listener === 'SCRAM'
+    ? {
+        'security.protocol': 'SASL_SSL',
+        'sasl.mechanism': 'SCRAM-SHA-512',
+        'ssl.truststore.location': kafka.ca.file,
+      }
+    : { 'security.protocol': 'SASL_PLAINTEXT', 'sasl.mechanism': 'PLAIN' }),
 });
 
 it.each([
@@ -41,7 +48,7 @@ it.each([
     const gateway = await TestGateway.start({
       config: JSON.stringify({
         kafka: {
-          'bootstrap.servers': kafka.address('SCRAM'),
+          'bootstrap.servers': kafka.address(listener),
           adapter,
           ...settings(),
           topics: { partitions: 4 },
@@ -81,7 +88,7 @@ it.each([
 
       let seen = 0;
       const session = new TailSession({
-        bootstrapServers: [kafka.address('SCRAM')],
+        bootstrapServers: [kafka.address(listener)],
         security: requireSecurity(parseProducerConfig(settings()).config),
         topics: ['telemetry'],
         fromBeginning: true,
