@@ -59,6 +59,7 @@ export class Gateway {
   readonly #blueprint: Blueprint;
   readonly #options: GatewayOptions;
   readonly #producer: Producer;
+  readonly #audit: AuditTrail;
   readonly #routes: LiveRoutes;
   readonly #reload: ProfileReload;
   readonly #delivery: Delivery;
@@ -89,10 +90,11 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
+    this.#audit = auditTrail(this.#producer, config, clock, logger.child({ stage: 'audit' }));
     this.#routes = new LiveRoutes(blueprint);
     this.#delivery = new Delivery({
       resolve: (topic) => this.#routes.resolve(topic),
-      records: this.#producer,
+      records: this.#audit.records,
       deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
       unrouted: config.unrouted,
       clock,
@@ -152,6 +154,7 @@ export class Gateway {
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
+        ...(this.#audit.log?.metrics() ?? []),
         ...deviceMetrics(() => this.#routes.set.devices),
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
         ...this.#reload.metrics(),
@@ -247,6 +250,7 @@ export class Gateway {
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#store?.close();
+    await this.#audit.log?.close();
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };
