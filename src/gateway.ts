@@ -1,5 +1,6 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
+import { auditTrail, type AuditTrail } from './assembly/audit-trail.ts';
 import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
@@ -186,7 +187,7 @@ export class Gateway {
     if (!profiles.some(promisesDisk)) return;
     this.#store = await JournalStore.open({
       config,
-      records: this.#producer,
+      records: this.#audit.records,
       ledger: this.#delivery.ledger,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
       clock: this.#options.clock,

@@ -17,7 +17,7 @@ interface BlockHead {
   readonly logs: readonly (readonly [topic: string, partition: number])[];
 }
 
-/** A block that is being filled. Every number is a safe integer. */
+/** A block that is being filled. Offsets and times are below 2^51, so that a difference of two has room to grow. */
 export class BlockWriter {
   readonly #buffer: Buffer;
   #position = 0;

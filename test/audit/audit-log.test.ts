@@ -14,7 +14,7 @@ const entry = fc.record({
   timeMs: fc.integer({ min: 0, max: 4_000_000_000_000 }),
   topic: fc.constantFrom('telemetry', 'telemetry.dlq'),
   partition: fc.nat(7),
-  offset: fc.oneof(fc.constant(-1), fc.nat(), fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER >> 0 })),
+  offset: fc.oneof(fc.constant(-1), fc.nat(), fc.integer({ min: 0, max: 2 ** 51 })),
   key: fc.option(fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes))),
   digest: fc.nat(0xffff_ffff),
 });
@@ -27,7 +27,7 @@ describe('a block of entries', () => {
         for (const { timeMs, topic, partition, offset, key, digest } of entries) {
           expect(block.add(timeMs, topic, partition, offset, key, digest)).toBe(true);
         }
-        const expected = entries.map((one) => ({ ...one, key: one.key && one.key.subarray(0, 128) }));
+        const expected = entries.map((one) => ({ ...one, key: one.key?.subarray(0, 128) ?? null }));
         expect([...readBlock(block.finish())]).toEqual(expected);
         block.clear();
         expect([...readBlock(block.finish())]).toEqual([]);
@@ -90,7 +90,9 @@ function add(log: AuditLog, baseOffset: number, values: readonly string[]): void
 }
 
 async function items(files: MemoryFiles): Promise<AuditItem[]> {
-  return Array.fromAsync(readAuditLog(files));
+  const all: AuditItem[] = [];
+  for await (const item of readAuditLog(files)) all.push(item);
+  return all;
 }
 
 async function offsets(files: MemoryFiles): Promise<number[]> {
@@ -141,9 +143,8 @@ describe('the audit log', () => {
     expect(await offsets(files)).toEqual([0, 1]);
     expect((await items(files)).at(-1)).toMatchObject({ kind: 'unsynced' });
     files.powerLoss();
-    const synced = [...files.files.values()][0]!.bytes;
-    // The mark behind the first block was not synced itself: the block may go unjudged, but not wrong.
-    expect(await offsets(files)).toEqual(synced.length > 0 ? [] : []);
+    // The mark behind the first block was not synced itself: the block goes unjudged, and that is said.
+    expect(await items(files)).toMatchObject([{ kind: 'unsynced' }]);
     release();
     await log.close();
   });
@@ -192,9 +193,9 @@ describe('the audit log', () => {
   });
 
   it('stays within max.bytes by removing its oldest segments', async () => {
-    const { files, timers, log } = setUp({ maxBytes: 20_000, segmentBytes: 4_000 });
+    const { files, timers, log } = setUp({ maxBytes: 10_000, segmentBytes: 2_000 });
     let seed = 1;
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 30; round++) {
       add(
         log,
         round * 100,
@@ -204,11 +205,11 @@ describe('the audit log', () => {
       timers.fire();
       await until(() => metric(log, 'sluice_audit_writing') === 0, { what: 'the write' });
       const bytes = (await files.list()).reduce((sum, file) => sum + file.bytes, 0);
-      expect(bytes).toBeLessThanOrEqual(20_000 + 1_000);
+      expect(bytes).toBeLessThanOrEqual(10_000 + 1_000);
     }
     await log.close();
     const kept = await offsets(files);
-    expect(kept.at(-1)).toBe(5_999);
+    expect(kept.at(-1)).toBe(2_999);
     expect(kept[0]).toBeGreaterThan(0);
     expect(kept).toEqual(Array.from({ length: kept.length }, (_, n) => kept[0]! + n));
   });
