@@ -37,7 +37,7 @@ describe('sluice plan', () => {
     ]);
     expect(same.status).toBe(0);
     expect(other.status).toBe(0);
-    expect(JSON.parse(other.output)).toMatchObject({ messages: 12, changedMessages: 0, groups: [] });
+    expect(JSON.parse(other.output)).toMatchObject({ messages: 13, changedMessages: 0, groups: [] });
     expect(noFile).toMatchObject({ status: 1, output: expect.stringContaining('none.yaml') as string });
     expect(noCapture).toMatchObject({
       status: 1,
@@ -58,6 +58,6 @@ describe('sluice explain', () => {
     expect(answers[0].output).toContain('either --topic or --capture');
     expect(answers[1].output).toContain('a topic name without wildcards');
     expect(answers[2].output).toContain("the payload can't be read");
-    expect(answers[3].output).toContain('has 12 messages, so there is no message 99');
+    expect(answers[3].output).toContain('has 13 messages, so there is no message 99');
   });
 });
