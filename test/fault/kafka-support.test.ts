@@ -3,8 +3,11 @@ import { dirname } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { NO_HEADERS } from '../../src/core/record.ts';
 import { probeCluster } from '../../src/kafka/local/cluster-probe.ts';
+import { runTrial, type FaultTrial } from '../support/fault-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { until } from '../support/until.ts';
 
 let kafka: TestKafka;
 
@@ -47,4 +50,27 @@ test('a paused node keeps its connections and answers again after it was continu
   expect(await probeCluster(kafka.ports[2]!, 500)).toBeUndefined();
   kafka.continue(3);
   await expect.poll(async () => (await probeCluster(kafka.ports[2]!))?.clusterId).toBe(kafka.clusterId);
+});
+
+let failed: FaultTrial | undefined;
+
+test('a trial whose story fails fails', async () => {
+  const trial = runTrial(kafka, { topic: 'failing' }, async (trial) => {
+    failed = trial;
+    void trial.load.run(Infinity);
+    await until(() => trial.load.acknowledged > 0, { what: 'the first record' });
+    kafka.pause(3);
+    throw new Error('as a judge would');
+  });
+  await expect(trial).rejects.toThrow('as a judge would');
+});
+
+test('a trial that has failed has ended its load and its producer, and its cluster is whole', async () => {
+  const { load, producer } = failed!;
+  const { appended } = load;
+  const record = { topic: 'failing', key: null, value: null, timestampMs: Date.now(), headers: NO_HEADERS };
+  expect(producer.tryAppend(record, load, appended)).toMatchObject({ code: 'PRODUCER_CLOSED' });
+  expect(producer.pendingRecords).toBe(0);
+  await expect.poll(async () => (await probeCluster(kafka.ports[2]!))?.clusterId).toBe(kafka.clusterId);
+  expect(load.appended).toBe(appended);
 });
