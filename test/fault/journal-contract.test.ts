@@ -7,7 +7,8 @@ import mqtt from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { findFreePorts } from '../../src/kafka/local/ports.ts';
-import { judge, PERFECT } from '../support/delivery-verdict.ts';
+import { PERFECT } from '../support/delivery-verdict.ts';
+import { judgeAndReport } from '../support/fault-row.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sensorWith } from '../support/journal-gateway.ts';
@@ -71,9 +72,9 @@ describe('contract journal', () => {
     expect(await second.metric('sluice_journal_open_records')).toBe(3_000);
     await kafka.restart();
     await untilDrained(second);
-    expect(judge(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry'))).toEqual(
-      PERFECT,
-    );
+    expect(
+      judgeAndReport(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry')),
+    ).toEqual(PERFECT);
     expect(await second.metric('sluice_deliveries_acknowledged_but_lost')).toBe(0);
   });
 
@@ -96,9 +97,9 @@ describe('contract journal', () => {
     await kafka.restart();
     expect(await fleet.done()).toMatchObject({ sent: count, acknowledged: count, lostConnections: 0 });
     await untilDrained(gateway);
-    expect(judge(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry'))).toEqual(
-      PERFECT,
-    );
+    expect(
+      judgeAndReport(ledger.accounts(), await readTelemetry(kafka.bootstrapServers, 'telemetry')),
+    ).toEqual(PERFECT);
   });
 
   it(
@@ -126,7 +127,7 @@ describe('contract journal', () => {
       }
       expect(await fleet.done()).toMatchObject({ sent: count, unacknowledged: 0 });
       await untilDrained(gateway);
-      const { repeated, ...verdict } = judge(
+      const { repeated, ...verdict } = judgeAndReport(
         ledger.accounts(),
         await readTelemetry(kafka.bootstrapServers, 'telemetry'),
       );
