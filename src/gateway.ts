@@ -1,6 +1,5 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
-import { auditTrail, type AuditTrail } from './assembly/audit-trail.ts';
 import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
@@ -60,7 +59,6 @@ export class Gateway {
   readonly #blueprint: Blueprint;
   readonly #options: GatewayOptions;
   readonly #producer: Producer;
-  readonly #audit: AuditTrail;
   readonly #routes: LiveRoutes;
   readonly #reload: ProfileReload;
   readonly #delivery: Delivery;
@@ -91,11 +89,10 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
-    this.#audit = auditTrail(this.#producer, config, clock, logger.child({ stage: 'audit' }));
     this.#routes = new LiveRoutes(blueprint);
     this.#delivery = new Delivery({
       resolve: (topic) => this.#routes.resolve(topic),
-      records: this.#audit.records,
+      records: this.#producer,
       deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
       unrouted: config.unrouted,
       clock,
@@ -155,7 +152,6 @@ export class Gateway {
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
-        ...(this.#audit.log?.metrics() ?? []),
         ...deviceMetrics(() => this.#routes.set.devices),
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
         ...this.#reload.metrics(),
@@ -187,7 +183,7 @@ export class Gateway {
     if (!profiles.some(promisesDisk)) return;
     this.#store = await JournalStore.open({
       config,
-      records: this.#audit.records,
+      records: this.#producer,
       ledger: this.#delivery.ledger,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
       clock: this.#options.clock,
@@ -251,7 +247,6 @@ export class Gateway {
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#store?.close();
-    await this.#audit.log?.close();
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };

@@ -1,4 +1,5 @@
-import { escapeHtml } from './table.ts';
+import { escapeHtml } from '../../src/drill/html-page.ts';
+import { figure, figureElement, niceTop, px } from '../../src/drill/svg.ts';
 
 /*
  * Static SVG charts for the pages of the benchmarks: colours come from the page's style sheet (`.series-0`, ...),
@@ -98,29 +99,4 @@ export function lineChart(
   const names = `<text class="tick" x="${(PLOT.left + right) / 2}" y="${PLOT.height - 8}">${escapeHtml(xLabel)}</text>`;
   const body = [...grid, ...ticks, ...drawn, names].join('\n');
   return figureElement(`${title}: ${yLabel}`, PLOT.width, PLOT.height, body);
-}
-
-function figureElement(caption: string, width: number, height: number, body: string): string {
-  const text = escapeHtml(caption);
-  return (
-    `<figure><figcaption>${text}</figcaption>\n` +
-    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${text}">\n${body}\n</svg></figure>`
-  );
-}
-
-/** The next 1, 2, 2.5 or 5 times a power of ten. */
-function niceTop(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value));
-  const factor = [1, 2, 2.5, 5, 10].find((each) => each * power >= value) ?? 10;
-  return factor * power;
-}
-
-function figure(value: number): string {
-  if (value >= 1_000) return Math.round(value).toLocaleString('en-US');
-  if (value === 0) return '0';
-  return String(Number(value.toPrecision(3)));
-}
-
-function px(value: number): string {
-  return value.toFixed(1);
 }

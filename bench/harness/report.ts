@@ -4,10 +4,10 @@ import { barChart } from './charts.ts';
 import { titleOf } from './contestants.ts';
 import { describeMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { page } from './page.ts';
+import { escapeHtml, page } from '../../src/drill/html-page.ts';
 import type { RunResult } from './run.ts';
 import type { Row } from './summary.ts';
-import { escapeHtml, htmlTable, markdownTable, plainText, tableOf } from './table.ts';
+import { htmlTable, markdownTable, plainText, tableOf } from './table.ts';
 import { describeWorkload } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { memoryBytes } from '../../src/drill/process-memory.ts';
 import type { Percentiles } from '../load/histogram.ts';
 import type { BenchKafka } from './bench-kafka.ts';
 import type { Contestant, RunningBridge } from './contestants.ts';
 import { BenchTopic } from './kafka-topic.ts';
 import { LoadProcess } from './load-process.ts';
-import { cpuMicros, memoryBytes } from './process-figures.ts';
+import { cpuMicros } from './process-figures.ts';
 import { writeSetting } from './setting.ts';
 import type { Setting } from './setting.ts';
 import type { Workload } from './workloads.ts';

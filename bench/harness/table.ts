@@ -1,3 +1,4 @@
+import { escapeHtml } from '../../src/drill/html-page.ts';
 import type { Row } from './summary.ts';
 import type { Workload } from './workloads.ts';
 
@@ -73,14 +74,6 @@ export function htmlTable({ head, rows, wordColumns }: TextTable): string {
       .join('');
   const body = rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('\n');
   return `<table>\n<thead><tr>${cells('th', head)}</tr></thead>\n<tbody>\n${body}\n</tbody>\n</table>`;
-}
-
-export function escapeHtml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }
 
 function count(value: number): string {

@@ -1,4 +1,4 @@
-import type { LatencyPercentiles } from '../fleet/latency.ts';
+import type { LatencyPercentiles } from '../core/latency.ts';
 import type { FleetSnapshot, FleetSummary } from '../fleet/snapshot.ts';
 
 /**

@@ -6,13 +6,13 @@ import { packageFacts } from './package-facts.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
-  audit: async () => (await import('./audit.ts')).auditCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
   dlq: async () => (await import('./dlq.ts')).dlqCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   plan: async () => (await import('./plan.ts')).planCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
+  drill: async () => (await import('./drill.ts')).drillCommand(),
 };
 
 const { version, description } = packageFacts();

@@ -2,9 +2,9 @@ import type { Cancel, Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import { FleetError, SimulatedDevice } from './device.ts';
 import type { SimulatedType } from './device.ts';
-import { Latency } from './latency.ts';
+import { Latency } from '../core/latency.ts';
+import type { LatencyPercentiles } from '../core/latency.ts';
 import type { LinkOptions } from './link.ts';
-import type { LatencyPercentiles } from './latency.ts';
 import { Member } from './member.ts';
 import { openMqttLink } from './mqtt-link.ts';
 import type { FleetOptions } from './options.ts';
@@ -112,6 +112,7 @@ export class Fleet {
       prefix = '',
       qos,
       window = DEFAULT_WINDOW,
+      backlog = window,
       observer,
     } = this.#options;
     const type = types[index % types.length] as SimulatedType;
@@ -121,6 +122,7 @@ export class Fleet {
       device,
       quota,
       window,
+      backlog,
       countsAcknowledgements: qos > 0,
       clock: this.#clock,
       observer: observer ?? {},

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { SimulatedDevice } from './device.ts';
-import type { Latency } from './latency.ts';
+import type { Latency } from '../core/latency.ts';
 import type { FleetObserver } from './ledger.ts';
 import type { DeviceMessage } from './device-session.ts';
 import type { DeviceLink } from './link.ts';
@@ -11,6 +11,8 @@ export interface MemberOptions {
   readonly quota: number;
   /** Most messages in flight. */
   readonly window: number;
+  /** Most turns that wait. */
+  readonly backlog: number;
   /** Whether messages of this QoS are acknowledged. */
   readonly countsAcknowledgements: boolean;
   readonly clock: Clock;
@@ -55,9 +57,14 @@ export class Member {
     return this.isRefused || this.sent >= this.#quota;
   }
 
+  /** Messages that have had their turn and are not sent. */
+  get waiting(): number {
+    return Math.max(0, Math.min(this.#turns, this.#quota) - this.sent);
+  }
+
   /** It may publish one more message, at once or as soon as it can. False: too many wait already. */
   takeTurn(): boolean {
-    if (this.#turns - this.sent >= this.#options.window) return false;
+    if (this.waiting >= this.#options.backlog) return false;
     this.#turns++;
     this.#pump();
     return true;

@@ -24,6 +24,8 @@ export interface FleetOptions {
   readonly logger: Logger;
   /** Most messages of one device that are not yet acknowledged; 20. */
   readonly window?: number;
+  /** Most messages that a device keeps in its own memory until its window has room; as many as the window. */
+  readonly backlog?: number;
   /** Put before every device's name, so that two fleets are different devices. */
   readonly prefix?: string;
   /** How long the end of `count` or `durationMs` waits for acknowledgements that are missing; 60 s. */

@@ -1,4 +1,4 @@
-import type { LatencyPercentiles } from './latency.ts';
+import type { LatencyPercentiles } from '../core/latency.ts';
 import type { Member } from './member.ts';
 
 export interface FleetSnapshot {
@@ -13,6 +13,8 @@ export interface FleetSnapshot {
   /** QoS > 0 only; each message once, however often it was sent again. */
   readonly acknowledged: number;
   readonly inFlight: number;
+  /** Messages that devices keep back: without a connection, or because their windows are full. */
+  readonly waiting: number;
   /** Turns that could not be taken: the device had no connection, or its window was full. */
   readonly missed: number;
   /** Connections that ended without being asked to. */
@@ -37,14 +39,26 @@ export interface FleetSummary extends FleetSnapshot {
 /** What the devices did, added up. */
 export function totals(
   members: readonly Member[],
-): Pick<FleetSnapshot, 'connected' | 'refused' | 'sent' | 'acknowledged' | 'inFlight' | 'lostConnections'> {
-  const total = { connected: 0, refused: 0, sent: 0, acknowledged: 0, inFlight: 0, lostConnections: 0 };
+): Pick<
+  FleetSnapshot,
+  'connected' | 'refused' | 'sent' | 'acknowledged' | 'inFlight' | 'waiting' | 'lostConnections'
+> {
+  const total = {
+    connected: 0,
+    refused: 0,
+    sent: 0,
+    acknowledged: 0,
+    inFlight: 0,
+    waiting: 0,
+    lostConnections: 0,
+  };
   for (const member of members) {
     if (member.isUp) total.connected++;
     if (member.isRefused) total.refused++;
     total.sent += member.sent;
     total.acknowledged += member.acknowledged;
     total.inFlight += member.inFlight;
+    total.waiting += member.waiting;
     total.lostConnections += member.lostConnections;
   }
   return total;

@@ -13,6 +13,7 @@ const summary = (overrides: Partial<FleetSummary> = {}): FleetSummary => ({
   sent: 30_000,
   acknowledged: 30_000,
   inFlight: 0,
+  waiting: 0,
   missed: 0,
   lostConnections: 0,
   latency,

@@ -119,6 +119,18 @@ describe('Fleet', () => {
     expect(made.snapshot()).toMatchObject({ sent: 52, inFlight: 50, acknowledged: 2 });
   });
 
+  it('keeps as many turns back as the backlog allows, and sends them in order when there is room', () => {
+    const made = fleet({ devices: 1, rate: 100, window: 4, backlog: Infinity });
+    made.start();
+    links.upAll();
+    clock.advance(10_000);
+    expect(made.snapshot()).toMatchObject({ sent: 4, inFlight: 4, waiting: 996, missed: 0 });
+    links.all[0]!.settle(2);
+    expect(made.snapshot()).toMatchObject({ sent: 6, inFlight: 4, waiting: 994 });
+    void made.stop();
+    expect(made.snapshot()).toMatchObject({ sent: 6, waiting: 0 });
+  });
+
   it('does not pile up turns that a full window or a lost connection keeps it from taking', () => {
     const made = fleet({ devices: 1, rate: 100, window: 4 });
     made.start();

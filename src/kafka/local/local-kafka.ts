@@ -19,7 +19,7 @@ import { LocalKafkaError } from './errors.ts';
 import { ensureKafkaJars, KAFKA_VERSION, type OnProgress } from './jars.ts';
 import { findJava } from './java.ts';
 import { findFreePorts, portFault } from './ports.ts';
-import { pause } from './pause.ts';
+import { pause } from '../../core/pause.ts';
 import { settlePredecessor } from './predecessor.ts';
 
 export interface LocalKafkaOptions {

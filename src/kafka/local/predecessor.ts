@@ -5,7 +5,7 @@ import type { BrokerFolder } from './broker-files.ts';
 import { GRACE_MS } from './broker-process.ts';
 import { LocalKafkaError } from './errors.ts';
 import type { OnProgress } from './jars.ts';
-import { pause } from './pause.ts';
+import { pause } from '../../core/pause.ts';
 import { isRunning, signal, type ProcessIdentity } from './process-identity.ts';
 import type { ProcessRecord } from './watcher.ts';
 

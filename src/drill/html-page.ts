@@ -1,5 +1,3 @@
-import { escapeHtml } from './table.ts';
-
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1b1f24; --faint: #6b7280; --line: #d6dae0; --paper: #fff; --ours: #0f766e; --other: #b6bec9; }
 @media (prefers-color-scheme: dark) {
@@ -18,6 +16,8 @@ svg text { fill: var(--ink); dominant-baseline: middle; }
 .ours { fill: var(--ours); } .other { fill: var(--other); }
 .whisker { stroke: var(--ink); stroke-width: 1.5; } .grid { stroke: var(--line); }
 [class^='series'] polyline { fill: none; stroke-width: 2; stroke: currentColor; }
+.band { fill: var(--line); opacity: 0.45; } .event { stroke: var(--faint); stroke-dasharray: 2 3; }
+.passed { color: var(--ours); font-weight: 600; } .failed { color: #dc2626; font-weight: 600; }
 [class^='series'] line { stroke-width: 2; stroke: currentColor; } [class^='series'] circle { fill: currentColor; }
 .series-0 { color: #0f9488; } .series-1 { color: #d97706; } .series-2 { color: #6366f1; }
 .series-3 { color: #db2777; } .series-4 { color: #65a30d; } .series-5 { color: #0284c7; }
@@ -39,4 +39,12 @@ ${body}
 </body>
 </html>
 `;
+}
+
+export function escapeHtml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** Resolves after the delay, or at once when `signal` is aborted: whoever waits has to look at it then. */
 export async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Latency } from '../../src/fleet/latency.ts';
+import { Latency } from '../../src/core/latency.ts';
 
 describe('Latency', () => {
   it('has no percentiles before the first acknowledgement', () => {

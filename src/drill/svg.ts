@@ -1,0 +1,29 @@
+import { escapeHtml } from './html-page.ts';
+
+/** A chart of its own, with its caption. */
+export function figureElement(caption: string, width: number, height: number, body: string): string {
+  const text = escapeHtml(caption);
+  return (
+    `<figure><figcaption>${text}</figcaption>\n` +
+    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${text}">\n${body}\n</svg></figure>`
+  );
+}
+
+/** The next 1, 2, 2.5 or 5 times a power of ten. */
+export function niceTop(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const factor = [1, 2, 2.5, 5, 10].find((each) => each * power >= value) ?? 10;
+  return factor * power;
+}
+
+/** A number as an axis shows it. */
+export function figure(value: number): string {
+  if (value >= 1_000) return Math.round(value).toLocaleString('en-US');
+  if (value === 0) return '0';
+  return String(Number(value.toPrecision(3)));
+}
+
+/** A coordinate. */
+export function px(value: number): string {
+  return value.toFixed(1);
+}
