@@ -65,7 +65,7 @@ export class ProfileReload {
     const { redraw, exchange, logger } = this.#options;
     this.#watch?.aboutToRead();
     const { faults, blueprint } = redraw(this.#running);
-    const all = faults.length > 0 ? faults : restartFaults(this.#options.blueprint, blueprint);
+    const all = faults.length > 0 ? faults : restartFaults(this.#options.blueprint, this.#running, blueprint);
     if (all.length > 0) {
       this.#refuse(cause, all, blueprint);
       return false;
@@ -147,9 +147,14 @@ export class ProfileReload {
 }
 
 /** What sound profiles ask of the rest of the configuration that only a restart would give them. */
-function restartFaults(running: Blueprint, { profiles, loaded }: Blueprint): ConfigFault[] {
-  const { config, producer } = running;
-  const isOpen = running.profiles.some(promisesDisk);
+function restartFaults(
+  started: Blueprint,
+  running: Blueprint,
+  { profiles, loaded }: Blueprint,
+): ConfigFault[] {
+  const { config, producer } = started;
+  const isOpen = started.profiles.some(promisesDisk);
+  const onDisk = new Set(running.profiles.filter(promisesDisk).map(({ type }) => type));
   const faults = [
     // The journal is opened when the gateway starts, or not at all.
     ...(isOpen ? [] : profiles.filter(promisesDisk)).map((profile) =>
@@ -158,6 +163,12 @@ function restartFaults(running: Blueprint, { profiles, loaded }: Blueprint): Con
         profile,
       ),
     ),
+    // What is on disk for the type is still to be sent: its devices' next messages would overtake it.
+    ...profiles
+      .filter((profile) => onDisk.has(profile.type) && !promisesDisk(profile))
+      .map((profile) =>
+        loaded.locate({ path: ['ack'], found: profile.ack, expected: 'journal, as before' }, profile),
+      ),
     ...profiles.flatMap((profile) =>
       registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
     ),

@@ -212,6 +212,17 @@ describe('a faulty new set', () => {
   });
 });
 
+test('what a type has on disk is not overtaken: its contract stays the journal until a restart', () => {
+  files.write('devices/sensor.yaml', `${SENSOR}ack: journal\n`);
+  run();
+  files.write('devices/sensor.yaml', `${SENSOR}ack: kafka\n`);
+  pass();
+  expect(exchanges).toBe(0);
+  expect(log.text).toMatch(
+    /sensor\.yaml:\d+ ack: found kafka, expected journal, as before; .*needs a restart/,
+  );
+});
+
 test('what else was changed in sluice.yaml is named, without its values', () => {
   run();
   const registry = '{ url: "http://127.0.0.1:9", basic.auth.user.info: "me:hush" }';
