@@ -16,6 +16,7 @@ import { deadLetterTopicOf } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { reportLedger } from './delivery/ledger-report.ts';
 import { acknowledgedButLost } from './delivery/ledger.ts';
 import { ClusterPort } from './kafka/cluster-port.ts';
 import { KafkaJsPort } from './kafka/kafkajs-port.ts';
@@ -158,6 +159,7 @@ export class Gateway {
         ...this.#commands.metrics(),
       ],
       devices: (worst) => reportDevices(this.#routes.set.devices, worst),
+      ledger: () => reportLedger(this.#delivery.ledger, this.#routes.set.profiles),
       capture: (query) => openCapture(this.#captures, query),
     });
   }

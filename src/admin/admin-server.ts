@@ -15,6 +15,8 @@ export interface AdminServerOptions {
   readonly metrics: () => readonly Metric[];
   /** What is known of the devices; `worst` is how many of the worst are named. */
   readonly devices?: (worst: number) => unknown;
+  /** What became of every delivery. */
+  readonly ledger?: () => unknown;
   /** Begins a capture of MQTT messages as lines of text, or says why not. */
   readonly capture?: (query: {
     readonly topic?: string;
@@ -29,7 +31,7 @@ export class AdminListenError extends SluiceError {}
 const WORST = 20;
 const WORST_MAX = 1_000;
 
-/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`, `/api/capture`. */
+/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`, `/api/ledger`, `/api/capture`. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #http: FastifyInstance;
@@ -48,6 +50,7 @@ export class AdminServer {
       const limit = Number.isInteger(worst) && worst >= 0 ? Math.min(worst, WORST_MAX) : WORST;
       return { types: options.devices?.(limit) ?? [] };
     });
+    this.#http.get('/api/ledger', () => options.ledger?.() ?? {});
     this.#http.get<{ Querystring: { topic?: string; count?: string } }>('/api/capture', (request, reply) =>
       this.#capture(request, request.query, reply),
     );

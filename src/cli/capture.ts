@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { CaptureWriter } from '../capture/capture-file.ts';
+import { adminUrl } from './admin-url.ts';
 import { CaptureSession, type CaptureEnd } from './capture-session.ts';
 import { LiveLine } from './live-line.ts';
 import { duration, wholeNumber } from './option-values.ts';
-import { usableConfig } from './usable-config.ts';
 
 interface CaptureArguments {
   readonly out: string;
@@ -81,9 +81,3 @@ const ENDS: Readonly<Record<CaptureEnd, string>> = {
   stopped: 'stopped',
   gateway: 'the gateway has stopped',
 };
-
-function adminUrl(file: string | undefined): string {
-  const { host, port } = usableConfig(file).config.admin;
-  const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
-}

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.ts')).explainCommand(),
   plan: async () => (await import('./plan.ts')).planCommand(),
   fleet: async () => (await import('./fleet.ts')).fleetCommand(),
+  ledger: async () => (await import('./ledger.ts')).ledgerCommand(),
   tail: async () => (await import('./tail.ts')).tailCommand(),
   drill: async () => (await import('./drill.ts')).drillCommand(),
 };
