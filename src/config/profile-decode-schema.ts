@@ -43,9 +43,11 @@ const protobuf = section({
   file: text('path of a .proto file or a FileDescriptorSet, relative to this file').describe(
     'The schema. A file that is not named *.proto is what `protoc --include_imports --descriptor_set_out` writes.',
   ),
-  message: z.union([messageName, messageChoice], {
-    error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
-  }),
+  message: z
+    .union([messageName, messageChoice], {
+      error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
+    })
+    .describe('Which message of the schema a payload is; where it can be several, what tells which.'),
   delimited: boolean
     .default(false)
     .describe('The payload is any number of messages, each behind its length as a varint; each is a record.'),
@@ -85,10 +87,18 @@ export const decodeSchema = z.union(
     choice(WORDS),
     section({
       format: choice(WORDS).optional().describe('A format without settings, where `decode` has other keys.'),
-      protobuf: protobuf.optional(),
-      csv: csv.optional(),
-      text: pattern.optional(),
-      avro: section({ file: text('path of an Avro schema, .avsc, relative to this file') }).optional(),
+      protobuf: protobuf
+        .optional()
+        .describe('Protocol Buffers, proto2, proto3 and editions; fields by the names of the schema.'),
+      csv: csv
+        .optional()
+        .describe('Lines of values (RFC 4180): each is a record, its fields are the columns.'),
+      text: pattern.optional().describe('Text that a pattern takes apart.'),
+      avro: section({
+        file: text('path of an Avro schema, .avsc, relative to this file').describe("The writer's schema."),
+      })
+        .optional()
+        .describe('Avro in its binary encoding, without a header; fields by the names of the schema.'),
       thrift: section({
         protocol: choice(['binary', 'compact']).default('binary').describe("Which of Thrift's protocols."),
       })

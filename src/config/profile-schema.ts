@@ -29,21 +29,42 @@ const name = text('a name of at least one character');
 const number = z.number({ error: NUMBER });
 
 const signal = section({
-  base: number.default(0),
-  amplitude: number.default(0),
-  'peak.hour': number.min(0, { error: '0 to 24' }).max(24, { error: '0 to 24' }).default(15),
-  noise: number.nonnegative({ error: 'a number of 0 or more' }).default(0),
-  drift: number.nonnegative({ error: 'a number of 0 or more' }).default(0),
-  min: number.optional(),
-  max: number.optional(),
-  counter: z.boolean({ error: 'true or false' }).default(false),
-  integer: z.boolean({ error: 'true or false' }).default(false),
+  base: number
+    .default(0)
+    .describe('The value that it moves about; of a counter, what it grows by in an hour on average.'),
+  amplitude: number
+    .default(0)
+    .describe('Height of the daily cycle: added at `peak.hour`, taken off twelve hours later.'),
+  'peak.hour': number
+    .min(0, { error: '0 to 24' })
+    .max(24, { error: '0 to 24' })
+    .default(15)
+    .describe('The hour of the day, in UTC, at which the daily cycle is highest.'),
+  noise: number
+    .nonnegative({ error: 'a number of 0 or more' })
+    .default(0)
+    .describe('Standard deviation of what is random from reading to reading.'),
+  drift: number
+    .nonnegative({ error: 'a number of 0 or more' })
+    .default(0)
+    .describe('How far the value wanders in an hour; it comes back within a day.'),
+  min: number.optional().describe('No reading is lower; a counter begins no lower.'),
+  max: number.optional().describe('No reading is higher; a counter stops there.'),
+  counter: z
+    .boolean({ error: 'true or false' })
+    .default(false)
+    .describe('Whether it only ever grows, as a meter does.'),
+  integer: z
+    .boolean({ error: 'true or false' })
+    .default(false)
+    .describe('Whether readings are whole numbers.'),
   choices: z
     .array(z.union([z.string(), z.boolean()], { error: 'text, true or false' }), {
       error: 'a list of values',
     })
     .min(1, { error: 'at least one value' })
-    .optional(),
+    .optional()
+    .describe('The field is one of these, for 50 readings on average; the other keys then mean nothing.'),
 });
 
 const simulation = section({
@@ -53,9 +74,21 @@ const simulation = section({
       z.array(text('text'), { error: 'a list of values' }).min(1, { error: 'at least one value' }),
       { error: 'a map of level names to lists of values' },
     )
-    .default({}),
-  signals: z.record(name, signal, { error: 'a map of field paths to signals' }).default({}),
-  dropout: number.min(0, { error: SHARE }).lt(1, { error: SHARE }).default(0),
+    .default({})
+    .describe(
+      'What stands in named levels of the topic; a level that is not listed holds the name of the device.',
+    ),
+  signals: z
+    .record(name, signal, { error: 'a map of field paths to signals' })
+    .default({})
+    .describe(
+      'What each field of the payload does: base + daily cycle + drift + noise. The fields of `time`, `sequence` and `device` fill themselves.',
+    ),
+  dropout: number
+    .min(0, { error: SHARE })
+    .lt(1, { error: SHARE })
+    .default(0)
+    .describe('The share of its messages that a device leaves out, several in a row.'),
 });
 
 export const profileSchema = section({
