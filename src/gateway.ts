@@ -1,5 +1,6 @@
 import { AdminServer } from './admin/admin-server.ts';
 import { readinessOf, type Condition, type Readiness } from './admin/readiness.ts';
+import { auditTrail, type AuditTrail } from './assembly/audit-trail.ts';
 import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
@@ -60,6 +61,7 @@ export class Gateway {
   readonly #blueprint: Blueprint;
   readonly #options: GatewayOptions;
   readonly #producer: Producer;
+  readonly #audit: AuditTrail;
   readonly #routes: LiveRoutes;
   readonly #reload: ProfileReload;
   readonly #delivery: Delivery;
@@ -90,10 +92,11 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'producer' }),
     });
+    this.#audit = auditTrail(this.#producer, config, clock, logger.child({ stage: 'audit' }));
     this.#routes = new LiveRoutes(blueprint);
     this.#delivery = new Delivery({
       resolve: (topic) => this.#routes.resolve(topic),
-      records: this.#producer,
+      records: this.#audit.records,
       deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
       unrouted: config.unrouted,
       clock,
@@ -153,6 +156,7 @@ export class Gateway {
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
+        ...(this.#audit.log?.metrics() ?? []),
         ...deviceMetrics(() => this.#routes.set.devices),
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
         ...this.#reload.metrics(),
@@ -185,7 +189,7 @@ export class Gateway {
     if (!profiles.some(promisesDisk)) return;
     this.#store = await JournalStore.open({
       config,
-      records: this.#producer,
+      records: this.#audit.records,
       ledger: this.#delivery.ledger,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
       clock: this.#options.clock,
@@ -249,6 +253,7 @@ export class Gateway {
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#store?.close();
+    await this.#audit.log?.close();
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };

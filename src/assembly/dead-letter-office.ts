@@ -35,8 +35,6 @@ export interface OpenState {
 
 /** How long a replay waits for Kafka's word on a record. A gateway waits for ever; a person doesn't. */
 const DELIVERY_TIMEOUT_MS = 120_000;
-/** The consumer group in which one replay at a time has its seat. */
-const GROUP = 'sluice-dlq';
 
 /** The dead letters of a configuration: read from Kafka, replayed by its profiles, remembered as done. */
 export class DeadLetterOffice {
@@ -83,7 +81,8 @@ export class DeadLetterOffice {
       bootstrapServers,
       clientId,
       security,
-      groupId: GROUP,
+      // One replay at a time for each state.
+      groupId: dlq.stateTopic,
       topic: dlq.stateTopic,
       clock,
       logger,

@@ -6,6 +6,7 @@ import { packageFacts } from './package-facts.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
   dlq: async () => (await import('./dlq.ts')).dlqCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),

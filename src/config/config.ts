@@ -74,6 +74,17 @@ export interface SluiceConfig {
     readonly policy: 'local' | 'dead-letter' | 'refuse';
     readonly deadLetterTopic: string;
   };
+  /** undefined: no audit log is kept. */
+  readonly audit:
+    | {
+        /** Absolute path. */
+        readonly directory: string;
+        readonly maxBytes: number;
+        readonly segmentBytes: number;
+        readonly bufferBytes: number;
+        readonly syncIntervalMs: number;
+      }
+    | undefined;
   readonly dlq: {
     /** Where `sluice dlq` remembers which dead letters are done. */
     readonly stateTopic: string;
@@ -141,6 +152,7 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
     profilesDir: folders.profiles,
     profilesReload: document['profiles.reload'],
     unrouted: { policy: document.unrouted, deadLetterTopic: document['unrouted.topic'] },
+    audit: toAudit(document.audit, folders),
     dlq: { stateTopic: document.dlq['state.topic'] },
     log,
     shutdownTimeoutMs: document['shutdown.timeout.ms'],
@@ -158,6 +170,17 @@ function toSessions(
     queueMessages: document['queue.messages'],
     queueBytes: document['queue.bytes'],
     queueTotalBytes: document['queue.total.bytes'],
+  };
+}
+
+function toAudit(document: ConfigDocument['audit'], folders: Folders): SluiceConfig['audit'] {
+  if (document === undefined) return undefined;
+  return {
+    directory: resolve(folders.data, document.directory),
+    maxBytes: document['max.bytes'],
+    segmentBytes: document['segment.bytes'],
+    bufferBytes: document['buffer.bytes'],
+    syncIntervalMs: document['sync.interval.ms'],
   };
 }
 

@@ -117,15 +117,23 @@ export function loadConfig(
 }
 
 /** What no single key can know. */
-function crossFaults({ mqtt }: SluiceConfig): KeyFault[] {
-  if (mqtt.memoryLimitBytes >= mqtt.maxPacketBytes) return [];
-  return [
-    {
+function crossFaults({ mqtt, audit }: SluiceConfig): KeyFault[] {
+  const faults: KeyFault[] = [];
+  if (mqtt.memoryLimitBytes < mqtt.maxPacketBytes) {
+    faults.push({
       path: ['mqtt', 'memory.limit.bytes'],
       found: String(mqtt.memoryLimitBytes),
       expected: `at least max.packet.bytes (${mqtt.maxPacketBytes})`,
-    },
-  ];
+    });
+  }
+  if (audit !== undefined && audit.maxBytes < 2 * audit.segmentBytes) {
+    faults.push({
+      path: ['audit', 'max.bytes'],
+      found: String(audit.maxBytes),
+      expected: `at least twice segment.bytes (${audit.segmentBytes})`,
+    });
+  }
+  return faults;
 }
 
 function loadProfiles(

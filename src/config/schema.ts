@@ -203,6 +203,13 @@ export const configSchema = section({
   'profiles.reload': choice(['change', 'signal']).default('change'),
   unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),
   'unrouted.topic': kafkaTopic().default('unrouted.dlq'),
+  audit: section({
+    directory: text('a folder of this gateway alone, relative to this file'),
+    'max.bytes': integer(1_048_576, 1_099_511_627_776).default(1_073_741_824),
+    'segment.bytes': integer(65_536, 1_073_741_824).default(67_108_864),
+    'buffer.bytes': integer(65_536, 268_435_456).default(8_388_608),
+    'sync.interval.ms': integer(10, 60_000).default(1_000),
+  }).optional(),
   dlq: section({ 'state.topic': kafkaTopic().default('sluice.dlq.state') }).prefault({}),
   log: section({
     level: choice(['debug', 'info', 'warn', 'error']).default('info'),

@@ -5,6 +5,7 @@ import type { Publication } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import type { Batch, Contract, DecodeFault, Route } from '../core/route.ts';
 import { decoderError, fieldType } from './decode-fault.ts';
+import type { BoundDevices } from './bound-devices.ts';
 import { bindDevice, type BindingPlan, type BoundDevice } from './device-bindings.ts';
 import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
@@ -44,6 +45,7 @@ export interface CompiledProfile {
 export interface Workshop {
   readonly compiled: CompiledProfile;
   readonly values: FieldValues;
+  readonly boundDevices: BoundDevices;
 }
 
 /**
@@ -185,14 +187,22 @@ export class TranscoderRoute implements Route {
       if (typeof read !== 'string') return read;
       id = read;
     }
+    const version = devices?.version ?? 0;
     const last = this.#device;
-    if (last?.id === id && (devices === undefined || devices.version === last.registryVersion)) {
+    if (last?.id === id && version === last.registryVersion) return undefined;
+    const { boundDevices } = this.#workshop;
+    const isShared = last !== undefined && last.id !== id;
+    const known = isShared ? boundDevices.find(this, id) : undefined;
+    if (known?.registryVersion === version) {
+      this.#device = known;
       return undefined;
     }
     const source = 'template' in where ? `the topic's ${where.template.text}` : `field ${where.field}`;
     const bound = bindDevice(binding, this.#captures, id, source);
-    this.#device = 'device' in bound ? bound.device : undefined;
-    return 'fault' in bound ? bound.fault : undefined;
+    if ('fault' in bound) return bound.fault;
+    this.#device = bound.device;
+    if (isShared) boundDevices.keep(this, bound.device);
+    return undefined;
   }
 }
 

@@ -5,6 +5,7 @@ import type { DeviceProfile } from '../core/profile.ts';
 import type { RouteServices } from '../core/route-services.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { compileReader } from './compile-reader.ts';
+import { BoundDevices } from './bound-devices.ts';
 import { AvroEnvelope } from './envelope-avro.ts';
 import type { EnvelopeEncoder } from './envelope-encoder.ts';
 import { JsonEnvelope } from './envelope-json.ts';
@@ -35,6 +36,7 @@ export class Transcoder {
     this.#workshop = {
       compiled,
       values: new FieldValues(compiled.slotCount),
+      boundDevices: new BoundDevices(),
     };
   }
 

@@ -1,0 +1,36 @@
+import { AuditDirectory } from '../audit/audit-files.ts';
+import { AuditLog } from '../audit/audit-log.ts';
+import { AuditedSink } from '../audit/audited-sink.ts';
+import type { SluiceConfig } from '../config/config.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PartitionedSink } from '../delivery/record-sink.ts';
+import type { Producer } from '../producer/producer.ts';
+
+/** A producer, and the audit log of what it was acknowledged, where the configuration wants one. */
+export interface AuditTrail {
+  /** What delivery appends to. */
+  readonly records: PartitionedSink;
+  readonly log: AuditLog | undefined;
+}
+
+export function auditTrail(
+  producer: Producer,
+  { audit }: Pick<SluiceConfig, 'audit'>,
+  clock: Clock,
+  logger: Logger,
+): AuditTrail {
+  if (audit === undefined) return { records: producer, log: undefined };
+  const { directory, ...bounds } = audit;
+  const log = new AuditLog({ ...bounds, files: new AuditDirectory(directory), clock, logger });
+  const sink = new AuditedSink(producer, (result, index) => {
+    log.add(result, index);
+  });
+  const records: PartitionedSink = {
+    tryAppend: (record, target, token) => sink.tryAppend(record, target, token),
+    partitionOf: (record) => producer.partitionOf(record),
+    partitionCount: (topic) => producer.partitionCount(topic),
+    connectionState: () => producer.connectionState(),
+  };
+  return { records, log };
+}
