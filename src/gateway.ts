@@ -32,6 +32,8 @@ import { Producer } from './producer/producer.ts';
 export interface GatewayOptions {
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Of the program. */
+  readonly version: string;
   /** One short line for each step of the start. */
   readonly onProgress: (line: string) => void;
   /** Reads the configuration again, for {@link Gateway.reload}; see drawBlueprint. */
@@ -104,7 +106,7 @@ export class Gateway {
     });
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
     this.#ingress = new Ingress({
-      ...mqttEdgeOptions(config.mqtt),
+      ...mqttEdgeOptions(config.mqtt, options.version),
       sink: this.#captures,
       clock,
       logger: logger.child({ stage: 'mqtt' }),

@@ -9,10 +9,12 @@ import { NodeStoreDirectory } from '../mqtt/store/store-fs.ts';
 /** What the configuration says of the MQTT edge, in its own terms. */
 export function mqttEdgeOptions(
   mqtt: SluiceConfig['mqtt'],
-): Pick<IngressOptions, 'listeners' | 'limits' | 'sessions'> {
+  version: string,
+): Pick<IngressOptions, 'listeners' | 'limits' | 'sessions' | 'sys'> {
   const { sessions } = mqtt;
   return {
     listeners: mqtt.listeners,
+    sys: mqtt.sysIntervalMs === 0 ? undefined : { version, intervalMs: mqtt.sysIntervalMs },
     sessions:
       sessions.directory === undefined
         ? undefined
@@ -25,6 +27,7 @@ export function mqttEdgeOptions(
       maxPacketBytes: mqtt.maxPacketBytes,
       connectTimeoutMs: mqtt.connectTimeoutMs,
       maxConnections: mqtt.maxConnections,
+      refusalDelayMs: mqtt.refusalDelayMs,
       maxKeptSessions: sessions.max,
       sessionExpiryMs: sessions.expiryMs,
       maxQueuedMessages: sessions.queueMessages,

@@ -49,6 +49,7 @@ async function run(options: RunArguments): Promise<void> {
   const gateway = new Gateway(blueprint, {
     logger,
     clock: systemClock,
+    version: packageFacts().version,
     onProgress: (line) => process.stdout.write(`  ${line}\n`),
     redraw: (running) => drawBlueprint(options.config, process.env, { running }),
   });

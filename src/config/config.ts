@@ -19,6 +19,10 @@ export interface SluiceConfig {
     /** From accepted connection to CONNECT. */
     readonly connectTimeoutMs: number;
     readonly maxConnections: number;
+    /** How long a client that was refused waits for its end. */
+    readonly refusalDelayMs: number;
+    /** Of the topics under $SYS/broker; 0: there are none. */
+    readonly sysIntervalMs: number;
     readonly sessions: {
       /** Absolute path; undefined: sessions end with the gateway. */
       readonly directory: string | undefined;
@@ -119,6 +123,8 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
       maxPacketBytes: mqtt['max.packet.bytes'],
       connectTimeoutMs: mqtt['connect.timeout.ms'],
       maxConnections: mqtt['max.connections'],
+      refusalDelayMs: mqtt['refusal.delay.ms'],
+      sysIntervalMs: mqtt['sys.interval.ms'],
       sessions: toSessions(mqtt.sessions, folders),
     },
     admin,

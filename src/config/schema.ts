@@ -148,6 +148,8 @@ export const configSchema = section({
     'max.packet.bytes': integer(128, 268_435_460).default(262_144),
     'connect.timeout.ms': integer(100, 600_000).default(10_000),
     'max.connections': integer(1, 1_000_000).default(20_000),
+    'refusal.delay.ms': integer(0, 60_000).default(1_000),
+    'sys.interval.ms': integer(0, 3_600_000).default(10_000),
     sessions: section({
       store: choice(['disk', 'memory']).default('disk'),
       directory: text('a folder, relative to this file').default('.sluice/sessions'),

@@ -60,6 +60,12 @@ export class BrokerLink implements ChannelOwner {
     else if (this.#connackLeft) this.#client.close();
   }
 
+  /** Ends the link though aedes has not decided on the CONNECT. */
+  abandon(): void {
+    this.#ended = true;
+    this.#channel.destroy();
+  }
+
   // The channel's side.
 
   connackLeaving(returnCode: number): boolean {

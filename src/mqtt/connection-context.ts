@@ -1,5 +1,6 @@
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { Connection } from './connection.ts';
+import type { Farewell } from './farewell.ts';
 import type { LaneContext } from './lane-context.ts';
 import type { PublicationLane } from './publication-lane.ts';
 import type { Sessions } from './sessions.ts';
@@ -19,6 +20,11 @@ export interface ConnectionContext extends LaneContext {
   /** A connection's socket is not read any more, or again. */
   paused(connection: Connection, paused: boolean): void;
   reservedTopic(client: string, topic: string): void;
+  /** A PUBLISH has come that is not taken any more. Returns that reading goes on. */
+  untaken(): true;
+  /** Whether one more connection may be made to wait for its end. */
+  brake(farewell: Farewell): boolean;
+  unbrake(farewell: Farewell): void;
   /** A connection is closing. */
   closed(connection: Connection, reason: CloseReason, detail: string | undefined): void;
   /** Its socket is closed. */

@@ -6,6 +6,7 @@ import type { Acknowledgements } from './acknowledgements.ts';
 import { AckWriter } from './ack-writer.ts';
 import { TICK_MS, type ConnectionContext } from './connection-context.ts';
 import { Connection } from './connection.ts';
+import type { Farewell } from './farewell.ts';
 import type { HandshakeEnd } from './handshakes.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalBroker } from './local-broker.ts';
@@ -46,10 +47,12 @@ export class ConnectionHub implements ConnectionContext {
   accepting = false;
   receivedAtMs = 0;
   tick = 0;
-  reading = true;
+  taking = true;
   readonly connections = new Set<Connection>();
   readonly #sessions: LocalSessions;
   readonly #paused = new Set<Connection>();
+  /** Connections that are made to wait for their end. */
+  readonly #braked = new Set<Farewell>();
   readonly #clock: Clock;
   readonly #log: WindowedLog;
   readonly #acks: AckWriter;
@@ -93,7 +96,7 @@ export class ConnectionHub implements ConnectionContext {
     this.stats.connectionsTotal++;
     this.#countHolders();
     if (this.connections.size > this.limits.maxConnections) connection.stop('too-many-connections');
-    else if (!this.reading) connection.stop('stopped');
+    else if (!this.taking) connection.stop('stopped');
     return (bytes) => {
       connection.receive(bytes);
       if (this.memory.exhausted) {
@@ -200,6 +203,21 @@ export class ConnectionHub implements ConnectionContext {
 
   wallMs(): number {
     return this.#clock.wallMs();
+  }
+
+  untaken(): true {
+    this.stats.untaken++;
+    return true;
+  }
+
+  brake(farewell: Farewell): boolean {
+    if (!this.taking || this.#braked.size >= this.limits.maxBraked) return false;
+    this.#braked.add(farewell);
+    return true;
+  }
+
+  unbrake(farewell: Farewell): void {
+    this.#braked.delete(farewell);
   }
 
   paused(connection: Connection, paused: boolean): void {

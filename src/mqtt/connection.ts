@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { errorMessage } from '../core/errors.ts';
 import { BrokerLink, type LinkOwner } from './broker-link.ts';
 import { ticksOf, type ConnectionContext } from './connection-context.ts';
+import { State } from './connection-state.ts';
 import {
   connack,
   ConnackCode,
@@ -11,6 +12,7 @@ import {
   withoutDup,
   type ConnectRequest,
 } from './control-packets.ts';
+import { Farewell } from './farewell.ts';
 import { FrameReader, type FrameHandler, type FrameProblem } from './frame-reader.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { LaneOwner } from './lane-context.ts';
@@ -20,23 +22,6 @@ import type { Session } from './session.ts';
 import type { SessionHolder } from './sessions.ts';
 import type { CloseReason } from './stats.ts';
 import { TransportFault, type Transport } from './transport.ts';
-
-/** How long a closed connection may take to read our last bytes, in ticks. */
-const LINGER_TICKS = 4;
-/** Where a connection stands. */
-const State = {
-  ExpectingConnect: 0,
-  /** The session's previous connection has to let go. */
-  Claiming: 1,
-  /** aedes has the CONNECT. */
-  Connecting: 2,
-  Open: 3,
-  /** aedes has a SUBSCRIBE or UNSUBSCRIBE. */
-  Subscribing: 4,
-  /** Nothing is read or acknowledged any more. */
-  Closing: 5,
-} as const;
-type State = (typeof State)[keyof typeof State];
 
 /** One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. */
 export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner {
@@ -52,10 +37,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #link: BrokerLink | undefined;
   #inputEnded = false;
   #transportClosed = false;
-  /** By this tick the CONNECT must have come, or been granted; of a closing connection, its socket is closed. */
+  /** By this tick the CONNECT must have come, its session be free, its answer have left. */
   #deadlineTick: number;
   #lastSeenTick: number;
   #keepAliveTicks = 0;
+  #farewell: Farewell | undefined;
 
   /** `remote`: where the client is, as people are told. */
   constructor(transport: Transport, remote: string, context: ConnectionContext) {
@@ -73,6 +59,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     transport.on('close', () => {
       this.#transportClosed = true;
       this.#ended();
+      this.#farewell?.gone();
       if (this.#state === State.Closing) this.#context.gone(this);
     });
     transport.on('error', (error) => {
@@ -148,9 +135,12 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       return this.#state === State.ExpectingConnect && this.#connect(header, buffer.subarray(start, end));
     }
     if (header >> 4 === PacketType.Publish) {
+      // A gateway that stops takes nothing on. Without an acknowledgement the device sends it again, elsewhere.
+      if (!this.#context.taking) return this.#context.untaken();
       const fault = lane.publish(header, buffer, start, end);
       return fault === undefined ? this.#lane !== undefined : this.#violation(fault);
     }
+    this.#context.stats.controlPackets++;
     const plain = this.#request?.protocolVersion === 3 ? withoutDup(header) : header;
     const fault = controlFault(plain, buffer.subarray(start, end));
     return fault === undefined
@@ -196,12 +186,16 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     const result = readConnect(body, () => `auto-${randomUUID()}`);
     if ('refusal' in result) {
       const { reason, detail, reply } = result.refusal;
-      this.#reply(reply);
-      this.#close(reason, detail);
+      this.#close(reason, detail, reply);
       return false;
     }
     const { request } = result;
-    const { limits, sessions, tick } = this.#context;
+    this.#context.stats.controlPackets++;
+    const { limits, sessions, tick, taking } = this.#context;
+    if (!taking) {
+      this.#refuse('stopped');
+      return false;
+    }
     this.#request = request;
     this.#reader.maxFrameBytes = limits.maxPacketBytes;
     this.#state = State.Claiming;
@@ -224,24 +218,20 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     // acknowledgement, and to keep the first copies too would multiply an outage with every reconnect.
     if (previous?.disconnected === false) previous.discardParked();
     if (previous !== undefined && previous.parkedBytes > memory.allowanceBytes) {
-      this.#reply(connack(ConnackCode.ServerUnavailable));
-      this.#close('session-busy', 'publications of its earlier connections still wait for room');
+      this.#refuse('session-busy', 'publications of its earlier connections still wait for room');
       return;
     }
     this.#lane = new PublicationLane(this.#context, session, this, present);
     if (previous !== undefined) this.#lane.follow(previous);
     this.#context.laneOpened(this.#lane);
     this.#state = State.Connecting;
+    this.#deadlineTick = this.#context.tick + ticksOf(this.#context.limits.connectTimeoutMs);
     this.#link = new BrokerLink(broker, this.#transport, this, present);
     this.#link.push(request.packet);
   }
 
   takeOver(): void {
     this.#close('taken-over', 'its client id has connected again ([MQTT-3.1.4-2])');
-  }
-
-  #reply(packet: Buffer | undefined): void {
-    if (packet !== undefined && !this.#transport.destroyed) this.#transport.write(packet);
   }
 
   // aedes' side.
@@ -339,11 +329,15 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
         return;
       case State.Claiming:
         if (tick < this.#deadlineTick) return;
-        this.#reply(connack(ConnackCode.ServerUnavailable));
-        this.#close('session-busy', 'the previous connection of its client id does not end');
+        this.#refuse('session-busy', 'the previous connection of its client id does not end');
+        return;
+      case State.Connecting:
+        if (tick < this.#deadlineTick) return;
+        this.#refuse('connect-timeout', 'whether it may connect was not decided in time');
+        this.#link?.abandon();
         return;
       case State.Closing:
-        if (tick >= this.#deadlineTick) this.#transport.destroy();
+        this.#farewell?.ticked();
         return;
       default:
         if (this.#keepAliveTicks > 0 && tick - this.#lastSeenTick > this.#keepAliveTicks) {
@@ -365,19 +359,24 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   /** Ends the connection, with the acknowledgements that are due. */
   stop(reason: 'stopped' | 'too-many-connections' | 'out-of-memory'): void {
     this.#close(reason);
+    this.#farewell?.hurry();
   }
 
   destroy(): void {
     this.#transport.destroy();
   }
 
-  #close(reason: CloseReason, detail?: string): void {
+  #refuse(reason: CloseReason, detail?: string): void {
+    this.#close(reason, detail, connack(ConnackCode.ServerUnavailable));
+  }
+
+  /** `lastWords`: what is still to be said. */
+  #close(reason: CloseReason, detail?: string, lastWords?: Buffer): void {
     if (this.#state === State.Closing) return;
     const disconnected = reason === 'disconnected';
     // Acknowledgements that are due leave first, except to a client that has done with us.
     if (!disconnected) this.writeAcks();
     this.#state = State.Closing;
-    this.#deadlineTick = this.#context.tick + LINGER_TICKS;
     this.#reader.reset();
     this.#held.clear();
     this.#gate.abandon();
@@ -386,9 +385,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#lane = undefined;
     if (this.#link === undefined) this.#releaseSession();
     else this.#link.end(disconnected);
-    // Not destroyed at once: bytes that nobody has read would turn our last packets into a reset.
-    this.#transport.end();
-    this.#transport.resume();
+    this.#farewell = new Farewell(this.#transport, this.#context, reason, lastWords);
     if (this.#transportClosed) this.#context.gone(this);
   }
 

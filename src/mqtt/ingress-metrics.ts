@@ -125,6 +125,11 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'Parked publications of connections that were taken over: not acknowledged, their device sends them again.',
       () => stats().discarded,
     ),
+    counter(
+      'untaken_total',
+      'Publications that came while the gateway stopped: not acknowledged, their device sends them again.',
+      () => stats().untaken,
+    ),
     {
       name: 'sluice_mqtt_connections_closed_total',
       help: 'Connections that ended, by reason.',

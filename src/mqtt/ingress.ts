@@ -9,6 +9,7 @@ import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
 import { LocalBroker } from './local-broker.ts';
 import { SessionPost } from './session-post.ts';
 import type { StoreDirectory } from './store/store-fs.ts';
+import { SysTopics } from './sys-topics.ts';
 import { IngressStats } from './stats.ts';
 
 export interface IngressOptions {
@@ -17,6 +18,8 @@ export interface IngressOptions {
   readonly limits?: Partial<IngressLimits>;
   /** What keeps sessions and retained messages over restarts; left out, they are in memory. */
   readonly sessions?: StoreDirectory | undefined;
+  /** The topics of `$SYS/broker`; left out, there are none. */
+  readonly sys?: { readonly version: string; readonly intervalMs: number } | undefined;
   readonly sink: PublicationSink;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -39,6 +42,7 @@ export class Ingress {
   #broker: LocalBroker | undefined;
   #hub: ConnectionHub | undefined;
   #post: SessionPost | undefined;
+  #sysTopics: SysTopics | undefined;
 
   constructor(options: IngressOptions) {
     this.#options = options;
@@ -71,10 +75,25 @@ export class Ingress {
     try {
       for (const spec of listeners) this.#listeners.push(new Listener(spec, this.#listenerOptions(hub)));
       for (const listener of this.#listeners) await listener.listen();
+      this.#startSysTopics(broker);
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  #startSysTopics(broker: LocalBroker): void {
+    const { sys, clock } = this.#options;
+    if (sys === undefined) return;
+    this.#sysTopics = new SysTopics({
+      ...sys,
+      stats: this.#stats,
+      publish: (name, payload) => {
+        broker.deliver({ name }, Buffer.from(payload), 0, true);
+      },
+      clock,
+    });
+    this.#sysTopics.start();
   }
 
   #listenerOptions(hub: ConnectionHub): ListenerOptions {
@@ -97,13 +116,15 @@ export class Ingress {
     return this.#listeners.map((listener) => listener.address());
   }
 
-  /** No new connections, and nothing further is read. What was read goes on, and is acknowledged. */
+  /**
+   * No new connections, and no further publications are taken: devices send them again, having no acknowledgement.
+   * What was taken goes on, and is acknowledged; pings, subscriptions and DISCONNECT are answered as ever.
+   */
   stopAccepting(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     const hub = this.#hub;
     if (hub !== undefined) {
-      hub.reading = false;
-      hub.pauseAll();
+      hub.taking = false;
     }
     return Promise.resolve();
   }
@@ -145,8 +166,9 @@ export class Ingress {
     const hub = this.#hub;
     this.#hub = undefined;
     if (hub === undefined) return;
+    this.#sysTopics?.stop();
     for (const listener of this.#listeners) listener.close();
-    hub.reading = false;
+    hub.taking = false;
     for (const connection of hub.connections) connection.stop('stopped');
     await this.#until(() => hub.connections.size === 0);
     for (const connection of hub.connections) connection.destroy();

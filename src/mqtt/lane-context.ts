@@ -23,8 +23,8 @@ export interface LaneContext {
   /** Wall clock of the read that is being worked on. */
   receivedAtMs: number;
   wallMs(): number;
-  /** Whether connections may read: false from the moment on in which the gateway stops. */
-  readonly reading: boolean;
+  /** Whether publications are taken: false from the moment on in which the gateway stops. */
+  readonly taking: boolean;
   /** Has {@link PublicationLane.turn} called for the lane, once, in the next turn of the event loop. */
   schedule(lane: PublicationLane): void;
   /** Nothing is left in a lane whose connection has ended. `before`: an earlier one that has something left. */

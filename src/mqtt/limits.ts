@@ -13,6 +13,12 @@ export interface IngressLimits {
   readonly maxPacketBytes: number;
   /** Time from accepting a connection to its CONNECT, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /**
+   * How long a client is made to wait that was refused, or has broken the protocol, before it is told and its
+   * connection ends, in milliseconds; and how many at once. 0: not at all.
+   */
+  readonly refusalDelayMs: number;
+  readonly maxBraked: number;
   /** Connections at once; more are closed as they come. */
   readonly maxConnections: number;
   /** Largest CONNECT packet, will and credentials included, in bytes. */
@@ -46,6 +52,8 @@ export const DEFAULT_LIMITS: IngressLimits = {
   memoryLimitBytes: 256 * 1024 * 1024,
   maxPacketBytes: 256 * 1024,
   connectTimeoutMs: 10_000,
+  refusalDelayMs: 0,
+  maxBraked: 1_000,
   maxConnections: 20_000,
   maxConnectBytes: 16 * 1024,
   takeoverTimeoutMs: 5_000,

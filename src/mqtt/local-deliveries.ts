@@ -48,6 +48,11 @@ export class LocalDeliveries {
    * than the last one for a repeat.
    */
   emit(message: LocalMessage, done?: () => void): this {
+    // aedes' own announcements, which name every client that comes and goes. Ours have no broker's name yet.
+    if (message.brokerId !== '' && message.topic.startsWith('$')) {
+      done?.();
+      return this;
+    }
     this.number(message);
     for (const deliver of this.#subscribers.match(message.topic)) {
       try {

@@ -360,7 +360,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   detach(disconnected: boolean, will?: Will): void {
     this.#owner = undefined;
     this.disconnected = disconnected;
-    if (!disconnected && will !== undefined && this.#context.reading) this.#parkWill(will);
+    if (!disconnected && will !== undefined && this.#context.taking) this.#parkWill(will);
     this.#context.schedule(this);
   }
 

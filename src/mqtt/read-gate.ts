@@ -37,7 +37,7 @@ export class ReadGate {
 
   /** The socket is read again, if nothing speaks against it. */
   reopen(): void {
-    if (!this.#closed || !this.#context.reading || this.#isFull(REOPEN_SHARE)) return;
+    if (!this.#closed || this.#isFull(REOPEN_SHARE)) return;
     this.abandon();
     this.#transport.resume();
   }

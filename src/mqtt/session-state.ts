@@ -89,6 +89,7 @@ export class SessionState {
       yield [{ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) }];
     }
     for (const { topic, payload, qos } of this.retained.values()) {
+      if (topic.startsWith('$')) continue;
       yield [{ kind: 'retained', message: { topic, payload, qos, ...FOREVER } }];
     }
   }

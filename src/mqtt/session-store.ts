@@ -99,7 +99,8 @@ export class SessionStore implements SessionKeeper {
 
   /** Stores a retained message, or deletes it. */
   retain(message: LocalMessage): void {
-    if (!this.#state.retained.put(message)) return;
+    // The broker's own figures are of this life alone.
+    if (!this.#state.retained.put(message) || message.topic.startsWith('$')) return;
     const { topic, qos } = message;
     // What has no room is not there any more either.
     const payload = this.#state.retained.get(topic)?.payload ?? Buffer.alloc(0);

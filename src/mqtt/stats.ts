@@ -49,6 +49,8 @@ export class IngressStats {
   sessionsExpired = 0;
   /** Publications received, by QoS. */
   readonly received: [number, number, number] = [0, 0, 0];
+  /** Other packets than PUBLISH, CONNECT included. */
+  controlPackets = 0;
   /** By QoS: publications of QoS 0 completed, PUBACKs and PUBRECs handed to the socket. */
   readonly acknowledged: [number, number, number] = [0, 0, 0];
   /** Publications of QoS 1 and 2 that were repeated, and not handed to the sink again. */
@@ -85,6 +87,8 @@ export class IngressStats {
   storedSubscriptions = 0;
   /** Publications of taken-over connections that were parked; their device sends them again. */
   discarded = 0;
+  /** Publications that came while the gateway stopped; their device sends them again. */
+  untaken = 0;
   readonly closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<
     CloseReason,
     number

@@ -30,6 +30,8 @@ describe('a configuration without faults', () => {
         maxPacketBytes: 262_144,
         connectTimeoutMs: 10_000,
         maxConnections: 20_000,
+        refusalDelayMs: 1_000,
+        sysIntervalMs: 10_000,
         sessions: {
           directory: join(home.folder, '.sluice/sessions'),
           max: 100_000,
@@ -242,7 +244,7 @@ wholly.unheard.of: 1
     ],
     [
       'mqtt: []',
-      'sluice.yaml:1 mqtt: found an empty list, expected a map of listeners, inflight.quota, read.ahead.bytes, memory.limit.bytes, max.packet.bytes, connect.timeout.ms, max.connections, sessions',
+      'sluice.yaml:1 mqtt: found an empty list, expected a map of listeners, inflight.quota, read.ahead.bytes, memory.limit.bytes, max.packet.bytes, connect.timeout.ms, max.connections, refusal.delay.ms, sys.interval.ms, sessions',
     ],
     [
       'mqtt: { listeners: [] }',

@@ -54,6 +54,8 @@ function gatewayConfig(options: GatewayFilesOptions): Partial<ConfigDocument> {
       'max.packet.bytes': mqtt['max.packet.bytes'],
       'connect.timeout.ms': mqtt['connect.timeout.ms'],
       'max.connections': mqtt['max.connections'],
+      'refusal.delay.ms': 0,
+      'sys.interval.ms': 0,
       sessions: { ...mqtt.sessions, directory: 'sessions' },
       listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0, 'proxy.protocol': false }],
     },
