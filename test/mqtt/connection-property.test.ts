@@ -1,62 +1,9 @@
 import fc from 'fast-check';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/core/logger.ts';
 import { isTopicName } from '../../src/mqtt/topic-table.ts';
-import { ConnectionHub } from '../../src/mqtt/connection-hub.ts';
-import { DEFAULT_LIMITS, type IngressLimits } from '../../src/mqtt/limits.ts';
-import { LocalBroker } from '../../src/mqtt/local-broker.ts';
-import { IngressStats } from '../../src/mqtt/stats.ts';
-import type { Transport } from '../../src/mqtt/transport.ts';
-import { connectPacket, HeldSink, publish, range, subscribe, TestClock } from './harness.ts';
-
-/** A socket without a network. */
-class Wire implements Transport {
-  readonly written: Buffer[] = [];
-  readableLength = 0;
-  readonly writableLength = 0;
-  destroyed = false;
-  paused = false;
-  ended = false;
-  readonly #listeners = new Map<string, () => void>();
-
-  write(bytes: Uint8Array): boolean {
-    expect(this.ended).toBe(false);
-    this.written.push(Buffer.from(bytes));
-    return true;
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  resume(): void {
-    this.paused = false;
-  }
-  end(): void {
-    this.ended = true;
-  }
-  destroy(): void {
-    this.close();
-  }
-  once(): void {}
-  on(event: string, listener: (error: Error) => void): void {
-    this.#listeners.set(event, listener as () => void);
-  }
-  close(): void {
-    if (this.destroyed) return;
-    this.destroyed = true;
-    this.#listeners.get('close')!();
-  }
-
-  /** Packet identifiers of all PUBACKs, PUBRECs or PUBCOMPs written. */
-  ids(header: number): number[] {
-    const bytes = Buffer.concat(this.written);
-    const found: number[] = [];
-    for (let at = 0; at < bytes.length; at += 2 + bytes[at + 1]!) {
-      if (bytes[at] === header) found.push(bytes.readUInt16BE(at + 2));
-    }
-    return found;
-  }
-}
+import { connectPacket, HeldSink, publish, range, subscribe } from './harness.ts';
+import { newHub, turns, Wire } from './hub-rig.ts';
 
 function parsed(wire: Wire): Packet[] {
   const packets: Packet[] = [];
@@ -66,27 +13,8 @@ function parsed(wire: Wire): Packet[] {
   return packets;
 }
 
-/** SLUICE_FUZZ_RUNS=1000000 fuzzes for hours; a failure names its seed, for SLUICE_FUZZ_SEED. */
-const FUZZ_RUNS = Number(process.env.SLUICE_FUZZ_RUNS ?? 1_500);
-const FUZZ_SEED = process.env.SLUICE_FUZZ_SEED;
-
 const PUBACK = 0x40;
 const PUBREC = 0x50;
-
-async function newHub(limits: Partial<IngressLimits>) {
-  const stats = new IngressStats();
-  const all = { ...DEFAULT_LIMITS, ...limits };
-  const sink = new HeldSink();
-  const clock = new TestClock();
-  const broker = await LocalBroker.open({ limits: all, stats, clock, logger: silentLogger });
-  const hub = new ConnectionHub({ limits: all, sink, broker, stats, clock, logger: silentLogger });
-  return { hub, sink, stats, broker, clock };
-}
-
-/** Long enough for everything that is due: aedes takes a few turns for a CONNECT. */
-async function turns(count = 6): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
-}
 
 const step = fc.oneof(
   {
@@ -107,7 +35,10 @@ describe('a connection', () => {
         }),
         fc.array(step, { maxLength: 150 }),
         async (messages, steps) => {
-          const { hub, sink, stats, broker } = await newHub({ inflightQuota: 4, readAheadBytes: 500 });
+          const { hub, sink, stats, broker } = await newHub(
+            { inflightQuota: 4, readAheadBytes: 500 },
+            new HeldSink(),
+          );
           const wire = new Wire();
           const receive = hub.accept(wire, 'test:1');
           const packets = messages.map(([qos, size, topic], index) =>
@@ -174,7 +105,7 @@ describe('a connection', () => {
   });
 
   it('of a persistent session is sent its CONNACK first ([MQTT-3.2.0-1]), then every message once and in order', async () => {
-    const { hub, sink, broker } = await newHub({});
+    const { hub, sink, broker } = await newHub({}, new HeldSink());
     sink.completing = true;
     const away = connectPacket({ clientId: 'away', clean: false });
     const first = new Wire();
@@ -209,63 +140,59 @@ describe('a connection', () => {
     await broker.close(Promise.resolve());
   });
 
-  it(
-    'survives any bytes: nothing is thrown, nothing wrong is handed over, and no memory is left behind',
-    async () => {
-      const { hub, sink, stats, broker, clock } = await newHub({});
-      const wellFormed = [
-        generate(connectPacket()),
-        generate(publish(1, 'a/b', 'hello')),
-        generate(publish(2, 'a/c', 'x'.repeat(200), { qos: 2 })),
-        generate({ cmd: 'pubrel', messageId: 2 }),
-        generate(subscribe(3, ['a/#', 1], ['b/+', 0])),
-        generate(publish(4, 'a/d', '', { retain: true })),
-        generate({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a/#'] }),
-        generate({ cmd: 'pingreq' }),
-        generate(publish(6, '$SYS/x', 'x', { qos: 0 })),
-        generate({ cmd: 'disconnect' }),
-      ];
-      const mutation = fc.record({ at: fc.nat(), xor: fc.integer({ min: 1, max: 255 }), drop: fc.boolean() });
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(fc.constantFrom(...wellFormed), { maxLength: 12 }),
-          fc.array(mutation, { maxLength: 3 }),
-          fc.array(fc.nat({ max: 300 }), { maxLength: 6 }),
-          async (packets, mutations, sizes) => {
-            let bytes: Buffer = Buffer.concat([wellFormed[0]!, ...packets]);
-            for (const { at, xor, drop } of mutations) {
-              const place = at % bytes.length;
-              bytes = drop
-                ? Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)])
-                : Buffer.from(bytes.with(place, bytes[place]! ^ xor));
-            }
-            const wire = new Wire();
-            const receive = hub.accept(wire, 'test:1');
-            for (const size of [...sizes, bytes.length]) {
-              if (bytes.length === 0) break;
-              receive(Buffer.from(bytes.subarray(0, size)));
-              bytes = bytes.subarray(size);
-              if (size % 3 === 0) await turns(2);
-            }
-            await turns();
-            for (const { topic, packetId, qos } of sink.accepted) {
-              expect(isTopicName(Buffer.from(topic)) && !topic.startsWith('$')).toBe(true);
-              expect(packetId === 0).toBe(qos === 0);
-            }
-            sink.completeAll();
-            await turns(2);
-            wire.close();
-            await turns();
-            expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
-            expect(stats.closed['internal-error']).toBe(0);
-          },
-        ),
-        { numRuns: FUZZ_RUNS, ...(FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }) },
-      );
-      clock.advance(60_000);
-      hub.stopClock();
-      await broker.close(Promise.resolve());
-    },
-    20_000 + FUZZ_RUNS * 20,
-  );
+  it('survives any bytes: nothing is thrown, nothing wrong is handed over, and no memory is left behind', async () => {
+    const { hub, sink, stats, broker, clock } = await newHub({}, new HeldSink());
+    const wellFormed = [
+      generate(connectPacket()),
+      generate(publish(1, 'a/b', 'hello')),
+      generate(publish(2, 'a/c', 'x'.repeat(200), { qos: 2 })),
+      generate({ cmd: 'pubrel', messageId: 2 }),
+      generate(subscribe(3, ['a/#', 1], ['b/+', 0])),
+      generate(publish(4, 'a/d', '', { retain: true })),
+      generate({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a/#'] }),
+      generate({ cmd: 'pingreq' }),
+      generate(publish(6, '$SYS/x', 'x', { qos: 0 })),
+      generate({ cmd: 'disconnect' }),
+    ];
+    const mutation = fc.record({ at: fc.nat(), xor: fc.integer({ min: 1, max: 255 }), drop: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...wellFormed), { maxLength: 12 }),
+        fc.array(mutation, { maxLength: 3 }),
+        fc.array(fc.nat({ max: 300 }), { maxLength: 6 }),
+        async (packets, mutations, sizes) => {
+          let bytes: Buffer = Buffer.concat([wellFormed[0]!, ...packets]);
+          for (const { at, xor, drop } of mutations) {
+            const place = at % bytes.length;
+            bytes = drop
+              ? Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)])
+              : Buffer.from(bytes.with(place, bytes[place]! ^ xor));
+          }
+          const wire = new Wire();
+          const receive = hub.accept(wire, 'test:1');
+          for (const size of [...sizes, bytes.length]) {
+            if (bytes.length === 0) break;
+            receive(Buffer.from(bytes.subarray(0, size)));
+            bytes = bytes.subarray(size);
+            if (size % 3 === 0) await turns(2);
+          }
+          await turns();
+          for (const { topic, packetId, qos } of sink.accepted) {
+            expect(isTopicName(Buffer.from(topic)) && !topic.startsWith('$')).toBe(true);
+            expect(packetId === 0).toBe(qos === 0);
+          }
+          sink.completeAll();
+          await turns(2);
+          wire.close();
+          await turns();
+          expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
+          expect(stats.closed['internal-error']).toBe(0);
+        },
+      ),
+      { numRuns: 500 },
+    );
+    clock.advance(60_000);
+    hub.stopClock();
+    await broker.close(Promise.resolve());
+  }, 30_000);
 });
