@@ -116,6 +116,7 @@ function packet(random: SeededRandom, number: number): Packet {
 
 /** Flips, drops, repeats or inserts a byte, or repeats a stretch, behind the first `from` bytes. */
 function mutated(bytes: Buffer, from: number, random: SeededRandom): Buffer {
+  if (bytes.length <= from) return bytes;
   const at = random.between(from, bytes.length - 1);
   const upTo = Math.min(bytes.length, at + random.between(1, 40));
   switch (random.between(0, 3)) {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { connect, type IClientOptions, type MqttClient } from 'mqtt';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { createAdmin, createProducer, type KafkaJsProducer } from '../../src/kafka/kafkajs.ts';
+import { CommandDevice } from '../support/command-device.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { readTopic, type ConsumedRecord } from '../support/telemetry-topic.ts';
@@ -15,10 +15,10 @@ const client = { clientId: 'test-commander', logger: silentLogger };
 
 const config = `
 kafka: { topics: { partitions: 2 } }
+mqtt: { sessions: { queue.messages: 5 } }
 commands:
   - topic: ${topic}
     mqtt.topic: devices/{device}/commands/{correlation}
-    max.in.flight.per.device: 5
     reply: { mqtt.topic: 'devices/{device}/replies/{correlation}', topic: ${replies} }
 `;
 
@@ -43,46 +43,6 @@ async function command(
   headers: Record<string, string> = {},
 ): Promise<void> {
   await producer.send({ topic, acks: -1, messages: [{ key: device, value: text, headers }] });
-}
-
-/** A device and the commands that it has got. */
-class Device {
-  readonly commands: { topic: string; text: string; qos: number }[] = [];
-  readonly mqtt: MqttClient;
-
-  static async connected(id: string, options: IClientOptions = {}): Promise<Device> {
-    const device = new Device(id, options);
-    await new Promise<void>((done, fail) => {
-      device.mqtt.once('connect', () => {
-        done();
-      });
-      device.mqtt.once('error', fail);
-    });
-    await device.mqtt.subscribeAsync(`devices/${id}/commands/#`, { qos: 1 });
-    return device;
-  }
-
-  private constructor(id: string, options: IClientOptions) {
-    this.mqtt = connect(gateway.mqttUrl, { clientId: id, clean: false, reconnectPeriod: 0, ...options });
-    this.mqtt.on('message', (on, payload, { qos }) =>
-      this.commands.push({ topic: on, text: payload.toString(), qos }),
-    );
-    onTestFinished(async () => {
-      await this.mqtt.endAsync(true);
-    });
-  }
-
-  get texts(): string[] {
-    return this.commands.map(({ text }) => text);
-  }
-
-  async gets(count: number): Promise<void> {
-    await until(() => this.commands.length >= count, { what: `${count} commands`, everyMs: 10 });
-  }
-
-  async leaves(): Promise<void> {
-    await this.mqtt.endAsync();
-  }
 }
 
 /** The undelivered commands with this text, once there is one. */
@@ -120,8 +80,8 @@ const allCommitted = (): Promise<void> =>
 
 describe('commands for a device', () => {
   it('reach it with QoS 1, in order, under its own topic, and are committed once it has them', async () => {
-    const pump = await Device.connected('pump');
-    const other = await Device.connected('other');
+    const pump = await CommandDevice.connected(gateway.mqttUrl, 'pump');
+    const other = await CommandDevice.connected(gateway.mqttUrl, 'other');
     for (let n = 1; n <= 20; n++) {
       await command('pump', `set ${n}`, { 'correlation-id': `c${n}` });
       await pump.gets(n - 2);
@@ -135,22 +95,22 @@ describe('commands for a device', () => {
   });
 
   it('wait while it is away, hold up nobody else, and come in order when it is back', async () => {
-    const away = await Device.connected('away');
+    const away = await CommandDevice.connected(gateway.mqttUrl, 'away');
     await away.leaves();
-    const there = await Device.connected('there');
+    const there = await CommandDevice.connected(gateway.mqttUrl, 'there');
     for (const text of ['1', '2', '3']) {
       await command('away', text);
       await command('there', text);
     }
     await there.gets(3);
-    const back = await Device.connected('away');
+    const back = await CommandDevice.connected(gateway.mqttUrl, 'away');
     await back.gets(3);
     expect(back.texts).toEqual(['1', '2', '3']);
     await allCommitted();
   });
 
   it('are answered: the reply stands in Kafka under the device, with the correlation of its command', async () => {
-    const valve = await Device.connected('valve');
+    const valve = await CommandDevice.connected(gateway.mqttUrl, 'valve');
     await command('valve', 'open', { 'correlation-id': 'order-66' });
     await valve.gets(1);
     const { topic: commandTopic } = valve.commands[0]!;
@@ -174,7 +134,7 @@ describe('a command that does not reach its device stands in Kafka with the reas
     ['a device that was too late for it', 'EXPIRED', 'pump', { 'expiry-ms': '0' }],
   ])('for %s', async (why, code, device, headers) => {
     if (device === 'deaf') {
-      const deaf = await Device.connected('deaf');
+      const deaf = await CommandDevice.connected(gateway.mqttUrl, 'deaf');
       await deaf.mqtt.unsubscribeAsync('devices/deaf/commands/#');
     }
     await command(device, why, { ...headers, note: 'kept' });
@@ -186,13 +146,13 @@ describe('a command that does not reach its device stands in Kafka with the reas
   });
 
   it('for a device whose queue is full; what it has room for waits for it', async () => {
-    const away = await Device.connected('full');
+    const away = await CommandDevice.connected(gateway.mqttUrl, 'full');
     await away.leaves();
     for (let n = 1; n <= 7; n++) await command('full', `item ${n}`);
     expect(await undelivered('item 7')).toMatchObject([
       { key: 'full', headers: { 'error.code': 'QUEUE_FULL' } },
     ]);
-    const back = await Device.connected('full');
+    const back = await CommandDevice.connected(gateway.mqttUrl, 'full');
     await back.gets(5);
     expect(back.texts).toEqual([1, 2, 3, 4, 5].map((n) => `item ${n}`));
     await allCommitted();
@@ -210,7 +170,7 @@ describe('a second gateway', () => {
       expect(conditions.find(({ name }) => name === 'commands')!.reason).toMatch(sentence);
       // The first has not been disturbed.
       expect((await gateway.readiness()).ready).toBe(true);
-      const pump = await Device.connected('pump');
+      const pump = await CommandDevice.connected(gateway.mqttUrl, 'pump');
       await command('pump', 'still here');
       await pump.gets(1);
       await pump.leaves();
@@ -219,7 +179,7 @@ describe('a second gateway', () => {
       await gateway.stop();
       await second.untilReady();
       gateway = second;
-      const next = await Device.connected('pump');
+      const next = await CommandDevice.connected(gateway.mqttUrl, 'pump');
       await command('pump', 'here now');
       await next.gets(1);
       expect(next.texts).toEqual(['here now']);
