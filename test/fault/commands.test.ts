@@ -68,9 +68,11 @@ describe('commands survive', () => {
     expect([...new Set(back.texts)]).toEqual(['1', '2', '3', '4']);
 
     await kafka.kill9();
-    await until(async () => (await reasonOf(second)) !== undefined, { what: 'readiness to name the trouble' });
+    await until(async () => (await reasonOf(second)) !== undefined, {
+      what: 'readiness to name the trouble',
+    });
     await kafka.restart();
-    await second.untilReady();
+    await until(async () => (await reasonOf(second)) === undefined, { what: 'commands to be read again' });
     await command(kafka, 'pump', '5');
     await until(() => back.texts.includes('5'), { what: 'a command after the outage' });
 
