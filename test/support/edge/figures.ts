@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { cpuMicros, memoryBytes } from '../../../bench/harness/process-figures.ts';
+import { cpuMicros } from '../../../bench/harness/process-figures.ts';
+import { memoryBytes } from '../../../src/drill/process-memory.ts';
 
 /** A gateway's processor time and memory over a stretch of a run. */
 export class Stretch {
