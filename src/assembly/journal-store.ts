@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
@@ -24,7 +25,7 @@ const UNREAD_ACCOUNT = '(unread)';
 
 /** Whether a profile's contract needs the journal. */
 export function promisesDisk({ ack }: DeviceProfile): boolean {
-  return ack === 'journal';
+  return needsDisk(ack);
 }
 
 /** The journal and the contracts that it keeps, opened and closed together. */
@@ -42,7 +43,7 @@ export class JournalStore {
    */
   static async open(options: JournalStoreOptions): Promise<JournalStore> {
     const { config, ledger, clock, logger } = options;
-    const { replay, key, ...settings } = config.journal;
+    const { replay, spill, key, ...settings } = config.journal;
     const journal = await Journal.open({
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
@@ -60,6 +61,7 @@ export class JournalStore {
       ...options,
       journal,
       replay,
+      spill,
       logger: logger.child({ stage: 'delivery' }),
     });
     return new JournalStore(journal, store);

@@ -20,6 +20,13 @@ export interface JournalConfig {
   readonly stalledAfterMs: number;
   /** Where the key for encryption at rest is; undefined: not encrypted. */
   readonly key: { readonly file: string } | { readonly environment: string } | undefined;
+  /** When contract kafka-or-journal turns to the disk. */
+  readonly spill: {
+    /** Kafka has not acknowledged for so long. */
+    readonly afterMs: number;
+    /** So much of buffer.memory is taken. */
+    readonly bufferShare: number;
+  };
   readonly replay: {
     /** Records a second; Infinity: as fast as Kafka takes them. */
     readonly rate: number;
@@ -49,6 +56,7 @@ export function toJournal(document: JournalDocument, folders: Folders): JournalC
         : environment !== undefined
           ? { environment }
           : undefined,
+    spill: { afterMs: document['spill.after.ms'], bufferShare: document['spill.buffer.share'] },
     replay: { rate: rate === 'unlimited' ? Number.POSITIVE_INFINITY : rate, share: document['replay.share'] },
   };
 }

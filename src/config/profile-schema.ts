@@ -125,10 +125,10 @@ export const profileSchema = section({
   filter: filterSchema.optional().describe('Which messages of a device are held back, by time.'),
   registry: registrySchema.optional().describe('A list of known devices.'),
   produce: outputSchema.describe('The records.'),
-  ack: choice(['kafka', 'journal', 'receive'])
+  ack: choice(['kafka', 'journal', 'kafka-or-journal', 'receive'])
     .default('kafka')
     .describe(
-      "When a device is acknowledged. `kafka`: when Kafka has the record; `journal`: when this gateway's disk has it; `receive`: when the message has been read.",
+      "When a device is acknowledged. `kafka`: when Kafka has the record; `journal`: when this gateway's disk has it; `kafka-or-journal`: when Kafka has it or, while Kafka is away or slow, the disk; `receive`: when the message has been read.",
     ),
   simulate: simulation.optional().describe('How `sluice fleet` plays such a device.'),
 });

@@ -88,6 +88,12 @@ const journal = section({
   'stalled.after.ms': integer(10, 600_000).default(1_000),
   'key.file': text('a file with the key, relative to this file').optional(),
   'key.env': text('the name of an environment variable').optional(),
+  'spill.after.ms': integer(10, 600_000).default(1_000),
+  'spill.buffer.share': z
+    .number({ error: SHARE })
+    .gt(0, { error: SHARE })
+    .max(1, { error: SHARE })
+    .default(0.5),
   'replay.rate': z.union([z.literal('unlimited'), z.int().min(1)], { error: RATE }).default('unlimited'),
   'replay.share': z.number({ error: SHARE }).gt(0, { error: SHARE }).max(1, { error: SHARE }).default(0.5),
 });

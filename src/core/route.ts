@@ -3,11 +3,14 @@ import type { SerializedRecord } from './record.ts';
 
 /**
  * When a device is acknowledged. `kafka`: the record's batch is acknowledged by Kafka. `journal`: the record is on
- * this gateway's disk. `receive`: the publication has been read; what is in memory at a crash is lost.
+ * this gateway's disk. `kafka-or-journal`: Kafka has it, or, while Kafka is away or slow, the disk. `receive`: the publication has been read; what is in memory at a crash is lost.
  */
-export type Contract = 'kafka' | 'journal' | 'receive';
+export type Contract = 'kafka' | 'journal' | 'kafka-or-journal' | 'receive';
 
-export const CONTRACTS: readonly Contract[] = ['kafka', 'journal', 'receive'];
+/** Whether the contract may need this gateway's disk. */
+export function needsDisk(contract: Contract): boolean {
+  return contract === 'journal' || contract === 'kafka-or-journal';
+}
 
 /** Why a publication could not become a record. `code` is stable, for headers and metrics. */
 export interface DecodeFault {

@@ -8,6 +8,7 @@ import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
 import {
   deadLetterTopicOf,
   FILTERED,
+  needsDisk,
   NOT_READY,
   REFUSED,
   type DecodeFault,
@@ -146,7 +147,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     const fault = route.toRecord(publication, this.#record);
     if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
 
-    if (route.contract === 'journal') return this.#acceptStored(publication, route, origin, token);
+    if (needsDisk(route.contract)) return this.#acceptStored(publication, route, origin, token);
     const account = this.ledger.account(route.profile);
     const onReceipt = route.contract === 'receive';
     const slot = this.#slots.take(onReceipt ? undefined : origin, token, account, SlotKind.Record);
@@ -182,6 +183,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       publication,
       account,
       SlotKind.Record,
+      route.contract === 'kafka-or-journal',
       origin,
       token,
     );
@@ -253,10 +255,9 @@ export class Delivery implements PublicationSink, RecordTarget {
     token: number,
   ): boolean {
     toDeadLetter(publication, route.deadLetterTopic, route, fault, this.#record);
-    const taken =
-      route.contract === 'journal'
-        ? this.#storeDeadLetter(publication, route, origin, token)
-        : this.#appendDeadLetter(route.profile, origin, token);
+    const taken = needsDisk(route.contract)
+      ? this.#storeDeadLetter(publication, route, origin, token)
+      : this.#appendDeadLetter(route.profile, origin, token);
     if (taken) route.taken();
     return taken;
   }
@@ -274,6 +275,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       publication,
       account,
       SlotKind.DeadLetter,
+      route.contract === 'kafka-or-journal',
       origin,
       token,
     );

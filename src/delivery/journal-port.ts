@@ -32,13 +32,14 @@ export interface JournalTarget {
 export interface Journal {
   /**
    * Takes a copy of the record; `target` hears when it is on the disk. A {@link Bottleneck}: no room now. An error:
-   * never.
+   * never. `mayDrop`: left out, the policy may drop it if the disk is full.
    */
   append(
     record: SerializedRecord,
     meta: RecordMeta,
     target: JournalTarget,
     token: number,
+    mayDrop?: boolean,
   ): Bottleneck | SluiceError | undefined;
   /** Readers leave the record out from now on: somebody is sending it. */
   claim(position: Position): void;

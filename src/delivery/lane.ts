@@ -19,8 +19,20 @@ export class Lane implements Bottleneck {
   last: Position = -1;
   /** The reader had to leave it behind: the first of its records that was not sent. */
   skippedFrom: Position | undefined;
-  /** Records in the producer, and what those that were read back take there, bytes. */
-  inFlight = 0;
+  /** Records that were given to the producer, and those of them that have their result; both only grow. */
+  sent = 0;
+  settled = 0;
+  /** `sent` at the last looks, oldest first. */
+  readonly #marks: number[] = [];
+  /** A record of it has been with the producer for longer than it should. */
+  slow = false;
+  /** Of those with the producer, what is on no disk. */
+  uncopied = 0;
+  /** Copies of them are on their way to the disk, and nothing newer may go before: new records wait. */
+  copying = false;
+  /** It will be woken when the disk has room. */
+  awaitsDisk = false;
+  /** Of records that were read back: what they take in the producer, bytes. */
   replayedBytes = 0;
   /** Something of it was acknowledged since the last look: Kafka takes its records. */
   moved = false;
@@ -33,7 +45,9 @@ export class Lane implements Bottleneck {
   closeAgainMs = 0;
   /** Lanes that its records went by while the topic had other partitions. */
   ancestors: readonly Lane[] = [];
-  #waiters: (() => void)[] = [];
+  readonly #waiters: (() => void)[] = [];
+  #waking = false;
+  #refused = false;
 
   constructor(topic: string, partition: number, direct: boolean) {
     this.topic = topic;
@@ -41,8 +55,19 @@ export class Lane implements Bottleneck {
     this.direct = direct;
   }
 
-  /** A device waits while the lane is closing. */
+  get inFlight(): number {
+    return this.sent - this.settled;
+  }
+
+  /** `sent` as it was so many looks ago. */
+  mark(looks: number): number {
+    this.#marks.push(this.sent);
+    return this.#marks.length > looks ? (this.#marks.shift() as number) : 0;
+  }
+
+  /** A device waits while the lane is closing, or copying, or for the disk. */
   wait(callback: () => void): void {
+    this.#refused = this.#waking;
     this.#waiters.push(callback);
   }
 
@@ -50,10 +75,15 @@ export class Lane implements Bottleneck {
     return this.#waiters.length;
   }
 
+  /** Calls those that wait, in order, until one is refused again. */
   wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const callback of waiters) callback();
+    if (this.#waking) return;
+    this.#waking = true;
+    for (let turns = this.#waiters.length; turns > 0 && !this.#refused; turns--) {
+      (this.#waiters.shift() as () => void)();
+    }
+    this.#waking = false;
+    this.#refused = false;
   }
 
   /** Everything that was to be read back stands in front of `position`, and nothing of it was left behind. */

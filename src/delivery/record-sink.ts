@@ -27,6 +27,19 @@ export interface PartitionedSink extends RecordSink {
   /** 0 while they are unknown. */
   partitionCount(topic: string): number;
   connectionState(): { readonly connectedBrokers: number };
+  /** Memory for records, bytes. */
+  readonly buffer: { readonly totalBytes: number; readonly availableBytes: number };
+  /**
+   * Records for the partition (-1: for all of the topic's) that have no result yet, oldest first. Views: nothing may
+   * be appended while they are looked at.
+   */
+  unacknowledged(topic: string, partition: number): Iterable<UnacknowledgedRecord>;
+}
+
+export interface UnacknowledgedRecord {
+  readonly record: SerializedRecord;
+  readonly target: RecordTarget;
+  readonly token: number;
 }
 
 export interface RecordTarget {

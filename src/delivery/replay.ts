@@ -94,8 +94,7 @@ export class Replay {
   }
 
   /** A lane that waited for the producer has room: what is read back has its turn within this call. */
-  roomFor(lane: Lane): void {
-    lane.awaitsRoom = false;
+  roomFor(): void {
     this.#wake();
   }
 
@@ -212,10 +211,10 @@ export class Replay {
     if (lanes.recovering) return;
     for (const lane of lanes.indirect) {
       const isRead = lane.isReadUpTo(passed);
-      if (isRead && lane.inFlight === 0) {
+      if (isRead && lane.inFlight === 0 && !lane.copying) {
         this.#makeDirect(lane);
       } else if (nearTail && !lane.closing && lane.skippedFrom === undefined) {
-        const takes = lane.moved || lane.inFlight === 0;
+        const takes = !lane.slow && !lane.copying && (lane.moved || lane.inFlight === 0);
         lane.moved = false;
         if (takes && clock.monotonicMs() >= lane.closeAgainMs) this.#close(lane);
       }

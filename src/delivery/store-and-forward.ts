@@ -1,33 +1,17 @@
 import type { Clock } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import { Outcome } from '../core/outcome.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
-import { SlotKind } from './delivery-slots.ts';
-import { endDelivery } from './fan-out.ts';
-import {
-  DROPPED,
-  type Journal,
-  type JournaledRecord,
-  type JournalTarget,
-  type Position,
-  type RecordMeta,
-} from './journal-port.ts';
+import type { SlotKind } from './delivery-slots.ts';
+import type { Journal, JournaledRecord } from './journal-port.ts';
 import { Lanes, type Lane } from './lane.ts';
 import type { Account, Ledger } from './ledger.ts';
 import { Pacer } from './pacer.ts';
-import type {
-  Bottleneck,
-  PartitionedSink,
-  RecordError,
-  RecordResult,
-  RecordTarget,
-  RejectedRecord,
-} from './record-sink.ts';
-import { RejectedRecords } from './rejected-records.ts';
+import type { Bottleneck, PartitionedSink } from './record-sink.ts';
 import { Replay } from './replay.ts';
-import { Awaits, NOWHERE, StoredSlots } from './stored-slots.ts';
+import { SpillOver, type SpillSettings } from './spill-over.ts';
+import { StoredDeliveries } from './stored-deliveries.ts';
 
 /** Where records of a former process are counted until they are read. */
 export const RECOVERED_ACCOUNT = '(recovered)';
@@ -39,6 +23,7 @@ export interface StoreOptions {
   /** Where an account's records go that can't be delivered to `topic`. */
   readonly deadLetterTopic: (account: string, topic: string) => string;
   readonly replay: ReplaySettings;
+  readonly spill: SpillSettings;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -52,39 +37,28 @@ export interface ReplaySettings {
 
 /**
  * What one lane has in the producer of records that were read back, bytes: enough for five batches in flight, and
- * little enough for live records of other contracts not to stand long behind them.
+ * little enough for live records of other contracts not to stand long behind it.
  */
 const REPLAY_WINDOW_BYTES = 640 << 10;
-/** What a record takes beside key, value and headers, about. */
-const RECORD_OVERHEAD_BYTES = 20;
 
 /**
- * The contracts that promise the disk. A record goes to the journal, and at once to the producer too as long as its
- * {@link Lane} is direct; its device is acknowledged when it is on the disk, and the journal forgets it when Kafka
- * has it. What the producer has no room for is read back later ({@link Replay}).
+ * The contracts that use the disk. With `journal` a record goes there, and at once to the producer too as long as its
+ * {@link Lane} is direct; with `kafka-or-journal` it goes to the producer alone as long as that takes it and Kafka
+ * acknowledges in time ({@link SpillOver}). What the producer has no room for is read back later ({@link Replay}).
  */
-export class StoreAndForward implements RecordTarget, JournalTarget {
+export class StoreAndForward {
   readonly #options: StoreOptions;
-  readonly #journal: Journal;
-  readonly #records: PartitionedSink;
-  readonly #slots = new StoredSlots();
+  readonly #deliveries: StoredDeliveries;
   readonly #lanes: Lanes;
   /** What a former process left, until it is read and its own account known. */
   readonly #recovered: Account | undefined;
   readonly #pacer: Pacer;
   readonly #replay: Replay;
-  readonly #rejected: RejectedRecords;
-  /** Filled anew for every record; the journal copies it. */
-  readonly #meta: RecordMeta = { account: '', clientId: '', packetId: 0, qos: 0 };
-  /** Set where the journal dropped a record within its append. */
-  #droppedSlot = -1;
-  #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
+  readonly #spill: SpillOver;
 
   constructor(options: StoreOptions) {
     const { journal, records, ledger, replay, clock, logger } = options;
     this.#options = options;
-    this.#journal = journal;
-    this.#records = records;
     const { openRecords } = journal.backlog;
     this.#lanes = new Lanes(records, openRecords > 0);
     if (openRecords > 0) {
@@ -92,7 +66,18 @@ export class StoreAndForward implements RecordTarget, JournalTarget {
       this.#recovered.opened += openRecords;
       this.#recovered.openInJournal += openRecords;
     }
-    this.#rejected = new RejectedRecords(records, clock);
+    const deliveries = new StoredDeliveries({
+      ...options,
+      onJournaled: (position, toBeRead) => {
+        this.#replay.journaled(position);
+        if (toBeRead) this.#replay.follow(position);
+      },
+      onSettled: (lane) => {
+        this.#spill.settled(lane);
+        this.#replay.changed();
+      },
+    });
+    this.#deliveries = deliveries;
     this.#pacer = new Pacer({ ...replay, clock });
     this.#replay = new Replay({
       journal,
@@ -103,92 +88,32 @@ export class StoreAndForward implements RecordTarget, JournalTarget {
       clock,
       logger,
     });
+    this.#spill = new SpillOver({
+      settings: options.spill,
+      lanes: this.#lanes,
+      records,
+      target: deliveries,
+      needsCopy: (slot, lane) => deliveries.needsCopy(slot, lane),
+      copy: (slot, record) => deliveries.copyToDisk(slot, record),
+      clock,
+      logger,
+    });
   }
 
   /** Begins to send what a former process left. */
   start(): void {
     this.#replay.start();
+    this.#spill.start();
   }
 
   /** Reads nothing back any more. */
   stop(): void {
     this.#replay.stop();
+    this.#spill.stop();
   }
 
   lanes(): readonly Lane[] {
     return [...this.#lanes.all()];
-  }
-
-  /**
-   * Takes the record on. undefined: taken; the origin hears when it is on the disk, or in Kafka if that is sooner.
-   * A {@link Bottleneck}: no room, nothing was kept. An error: it can never be sent.
-   */
-  append(
-    record: SerializedRecord,
-    publication: Publication,
-    account: Account,
-    kind: SlotKind,
-    origin: PublicationOrigin,
-    token: number,
-  ): Bottleneck | SluiceError | undefined {
-    this.#pacer.live++;
-    const lane = this.#lanes.of(record);
-    if (lane.closing) return lane;
-    const slot = this.#slots.take(origin, token, account, kind, lane);
-    this.#droppedSlot = -1;
-    const refusal = this.#toDisk(slot, record, publication);
-    if (refusal !== undefined) {
-      this.#slots.release(slot);
-      return refusal;
-    }
-    if (this.#droppedSlot === slot) return undefined;
-    if (lane.direct) {
-      const full = this.#records.tryAppend(record, this, slot);
-      if (full === undefined) {
-        lane.inFlight++;
-        this.#slots.awaits[slot] = Awaits.Disk | Awaits.Kafka;
-        return undefined;
-      }
-      if (full instanceof SluiceError) {
-        this.#void(slot);
-        return full;
-      }
-      this.#spill(lane);
-    }
-    lane.pending++;
-    return undefined;
-  }
-
-  #toDisk(
-    slot: number,
-    record: SerializedRecord,
-    publication: Publication,
-  ): Bottleneck | SluiceError | undefined {
-    const account = this.#slots.accounts[slot] as Account;
-    const meta = this.#meta;
-    meta.account = account.profile;
-    meta.clientId = publication.clientId;
-    meta.packetId = publication.packetId;
-    meta.qos = publication.qos;
-    // Before the call, within which it may be dropped.
-    account.opened++;
-    account.open++;
-    this.#slots.awaits[slot] = Awaits.Disk;
-    const refusal = this.#journal.append(record, meta, this, slot);
-    if (refusal !== undefined) {
-      account.opened--;
-      account.open--;
-    }
-    return refusal;
-  }
-
-  /** It is on its way to the disk, and must not come back from there: a dead letter takes its place. */
-  #void(slot: number): void {
-    const account = this.#slots.accounts[slot] as Account;
-    account.opened--;
-    account.open--;
-    this.#slots.origins[slot] = undefined;
-    this.#slots.awaits[slot] = Awaits.Disk | Awaits.Void;
   }
 
   /** The journal's policy dropped what was on the disk, by account. */
@@ -198,104 +123,82 @@ export class StoreAndForward implements RecordTarget, JournalTarget {
     account.dropped += records;
   }
 
-  #spill(lane: Lane): void {
-    lane.direct = false;
-    lane.moved = false;
-    this.#lanes.indirect.add(lane);
+  /**
+   * Takes the record on. undefined: taken; the origin hears when it is on the disk, or in Kafka if that is sooner.
+   * A {@link Bottleneck}: no room, nothing was kept. An error: it can never be sent.
+   *
+   * @param kafkaFirst contract `kafka-or-journal`
+   */
+  append(
+    record: SerializedRecord,
+    publication: Publication,
+    account: Account,
+    kind: SlotKind,
+    kafkaFirst: boolean,
+    origin: PublicationOrigin,
+    token: number,
+  ): Bottleneck | SluiceError | undefined {
+    this.#pacer.live++;
+    const lane = this.#lanes.of(record);
+    if (lane.closing || lane.copying) return lane;
+    const slot = this.#deliveries.begin(origin, token, account, kind, lane);
+    const refusal =
+      kafkaFirst && lane.direct
+        ? this.#toKafka(slot, record, publication, lane)
+        : this.#toDisk(slot, record, publication, lane, kafkaFirst);
+    if (refusal !== undefined && !this.#voided) this.#deliveries.cancel(slot);
+    this.#voided = false;
+    return refusal;
   }
 
-  /** The journal's word on one record (see {@link JournalTarget}). */
-  recordJournaled(slot: number, position: Position): void {
-    const slots = this.#slots;
-    const awaits = slots.awaits[slot] as number;
-    const account = slots.accounts[slot] as Account;
-    if (position === DROPPED) {
-      account.open--;
-      account.dropped++;
-      this.#droppedSlot = slot;
-      this.#tell(slot, Outcome.Dropped);
-      slots.release(slot);
-      return;
+  /** Set where a refused record must not be forgotten, because it is on its way to the disk. */
+  #voided = false;
+
+  #toKafka(
+    slot: number,
+    record: SerializedRecord,
+    publication: Publication,
+    lane: Lane,
+  ): Bottleneck | SluiceError | undefined {
+    const full = this.#deliveries.toProducer(slot, record);
+    if (full === undefined) {
+      this.#deliveries.remember(slot, publication.clientId, publication.packetId, publication.qos);
+      lane.uncopied++;
+      return undefined;
     }
-    this.#replay.journaled(position);
-    if (awaits === Awaits.Disk) {
-      const lane = slots.lanes[slot] as Lane;
-      lane.pending--;
-      lane.last = position;
-      this.#onDisk(slot, account);
-      slots.release(slot);
-      this.#replay.follow(position);
-    } else if ((awaits & Awaits.Kafka) !== 0) {
-      // It is in the producer: no reader is to send it again.
-      this.#journal.claim(position);
-      slots.positions[slot] = position;
-      slots.awaits[slot] = Awaits.Kafka;
-      this.#onDisk(slot, account);
-    } else {
-      // Kafka was sooner, or it became a dead letter.
-      this.#journal.acknowledge(position);
-      slots.release(slot);
+    if (full instanceof SluiceError) return full;
+    // Without a disk that takes records either, the device waits for both.
+    this.#awaitRoom(lane, full);
+    if (!this.#spill.begin(lane, false) || lane.copying) return lane;
+    return this.#toDisk(slot, record, publication, lane, true);
+  }
+
+  #toDisk(
+    slot: number,
+    record: SerializedRecord,
+    { clientId, packetId, qos }: Publication,
+    lane: Lane,
+    kafkaFirst: boolean,
+  ): Bottleneck | SluiceError | undefined {
+    const refusal = this.#deliveries.toDisk(slot, record, clientId, packetId, qos);
+    if (refusal !== undefined) {
+      if (!kafkaFirst || refusal instanceof SluiceError) return refusal;
+      this.#awaitDisk(lane, refusal);
+      return lane;
     }
-  }
-
-  #onDisk(slot: number, account: Account): void {
-    account.open--;
-    account.openInJournal++;
-    this.#tell(
-      slot,
-      this.#slots.kinds[slot] === SlotKind.DeadLetter ? Outcome.DeadLettered : Outcome.Delivered,
-    );
-  }
-
-  /** The origin hears once. */
-  #tell(slot: number, outcome: Outcome): void {
-    const slots = this.#slots;
-    const origin = slots.origins[slot];
-    if (origin === undefined) return;
-    slots.origins[slot] = undefined;
-    endDelivery(origin, slots.tokens[slot] as number, slots.accounts[slot] as Account, outcome);
-  }
-
-  /** The producer's word on one record (see {@link RecordTarget}). */
-  recordCompleted(slot: number, result: RecordResult, index: number): void {
-    if (result.error !== undefined) {
-      this.#failed(slot, result.record(index), result.topic, result.error);
-      return;
+    if (this.#deliveries.wasDropped(slot)) return undefined;
+    if (lane.direct) {
+      const full = this.#deliveries.toProducer(slot, record);
+      if (full === undefined) return undefined;
+      if (full instanceof SluiceError) {
+        this.#deliveries.void(slot);
+        this.#voided = true;
+        return full;
+      }
+      this.#spill.begin(lane, true);
     }
-    const slots = this.#slots;
-    const account = slots.accounts[slot] as Account;
-    const deadLetter = slots.kinds[slot] === SlotKind.DeadLetter;
-    const position = slots.positions[slot] as Position;
-    if (deadLetter) account.deadLettered++;
-    else account.produced++;
-    this.#leaveLane(slot);
-    if (position === NOWHERE) {
-      // The disk still has to say where it is, to be told that it is done.
-      account.open--;
-      slots.awaits[slot] = Awaits.Disk | Awaits.Void;
-      this.#tell(slot, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
-      return;
-    }
-    this.#forget(position, account);
-    slots.release(slot);
-  }
-
-  /** The record needs its place on the disk no more. */
-  #forget(position: Position, account: Account): void {
-    if (this.#journal.acknowledge(position)) account.openInJournal--;
-    // Its segment was dropped while it was on its way, and it was counted as dropped.
-    else account.dropped--;
-  }
-
-  #leaveLane(slot: number): void {
-    const lane = this.#slots.lanes[slot] as Lane;
-    lane.inFlight--;
-    if (lane.direct) return;
-    lane.replayedBytes -= this.#slots.replayedBytes[slot] as number;
-    this.#slots.replayedBytes[slot] = 0;
-    lane.windowFull = false;
-    lane.moved = true;
-    this.#replay.changed();
+    lane.pending++;
+    return undefined;
   }
 
   /** Hands a record that was read back to the producer; false: its lane has no room. */
@@ -304,29 +207,13 @@ export class StoreAndForward implements RecordTarget, JournalTarget {
       lane.windowFull = true;
       return false;
     }
-    const { account: profile, topic, position } = record;
-    const account = this.#options.ledger.account(profile);
-    const isDeadLetter = this.#options.deadLetterTopic(profile, topic) === topic;
-    const kind = isDeadLetter ? SlotKind.DeadLetter : SlotKind.Record;
-    const slot = this.#slots.take(undefined, 0, account, kind, lane);
-    this.#slots.awaits[slot] = Awaits.Kafka;
-    this.#slots.positions[slot] = position;
-    const refusal = this.#records.tryAppend(record, this, slot);
-    if (refusal !== undefined && !(refusal instanceof SluiceError)) {
-      this.#slots.release(slot);
+    const account = this.#options.ledger.account(record.account);
+    const refusal = this.#deliveries.sendBack(record, record.position, account, lane);
+    if (refusal !== undefined) {
       this.#awaitRoom(lane, refusal);
       return false;
     }
-    this.#journal.claim(position);
-    if (this.#replay.isRecovered(position)) this.#adopt(account);
-    lane.inFlight++;
-    if (refusal !== undefined) {
-      this.#failed(slot, record, topic, refusal);
-      return true;
-    }
-    const bytes = RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    this.#slots.replayedBytes[slot] = bytes + record.headers.length;
-    lane.replayedBytes += bytes + record.headers.length;
+    if (this.#replay.isRecovered(record.position)) this.#adopt(account);
     return true;
   }
 
@@ -339,58 +226,23 @@ export class StoreAndForward implements RecordTarget, JournalTarget {
     account.openInJournal++;
   }
 
+  /** The lane is told when the producer has room for it: what is read back first, then devices. */
   #awaitRoom(lane: Lane, bottleneck: Bottleneck): void {
     if (lane.awaitsRoom) return;
     lane.awaitsRoom = true;
     bottleneck.wait(() => {
-      this.#replay.roomFor(lane);
+      lane.awaitsRoom = false;
+      this.#replay.roomFor();
+      lane.wake();
     });
   }
 
-  /**
-   * Kafka did not take the record. Its device may have been acknowledged, so it goes to the dead letters whatever the
-   * reason; what even they don't take stays in the journal, and is tried again after a restart.
-   */
-  #failed(slot: number, record: RejectedRecord, topic: string, error: RecordError): void {
-    const slots = this.#slots;
-    const { profile } = slots.accounts[slot] as Account;
-    if (error.code === CLOSED || slots.kinds[slot] === SlotKind.DeadLetter) {
-      this.#giveUp(slot, error);
-      return;
-    }
-    slots.kinds[slot] = SlotKind.DeadLetter;
-    this.#rejected.append({
-      record,
-      topic,
-      deadLetterTopic: this.#options.deadLetterTopic(profile, topic),
-      fault: error,
-      target: this,
-      token: slot,
-      onRefused: (refusal) => {
-        this.#giveUp(slot, refusal);
-      },
+  #awaitDisk(lane: Lane, bottleneck: Bottleneck): void {
+    if (lane.awaitsDisk) return;
+    lane.awaitsDisk = true;
+    bottleneck.wait(() => {
+      lane.awaitsDisk = false;
+      lane.wake();
     });
-  }
-
-  /** Neither Kafka nor the dead letters took it, or the producer was closed: it is still on the disk, or will be. */
-  #giveUp(slot: number, error: SluiceError): void {
-    const slots = this.#slots;
-    this.#leaveLane(slot);
-    if (error.code !== CLOSED) this.#logFailure(slots.accounts[slot] as Account, error);
-    if (slots.positions[slot] === NOWHERE) slots.awaits[slot] = Awaits.Kafka | Awaits.Disk;
-    else slots.release(slot);
-  }
-
-  #logFailure({ profile }: Account, error: SluiceError): void {
-    const now = this.#options.clock.monotonicMs();
-    if (now - this.#lastFailureLoggedMs < 1_000) return;
-    this.#lastFailureLoggedMs = now;
-    this.#options.logger.error(
-      { type: profile, code: error.code, reason: error.message },
-      'a record could neither be delivered nor dead-lettered: it stays in the journal, and is tried again after a restart',
-    );
   }
 }
-
-/** What the producer's records fail with that it had when it was closed. */
-const CLOSED = 'PRODUCER_CLOSED';

@@ -1,4 +1,4 @@
-import type { PublicationOrigin } from '../core/publication.ts';
+import type { PublicationOrigin, QoS } from '../core/publication.ts';
 import type { SlotKind } from './delivery-slots.ts';
 import type { Position } from './journal-port.ts';
 import type { Lane } from './lane.ts';
@@ -26,6 +26,10 @@ export class StoredSlots {
   readonly lanes: Lane[] = [];
   readonly awaits: number[] = [];
   readonly positions: Position[] = [];
+  /** Of records that may need a copy on the disk: which PUBLISH they came from. */
+  readonly clientIds: string[] = [];
+  readonly packetIds: number[] = [];
+  readonly qos: QoS[] = [];
   /** Of records that were read back: what they take in the producer, bytes; 0 for others. */
   readonly replayedBytes: number[] = [];
   readonly #free: number[] = [];

@@ -139,12 +139,15 @@ export class Journal {
    * Appends a copy of the record. undefined: taken, and `target.recordJournaled(token, position)` follows exactly
    * once, in the order of the appends, when the record is on the disk. A {@link WaitingRoom}: not taken, there is no
    * room or the disk does not work at present. An error: not taken, and never will be.
+   *
+   * @param mayDrop whether policy drop-newest applies; otherwise the record waits for room
    */
   append(
     record: SerializedRecord,
     meta: RecordMeta,
     target: JournalTarget,
     token: number,
+    mayDrop = true,
   ): JournalRefusal | undefined {
     if (this.#closed) return new JournalClosedError();
     const fault = recordFault(record, meta);
@@ -158,7 +161,7 @@ export class Journal {
     if (mayGo && this.#fits(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
       return undefined;
     }
-    if (this.settings.whenFull === 'drop-newest' && this.#isFull(bytes)) {
+    if (mayDrop && this.settings.whenFull === 'drop-newest' && this.#isFull(bytes)) {
       this.stats.drop(record.topic, meta.account, 1);
       target.recordJournaled(token, DROPPED);
       return undefined;

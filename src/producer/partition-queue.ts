@@ -1,5 +1,7 @@
+import type { SerializedRecord } from '../core/record.ts';
 import { Bottleneck } from './bottleneck.ts';
 import { BatchState, type ProducerBatch } from './producer-batch.ts';
+import type { RecordTarget } from './record-target.ts';
 
 const MAX_EPOCH = 0x7fff;
 
@@ -72,6 +74,18 @@ export class PartitionQueue {
 
   #hasRetry(): boolean {
     return this.sent.some((batch) => batch.state === BatchState.Retry);
+  }
+
+  /** Records without a result, oldest first, as views on their batch. */
+  *unacknowledged(): Generator<{ record: SerializedRecord; target: RecordTarget; token: number }> {
+    for (const batch of [...this.sent, ...this.waiting]) {
+      if (batch.state === BatchState.Done) continue;
+      let index = 0;
+      for (const record of batch) {
+        yield { record: { topic: this.topic, ...record }, ...batch.waiter(index) };
+        index++;
+      }
+    }
   }
 
   /** Records appended, and those of them whose targets have been told; both only grow. */

@@ -219,6 +219,16 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     return this.#topic(topic).partitionCount;
   }
 
+  /** Records for a partition, or with -1 for all of the topic's, that have no result yet; oldest first in each. */
+  *unacknowledged(
+    topic: string,
+    partition: number,
+  ): Generator<{ record: SerializedRecord; target: RecordTarget; token: number }> {
+    for (const queue of this.#topic(topic).partitions) {
+      if (partition < 0 || queue.index === partition) yield* queue.unacknowledged();
+    }
+  }
+
   #append(
     record: SerializedRecord,
     partition: number | undefined,

@@ -65,6 +65,7 @@ describe('a configuration without faults', () => {
         checkpointIntervalMs: 1_000,
         stalledAfterMs: 1_000,
         key: undefined,
+        spill: { afterMs: 1_000, bufferShare: 0.5 },
         replay: { rate: Number.POSITIVE_INFINITY, share: 0.5 },
       },
       profilesDir: join(home.folder, 'devices'),

@@ -3,6 +3,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { Outcome } from '../../src/core/outcome.ts';
 import { acknowledgedButLost } from '../../src/delivery/ledger.ts';
 import { stateOf } from '../../src/delivery/lane-metrics.ts';
+import { FsError } from '../journal/memory-fs.ts';
 import { until } from '../support/until.ts';
 import { GatedSink, StoreRig } from './store-rig.ts';
 
@@ -252,5 +253,124 @@ describe('contract journal', () => {
     await second.drain();
     expect(sink.log.get('t.dlq-1')).toEqual(['d1#1']);
     expect(second.ledger.account('meter')).toMatchObject({ opened: 1, deadLettered: 1, openInJournal: 0 });
+  });
+});
+
+describe('contract kafka-or-journal', () => {
+  const send = (rig: StoreRig, number: number, key: string): boolean => rig.send(number, key, 't', true);
+
+  it('waits for Kafka alone while that is quick: the disk rests', async () => {
+    const rig = await open();
+    for (const number of range(0, 100)) send(rig, number, `d${number % 4}`);
+    expect(rig.outcomes.size).toBe(0);
+    rig.sink.acknowledge();
+    expect(rig.outcomes.size).toBe(100);
+    expect(rig.journal.stats.commits).toBe(0);
+    expect(rig.ledger.total()).toMatchObject({ opened: 100, produced: 100, open: 0, openInJournal: 0 });
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('turns to the disk when Kafka has not acknowledged in time, what is under way first, and back', async () => {
+    const rig = await open();
+    for (const number of range(0, 20)) send(rig, number, 'd1');
+    await until(() => rig.outcomes.size === 20, { everyMs: 1, what: 'acknowledgements by the disk' });
+    expect(states(rig)['t-1']).toBe('draining');
+    expect(rig.ledger.total()).toMatchObject({ openInJournal: 20, open: 0, produced: 0 });
+    for (const number of range(20, 40)) expect(send(rig, number, 'd1')).toBe(true);
+    await settle(rig);
+    expect(rig.outcomes.size).toBe(40);
+
+    let number = 40;
+    await until(
+      () => {
+        rig.sink.acknowledge();
+        if (send(rig, number, 'd1')) number++;
+        return states(rig)['t-1'] === 'direct';
+      },
+      { everyMs: 1, what: 'the lane to be direct again' },
+    );
+    await rig.drain();
+    const { commits } = rig.journal.stats;
+    for (const next of range(number, number + 10)) expect(send(rig, next, 'd1')).toBe(true);
+    rig.sink.acknowledge();
+    expect(rig.journal.stats.commits).toBe(commits);
+    expect(rig.sink.log.get('t-1')).toEqual(range(0, number + 10).map((n) => `d1#${n}`));
+    expect(rig.balanced).toBe(true);
+    expect(rig.ledger.total()).toMatchObject({ open: 0, openInJournal: 0, produced: number + 10 });
+  });
+
+  it('after a crash sends what was under way before what went to the disk behind it', async () => {
+    const first = await open();
+    first.sink.capacity = 5;
+    for (const number of range(0, 5)) send(first, number, 'd1');
+    // Finds no room: what is under way is copied first.
+    for (let number = 5; number < 10;) {
+      if (send(first, number, 'd1')) number++;
+      await settle(first);
+    }
+    expect(first.outcomes.size).toBe(10);
+    const left = await first.crash();
+    const sink = new GatedSink();
+    const second = await open({ fs: left, sink });
+    await second.drain();
+    expect(sink.log.get('t-1')).toEqual(range(0, 10).map((n) => `d1#${n}`));
+  });
+
+  it('turns to the disk when the buffers pass their mark, though Kafka may only be slow', async () => {
+    const rig = await open({ options: { spill: { afterMs: 100, bufferShare: 0.5 } } });
+    rig.sink.availableBytes = 40;
+    send(rig, 1, 'd0');
+    await until(() => rig.outcomes.size === 1, { everyMs: 1 });
+    expect(rig.ledger.total()).toMatchObject({ openInJournal: 1 });
+  });
+
+  it('leaves partitions alone that Kafka does acknowledge', async () => {
+    const rig = await open();
+    let number = 0;
+    send(rig, number++, 'd1');
+    await until(
+      () => {
+        send(rig, number++, 'd2');
+        rig.sink.acknowledge('t-2');
+        return rig.outcomes.has(0);
+      },
+      { everyMs: 1, what: 'the slow partition to be on the disk' },
+    );
+    expect(states(rig)).toMatchObject({ 't-1': 'draining', 't-2': 'direct' });
+    expect(rig.journal.stats.journaledRecords).toBe(1);
+  });
+
+  it('waits for Kafka alone while the disk is broken, and uses the disk when it works again', async () => {
+    const rig = await open();
+    rig.fs.fault = (operation) => {
+      if (operation === 'sync' || operation === 'write') throw new FsError('EIO');
+      return undefined;
+    };
+    rig.sink.capacity = 2;
+    expect(send(rig, 0, 'd1')).toBe(true);
+    expect(send(rig, 1, 'd1')).toBe(true);
+    await until(() => rig.journal.health.state === 'faulty', { what: 'the fault' });
+    expect(rig.outcomes.size).toBe(0);
+    rig.sink.acknowledge();
+    expect(rig.outcomes.size).toBe(2);
+    rig.fs.fault = () => undefined;
+    await until(() => rig.journal.health.state === 'ok', { what: 'a disk that works' });
+    let number = 2;
+    for (let tries = 0; tries < 20; tries++) {
+      if (send(rig, number, 'd1')) number++;
+      await settle(rig);
+    }
+    expect(rig.outcomes.size).toBe(number);
+    await rig.drain();
+    expect(rig.sink.log.get('t-1')).toEqual(range(0, number).map((n) => `d1#${n}`));
+    expect(rig.balanced).toBe(true);
+  });
+
+  it('refuses what Kafka failed with, as long as no disk has it', async () => {
+    const rig = await open();
+    send(rig, 1, 'd1');
+    rig.sink.acknowledge('t-1', new SluiceError('SOME_FAILURE', 'no'));
+    expect(rig.outcomes.get(1)).toBe(Outcome.Refused);
+    expect(rig.ledger.total()).toMatchObject({ opened: 1, refused: 1, open: 0, acknowledged: 0 });
   });
 });

@@ -44,6 +44,20 @@ export class GatedSink implements PartitionedSink {
   /** What can never be sent, by `topic value`. */
   refusing: ((what: string) => SluiceError | undefined) | undefined;
 
+  /** Bytes of buffer.memory that are free, of 100. */
+  availableBytes = 100;
+
+  get buffer(): { readonly totalBytes: number; readonly availableBytes: number } {
+    return { totalBytes: 100, availableBytes: this.availableBytes };
+  }
+
+  unacknowledged(topic: string, partition: number): readonly InProducer[] {
+    const places = [...this.held.keys()].filter((place) =>
+      partition < 0 ? place.startsWith(`${topic}-`) : place === `${topic}-${partition}`,
+    );
+    return places.flatMap((place) => this.held.get(place) ?? []);
+  }
+
   connectionState(): { connectedBrokers: number } {
     return { connectedBrokers: this.connectedBrokers };
   }
@@ -136,6 +150,7 @@ export class StoreRig implements PublicationOrigin {
       ledger: this.ledger,
       deadLetterTopic: (_account, topic) => (topic.endsWith('.dlq') ? topic : `${topic}.dlq`),
       replay: { rate: Number.POSITIVE_INFINITY, share: 1 },
+      spill: { afterMs: 100, bufferShare: 0.5 },
       clock,
       logger: silentLogger,
       ...options,
@@ -176,7 +191,7 @@ export class StoreRig implements PublicationOrigin {
   resume(): void {}
 
   /** Device `key` sends message `number`; false: it has to wait. */
-  send(number: number, key: string | null, topic = 't'): boolean {
+  send(number: number, key: string | null, topic = 't', kafkaFirst = false): boolean {
     if (this.waits) return false;
     const refusal = this.store.append(
       {
@@ -189,6 +204,7 @@ export class StoreRig implements PublicationOrigin {
       publicationOf(key ?? 'nobody'),
       this.ledger.account('meter'),
       topic.endsWith('.dlq') ? SlotKind.DeadLetter : SlotKind.Record,
+      kafkaFirst,
       this,
       number,
     );
