@@ -31,6 +31,14 @@ export function auditTrail(
     partitionOf: (record) => producer.partitionOf(record),
     partitionCount: (topic) => producer.partitionCount(topic),
     connectionState: () => producer.connectionState(),
+    get buffer() {
+      return producer.buffer;
+    },
+    *unacknowledged(topic, partition) {
+      for (const waiting of producer.unacknowledged(topic, partition)) {
+        yield { ...waiting, target: sink.ownerOf(waiting.target) };
+      }
+    },
   };
   return { records, log };
 }

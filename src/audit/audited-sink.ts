@@ -22,6 +22,8 @@ export class AuditedSink<R extends Result, Refusal> implements AppendableSink<R,
   readonly #note: (result: AuditedResult, index: number) => void;
   /** There are a few targets, which live as long as the gateway. */
   readonly #targets = new WeakMap<CompletionTarget<R>, CompletionTarget<R>>();
+  /** The other way round. */
+  readonly #owners = new WeakMap<CompletionTarget<R>, CompletionTarget<R>>();
   #lastTarget: CompletionTarget<R> | undefined;
   #lastAudited: CompletionTarget<R> | undefined;
 
@@ -32,6 +34,11 @@ export class AuditedSink<R extends Result, Refusal> implements AppendableSink<R,
 
   tryAppend(record: SerializedRecord, target: CompletionTarget<R>, token: number): Refusal | undefined {
     return this.#sink.tryAppend(record, this.#audited(target), token);
+  }
+
+  /** Who was appended with, of a target as the producer knows it. */
+  ownerOf(target: CompletionTarget<R>): CompletionTarget<R> {
+    return this.#owners.get(target) ?? target;
   }
 
   #audited(target: CompletionTarget<R>): CompletionTarget<R> {
@@ -46,6 +53,7 @@ export class AuditedSink<R extends Result, Refusal> implements AppendableSink<R,
         },
       };
       this.#targets.set(target, audited);
+      this.#owners.set(audited, target);
     }
     this.#lastTarget = target;
     this.#lastAudited = audited;
