@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +47,7 @@ export interface TestKafka {
   shutdown(node?: number): Promise<void>;
   /** Starts a node again on its port and data, after a clean stop if it still runs; resolves when it serves. */
   restart(node?: number): Promise<void>;
-  /** SIGSTOP: connections stay open, nothing is answered. */
+  /** SIGSTOP: connections stay open, and from the return of this call on nothing is answered. */
   pause(node?: number): void;
   /** SIGCONT. */
   continue(node?: number): void;
@@ -194,7 +195,13 @@ class TestCluster implements TestKafka {
   }
 
   pause(node = 1): void {
-    signal(this.#running(node).kafka, 'SIGSTOP');
+    const { kafka } = this.#running(node);
+    signal(kafka, 'SIGSTOP');
+    // The signal is sent, but a thread of the process has to get to it, and until then the others go on.
+    const deadlineMs = performance.now() + 10_000;
+    while (!isStopped(kafka.pid)) {
+      if (performance.now() > deadlineMs) throw new Error(`Kafka node ${node} does not stop`);
+    }
   }
 
   continue(node = 1): void {
@@ -245,6 +252,11 @@ class TestCluster implements TestKafka {
       { timeoutMs: 90_000, what: `Kafka node ${target.node.id} to serve` },
     );
   }
+}
+
+/** Whether a signal has stopped the process: ps(1), state T. */
+function isStopped(pid: number): boolean {
+  return execFileSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' }).startsWith('T');
 }
 
 /** A broker's log, for a test that looks for a line in it. */
