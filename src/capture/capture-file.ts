@@ -7,6 +7,7 @@ import {
   closeSync,
   type WriteStream,
 } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { constants, createGunzip, createGzip, type Gzip } from 'node:zlib';
 import { errorMessage, SluiceError } from '../core/errors.ts';
@@ -169,11 +170,20 @@ export class CaptureWriter {
       this.#flushedAt = now;
       this.#gzip.flush(constants.Z_SYNC_FLUSH);
     }
-    // An error ends the wait too: `once` rejects.
-    if (room) return;
-    await Promise.race([once(first, 'drain'), once(this.#output, 'close')]).catch((error: unknown) => {
+    if (!room) await this.#drained(first);
+  }
+
+  async #drained(first: Writable): Promise<void> {
+    const settled = new AbortController();
+    const { signal } = settled;
+    try {
+      // An error ends the wait too: `once` rejects.
+      await Promise.race([once(first, 'drain', { signal }), once(this.#output, 'close', { signal })]);
+    } catch (error) {
       throw unwritable(this.#file, error);
-    });
+    } finally {
+      settled.abort();
+    }
   }
 
   /** Resolves when everything is on the disk. */

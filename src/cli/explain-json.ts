@@ -1,3 +1,4 @@
+import { instantText } from '../core/instant.ts';
 import type { Explanation, FateExplanation } from '../assembly/rehearsal/explain.ts';
 import type { Telemetry } from '../decode/telemetry.ts';
 import { partitionOf, type PartitionCounts } from './partition-counts.ts';
@@ -14,7 +15,7 @@ export function explanationJson(explanation: Explanation, partitions: PartitionC
         retain: message.retain,
         dup: message.dup,
         clientId: message.clientId,
-        receivedAt: new Date(message.receivedAtMs).toISOString(),
+        receivedAt: instantText(message.receivedAtMs),
       },
     }),
     routes: routes.map(({ fates, ...route }) => ({
@@ -43,7 +44,7 @@ function fateOf(
       topic: record.topic,
       key: record.key?.toString('utf8') ?? null,
       ...partitionOf(record.topic, record.key, counts),
-      timestamp: new Date(record.timestampMs).toISOString(),
+      timestamp: instantText(record.timestampMs),
       headers: Object.fromEntries(record.headers),
       value: record.value,
     },
@@ -54,8 +55,8 @@ function fateOf(
 function telemetryObject({ metrics, observedAtMs, receivedAtMs, ...rest }: Telemetry): object {
   return {
     ...rest,
-    observedAt: observedAtMs === undefined ? undefined : new Date(observedAtMs).toISOString(),
-    receivedAt: new Date(receivedAtMs).toISOString(),
+    observedAt: observedAtMs === undefined ? undefined : instantText(observedAtMs),
+    receivedAt: instantText(receivedAtMs),
     metrics: Object.fromEntries(metrics.map(({ name, ...metric }) => [name, metric])),
   };
 }

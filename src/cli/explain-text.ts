@@ -1,8 +1,10 @@
+import { instantText } from '../core/instant.ts';
 import type { Explanation, FateExplanation, RouteExplanation } from '../assembly/rehearsal/explain.ts';
 import type { RehearsedRecord } from '../assembly/rehearsal/rehearsal.ts';
 import type { Telemetry } from '../decode/telemetry.ts';
 import { partitionOf, type PartitionCounts } from './partition-counts.ts';
-import { printable, scalarText, treeLines } from './value-tree.ts';
+import { printable } from './terminal-text.ts';
+import { scalarText, treeLines } from './value-tree.ts';
 
 /** An explanation for people. */
 export function explanationText(explanation: Explanation, partitions: PartitionCounts): string {
@@ -10,7 +12,7 @@ export function explanationText(explanation: Explanation, partitions: PartitionC
   const lines = [`topic    ${printable(topic)}`];
   if (message !== undefined) {
     const flags = `${message.retain ? ', retained' : ''}${message.dup ? ', DUP' : ''}`;
-    const when = new Date(message.receivedAtMs).toISOString();
+    const when = instantText(message.receivedAtMs);
     lines.push(
       `message  ${message.payload.length} bytes, QoS ${message.qos}${flags}, from client ${printable(message.clientId)}, received ${when}`,
     );
@@ -98,7 +100,7 @@ export function telemetryLines(telemetry: Telemetry): string[] {
   const rows = [
     ['device', deviceId],
     ...[...attributes].map(([name, value]) => [name, value]),
-    ...(observedAtMs === undefined ? [] : [['observed at', new Date(observedAtMs).toISOString()]]),
+    ...(observedAtMs === undefined ? [] : [['observed at', instantText(observedAtMs)]]),
     ...(sequence === undefined ? [] : [['sequence', String(sequence)]]),
   ].map(([name = '', value = '']) => `       ${printable(name)}: ${printable(value)}`);
   return [
@@ -119,7 +121,7 @@ function recordLines(record: RehearsedRecord, counts: PartitionCounts): string[]
     '     produced',
     `       topic      ${topic}, partition ${where}${by === 'kafka' ? '' : ' (as configured)'}`,
     `       key        ${key === null ? 'none' : printable(key.toString('utf8'))}`,
-    `       timestamp  ${new Date(timestampMs).toISOString()}`,
+    `       timestamp  ${instantText(timestampMs)}`,
     ...headers.map(([name, text], index) => {
       return `       ${index === 0 ? 'headers   ' : '          '} ${name}: ${printable(text)}`;
     }),

@@ -1,5 +1,6 @@
+import { instantText } from '../core/instant.ts';
 import type { ChangeGroup, PlanReport } from '../assembly/rehearsal/plan.ts';
-import { printable } from './value-tree.ts';
+import { printable } from './terminal-text.ts';
 
 /** What a plan was made of. */
 export interface PlanInput {
@@ -86,5 +87,5 @@ function count(value: number): string {
 }
 
 function isoTime(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString();
+  return ms === undefined ? undefined : instantText(ms);
 }

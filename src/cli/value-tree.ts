@@ -1,8 +1,10 @@
+import { instantText } from '../core/instant.ts';
+import { hex, printable } from './terminal-text.ts';
+
 /** Lines of a tree that are shown; a payload may hold thousands of readings. */
 const MAX_LINES = 200;
 const MAX_DEPTH = 30;
 const MAX_CHARACTERS = 120;
-const MAX_BYTES = 24;
 
 /** Plain values as indented lines, one a value: objects, maps, lists, text, numbers, bytes. */
 export function treeLines(value: unknown): string[] {
@@ -40,20 +42,13 @@ function membersOf(value: unknown): [string, unknown][] | undefined {
 /** A single value as it is shown: text in quotes, bytes in hexadecimal. */
 export function scalarText(value: unknown): string {
   if (value instanceof Uint8Array) {
-    const shown = Buffer.from(value.subarray(0, MAX_BYTES)).toString('hex');
-    return `${value.length} bytes${value.length === 0 ? '' : ` ${shown}`}${value.length > MAX_BYTES ? '…' : ''}`;
+    return `${value.length} bytes ${hex(value)}`.trimEnd();
   }
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return instantText(value.getTime());
   if (typeof value === 'string') {
     return value.length > MAX_CHARACTERS
       ? `${JSON.stringify(value.slice(0, MAX_CHARACTERS).toWellFormed())}… (${value.length} characters)`
       : JSON.stringify(value);
   }
   return String(value);
-}
-
-/** What a device sends must not be able to steer the terminal. */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, '·');
 }

@@ -90,6 +90,24 @@ describe('what is no capture', () => {
   });
 });
 
+it('a writer that waits for the disk again and again leaves nothing behind on its streams', async () => {
+  const warnings: string[] = [];
+  const warned = (warning: Error): void => {
+    warnings.push(warning.name);
+  };
+  process.on('warning', warned);
+  for (const name of ['c.jsonl', 'c.jsonl.gz']) {
+    const writer = await CaptureWriter.open(join(folder, name), false);
+    await writer.write(beginLine(1, '#'));
+    const long = `{"at":1,"topic":"a","client":"c","qos":0,"text":"${'x'.repeat(200_000)}"}\n`;
+    for (let n = 0; n < 30; n++) await writer.write(long);
+    await writer.close();
+    expect(times(await read(join(folder, name)))).toHaveLength(30);
+  }
+  process.off('warning', warned);
+  expect(warnings).toEqual([]);
+});
+
 it('lines are the same however the bytes come', async () => {
   const bytes = Buffer.from('eins\n\nzw\u00f6lf\r\ndrei');
   for (let size = 1; size <= bytes.length; size++) {

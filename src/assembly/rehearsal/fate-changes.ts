@@ -1,3 +1,4 @@
+import { instantText } from '../../core/instant.ts';
 import type { DeviceProfile } from '../../core/profile.ts';
 import type { EnvelopeReader } from '../../decode/envelope-reader.ts';
 import type { MetricValue, Telemetry } from '../../decode/telemetry.ts';
@@ -43,7 +44,7 @@ export function changesBetween(present: Side, next: Side, reader: EnvelopeReader
   if (from === undefined || to === undefined || present.fate.kind !== next.fate.kind) return changes;
   compare('topic', from.topic, to.topic);
   compare('key', bytesText(from.key), bytesText(to.key));
-  compare('timestamp', new Date(from.timestampMs).toISOString(), new Date(to.timestampMs).toISOString());
+  compare('timestamp', instantText(from.timestampMs), instantText(to.timestampMs));
   compareMaps('headers', headersOf(from), headersOf(to), compare);
   compareValues(present, next, reader, compare);
   return changes;
@@ -127,10 +128,8 @@ function fieldsOf({
     ['device', deviceId],
     ['type', deviceType],
     ...[...attributes].map(([name, value]): [string, string] => [`attributes.${name}`, value]),
-    ...(observedAtMs === undefined
-      ? []
-      : [['observed at', new Date(observedAtMs).toISOString()] as [string, string]]),
-    ['received at', new Date(receivedAtMs).toISOString()],
+    ...(observedAtMs === undefined ? [] : [['observed at', instantText(observedAtMs)] as [string, string]]),
+    ['received at', instantText(receivedAtMs)],
     ...(sequence === undefined ? [] : [['sequence', String(sequence)] as [string, string]]),
     ...metrics.map(({ name, value, unit, quality }): [string, string] => [
       `metrics.${name}`,

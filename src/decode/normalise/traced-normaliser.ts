@@ -1,3 +1,4 @@
+import { instantText } from '../../core/instant.ts';
 import type { DecodeFault } from '../../core/route.ts';
 import type { Trace } from '../../core/trace.ts';
 import { EVENT_TIME_WINDOW } from '../event-time.ts';
@@ -66,7 +67,7 @@ export class TracedNormaliser extends Normaliser {
     }
     const { behindMs, aheadMs } = time.spec.window ?? EVENT_TIME_WINDOW;
     const ahead = this.observedAtMs - receivedAtMs;
-    const when = `${found}, ${instant(this.observedAtMs)}, ${span(Math.abs(ahead))} ${ahead > 0 ? 'after' : 'before'} receipt`;
+    const when = `${found}, ${instantText(this.observedAtMs)}, ${span(Math.abs(ahead))} ${ahead > 0 ? 'after' : 'before'} receipt`;
     const window = `${span(behindMs)} behind to ${span(aheadMs)} ahead`;
     if (ahead >= -behindMs && ahead <= aheadMs) return `${when}: becomes the timestamp (window ${window})`;
     if (time.spec.outside === 'dead-letter') return `${when}: outside of ${window}, a dead letter`;
@@ -74,7 +75,7 @@ export class TracedNormaliser extends Normaliser {
       return `${when}: outside of ${window}, so the timestamp is the time of receipt`;
     }
     const measured = Number.isFinite(offsetMs) ? `off by ${span(Math.abs(offsetMs))}` : 'not known yet';
-    return `${when}: outside of ${window}; the device's clock is ${measured}, so the timestamp is ${instant(this.timestampMs)}`;
+    return `${when}: outside of ${window}; the device's clock is ${measured}, so the timestamp is ${instantText(this.timestampMs)}`;
   }
 }
 
@@ -88,11 +89,6 @@ function sequenceText(before: SequenceCounts, after: SequenceCounts): string {
   if (after.late > before.late) return 'comes late, after higher ones';
   if (after.missing > before.missing) return `${after.missing - before.missing} before it are missing`;
   return 'in order';
-}
-
-export function instant(ms: number): string {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
 }
 
 const UNITS = [

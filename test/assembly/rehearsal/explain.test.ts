@@ -91,6 +91,8 @@ metrics:
     expect(rules(within.message(at(undefined))).time).toBe(
       'field t = absent, no time: the timestamp is the time of receipt',
     );
+    // A time that no calendar has.
+    expect(rules(within.message(at(9e15))).time).toContain('9000000000000000 ms since 1970');
     expect(within.message(at('noon')).routes[0]!.fates[0]!.reason?.code).toBe('FIELD_TYPE');
 
     const correcting = explainer(`${BASE}time: { field: t, unit: ms, outside: correct }`);
