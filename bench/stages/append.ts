@@ -8,10 +8,14 @@ import type { Stage } from './stage.ts';
 const BATCH_BYTES = 131_072;
 
 /** A batch full of the fleet's messages, raw. */
-export function fill(batch: ProducerBatch, all: ReturnType<typeof messages>): number {
+export function fill(
+  batch: ProducerBatch,
+  all: ReturnType<typeof messages>,
+  target: RecordTarget = nobody,
+): number {
   for (const [i, { topic, payload }] of all.entries()) {
     const record = { topic: 'telemetry', key: keyOf(topic), value: payload, timestampMs: i, headers };
-    if (!batch.tryAppend(record, nobody, i)) return i;
+    if (!batch.tryAppend(record, target, i)) return i;
   }
   return all.length;
 }

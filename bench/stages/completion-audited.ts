@@ -1,0 +1,23 @@
+import { AuditLog } from '../../src/audit/audit-log.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { completion } from './completion.ts';
+
+const nothing = (): Promise<never> => new Promise(() => {});
+const files = { prepare: nothing, create: nothing, list: nothing, read: nothing, remove: nothing };
+const clock = { wallMs: () => 0, monotonicMs: () => 0, schedule: () => () => {} };
+
+/** The same with an audit log, up to the buffer that goes to the disk. */
+export const stage = completion('completion-audited', () => {
+  const log = new AuditLog({
+    files,
+    maxBytes: 1e9,
+    segmentBytes: 1e8,
+    bufferBytes: 1_048_576,
+    syncIntervalMs: 1_000,
+    clock,
+    logger: silentLogger,
+  });
+  return (result, index) => {
+    log.add(result, index);
+  };
+});
