@@ -6,6 +6,7 @@ import { openCapture } from './assembly/capture-requests.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
 import { LiveRoutes } from './assembly/live-routes.ts';
 import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mqtt-edge.ts';
+import { presenceRecords } from './assembly/presence.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
 import { JournalStore, promisesDisk } from './assembly/journal-store.ts';
@@ -68,6 +69,7 @@ export class Gateway {
   readonly #reload: ProfileReload;
   readonly #delivery: Delivery;
   readonly #captures: CaptureTap;
+  readonly #presence: ReturnType<typeof presenceRecords>;
   readonly #ingress: Ingress;
   readonly #topics: TopicKeeper;
   readonly #commands: CommandBridge;
@@ -105,9 +107,11 @@ export class Gateway {
       logger: logger.child({ stage: 'delivery' }),
     });
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
+    this.#presence = presenceRecords(config, this.#producer, clock, logger.child({ stage: 'presence' }));
     this.#ingress = new Ingress({
       ...mqttEdgeOptions(config.mqtt, options.version),
       sink: this.#captures,
+      presence: this.#presence,
       clock,
       logger: logger.child({ stage: 'mqtt' }),
     });
@@ -163,6 +167,7 @@ export class Gateway {
         ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
         ...this.#reload.metrics(),
         ...this.#commands.metrics(),
+        ...(this.#presence?.metrics() ?? []),
       ],
       devices: (worst) => reportDevices(this.#routes.set.devices, worst),
       ledger: () => reportLedger(this.#delivery.ledger, this.#routes.set.profiles),
@@ -251,6 +256,7 @@ export class Gateway {
     await this.#commands.stop();
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
+    await this.#withinMs(shutdownTimeoutMs, this.#presence?.settled() ?? Promise.resolve());
     this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);

@@ -144,7 +144,7 @@ describe('the house rules', () => {
     const stages = new Set(sources.map(stageOf));
     stages.delete('');
     const house =
-      'admin assembly audit capture cli commands config core decode delivery dlq drill fleet journal kafka mqtt producer route'.split(
+      'admin assembly audit capture cli commands config core decode delivery dlq drill fleet journal kafka mqtt presence producer route'.split(
         ' ',
       );
     expect([...stages].filter((stage) => !house.includes(stage))).toEqual([]);

@@ -88,6 +88,7 @@ function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
     ]),
   );
   for (const topic of commandTopics(config.commands)) topics.add(topic);
+  if (config.presence !== undefined) topics.add(config.presence.topic);
   if (config.unrouted.policy === 'dead-letter') topics.add(config.unrouted.deadLetterTopic);
   return [...topics].sort();
 }

@@ -66,6 +66,16 @@ export interface SluiceConfig {
       readonly config: Readonly<Record<string, string>>;
     };
   };
+  /** Where it is recorded which devices are here; undefined: nowhere. */
+  readonly presence:
+    | {
+        readonly topic: string;
+        /** This gateway's name in the records; undefined: the machine's. */
+        readonly gateway: string | undefined;
+        /** Devices whose state may wait for Kafka. */
+        readonly maxPending: number;
+      }
+    | undefined;
   /** Kafka topics with commands to devices. */
   readonly commands: readonly CommandsConfig[];
   /** Store and forward, of which only profiles with such a contract make use. */
@@ -152,6 +162,11 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
           Object.entries(kafka.topics.config).map(([name, value]) => [name, String(value)]),
         ),
       },
+    },
+    presence: document.presence && {
+      topic: document.presence.topic,
+      gateway: document.presence.gateway,
+      maxPending: document.presence['max.pending'],
     },
     commands: toCommands(document.commands),
     journal: toJournal(document.journal, folders),

@@ -206,6 +206,11 @@ export const configSchema = section({
     }).prefault({}),
   }).prefault({}),
   commands: commands.default([]),
+  presence: section({
+    topic: kafkaTopic(),
+    gateway: text('the name of this gateway in presence records').optional(),
+    'max.pending': integer(1, 10_000_000).default(100_000),
+  }).optional(),
   journal: journal.prefault({}),
   profiles: text('a folder of device profiles, relative to this file').default('devices'),
   'profiles.reload': choice(['change', 'signal']).default('change'),

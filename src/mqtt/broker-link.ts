@@ -22,7 +22,7 @@ export class BrokerLink implements ChannelOwner {
   readonly #client: BrokerClient;
   readonly #transport: Transport;
   readonly #owner: LinkOwner;
-  readonly #sessionPresent: boolean;
+  readonly sessionPresent: boolean;
   /** The CONNACK said yes: from then on there is a will ([MQTT-3.1.2-8]). */
   granted = false;
   #connackLeft = false;
@@ -33,7 +33,7 @@ export class BrokerLink implements ChannelOwner {
   constructor(broker: LocalBroker, transport: Transport, owner: LinkOwner, sessionPresent: boolean) {
     this.#transport = transport;
     this.#owner = owner;
-    this.#sessionPresent = sessionPresent;
+    this.sessionPresent = sessionPresent;
     this.#client = broker.handle(this.#channel);
   }
 
@@ -70,7 +70,7 @@ export class BrokerLink implements ChannelOwner {
 
   connackLeaving(returnCode: number): boolean {
     this.granted = returnCode === 0;
-    return this.granted && this.#sessionPresent;
+    return this.granted && this.sessionPresent;
   }
 
   get unsentBytes(): number {

@@ -1,5 +1,6 @@
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { Connection } from './connection.ts';
+import type { ConnectRequest } from './control-packets.ts';
 import type { Farewell } from './farewell.ts';
 import type { LaneContext } from './lane-context.ts';
 import type { PublicationLane } from './publication-lane.ts';
@@ -25,8 +26,10 @@ export interface ConnectionContext extends LaneContext {
   /** Whether one more connection may be made to wait for its end. */
   brake(farewell: Farewell): boolean;
   unbrake(farewell: Farewell): void;
-  /** A connection is closing. */
-  closed(connection: Connection, reason: CloseReason, detail: string | undefined): void;
+  /** Its CONNACK has said yes. */
+  opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void;
+  /** A connection is closing. `hasWill`: a will that counts for Kafka. */
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined, hasWill: boolean): void;
   /** Its socket is closed. */
   gone(connection: Connection): void;
 }

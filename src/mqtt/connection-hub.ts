@@ -1,11 +1,13 @@
 import { randomInt } from 'node:crypto';
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import type { DeviceConnection, PresenceObserver } from '../core/presence.ts';
 import type { Publication, PublicationSink } from '../core/publication.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import { AckWriter } from './ack-writer.ts';
 import { TICK_MS, type ConnectionContext } from './connection-context.ts';
 import { Connection } from './connection.ts';
+import type { ConnectRequest } from './control-packets.ts';
 import type { Farewell } from './farewell.ts';
 import type { HandshakeEnd } from './handshakes.ts';
 import type { IngressLimits } from './limits.ts';
@@ -19,6 +21,7 @@ import type { Transport } from './transport.ts';
 import { WindowedLog } from './windowed-log.ts';
 
 export interface HubOptions {
+  readonly presence?: PresenceObserver | undefined;
   readonly limits: IngressLimits;
   readonly sink: PublicationSink;
   readonly broker: LocalBroker;
@@ -51,6 +54,9 @@ export class ConnectionHub implements ConnectionContext {
   readonly connections = new Set<Connection>();
   readonly #sessions: LocalSessions;
   readonly #paused = new Set<Connection>();
+  readonly #presence: PresenceObserver | undefined;
+  /** What the observer of presence was told of, and is to be told the end of. */
+  readonly #announced = new Map<Connection, DeviceConnection>();
   /** Connections that are made to wait for their end. */
   readonly #braked = new Set<Farewell>();
   readonly #clock: Clock;
@@ -67,7 +73,8 @@ export class ConnectionHub implements ConnectionContext {
   /** Called when there may be nothing left to wait for. */
   #turned: (() => void)[] = [];
 
-  constructor({ limits, sink, broker, stats, clock, logger }: HubOptions) {
+  constructor({ presence, limits, sink, broker, stats, clock, logger }: HubOptions) {
+    this.#presence = presence;
     this.sink = sink;
     this.limits = limits;
     this.broker = broker;
@@ -90,8 +97,8 @@ export class ConnectionHub implements ConnectionContext {
   }
 
   /** Takes a connection. Returns what is to be called with the bytes of each read. */
-  accept(transport: Transport, remote: string): (bytes: Buffer) => void {
-    const connection = new Connection(transport, remote, this);
+  accept(transport: Transport, remote: string, listener = ''): (bytes: Buffer) => void {
+    const connection = new Connection(transport, remote, this, listener);
     this.connections.add(connection);
     this.stats.connectionsTotal++;
     this.#countHolders();
@@ -230,8 +237,29 @@ export class ConnectionHub implements ConnectionContext {
     this.#log.warn(clientId, 'reserved', { topic }, 'clients may not publish to $ topics: dropped');
   }
 
-  closed(connection: Connection, reason: CloseReason, detail: string | undefined): void {
+  opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void {
+    if (this.#presence === undefined) return;
+    const { clientId, protocolVersion, keepAliveSeconds, clean } = request;
+    const device: DeviceConnection = {
+      deviceId: clientId,
+      listener: connection.listener,
+      remote: connection.remote,
+      protocolVersion: protocolVersion === 3 ? '3.1' : '3.1.1',
+      keepAliveSeconds,
+      cleanSession: clean,
+      sessionPresent,
+    };
+    this.#announced.set(connection, device);
+    this.#presence.connected(device);
+  }
+
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined, hasWill: boolean): void {
     this.stats.closed[reason]++;
+    const device = this.#announced.get(connection);
+    if (device !== undefined) {
+      this.#announced.delete(connection);
+      this.#presence?.disconnected(device, reason, hasWill && this.taking && reason !== 'disconnected');
+    }
     const { clientId, remote } = connection;
     const fields = { remote, reason, detail };
     if (QUIET.has(reason)) {

@@ -26,6 +26,7 @@ import { TransportFault, type Transport } from './transport.ts';
 /** One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. */
 export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner {
   readonly remote: string;
+  readonly listener: string;
   readonly #context: ConnectionContext;
   readonly #transport: Transport;
   readonly #reader: FrameReader;
@@ -43,11 +44,12 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #keepAliveTicks = 0;
   #farewell: Farewell | undefined;
 
-  /** `remote`: where the client is, as people are told. */
-  constructor(transport: Transport, remote: string, context: ConnectionContext) {
+  /** `remote` and `listener`: where the client is, and came to, as people are told. */
+  constructor(transport: Transport, remote: string, context: ConnectionContext, listener: string) {
     this.#transport = transport;
     this.#context = context;
     this.remote = remote;
+    this.listener = listener;
     this.#reader = new FrameReader(this, context.memory, context.limits.maxConnectBytes);
     this.#held = new HeldBytes(context.memory);
     this.#gate = new ReadGate(this, transport, context);
@@ -192,10 +194,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     const { request } = result;
     this.#context.stats.controlPackets++;
     const { limits, sessions, tick, taking } = this.#context;
-    if (!taking) {
-      this.#refuse('stopped');
-      return false;
-    }
+    if (!taking) return this.#refuse('stopped');
     this.#request = request;
     this.#reader.maxFrameBytes = limits.maxPacketBytes;
     this.#state = State.Claiming;
@@ -237,11 +236,13 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   // aedes' side.
 
   answered(): void {
-    if (this.#state === State.Connecting) {
-      const seconds = this.#request?.keepAliveSeconds ?? 0;
+    const [request, link] = [this.#request, this.#link];
+    if (this.#state === State.Connecting && request !== undefined) {
+      const seconds = request.keepAliveSeconds;
       // [MQTT-3.1.2-24]: one and a half intervals.
       this.#keepAliveTicks = seconds === 0 ? 0 : ticksOf(seconds * 1_500);
       this.#lastSeenTick = this.#context.tick;
+      if (link?.granted === true) this.#context.opened(this, request, link.sessionPresent);
     }
     this.#state = State.Open;
     try {
@@ -366,8 +367,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#transport.destroy();
   }
 
-  #refuse(reason: CloseReason, detail?: string): void {
+  #refuse(reason: CloseReason, detail?: string): boolean {
     this.#close(reason, detail, connack(ConnackCode.ServerUnavailable));
+    return false;
   }
 
   /** `lastWords`: what is still to be said. */
@@ -380,8 +382,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#reader.reset();
     this.#held.clear();
     this.#gate.abandon();
-    this.#context.closed(this, reason, detail);
-    this.#lane?.detach(disconnected, this.#link?.granted === true ? this.#request?.will : undefined);
+    const will = this.#link?.granted === true ? this.#request?.will : undefined;
+    this.#context.closed(this, reason, detail, will !== undefined);
+    this.#lane?.detach(disconnected, will);
     this.#lane = undefined;
     if (this.#link === undefined) this.#releaseSession();
     else this.#link.end(disconnected);

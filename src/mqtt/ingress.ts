@@ -1,11 +1,12 @@
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { DeviceSessions } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
+import type { PresenceObserver } from '../core/presence.ts';
 import type { PublicationSink } from '../core/publication.ts';
 import { ConnectionHub } from './connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
-import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
+import { listenerName, type ListenerAddress, type ListenerSpec } from './listener-spec.ts';
 import { LocalBroker } from './local-broker.ts';
 import { SessionPost } from './session-post.ts';
 import type { StoreDirectory } from './store/store-fs.ts';
@@ -20,6 +21,8 @@ export interface IngressOptions {
   readonly sessions?: StoreDirectory | undefined;
   /** The topics of `$SYS/broker`; left out, there are none. */
   readonly sys?: { readonly version: string; readonly intervalMs: number } | undefined;
+  /** Is told which devices are here. */
+  readonly presence?: PresenceObserver | undefined;
   readonly sink: PublicationSink;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -63,7 +66,15 @@ export class Ingress {
       clock,
       logger,
     });
-    const hub = new ConnectionHub({ limits: this.#limits, sink, broker, stats: this.#stats, clock, logger });
+    const hub = new ConnectionHub({
+      presence: this.#options.presence,
+      limits: this.#limits,
+      sink,
+      broker,
+      stats: this.#stats,
+      clock,
+      logger,
+    });
     this.#broker = broker;
     this.#hub = hub;
     this.#post = new SessionPost({
@@ -73,7 +84,8 @@ export class Ingress {
       wallMs: () => clock.wallMs(),
     });
     try {
-      for (const spec of listeners) this.#listeners.push(new Listener(spec, this.#listenerOptions(hub)));
+      for (const spec of listeners)
+        this.#listeners.push(new Listener(spec, this.#listenerOptions(hub, spec)));
       for (const listener of this.#listeners) await listener.listen();
       this.#startSysTopics(broker);
     } catch (error) {
@@ -96,11 +108,11 @@ export class Ingress {
     this.#sysTopics.start();
   }
 
-  #listenerOptions(hub: ConnectionHub): ListenerOptions {
+  #listenerOptions(hub: ConnectionHub, spec: ListenerSpec): ListenerOptions {
     const { clock, logger } = this.#options;
     const { connectTimeoutMs, maxConnections } = this.#limits;
     return {
-      accept: (transport, remote) => hub.accept(transport, remote),
+      accept: (transport, remote) => hub.accept(transport, remote, listenerName(spec)),
       handshakeFailed: (remote, reason, detail) => {
         hub.handshakeFailed(remote, reason, detail);
       },

@@ -52,6 +52,7 @@ describe('a configuration without faults', () => {
         topics: { create: true, partitions: 8, replicationFactor: undefined, config: {} },
       },
       commands: [],
+      presence: undefined,
       dlq: { stateTopic: 'sluice.dlq.state' },
       journal: {
         directories: [join(home.folder, '.sluice/journal')],
@@ -216,7 +217,7 @@ wholly.unheard.of: 1
       'sluice.yaml:15 unrouted: found "deadletter", expected local or dead-letter or refuse',
       'sluice.yaml:16 unrouted.topic: found "a b", expected a Kafka topic name: 1 to 245 of the characters a-z A-Z 0-9 . _ -',
       'sluice.yaml:17 shutdown.timeout.ms: found 1.5, expected an integer from 0 to 3600000',
-      'sluice.yaml:18 wholly.unheard.of: found an unknown key, expected one of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:18 wholly.unheard.of: found an unknown key, expected one of mqtt, admin, kafka, commands, presence, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
     ]);
     // What is sound still counts, so that the other stages can look at their parts.
     expect(loaded.config).toMatchObject({
@@ -233,11 +234,11 @@ wholly.unheard.of: 1
     ],
     [
       '- a\n- b\n',
-      'sluice.yaml:1: found a list, expected a map of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:1: found a list, expected a map of mqtt, admin, kafka, commands, presence, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
     ],
     [
       'just text',
-      'sluice.yaml:1: found "just text", expected a map of mqtt, admin, kafka, commands, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
+      'sluice.yaml:1: found "just text", expected a map of mqtt, admin, kafka, commands, presence, journal, profiles, profiles.reload, unrouted, unrouted.topic, audit, dlq, log, shutdown.timeout.ms',
     ],
     [
       'admin: 1\nadmin: { port: 2 }\n',
