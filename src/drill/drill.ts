@@ -72,6 +72,8 @@ export class Drill {
   readonly #killsAtMs: number[] = [];
   readonly #breaksAtMs: number[] = [];
   #isSampling = true;
+  /** The fault lasts, and no device has had to wait for it yet. */
+  #isBroken = false;
 
   constructor(site: DrillSite, options: DrillOptions) {
     this.#site = site;
@@ -95,7 +97,9 @@ export class Drill {
       await this.#pause(calmMs);
 
       const faultMs = this.#nowMs();
+      this.#isBroken = true;
       await scenario.fault(this.#stage());
+      this.#isBroken = false;
       const healedMs = this.#nowMs();
       const { waiting: heldBack } = fleet.snapshot();
       const drainedMs = await this.#drained(fleet, healedMs);
@@ -216,11 +220,16 @@ export class Drill {
   async #sample(fleet: DrillFleet): Promise<void> {
     while (this.#isSampling && !this.#site.signal.aborted) {
       const inKafka = await this.#site.recordsInKafka().catch(() => undefined);
+      const { connected, waiting } = fleet.snapshot();
+      if (this.#isBroken && waiting > 0) {
+        this.#isBroken = false;
+        this.#note('devices have to wait: from here on they keep what they measure in their own memory');
+      }
       const sample = {
         atMs: this.#nowMs(),
         sent: this.#history.sent,
         acknowledged: this.#history.acknowledged,
-        connected: fleet.snapshot().connected,
+        connected,
         inKafka,
         residentBytes: this.#site.residentBytes(),
       };

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { loadConfig, type LoadedConfig } from '../../config/load.ts';
 import { describeFault } from '../../config/faults.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -28,7 +28,7 @@ export interface LiveSiteOptions {
   readonly setting: DrillSetting;
   /** The scratch topic's name; nobody else's. */
   readonly topic: string;
-  /** A folder for everything that the drill writes. */
+  /** Where the site makes a folder of its own for everything that it writes. */
   readonly folder: string;
   /** The script behind the command `sluice`. */
   readonly entry: string;
@@ -116,11 +116,10 @@ export class LiveSite implements DrillSite {
   async startGateway(): Promise<void> {
     const { entry, clock } = this.#options;
     const configFile = this.#configFile;
-    const folder = join(configFile, '..');
     const started = await GatewayProcess.start({
       entry,
       configFile,
-      folder,
+      folder: dirname(configFile),
       environment: this.#environment,
       clock,
     });
@@ -208,7 +207,8 @@ export class LiveSite implements DrillSite {
 
   /** Ends and removes everything. Never rejects: what could not be removed is named. */
   async close(): Promise<string[]> {
-    const { ground, folder } = this.#options;
+    const { ground } = this.#options;
+    const folder = dirname(this.#configFile);
     const steps: [string, () => Promise<unknown>][] = [
       ['the gateway under test', () => this.killGateway()],
       ['the simulated devices', async () => this.#fleet?.stop(0)],
