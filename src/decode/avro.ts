@@ -30,7 +30,11 @@ export function loadAvroSchema(file: string): { readonly schema: AvroSchema } | 
   let type: avro.Type;
   try {
     const text = JSON.parse(readFileSync(file, 'utf8')) as avro.Schema;
-    type = avro.Type.forSchema(text, { wrapUnions: 'never', registry: { long: LONG } });
+    type = avro.Type.forSchema(text, {
+      wrapUnions: 'never',
+      registry: { long: LONG },
+      typeHook: boundedType,
+    });
   } catch (error) {
     return { problem: errorMessage(error) };
   }
@@ -114,6 +118,61 @@ function descend(root: avro.Type, keys: readonly string[]): avro.Type | string {
 function nonNull(type: avro.Type): avro.Type[] {
   const branches: readonly avro.Type[] = type instanceof avro.types.UnwrappedUnionType ? type.types : [type];
   return branches.filter(({ typeName }) => typeName !== 'null');
+}
+
+/** What we know of avsc's own reading. */
+interface Tap {
+  readonly buf: Buffer;
+  readonly pos: number;
+  readLong(): number;
+  skipLong(): void;
+  readString(): string | undefined;
+}
+interface Readable {
+  _read(tap: Tap): unknown;
+}
+
+/*
+ * Lists and maps are read by us. avsc believes the number of items that stands before them, allocates as many, and reads
+ * on behind the payload's end: five bytes would keep it busy for minutes.
+ */
+
+class BoundedArray extends avro.types.ArrayType {
+  _read(tap: Tap): unknown {
+    const items = this.itemsType as unknown as Readable;
+    const list: unknown[] = [];
+    readBlocks(tap, () => list.push(items._read(tap)));
+    return list;
+  }
+}
+
+class BoundedMap extends avro.types.MapType {
+  _read(tap: Tap): unknown {
+    const values = this.valuesType as Readable;
+    const map = new Map<string, unknown>();
+    readBlocks(tap, () => map.set(tap.readString() ?? '', values._read(tap)));
+    return Object.fromEntries(map);
+  }
+}
+
+function boundedType(schema: avro.Schema, options: avro.ForSchemaOptions): avro.Type | undefined {
+  if (typeof schema !== 'object' || !('type' in schema)) return undefined;
+  if (schema.type === 'array') return new BoundedArray(schema, options);
+  return schema.type === 'map' ? new BoundedMap(schema, options) : undefined;
+}
+
+/** Items come in blocks, each behind its number, and 0 ends them (Avro 1.12, "Arrays", "Maps"). An item is a byte at least. */
+function readBlocks(tap: Tap, readItem: () => void): void {
+  for (;;) {
+    let count = tap.readLong();
+    if (count === 0) return;
+    if (count < 0) {
+      count = -count;
+      tap.skipLong();
+    }
+    if (!(count <= tap.buf.length - tap.pos)) throw new Error('more items than there are bytes');
+    while (count-- > 0) readItem();
+  }
 }
 
 /** Whether some list's items may take no bytes: then its length says nothing about its payload's. */

@@ -235,3 +235,19 @@ test('CBOR and MessagePack read whatever JSON can hold like JSON', () => {
     { numRuns: 300 },
   );
 });
+
+test.each(['fcffffff1f', 'feffffffff7f', 'ffffffffffff3f'])(
+  'an Avro list that says it has more items than the payload has bytes (%s) is refused before they are looked for',
+  (count) => {
+    const reader = readerOf(
+      { kind: 'avro', file: join(import.meta.dirname, 'vectors/reading.avsc') },
+      'device',
+      'temp',
+    );
+    // device "", count 0, level 0, temp 0, no ratio, off, IDLE, no bytes; then the map.
+    const head = Buffer.alloc(1 + 1 + 1 + 8 + 1 + 1 + 1 + 1);
+    expect(readOne(reader, Buffer.concat([head, Buffer.from(count, 'hex')]))).toMatch(
+      /^DECODE_FAILED: .*more items than there are bytes/,
+    );
+  },
+);
