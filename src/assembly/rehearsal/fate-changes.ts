@@ -92,13 +92,16 @@ function compareMaps(
 function compareValues(present: Side, next: Side, reader: EnvelopeReader, compare: Compare): void {
   const from = present.fate?.record as RehearsedRecord;
   const to = next.fate?.record as RehearsedRecord;
+  const subjects = [present, next].map(({ profile }) => profile?.produce.subject);
+  const isSame = from.value !== null && to.value?.equals(from.value) === true;
+  // Headers, with the content type, are compared already.
+  if (isSame && subjects[0] === subjects[1]) return;
   const before = present.profile && telemetryOf(from, present.profile, reader);
   const after = next.profile && telemetryOf(to, next.profile, reader);
   if (before === undefined || after === undefined) {
     compare('value', valueText(from, before), valueText(to, after));
     return;
   }
-  const subjects = [present, next].map(({ profile }) => profile?.produce.subject);
   compare('subject', subjects[0] ?? NOTHING, subjects[1] ?? NOTHING);
   const fields = [before, after].map(fieldsOf) as [Map<string, string>, Map<string, string>];
   compareMaps('', ...fields, (what, a, b) => {
