@@ -256,7 +256,7 @@ export class Gateway {
     await this.#commands.stop();
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
-    await this.#withinMs(shutdownTimeoutMs, this.#presence?.settled() ?? Promise.resolve());
+    await this.#withinMs(Math.min(shutdownTimeoutMs, 2_000), this.#presence?.settled() ?? Promise.resolve());
     this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
