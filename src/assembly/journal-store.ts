@@ -7,6 +7,8 @@ import type { DeviceProfile } from '../core/profile.ts';
 import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger.ts';
+import { ledgerNote, restoreLedger, type LedgerEpoch } from '../delivery/ledger-note.ts';
+import { LedgerWatch } from '../delivery/ledger-watch.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import { StoreAndForward } from '../delivery/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
@@ -32,10 +34,14 @@ export function promisesDisk({ ack }: DeviceProfile): boolean {
 export class JournalStore {
   readonly store: StoreAndForward;
   readonly #journal: Journal;
+  readonly #watch: LedgerWatch;
+  readonly #onClose: () => void;
 
-  private constructor(journal: Journal, store: StoreAndForward) {
+  private constructor(journal: Journal, store: StoreAndForward, watch: LedgerWatch, onClose: () => void) {
     this.#journal = journal;
     this.store = store;
+    this.#watch = watch;
+    this.#onClose = onClose;
   }
 
   /**
@@ -44,7 +50,10 @@ export class JournalStore {
   static async open(options: JournalStoreOptions): Promise<JournalStore> {
     const { config, ledger, clock, logger } = options;
     const { replay, spill, key, ...settings } = config.journal;
+    let isClosing = false;
+    let epoch: LedgerEpoch = { number: 1, sinceMs: clock.wallMs() };
     const journal = await Journal.open({
+      note: () => ledgerNote(ledger, epoch, isClosing),
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),
@@ -57,6 +66,15 @@ export class JournalStore {
         account.damaged++;
       },
     });
+    epoch = restoreLedger(ledger, journal.recoveredNote, journal.backlog.openRecords, clock.wallMs());
+    const watch = new LedgerWatch({
+      ledger,
+      epoch,
+      openRecords: () => journal.backlog.openRecords,
+      clock,
+      logger: logger.child({ stage: 'ledger' }),
+    });
+    watch.start();
     const store = new StoreAndForward({
       ...options,
       journal,
@@ -64,11 +82,13 @@ export class JournalStore {
       spill,
       logger: logger.child({ stage: 'delivery' }),
     });
-    return new JournalStore(journal, store);
+    return new JournalStore(journal, store, watch, () => {
+      isClosing = true;
+    });
   }
 
   metrics(): readonly Metric[] {
-    return [...this.#journal.metrics(), ...laneMetrics(this.store)];
+    return [...this.#journal.metrics(), ...laneMetrics(this.store), ...this.#watch.metrics()];
   }
 
   condition(): Condition {
@@ -86,6 +106,9 @@ export class JournalStore {
   }
 
   close(): Promise<void> {
+    this.#watch.stop();
+    // The last checkpoint says that nothing is missing from the ledger.
+    this.#onClose();
     return this.#journal.close();
   }
 }

@@ -11,6 +11,9 @@ export interface ReplayOptions {
   readonly lanes: Lanes;
   /** Hands the record to the producer, and claims it; false when its lane has no room at present. */
   readonly send: (record: JournaledRecord, lane: Lane) => boolean;
+  /** Hears once of each record of a former process, and when it has heard of all. */
+  readonly onRecovered: (record: JournaledRecord) => void;
+  readonly onAllRecovered: () => void;
   /** Whether any broker can be talked to. */
   readonly connected: () => boolean;
   readonly pacer: Pacer;
@@ -65,11 +68,6 @@ export class Replay {
     this.#main.end();
     this.#sweep?.end();
     for (const cancel of this.#timers) cancel();
-  }
-
-  /** Whether the record is of a former process. */
-  isRecovered(position: Position): boolean {
-    return position < this.#recoveredUpTo;
   }
 
   /** A record of this process is on the disk. */
@@ -134,9 +132,11 @@ export class Replay {
   }
 
   #offerMain(record: JournaledRecord): Verdict {
-    const lane = this.#options.lanes.of(record);
-    if (lane.skippedFrom !== undefined) return 'done';
-    return this.#options.send(record, lane) ? 'done' : lane;
+    const { lanes, send, onRecovered } = this.#options;
+    const lane = lanes.of(record);
+    if (lane.skippedFrom === undefined && !send(record, lane)) return lane;
+    if (record.position < this.#recoveredUpTo) onRecovered(record);
+    return 'done';
   }
 
   /** Does not wait for one lane for ever, as long as others have a chance. */
@@ -207,7 +207,10 @@ export class Replay {
   #handOver(): void {
     const { lanes, clock } = this.#options;
     const { passed, atTail, nearTail } = this.#main;
-    if (lanes.recovering && (passed >= this.#recoveredUpTo || atTail)) lanes.recovering = false;
+    if (lanes.recovering && (passed >= this.#recoveredUpTo || atTail)) {
+      lanes.recovering = false;
+      this.#options.onAllRecovered();
+    }
     if (lanes.recovering) return;
     for (const lane of lanes.indirect) {
       const isRead = lane.isReadUpTo(passed);

@@ -7,14 +7,12 @@ import type { SlotKind } from './delivery-slots.ts';
 import type { Journal, JournaledRecord } from './journal-port.ts';
 import { Lanes, type Lane } from './lane.ts';
 import type { Account, Ledger } from './ledger.ts';
+import { RecoveredRecords } from './ledger-note.ts';
 import { Pacer } from './pacer.ts';
 import type { Bottleneck, PartitionedSink } from './record-sink.ts';
 import { Replay } from './replay.ts';
 import { SpillOver, type SpillSettings } from './spill-over.ts';
 import { StoredDeliveries } from './stored-deliveries.ts';
-
-/** Where records of a former process are counted until they are read. */
-export const RECOVERED_ACCOUNT = '(recovered)';
 
 export interface StoreOptions {
   readonly journal: Journal;
@@ -50,8 +48,8 @@ export class StoreAndForward {
   readonly #options: StoreOptions;
   readonly #deliveries: StoredDeliveries;
   readonly #lanes: Lanes;
-  /** What a former process left, until it is read and its own account known. */
-  readonly #recovered: Account | undefined;
+  /** What a former process left, until all of it has been read. */
+  #recovered: RecoveredRecords | undefined;
   readonly #pacer: Pacer;
   readonly #replay: Replay;
   readonly #spill: SpillOver;
@@ -61,11 +59,7 @@ export class StoreAndForward {
     this.#options = options;
     const { openRecords } = journal.backlog;
     this.#lanes = new Lanes(records, openRecords > 0);
-    if (openRecords > 0) {
-      this.#recovered = ledger.account(RECOVERED_ACCOUNT);
-      this.#recovered.opened += openRecords;
-      this.#recovered.openInJournal += openRecords;
-    }
+    this.#recovered = openRecords > 0 ? new RecoveredRecords(ledger) : undefined;
     const deliveries = new StoredDeliveries({
       ...options,
       onJournaled: (position, toBeRead) => {
@@ -83,6 +77,13 @@ export class StoreAndForward {
       journal,
       lanes: this.#lanes,
       send: (record, lane) => this.#sendBack(record, lane),
+      onRecovered: ({ account }) => {
+        this.#recovered?.seen(account);
+      },
+      onAllRecovered: () => {
+        this.#recovered?.settle();
+        this.#recovered = undefined;
+      },
       connected: () => records.connectionState().connectedBrokers > 0,
       pacer: this.#pacer,
       clock,
@@ -121,6 +122,8 @@ export class StoreAndForward {
     const account = this.#options.ledger.account(profile);
     account.openInJournal -= records;
     account.dropped += records;
+    // They will not be read any more.
+    this.#recovered?.seen(profile, records);
   }
 
   /**
@@ -213,17 +216,7 @@ export class StoreAndForward {
       this.#awaitRoom(lane, refusal);
       return false;
     }
-    if (this.#replay.isRecovered(record.position)) this.#adopt(account);
     return true;
-  }
-
-  /** A record of a former process goes on the account that it was on. */
-  #adopt(account: Account): void {
-    if (this.#recovered === undefined) return;
-    this.#recovered.opened--;
-    this.#recovered.openInJournal--;
-    account.opened++;
-    account.openInJournal++;
   }
 
   /** The lane is told when the producer has room for it: what is read back first, then devices. */

@@ -6,6 +6,7 @@ import type { Publication, PublicationOrigin } from '../../src/core/publication.
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { SlotKind } from '../../src/delivery/delivery-slots.ts';
 import { balances, Ledger } from '../../src/delivery/ledger.ts';
+import { ledgerNote, restoreLedger, type LedgerEpoch } from '../../src/delivery/ledger-note.ts';
 import type {
   Bottleneck,
   PartitionedSink,
@@ -131,7 +132,8 @@ export class GatedSink implements PartitionedSink {
 /** Store and forward on a journal in memory, between devices and a producer that the test plays. */
 export class StoreRig implements PublicationOrigin {
   readonly sink: GatedSink;
-  readonly ledger = new Ledger();
+  readonly ledger: Ledger;
+  readonly epoch: LedgerEpoch;
   readonly fs: MemoryFs;
   readonly #rig: Rig;
   readonly store: StoreAndForward;
@@ -140,8 +142,16 @@ export class StoreRig implements PublicationOrigin {
   /** The device waits for room, and sends nothing. */
   waits = false;
 
-  private constructor(rig: Rig, sink: GatedSink, clock: Clock, options: Partial<StoreOptions>) {
+  private constructor(
+    rig: Rig,
+    sink: GatedSink,
+    ledger: Ledger,
+    clock: Clock,
+    options: Partial<StoreOptions>,
+  ) {
     this.sink = sink;
+    this.ledger = ledger;
+    this.epoch = restoreLedger(ledger, rig.journal.recoveredNote, rig.journal.backlog.openRecords, 1_000);
     this.fs = rig.fs;
     this.#rig = rig;
     this.store = new StoreAndForward({
@@ -171,7 +181,10 @@ export class StoreRig implements PublicationOrigin {
     const onDropped = (account: string | undefined, records: number): void => {
       rig.store.dropped(account ?? '(unread)', records);
     };
-    const rig = new StoreRig(await openRig(fs, settings, { onDropped }), sink, clock, options);
+    const ledger = new Ledger();
+    const note = (): string => ledgerNote(ledger, rig.epoch, rig.#isClosing);
+    const journal = await openRig(fs, settings, { onDropped, note });
+    const rig = new StoreRig(journal, sink, ledger, clock, options);
     return rig;
   }
 
@@ -232,7 +245,10 @@ export class StoreRig implements PublicationOrigin {
     return left;
   }
 
+  #isClosing = false;
+
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.store.stop();
     await this.journal.close();
   }

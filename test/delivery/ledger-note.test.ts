@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { silentLogger } from '../../src/core/logger.ts';
+import { acknowledgedButLost, balances, Ledger } from '../../src/delivery/ledger.ts';
+import { imbalance, ledgerNote, RECOVERED_ACCOUNT, restoreLedger } from '../../src/delivery/ledger-note.ts';
+import { LedgerWatch } from '../../src/delivery/ledger-watch.ts';
+import { ManualClock } from '../fleet/manual-clock.ts';
+import { until } from '../support/until.ts';
+import { StoreRig } from './store-rig.ts';
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+async function journaled(rig: StoreRig): Promise<void> {
+  await rig.journal.flush();
+  await until(() => rig.journal.backlog.pendingRecords === 0, { everyMs: 1 });
+}
+
+describe('the ledger over a restart', () => {
+  it('is exact after a clean stop, type by type, before anything is read', async () => {
+    const first = await StoreRig.open();
+    for (const number of range(0, 10)) first.send(number, 'd1');
+    await journaled(first);
+    first.sink.acknowledge();
+    for (const number of range(10, 15)) first.send(number, 'd1');
+    await journaled(first);
+    const before = first.ledger.account('meter');
+    await first.close();
+
+    const second = await StoreRig.open({ fs: first.fs });
+    expect(second.ledger.account('meter')).toEqual({ ...before, open: 0 });
+    expect(second.ledger.account('meter')).toMatchObject({ produced: 10, openInJournal: 5 });
+    expect(second.epoch).toEqual(first.epoch);
+    await second.drain();
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 15, produced: 15, openInJournal: 0 });
+    expect(imbalance(second.ledger, second.journal.backlog.openRecords)).toBeUndefined();
+    await second.close();
+  });
+
+  it('is rebuilt from the journal after a crash, and a new epoch says so', async () => {
+    const first = await StoreRig.open();
+    for (const number of range(0, 10)) first.send(number, 'd1');
+    await journaled(first);
+    await first.journal.checkpoint();
+    // What the last checkpoint doesn't know of.
+    for (const number of range(10, 30)) first.send(number, 'd1');
+    await journaled(first);
+    const left = await first.crash();
+
+    const second = await StoreRig.open({ fs: left });
+    expect(second.epoch).toEqual({ number: 2, sinceMs: 1_000 });
+    expect(second.ledger.total()).toMatchObject({ openInJournal: 30 });
+    expect(imbalance(second.ledger, 30)).toBeUndefined();
+    await second.drain();
+    await until(() => second.ledger.account(RECOVERED_ACCOUNT).openInJournal === 0, { everyMs: 1 });
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 30, produced: 30, openInJournal: 0 });
+    expect(second.ledger.account(RECOVERED_ACCOUNT)).toMatchObject({ opened: 0, openInJournal: 0 });
+    expect(second.balanced).toBe(true);
+    await second.close();
+  });
+
+  it('counts what contract receive had acknowledged and held in memory as lost by contract', () => {
+    const before = new Ledger();
+    const account = before.account('sensor');
+    Object.assign(account, { opened: 12, produced: 7, open: 5, acknowledged: 10 });
+    const after = new Ledger();
+    restoreLedger(after, ledgerNote(before, { number: 1, sinceMs: 0 }, false), 0, 5);
+    expect(after.account('sensor')).toMatchObject({ opened: 10, produced: 7, open: 0, lostByContract: 3 });
+    expect(balances(after.account('sensor'))).toBe(true);
+    expect(acknowledgedButLost(after.account('sensor'))).toBe(0);
+  });
+});
+
+describe('the watch on the ledger', () => {
+  it('raises the alarm with the numbers when a delivery is in no state, and only if it stays so', () => {
+    const ledger = new Ledger();
+    const errors: unknown[] = [];
+    const logger = { ...silentLogger, error: (fields: unknown) => errors.push(fields) };
+    const watch = new LedgerWatch({
+      ledger,
+      epoch: { number: 1, sinceMs: 0 },
+      openRecords: () => 0,
+      clock: new ManualClock(),
+      logger: logger,
+    });
+    const alarm = (): unknown =>
+      watch
+        .metrics()
+        .find(({ name }) => name === 'sluice_ledger_imbalanced')
+        ?.read();
+    ledger.account('sensor').opened = 3;
+    watch.look();
+    expect([alarm(), errors.length]).toEqual([0, 0]);
+    watch.look();
+    expect(alarm()).toBe(1);
+    expect(JSON.stringify(errors)).toContain('sensor');
+    ledger.account('sensor').refused = 3;
+    watch.look();
+    expect(alarm()).toBe(0);
+  });
+
+  it("notices when the accounts and the journal's own book disagree", () => {
+    expect(imbalance(new Ledger(), 4)).toBe('the journal holds 4 records, and the accounts say 0');
+  });
+});
