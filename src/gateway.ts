@@ -261,7 +261,7 @@ export class Gateway {
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     await this.#store?.close();
-    await this.#audit.log?.close();
+    await this.#audit.close(shutdownTimeoutMs);
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };

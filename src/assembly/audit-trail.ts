@@ -12,6 +12,8 @@ export interface AuditTrail {
   /** What delivery appends to. */
   readonly records: PartitionedSink;
   readonly log: AuditLog | undefined;
+  /** Takes what is there to the disk; a disk that hangs holds up the end of a gateway for so long at most. */
+  close(limitMs: number): Promise<void>;
 }
 
 export function auditTrail(
@@ -20,7 +22,7 @@ export function auditTrail(
   clock: Clock,
   logger: Logger,
 ): AuditTrail {
-  if (audit === undefined) return { records: producer, log: undefined };
+  if (audit === undefined) return { records: producer, log: undefined, close: () => Promise.resolve() };
   const { directory, ...bounds } = audit;
   const log = new AuditLog({ ...bounds, files: new AuditDirectory(directory), clock, logger });
   const sink = new AuditedSink(producer, (result, index) => {
@@ -40,5 +42,16 @@ export function auditTrail(
       }
     },
   };
-  return { records, log };
+  return {
+    records,
+    log,
+    async close(limitMs) {
+      const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
+      const cancel = clock.schedule(() => {
+        resolve(undefined);
+      }, limitMs);
+      await Promise.race([log.close(), timeUp]);
+      cancel();
+    },
+  };
 }
