@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { kafkaSecurity } from '../assembly/blueprint.ts';
 import { DrillGround } from '../assembly/drill/drill-ground.ts';
 import { LiveSite } from '../assembly/drill/live-site.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
-import { SluiceError } from '../core/errors.ts';
+import { SluiceError, errorMessage } from '../core/errors.ts';
 import { Drill } from '../drill/drill.ts';
 import { faultsOf, type DrillResult, type DrillSetting } from '../drill/drill-result.ts';
 import { DrillError } from '../drill/errors.ts';
@@ -17,7 +17,7 @@ import { SCENARIOS, type Scenario } from '../drill/scenarios.ts';
 import { count, textReport } from '../drill/text-report.ts';
 import type { ClientSecurity } from '../kafka/security/security.ts';
 import { LiveLine } from './live-line.ts';
-import { rate, wholeNumber } from './option-values.ts';
+import { wholeNumber } from './option-values.ts';
 import { packageFacts } from './package-facts.ts';
 import { processLogger } from './process-logger.ts';
 import { simulatedTypes } from './simulated-types.ts';
@@ -63,7 +63,7 @@ export function drillCommand(): Command {
       'how many simulated devices (default: 100; 1,000 for reconnect-storm)',
       wholeNumber(1),
     )
-    .option('-r, --rate <number>', 'messages a second, all devices together', rate, 1_000)
+    .option('-r, --rate <number>', 'messages a second, all devices together', wholeNumber(1), 1_000)
     .option('-t, --seconds <number>', 'how long the fault lasts', wholeNumber(1), 30)
     .addOption(
       new Option('--contract <name>', 'when devices are acknowledged')
@@ -103,6 +103,7 @@ async function drill(options: DrillArguments, signal: AbortSignal): Promise<numb
   const loaded = usableConfig(options.config);
   const { security, faults } = kafkaSecurity(loaded, process.env);
   refuseFaults(faults);
+  if (options.report !== undefined) await requireFolderOf(options.report);
   const scenarios = SCENARIOS.filter(({ name }) => options.scenario === 'all' || options.scenario === name);
   const logger = processLogger('error', 'auto');
   const folder = await mkdtemp(join(tmpdir(), 'sluice-drill-'));
@@ -125,6 +126,22 @@ async function drill(options: DrillArguments, signal: AbortSignal): Promise<numb
   } finally {
     await ground?.close();
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Minutes of drills must not end with a report that can't be written. */
+async function requireFolderOf(report: string): Promise<void> {
+  const folder = dirname(resolve(report));
+  try {
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new DrillError(
+      'DRILL_REPORT',
+      `the report can't be written into ${folder}: ${errorMessage(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -23,6 +23,8 @@ export async function readTopicContents(options: TopicContentsOptions): Promise<
   const positions = new Map<number, bigint>();
   const consumer = createConsumer(client, { groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 250 });
   const done = Promise.withResolvers<undefined>();
+  // It may fail while something else is waited for.
+  done.promise.catch(() => undefined);
   const abort = (): void => {
     done.reject(signal.reason as Error);
   };
@@ -51,7 +53,6 @@ export async function readTopicContents(options: TopicContentsOptions): Promise<
     await done.promise;
   } finally {
     signal.removeEventListener('abort', abort);
-    done.promise.catch(() => undefined);
     await consumer.disconnect();
   }
 }

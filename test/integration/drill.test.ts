@@ -125,6 +125,12 @@ describe('sluice drill, against a real Kafka', () => {
     await expectNothingLeft('kafka-slow');
   });
 
+  it('refuses a report that could not be written, before anything is made', async () => {
+    const { exit, output } = drill(...SMALL, '--report', join(folder, 'nowhere/report.html'));
+    expect(await exit).toBe(2);
+    expect(output()).toMatch(/^sluice: the report can't be written into .*nowhere/m);
+  });
+
   it('without a Kafka says which one does not answer, and exits with 2', async () => {
     await writeFile(
       join(folder, 'sluice.yaml'),

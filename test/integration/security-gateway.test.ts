@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -10,6 +11,7 @@ import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { keepsScramUsers } from '../support/kafka-release.ts';
 import { PASSWORD, SecureKafka, USER } from '../support/secure-kafka.ts';
+import { sluice } from '../support/sluice-command.ts';
 import { until } from '../support/until.ts';
 
 let kafka: SecureKafka;
@@ -113,3 +115,32 @@ it.each([
   },
   180_000,
 );
+
+it('a drill logs in as the gateway does, verifies the brokers, and passes: TLS ends at its wire', async () => {
+  writeFileSync(passwordFile, `${PASSWORD}\n`);
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-secure-drill-'));
+  try {
+    const config = {
+      kafka: {
+        'bootstrap.servers': kafka.address(listener),
+        ...settings(),
+        producer: { 'request.timeout.ms': 1500 },
+        topics: { partitions: 2 },
+      },
+      profiles: resolve(import.meta.dirname, '../../devices'),
+    };
+    writeFileSync(join(folder, 'sluice.yaml'), JSON.stringify(config));
+    const small = ['--devices', '5', '--rate', '50', '--seconds', '1'];
+    const { status, stdout, stderr } = await sluice(
+      'drill',
+      '--config',
+      join(folder, 'sluice.yaml'),
+      ...small,
+    );
+    expect(status, stdout + stderr).toBe(0);
+    expect(stdout).toContain('PASSED');
+    expect(stdout + stderr).not.toContain(PASSWORD);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
