@@ -49,7 +49,9 @@ export type CrowdAnswer =
 const TICK_MS = 5;
 /** Connections being opened at the same time, at first; in a storm all of them are. */
 const CONNECTING_AT_ONCE = 200;
+/** The first try after a loss comes at once, the further ones later and later, as devices do it that behave. */
 const RECONNECT_MS = 100;
+const MAX_RECONNECT_MS = 5_000;
 
 class Group {
   readonly spec: GroupSpec;
@@ -74,10 +76,14 @@ class Group {
             if (this.isPublishing && spec.ratePerDevice === 0) device.publish();
           },
           onClosed: (device) => {
-            this.lostConnections++;
-            setTimeout(() => {
-              device.connect();
-            }, RECONNECT_MS);
+            if (device.failures === 0) this.lostConnections++;
+            const backoffMs = Math.min(MAX_RECONNECT_MS, RECONNECT_MS * 2 ** device.failures);
+            setTimeout(
+              () => {
+                device.connect();
+              },
+              backoffMs * (0.5 + Math.random() / 2),
+            );
           },
         }),
     );

@@ -31,6 +31,8 @@ export class EdgeDevice {
   acknowledged = 0;
   isUp = false;
   pongs = 0;
+  /** Connections in a row that ended before their CONNACK. */
+  failures = 0;
   readonly #options: DeviceOptions;
   readonly #topic: Buffer;
   #socket: Socket | undefined;
@@ -69,6 +71,7 @@ export class EdgeDevice {
     socket.once('close', () => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
+      if (!this.isUp) this.failures++;
       this.isUp = false;
       this.#options.onClosed(this);
     });
@@ -122,6 +125,7 @@ export class EdgeDevice {
 
   #connected(): void {
     this.isUp = true;
+    this.failures = 0;
     for (const [packetId, { sequence }] of this.#inFlight) {
       this.#socket?.write(this.#frame(packetId, sequence, true));
     }
