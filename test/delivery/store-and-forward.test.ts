@@ -47,6 +47,20 @@ describe('contract journal', () => {
     expect(rig.balanced).toBe(true);
   });
 
+  it('tells a device nothing before the fdatasync that covers its record', async () => {
+    const rig = await open();
+    rig.sink.shut.add('t-0');
+    const told: boolean[] = [];
+    rig.fs.fault = (operation, path) => {
+      // Devices that were told before the first sync were told too early.
+      if (operation === 'sync' && path.endsWith('.segment')) told.push(rig.outcomes.size > 0);
+      return undefined;
+    };
+    for (const number of range(0, 50)) rig.send(number, 'd0');
+    await until(() => rig.outcomes.size === 50, { everyMs: 1 });
+    expect(told[0]).toBe(false);
+  });
+
   it('acknowledges a device when Kafka has the record, if that is sooner', async () => {
     const rig = await open();
     let go = (): void => {};
