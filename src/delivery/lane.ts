@@ -79,11 +79,14 @@ export class Lane implements Bottleneck {
   wake(): void {
     if (this.#waking) return;
     this.#waking = true;
-    for (let turns = this.#waiters.length; turns > 0 && !this.#refused; turns--) {
-      (this.#waiters.shift() as () => void)();
+    try {
+      for (let turns = this.#waiters.length; turns > 0 && !this.#refused; turns--) {
+        (this.#waiters.shift() as () => void)();
+      }
+    } finally {
+      this.#waking = false;
+      this.#refused = false;
     }
-    this.#waking = false;
-    this.#refused = false;
   }
 
   /** Everything that was to be read back stands in front of `position`, and nothing of it was left behind. */

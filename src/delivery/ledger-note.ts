@@ -15,7 +15,8 @@ interface Note {
   readonly epoch: LedgerEpoch;
   /** Written at a clean stop. */
   readonly clean: boolean;
-  readonly accounts: readonly Account[];
+  /** Another version may know fewer states. */
+  readonly accounts: readonly (Partial<Account> & Pick<Account, 'profile'>)[];
 }
 
 /** The ledger as text, kept with every checkpoint of the journal. */
@@ -34,8 +35,8 @@ export function restoreLedger(ledger: Ledger, text: string, openRecords: number,
   for (const stored of note?.accounts ?? []) {
     if (stored.profile === RECOVERED_ACCOUNT) continue;
     const account = ledger.account(stored.profile);
-    for (const state of STATES) if (state !== 'open') account[state] += stored[state];
-    account.acknowledged += stored.acknowledged;
+    for (const state of STATES) if (state !== 'open') account[state] += stored[state] ?? 0;
+    account.acknowledged += stored.acknowledged ?? 0;
     const safe = account.produced + account.deadLettered + account.filtered + account.dropped;
     const known = safe + account.lostByContract + account.openInJournal;
     account.lostByContract += Math.max(0, account.acknowledged - known);
