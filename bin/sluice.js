@@ -29,7 +29,11 @@ if (isNewEnough(process.versions.node)) {
   if (!existsSync(node)) {
     fail(`it needs Node.js 24.6 or newer, and this is ${process.version}: npm ci brings one into this clone`);
   }
-  process.exitCode = await relay(node, [...NODE_OPTIONS, fileURLToPath(import.meta.url), ...process.argv.slice(2)]);
+  process.exitCode = await relay(node, [
+    ...NODE_OPTIONS,
+    fileURLToPath(import.meta.url),
+    ...process.argv.slice(2),
+  ]);
 }
 
 /**

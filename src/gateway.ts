@@ -9,7 +9,7 @@ import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mq
 import { presenceRecords } from './assembly/presence.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
-import { JournalStore, promisesDisk } from './assembly/journal-store.ts';
+import { JournalStore, needsJournal } from './assembly/journal-store.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
 import { connectSchemaRegistry } from './assembly/schema-registry.ts';
 import type { Clock } from './core/clock.ts';
@@ -193,7 +193,7 @@ export class Gateway {
   /** Where a profile promises the disk. What a former process left is sent from now on. */
   async #openStore(): Promise<void> {
     const { config, profiles } = this.#blueprint;
-    if (!profiles.some(promisesDisk)) return;
+    if (!needsJournal(config, profiles)) return;
     this.#store = await JournalStore.open({
       config,
       records: this.#audit.records,

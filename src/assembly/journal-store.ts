@@ -12,6 +12,7 @@ import { LedgerWatch } from '../delivery/ledger-watch.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import { StoreAndForward } from '../delivery/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
+import { holdsSegments } from '../journal/segment-files.ts';
 
 export interface JournalStoreOptions {
   readonly config: SluiceConfig;
@@ -28,6 +29,11 @@ const UNREAD_ACCOUNT = '(unread)';
 /** Whether a profile's contract needs the journal. */
 export function promisesDisk({ ack }: DeviceProfile): boolean {
   return needsDisk(ack);
+}
+
+/** Whether there is anything to do for a journal: contracts that promise the disk, or records of former ones on it. */
+export function needsJournal({ journal }: SluiceConfig, profiles: readonly DeviceProfile[]): boolean {
+  return profiles.some(promisesDisk) || journal.directories.some(holdsSegments);
 }
 
 /** The journal and the contracts that it keeps, opened and closed together. */

@@ -53,10 +53,11 @@ export class GatewayProcess {
   }
 
   private constructor({ entry, configFile, folder, environment }: GatewayProcessOptions) {
-    this.#child = spawn(process.execPath, [entry, 'run', '--config', configFile], {
+    this.#child = spawn(process.execPath, [...process.execArgv, entry, 'run', '--config', configFile], {
       cwd: folder,
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      // The channel ends with this process, whatever ends it, and the gateway with the channel.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...environment },
     });
     this.#child.stdout?.on('data', (chunk: Buffer) => {

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import type { SegmentCipher } from './encryption.ts';
 import type { JournalFile } from './journal-fs.ts';
 import { HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
@@ -12,6 +13,11 @@ export function segmentName(id: number): string {
 export function segmentIdOf(name: string): number | undefined {
   const digits = SEGMENT_NAME.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/** Whether a journal has written to this directory; false of one that isn't there. */
+export function holdsSegments(directory: string): boolean {
+  return existsSync(directory) && readdirSync(directory).some((name) => segmentIdOf(name) !== undefined);
 }
 
 /** A finished segment's file, kept for the next one: writing over allocated blocks is a third quicker. */

@@ -9,7 +9,7 @@ import { sluice } from '../support/sluice-command.ts';
 const root = resolve(import.meta.dirname, '../..');
 
 /** Minutes: with `npm run test:faults`. What of drills runs with everything else is in test/integration/. */
-const isLong = process.env.SLUICE_FAULT_RECORDS !== undefined;
+const isLong = process.env.FAULT_RECORDS !== undefined;
 
 describe.runIf(isLong)('sluice drill, every scenario, on three brokers', () => {
   let kafka: TestKafka;

@@ -125,6 +125,14 @@ describe('sluice drill, against a real Kafka', () => {
     await expectNothingLeft('kafka-slow');
   });
 
+  it('killed with kill -9, does not leave its gateway running', async () => {
+    const { child, exit } = drill(...SMALL, '--scenario', 'kafka-slow');
+    await until(() => gatewaysLeft().length === 1, { timeoutMs: 30_000, what: 'the gateway under test' });
+    child.kill('SIGKILL');
+    await exit;
+    await until(() => gatewaysLeft().length === 0, { timeoutMs: 30_000, what: 'the end of the gateway' });
+  });
+
   it('refuses a report that could not be written, before anything is made', async () => {
     const { exit, output } = drill(...SMALL, '--report', join(folder, 'nowhere/report.html'));
     expect(await exit).toBe(2);
