@@ -101,7 +101,6 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     accumulator.onBatchOpened = () => {
       this.#loop.wakeupWithin(config.lingerMs);
     };
-    port.onReadinessChange = wakeup;
 
     const shared = { port, logger, backoffMs: retryBackoffMs, onChange: wakeup, nowMs: this.#nowMs };
     const { progress } = accumulator;
@@ -153,6 +152,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       produce: { acks: config.acks, timeoutMs: config.requestTimeoutMs },
       wakeup,
     });
+    port.onReadinessChange = sender.connectionsChanged;
     this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
     this.#sends = new Sends({
       keySerializer: options.keySerializer,

@@ -62,6 +62,16 @@ export class Sender {
     return nextMs;
   }
 
+  /**
+   * Connections came or went. As in Java's client a cluster that is gone is looked for, even while there is nothing
+   * to send: whoever asks whether it can be reached is told of its return.
+   */
+  readonly connectionsChanged = (): void => {
+    const { port, metadata, wakeup } = this.#options;
+    if (port.connectionState().connectedBrokers === 0) metadata.requestUpdate();
+    wakeup();
+  };
+
   /** Has a producer id ready, and starts the epochs of partitions that need one and have nothing in flight. */
   #prepareSequences(nowMs: number): number {
     const { accumulator, producerIds, stats } = this.#options;

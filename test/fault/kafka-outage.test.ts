@@ -113,7 +113,7 @@ describe('while Kafka is away', () => {
     expect({ lost, invented, disordered }).toEqual({ lost: [], invented: [], disordered: [] });
   });
 
-  it('a gateway that starts says so, waits, and delivers when Kafka comes', async () => {
+  it('a gateway that starts says so, waits, and delivers when Kafka comes; idle, it notices each time', async () => {
     kafka = await startKafka();
     await kafka.shutdown();
     gateway = await TestGateway.start({ bootstrapServers: kafka.bootstrapServers });
@@ -125,5 +125,11 @@ describe('while Kafka is away', () => {
     await gateway.untilReady();
     await client.endAsync();
     expect(await readTelemetry(kafka.bootstrapServers, 'telemetry')).toHaveLength(1);
+
+    await kafka.kill9();
+    const isReady = async (): Promise<boolean> => (await gateway!.readiness()).ready;
+    await until(async () => !(await isReady()), { what: 'the gateway to notice' });
+    await kafka.restart();
+    await gateway.untilReady();
   });
 });

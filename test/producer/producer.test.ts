@@ -450,6 +450,25 @@ describe('leaders', () => {
     await settled();
     expect(scripted.port.last().values).toBe('a');
   });
+
+  it('looks for a cluster that is gone, also while nothing is to be sent, until it is there again', async () => {
+    const scripted = await warmedUp();
+    const { port } = scripted;
+    const tenSeconds = async (): Promise<void> => {
+      for (let second = 0; second < 10; second++) await scripted.pass(1_000);
+    };
+    const known = port.metadataRequests;
+    port.connectedBrokers = 0;
+    port.metadataFailure = new Error('nobody answers');
+    port.onReadinessChange!();
+    await tenSeconds();
+    const inVain = port.metadataRequests - known;
+    expect(inVain).toBeGreaterThan(5);
+    port.metadataFailure = undefined;
+    port.connectedBrokers = 1;
+    await tenSeconds();
+    expect(port.metadataRequests - known).toBe(inVain + 1);
+  });
 });
 
 describe('what is not taken', () => {

@@ -96,6 +96,7 @@ export class ScriptedPort implements BrokerPort {
   readonly requests: SentRequest[] = [];
   readonly unready = new Set<number>();
   brokers: readonly BrokerEndpoint[] = [];
+  connectedBrokers = 1;
   metadataRequests = 0;
   metadataFailure: Error | undefined;
   producerIdFailure: Error | undefined;
@@ -154,7 +155,7 @@ export class ScriptedPort implements BrokerPort {
 
   connectionState(): ConnectionState {
     return {
-      connectedBrokers: 1,
+      connectedBrokers: this.connectedBrokers,
       lastFailure: undefined,
       securityFailures: [],
       unreachableSinceMs: undefined,
