@@ -9,7 +9,7 @@ import { delimiter, join, resolve } from 'node:path';
 const root = resolve(import.meta.dirname, '..');
 
 /** The pages whose commands are run; they need neither Kafka nor a gateway. */
-export const PAGES = ['docs/explain.md'];
+export const PAGES = ['docs/check.md', 'docs/explain.md'];
 
 const BLOCK = /```console\n([\s\S]*?)```/g;
 
