@@ -157,8 +157,15 @@ export class Comparison {
       same.push(entry);
       wanted.set(entry.digest, same);
     }
-    const from = Math.max(bounds.begin, Math.min(...list.map(({ after }) => after + 1)));
-    const to = Math.min(bounds.end, Math.max(...list.map(({ before }) => before ?? bounds.end)));
+    // Not Math.min(...): there may be more entries than a call may have arguments.
+    let from = bounds.end;
+    let to = bounds.begin;
+    for (const { after, before } of list) {
+      from = Math.min(from, after + 1);
+      to = Math.max(to, before ?? bounds.end);
+    }
+    from = Math.max(from, bounds.begin);
+    to = Math.min(to, bounds.end);
     for await (const records of this.#kafka.read({ topic, partition, from, to })) {
       for (const { key, value } of records) wanted.get(digestOf(key, value))?.pop();
     }

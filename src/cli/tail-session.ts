@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { SluiceError, errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { within } from '../core/within.ts';
 import { createAdmin, createConsumer } from '../kafka/kafkajs.ts';
 import type { Admin, Consumer } from '../kafka/kafkajs.ts';
 import { securityFailure } from '../kafka/security/failure.ts';
@@ -85,7 +86,7 @@ export class TailSession {
       });
       await this.#stopped.promise;
     } finally {
-      await this.#within(DISCONNECT_TIMEOUT_MS, consumer.disconnect());
+      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, consumer.disconnect());
     }
   }
 
@@ -103,11 +104,11 @@ export class TailSession {
         const note = `waiting for ${missing.join(', ')}: no such topic yet (sluice run creates those of its profiles)`;
         if (note !== noted) onNote(note);
         noted = note;
-        await this.#within(LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
+        await within(this.#options.clock, LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
       }
       return [...topics];
     } finally {
-      await this.#within(DISCONNECT_TIMEOUT_MS, admin.disconnect());
+      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, admin.disconnect());
     }
   }
 
@@ -120,16 +121,6 @@ export class TailSession {
         }
       }
     });
-  }
-
-  /** Waits for a promise, but not longer than `limitMs`; its failure counts as its end. */
-  async #within(limitMs: number, promise: Promise<unknown>): Promise<void> {
-    const limit = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      limit.resolve(undefined);
-    }, limitMs);
-    await Promise.race([promise.catch(() => undefined), limit.promise]);
-    cancel();
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   SessionOutcome,
 } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
+import { within } from '../core/within.ts';
 import {
   bytesOf,
   isObstacle,
@@ -33,6 +34,8 @@ export interface CommandTopicOptions {
 
 /** How often offsets are committed, and waiting commands looked at. */
 const TICK_MS = 500;
+/** What the stop waits for Kafka to take the last offsets. */
+const LAST_COMMIT_MS = 5_000;
 /** A reason is logged so often at most. */
 const LOG_EVERY_MS = 60_000;
 
@@ -96,13 +99,20 @@ export class CommandTopic implements CommandListener {
     this.#options.source.pause();
   }
 
-  /** Commits what has ended, and leaves the group: what has not comes again after the next start. */
+  /**
+   * Commits what has ended, and leaves the group: what has not comes again after the next start, and so does
+   * everything if Kafka does not answer in time.
+   */
   async stop(): Promise<void> {
     this.pause();
     this.#cancelTick();
+    await within(this.#options.clock, LAST_COMMIT_MS, this.#commitLast());
+    await this.#options.source.stop();
+  }
+
+  async #commitLast(): Promise<void> {
     await this.#committing;
     await this.#commitOnce();
-    await this.#options.source.stop();
   }
 
   joined(): void {

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Header } from '../core/record.ts';
+import { within } from '../core/within.ts';
 import {
   createAdmin,
   createConsumer,
@@ -140,7 +141,7 @@ export class GroupReader {
     this.#isStopped = true;
     this.#leave();
     this.#wake();
-    await this.#within(DISCONNECT_TIMEOUT_MS, this.#ended);
+    await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, this.#ended);
   }
 
   async #run(): Promise<void> {
@@ -182,7 +183,7 @@ export class GroupReader {
         .find(({ memberId }) => memberId !== this.#memberId);
       return other && this.#secondReader(`${other.clientId} at ${other.clientHost.replace(/^\//, '')}`);
     } finally {
-      await this.#within(DISCONNECT_TIMEOUT_MS, admin.disconnect());
+      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, admin.disconnect());
     }
   }
 
@@ -243,7 +244,7 @@ export class GroupReader {
     } finally {
       this.#consumer = undefined;
       this.#leave = () => {};
-      await this.#within(DISCONNECT_TIMEOUT_MS, consumer.disconnect());
+      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, consumer.disconnect());
     }
   }
 
@@ -275,16 +276,6 @@ export class GroupReader {
         resolve();
       };
     });
-  }
-
-  /** Waits for a promise, but not longer than `limitMs`; its failure counts as its end. */
-  async #within(limitMs: number, promise: Promise<unknown>): Promise<void> {
-    const limit = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      limit.resolve(undefined);
-    }, limitMs);
-    await Promise.race([promise.catch(() => undefined), limit.promise]);
-    cancel();
   }
 }
 

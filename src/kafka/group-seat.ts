@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { pause } from '../core/pause.ts';
 import { createAdmin, createConsumer, type Consumer, type KafkaClientOptions } from './kafkajs.ts';
 import type { ClientSecurity } from './security/security.ts';
 
@@ -99,6 +100,8 @@ export class GroupSeat {
   async #join(): Promise<void> {
     const { topic } = this.#options;
     const { promise: joined, resolve, reject } = Promise.withResolvers<undefined>();
+    // It may fail while something else is waited for.
+    joined.catch(() => undefined);
     this.#consumer.on(this.#consumer.events.GROUP_JOIN, () => {
       resolve(undefined);
     });
@@ -133,10 +136,4 @@ function clientOptions({
   logger,
 }: GroupSeatOptions): KafkaClientOptions {
   return { bootstrapServers, clientId, security, logger };
-}
-
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((done) => {
-    clock.schedule(done, ms);
-  });
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import { pause } from '../core/pause.ts';
 import type { ProducerConfig } from '../producer/config-table.ts';
 import { ProducerError } from '../producer/errors.ts';
 import { KafkaError, KafkaErrorCode } from '../producer/kafka-errors.ts';
@@ -166,9 +167,7 @@ export class TopicReader {
         const mayPass = error instanceof ProducerError && error.retriable;
         if (!mayPass || clock.monotonicMs() >= endMs) throw error;
       }
-      await new Promise<void>((done) => {
-        clock.schedule(done, PAUSE_MS);
-      });
+      await pause(clock, PAUSE_MS);
     }
   }
 }

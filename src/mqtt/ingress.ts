@@ -1,6 +1,7 @@
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { DeviceSessions } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
+import { pause } from '../core/pause.ts';
 import type { PresenceObserver } from '../core/presence.ts';
 import type { PublicationSink } from '../core/publication.ts';
 import { ConnectionHub } from './connection-hub.ts';
@@ -203,9 +204,7 @@ export class Ingress {
     const { clock } = this.#options;
     const deadline = clock.monotonicMs() + CLOSE_TIMEOUT_MS;
     while (!condition() && clock.monotonicMs() < deadline) {
-      await new Promise<void>((resolve) => {
-        clock.schedule(resolve, 5);
-      });
+      await pause(clock, 5);
     }
   }
 }

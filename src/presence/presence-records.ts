@@ -147,7 +147,13 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   readonly #unblocked = (): void => {
     this.#isBlocked = false;
     this.#drain();
+    // What can't be written is not waited for.
+    this.#tellSettled();
   };
+
+  #tellSettled(): void {
+    for (const resolve of this.#settled.splice(0)) resolve();
+  }
 
   recordCompleted(token: number, { error }: RecordResult): void {
     const state = this.#inFlight.get(token);
@@ -159,7 +165,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
     if (error === undefined) this.#produced++;
     else if (isLatest && !this.#waiting.has(deviceId)) this.#again(state);
     else this.#superseded++;
-    for (const resolve of this.#settled.splice(0)) resolve();
+    this.#tellSettled();
   }
 
   #again(state: DeviceState): void {

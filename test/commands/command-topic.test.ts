@@ -148,6 +148,18 @@ describe("a partition's offset", () => {
     await commands.stop();
     expect(source.committed).toEqual([1n]);
   });
+
+  it('is not waited for at the stop for ever: what is not committed comes again', async () => {
+    const { source, sessions, commands, clock } = startCommands();
+    source.add(0, 'pump', 'on');
+    source.poll();
+    sessions.of('on').complete('delivered');
+    source.commit = () => new Promise<boolean>(() => {});
+    const stopped = commands.stop();
+    clock.advance(5_000);
+    await stopped;
+    expect(source.committed).toEqual([0n]);
+  });
 });
 
 describe('what waits is bounded', () => {

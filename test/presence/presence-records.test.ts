@@ -13,6 +13,7 @@ class Outlet implements PresenceOutlet {
     complete: (error?: SluiceError) => void;
   }[] = [];
   room = Number.POSITIVE_INFINITY;
+  refusal: SluiceError | undefined;
   #waiting: (() => void)[] = [];
 
   tryAppend(
@@ -21,6 +22,7 @@ class Outlet implements PresenceOutlet {
     token: number,
   ): ReturnType<PresenceOutlet['tryAppend']> {
     if (this.room <= 0) return { wait: (callback) => this.#waiting.push(callback) };
+    if (this.refusal !== undefined) return this.refusal;
     this.room--;
     this.records.push({
       key: Buffer.from(record.key!).toString(),
@@ -139,5 +141,16 @@ describe('presence', () => {
     outlet.records[3]!.complete();
     await settled;
     expect([metric('produced_total'), metric('superseded_total')]).toEqual([2, 1]);
+  });
+
+  it('does not wait for what can never be written', async () => {
+    const { outlet, presence, metric } = start();
+    outlet.room = 0;
+    presence.connected(device('a'));
+    const settled = presence.settled();
+    outlet.refusal = new SluiceError('RECORD_TOO_LARGE', 'no');
+    outlet.makeRoom();
+    await settled;
+    expect([metric('pending'), metric('lost_total')]).toEqual([0, 1]);
   });
 });
