@@ -9,7 +9,7 @@ import { KEY_BYTES, type AuditEntry } from './audit-entry.ts';
  */
 
 /** What an entry takes at most. */
-export const ENTRY_BYTES = 40 + KEY_BYTES;
+const ENTRY_BYTES = 40 + KEY_BYTES;
 
 interface BlockHead {
   readonly timeMs: number;

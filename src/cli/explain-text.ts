@@ -94,7 +94,7 @@ function fateLines(fate: FateExplanation, partitions: PartitionCounts): string[]
 }
 
 /** An envelope, a line for each of its fields. */
-export function telemetryLines(telemetry: Telemetry): string[] {
+function telemetryLines(telemetry: Telemetry): string[] {
   const { deviceId, attributes, metrics, missing = [], sequence, observedAtMs } = telemetry;
   const width = Math.max(0, ...metrics.map(({ name }) => name.length), ...missing.map((name) => name.length));
   const rows = [

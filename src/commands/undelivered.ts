@@ -5,7 +5,7 @@ import { encodeHeaders, NO_HEADERS, type Header, type SerializedRecord } from '.
 import type { Obstacle } from './command.ts';
 
 /** The headers of an undelivered command, by name, beside those that it had. Values are UTF-8 text. */
-export const UNDELIVERED_HEADERS = {
+const UNDELIVERED_HEADERS = {
   /** Stable code of the reason, e.g. QUEUE_FULL. */
   code: 'error.code',
   /** The reason in words. */

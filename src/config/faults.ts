@@ -32,7 +32,7 @@ export function isSecret(path: KeyPath): boolean {
 }
 
 /** What a value is, as short text; a secret's value is not shown. */
-export function describeValue(value: unknown, path: KeyPath): string {
+function describeValue(value: unknown, path: KeyPath): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a map';

@@ -29,7 +29,7 @@ const NAME = '[A-Za-z_][A-Za-z0-9_-]*';
 const NAMED = new RegExp(`^\\{(${NAME})(\\.\\.\\.|:[^{}()]*)?\\}$`);
 const MAX_TOPIC_BYTES = 65_535;
 /** What the alternatives of a pattern may multiply to: each combination takes its own place in the routes. */
-export const MAX_COMBINATIONS = 256;
+const MAX_COMBINATIONS = 256;
 
 /** Parses a topic pattern by the rules for topic filters of MQTT 3.1.1, section 4.7. Never throws. */
 export function parseTopicPattern(

@@ -8,7 +8,7 @@ import type { DeviceState, DeviceTable } from './normalise/device-table.ts';
 import { templateNames, type Template } from './template.ts';
 
 /** No device id is longer, in bytes of UTF-8: it is in every record twice. */
-export const MAX_DEVICE_ID_BYTES = 512;
+const MAX_DEVICE_ID_BYTES = 512;
 
 const KAFKA_TOPIC = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 

@@ -14,7 +14,7 @@ export interface FieldPath {
 const STEP = /(?:^|\.)([^.[\]"]+)|\[(\d+)\]|\["([^"]*)"\]|(\[\])/y;
 
 /** Parses a field's path. `problem` says what it should be like. */
-export function parseFieldPath(text: string): { readonly path: FieldPath } | { readonly problem: string } {
+function parseFieldPath(text: string): { readonly path: FieldPath } | { readonly problem: string } {
   if (text === '$') return { path: { text, keys: [], inner: undefined } };
   const keys: string[] = [];
   let inner: string[] | undefined;

@@ -26,7 +26,7 @@ export interface Checkpoint {
 }
 
 const FORMAT = 1;
-export const CHECKPOINT_FILES = ['checkpoint-0', 'checkpoint-1'] as const;
+const CHECKPOINT_FILES = ['checkpoint-0', 'checkpoint-1'] as const;
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
   const body = Buffer.from(
@@ -44,7 +44,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
 }
 
 /** undefined when it is torn, damaged, or of another format. */
-export function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
+function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
   const lineEnd = bytes.indexOf(0x0a);
   const length = Number(bytes.subarray(9, Math.max(9, lineEnd)).toString('latin1'));
   if (lineEnd < 0 || !Number.isSafeInteger(length)) return undefined;

@@ -4,7 +4,7 @@ import { KEY_CHECK_BYTES, SALT_BYTES, SegmentCipher } from './encryption.ts';
 import { JournalKeyError, JournalVersionError } from './errors.ts';
 import { MARK_BYTES, type SegmentSeed } from './frame.ts';
 
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 const MAGIC = Buffer.from('SLUICEJ\0', 'latin1');
 
 /** One copy; the CRC stands in its last four bytes in every version, so that newer versions can be told from damage. */

@@ -42,7 +42,7 @@ export type ResolvedSettings = Required<Omit<JournalSettings, 'key'>> & {
 
 const MIB = 1 << 20;
 
-export const DEFAULT_SETTINGS = {
+const DEFAULT_SETTINGS = {
   maxBytes: 4096 * MIB,
   whenFull: 'block',
   segmentBytes: 64 * MIB,

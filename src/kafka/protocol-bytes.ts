@@ -128,7 +128,7 @@ export function int64(value: bigint): Buffer {
   return bytes;
 }
 
-export function unsignedVarint(value: number): Buffer {
+function unsignedVarint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value >>> 0;
   while (rest > 0x7f) {

@@ -32,7 +32,7 @@ export const ConnackCode = {
 export const connack = (code: number): Buffer => Buffer.from([PacketType.Connack << 4, 2, 0, code]);
 
 /** MQTT 5 section 3.2: reason code 0x84, Unsupported Protocol Version, no properties. */
-export const CONNACK_VERSION_5_UNSUPPORTED = Buffer.from([PacketType.Connack << 4, 3, 0, 0x84, 0]);
+const CONNACK_VERSION_5_UNSUPPORTED = Buffer.from([PacketType.Connack << 4, 3, 0, 0x84, 0]);
 
 const DOLLAR = 0x24;
 

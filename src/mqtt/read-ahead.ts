@@ -9,7 +9,7 @@ const LARGEST_READ_COST = 3 * READ_CHUNK_BYTES;
 
 /** Small pieces are kept for reuse up to this many. */
 const POOL_PIECES = 256;
-export const PIECE_BYTES = 8 * 1024;
+const PIECE_BYTES = 8 * 1024;
 
 /**
  * The memory that all connections together may hold for bytes that were read and not yet passed on: parked

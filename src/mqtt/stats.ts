@@ -1,5 +1,5 @@
 /** Why connections end. Stable: logs and metrics carry these words. */
-export const CLOSE_REASONS = [
+const CLOSE_REASONS = [
   /** DISCONNECT: as it should be. */
   'disconnected',
   /** The client or the network closed the connection without DISCONNECT. */

@@ -1,13 +1,13 @@
 import { Secret } from '../core/secret.ts';
 import type { Setting, SettingType } from './config-table.ts';
 
-export const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
+const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
 export type SecurityProtocol = (typeof SECURITY_PROTOCOLS)[number];
 
-export const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
+const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
 export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 
-export const STORE_TYPES = ['PEM', 'PKCS12', 'JKS'] as const;
+const STORE_TYPES = ['PEM', 'PKCS12', 'JKS'] as const;
 export type StoreType = (typeof STORE_TYPES)[number];
 
 /**
@@ -39,7 +39,7 @@ export interface SecurityConfig {
   readonly sslEnabledProtocols: readonly TlsVersion[];
 }
 
-export const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 const LOGIN_HANDLERS = ['OAuthBearerLoginCallbackHandler', 'OAuthBearerUnsecuredLoginCallbackHandler'];

@@ -8,8 +8,8 @@ import type { PartitionLeader } from './port.ts';
 import { StickyPartition, type StickyOptions } from './sticky-partition.ts';
 
 /** The record has no partition of its own. */
-export const ANY_PARTITION = -1;
-export const UNKNOWN_PARTITION = -2;
+const ANY_PARTITION = -1;
+const UNKNOWN_PARTITION = -2;
 
 export interface TopicOptions {
   /** See {@link Bottleneck}. */

@@ -50,7 +50,7 @@ function matches(level: PatternLevel, text: string): boolean {
 }
 
 /** A level as it is written in a pattern. */
-export function levelText(level: PatternLevel | undefined): string {
+function levelText(level: PatternLevel | undefined): string {
   switch (level?.kind) {
     case undefined:
       return 'its end';

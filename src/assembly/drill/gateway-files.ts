@@ -5,7 +5,7 @@ import { variableName } from '../../config/environment.ts';
 import { KAFKA_SECURITY_KEYS } from '../../config/kafka-security-keys.ts';
 import type { ConfigDocument } from '../../config/schema.ts';
 
-export const DRILL_DEVICE_TYPE = 'sluice-drill';
+const DRILL_DEVICE_TYPE = 'sluice-drill';
 
 export interface GatewayFilesOptions {
   /** The operator's configuration: the gateway under test has its settings, and none of its destinations. */

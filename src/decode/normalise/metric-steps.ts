@@ -38,7 +38,7 @@ export function metricStep(
 }
 
 /** The number in a slot, a text's too; NaN: it holds none. */
-export function numberIn(values: FieldValues, slot: number): number {
+function numberIn(values: FieldValues, slot: number): number {
   switch (values.kind[slot]) {
     case ValueKind.Double:
       return values.double[slot] as number;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { LocalKafkaError, OTHER_WAYS } from './errors.ts';
 
 /** Kafka 4's brokers need it (KIP-1013). */
-export const MINIMUM_JAVA = 17;
+const MINIMUM_JAVA = 17;
 
 export interface ProgramRun {
   /** The exit status; null after a signal. */
