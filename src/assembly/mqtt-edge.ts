@@ -1,10 +1,14 @@
 import type { Condition } from '../admin/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { errorMessage } from '../core/errors.ts';
+import type { ConfigFault } from '../core/fault.ts';
 import { lockDirectory } from '../journal/directory-lock.ts';
 import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/listener-spec.ts';
 import { NodeStoreDirectory } from '../mqtt/store/store-fs.ts';
+import { readTlsFiles } from '../mqtt/tls-credentials.ts';
 
 /** What the configuration says of the MQTT edge, in its own terms. */
 export function mqttEdgeOptions(
@@ -46,6 +50,26 @@ export function sessionsCondition(storage: Ingress['storage']): Condition[] {
     ? 'sessions are kept on disk'
     : `sessions can't be written to disk, so subscriptions of persistent sessions and QoS 2 wait: ${fault}`;
   return [{ name: 'sessions', ready, reason }];
+}
+
+/**
+ * What is wrong with the certificates and keys of listeners. For those who will open them: a configuration that is
+ * explained or planned on another machine need not have its private keys there.
+ */
+export function listenerTlsFaults(loaded: LoadedConfig): ConfigFault[] {
+  return loaded.config.mqtt.listeners.flatMap((one, index) => {
+    if (one.type === 'unix' || one.tls === undefined) return [];
+    try {
+      readTlsFiles(one.tls);
+      return [];
+    } catch (error) {
+      const cause = error instanceof Error ? (error.cause ?? error) : error;
+      const expected = 'a certificate and its private key, in PEM and without a password';
+      return [
+        loaded.locate({ path: ['mqtt', 'listeners', index, 'tls'], found: errorMessage(cause), expected }),
+      ];
+    }
+  });
 }
 
 /** A warning for each listener at which any machine of the network may publish: without a certificate, that is. */

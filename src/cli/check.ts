@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { drawBlueprint } from '../assembly/blueprint.ts';
+import { listenerTlsFaults } from '../assembly/mqtt-edge.ts';
 import { describeFault, describeWarning } from '../config/faults.ts';
 
 const EXAMPLES = `
@@ -17,7 +18,9 @@ export function checkCommand(): Command {
     .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
     .addHelpText('after', EXAMPLES)
     .action((options: { config?: string }) => {
-      const { file, faults, warnings, blueprint } = drawBlueprint(options.config, process.env);
+      const { file, warnings, blueprint, ...drawn } = drawBlueprint(options.config, process.env);
+      const { loaded } = blueprint;
+      const faults = loaded.inOrder([...drawn.faults, ...listenerTlsFaults(loaded)]);
       process.stdout.write(warnings.map((warning) => `${describeWarning(warning)}\n`).join(''));
       if (faults.length > 0) {
         process.stdout.write(faults.map((fault) => `${describeFault(fault)}\n`).join(''));

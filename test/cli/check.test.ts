@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CertificateAuthority } from '../support/certificates.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
 
@@ -107,6 +108,31 @@ describe('sluice check', () => {
       /^warning HARD_CODED_PARTITION devices\/tracker\.yaml:\d+ produce\.key: found 'all'/m,
     );
     expect(output).toContain('are sound');
+  });
+
+  it('reads the certificates and keys of listeners', async () => {
+    await edit('sluice.yaml', '{ type: tcp,', '{ type: tls, tls: { cert: server.pem, key: server.key },');
+    const missing = await check();
+    expect(missing.status).toBe(1);
+    const line = await lineOf('sluice.yaml', 'server.pem');
+    expect(missing.output).toMatch(
+      new RegExp(
+        `^sluice\\.yaml:${line} mqtt\\.listeners\\[0\\]\\.tls: found .*server\\.pem.*, expected a certificate`,
+      ),
+    );
+    const authority = new CertificateAuthority();
+    try {
+      const { certificate, key } = authority.issue('gateway');
+      await writeFile(join(folder, 'server.pem'), certificate);
+      await writeFile(join(folder, 'server.key'), authority.issue('other').key);
+      const another = await check();
+      expect(another.status).toBe(1);
+      expect(another.output).toMatch(/listeners\[0\]\.tls: found .*key values mismatch/);
+      await writeFile(join(folder, 'server.key'), key);
+      expect(await check()).toMatchObject({ status: 0 });
+    } finally {
+      authority.remove();
+    }
   });
 
   it('says so when there is no such file', async () => {
