@@ -4,6 +4,7 @@ import { AuditedSink } from '../audit/audited-sink.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import { within } from '../core/within.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import type { Producer } from '../producer/producer.ts';
 
@@ -45,13 +46,6 @@ export function auditTrail(
   return {
     records,
     log,
-    async close(limitMs) {
-      const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
-      const cancel = clock.schedule(() => {
-        resolve(undefined);
-      }, limitMs);
-      await Promise.race([log.close(), timeUp]);
-      cancel();
-    },
+    close: (limitMs) => within(clock, limitMs, log.close()),
   };
 }

@@ -1,6 +1,7 @@
 import type { Cancel, Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { within } from '../core/within.ts';
 import { createAdmin } from './kafkajs.ts';
 import { securityFailure } from './security/failure.ts';
 import type { ClientSecurity } from './security/security.ts';
@@ -46,6 +47,9 @@ export class TopicKeeper {
   #trouble: string | undefined = 'not looked up yet';
   #retryMs = RETRY_MS;
   #cancelRetry: Cancel = () => {};
+  #looking: Promise<void> | undefined;
+  /** Topics were added since the look began. */
+  #isOutdated = false;
   #stopped = false;
 
   constructor(options: TopicKeeperOptions) {
@@ -74,20 +78,20 @@ export class TopicKeeper {
   }
 
   #lookSoon(): void {
+    if (this.#looking === undefined) this.#lookIn(ADDED_MS);
+    else this.#isOutdated = true;
+  }
+
+  #lookIn(delayMs: number): void {
     this.#cancelRetry();
     this.#cancelRetry = this.#options.clock.schedule(() => {
       void this.#look();
-    }, ADDED_MS);
+    }, delayMs);
   }
 
   /** Resolves after the first answer of the cluster, or after a few seconds without one. */
   async start(): Promise<void> {
-    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      resolve(undefined);
-    }, FIRST_LOOK_MS);
-    await Promise.race([this.#look(), timeUp]);
-    cancel();
+    await within(this.#options.clock, FIRST_LOOK_MS, this.#look());
   }
 
   stop(): void {
@@ -119,12 +123,17 @@ export class TopicKeeper {
     ];
   }
 
-  async #look(): Promise<void> {
-    await this.#lookOnce();
-    if (this.#stopped || this.problems().length === 0) return;
-    this.#cancelRetry = this.#options.clock.schedule(() => {
-      void this.#look();
-    }, this.#retryMs);
+  /** One look at a time, and one timer for the next: topics may be added at any moment. */
+  #look(): Promise<void> {
+    this.#cancelRetry();
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+      if (this.#stopped) return;
+      if (this.#isOutdated) this.#lookIn(ADDED_MS);
+      else if (this.problems().length > 0) this.#lookIn(this.#retryMs);
+      this.#isOutdated = false;
+    });
+    return this.#looking;
   }
 
   /** Never rejects: what went wrong is in {@link problems}. */

@@ -166,8 +166,7 @@ function literal<T>(node: Node<T>, text: string): Node<T> {
 
 /**
  * Depth first, the most specific branch first. The depth is that of the longest pattern, not of the topic.
- * True: a pattern that stops was found, and
- * with `stops` that is the end.
+ * True: a pattern that stops was found, and with `stops` that is the end.
  */
 function descend<T>(
   node: Node<T>,
