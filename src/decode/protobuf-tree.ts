@@ -90,7 +90,9 @@ function leaf({ field, message, element }: Place): TreeField | string {
   if (message !== undefined && /^google\.protobuf\.\w+Value$/.test(message.name)) {
     const value = message.fields.find(({ name }) => name === 'value');
     if (value === undefined) return 'a single value';
-    const { info, zero } = leaf({ field: value, element: true }) as TreeField;
+    const inner = leaf({ field: value });
+    if (typeof inner === 'string') return 'a single value';
+    const { info, zero } = inner;
     return { info, zero: undefined, convert: (wrapper) => wrapped(wrapper, zero) };
   }
   if (field.type === 'message' || field.type === 'group') return 'one of its fields';

@@ -264,7 +264,13 @@ class OpenBatch implements Batch {
   }
 
   alone(): Uint8Array | undefined {
-    return this.selected === undefined ? undefined : this.#readings.alone();
+    if (this.selected === undefined) return undefined;
+    try {
+      return this.#readings.alone();
+    } catch {
+      // What could be read can't always be written: JSON and MessagePack write by recursion. The whole payload will do.
+      return undefined;
+    }
   }
 
   close(): void {

@@ -167,7 +167,7 @@ formats['protobuf, framed'] = {
   sound: [framed(Buffer.of(0), reading), framed(Buffer.of(2, 2), reading)],
 };
 
-function profileOf({ decode, fields }: Format): DeviceProfile {
+function profileOf({ decode, fields }: Format, required?: 'reject'): DeviceProfile {
   return {
     file: 'fuzz.yaml',
     type: 'fuzz',
@@ -175,7 +175,7 @@ function profileOf({ decode, fields }: Format): DeviceProfile {
     decode,
     device: decode.kind === 'sparkplug' ? { field: '$source' } : { template: '{device}' },
     attributes: new Map(),
-    metrics: new Map(fields.map((field) => [field, { field }])),
+    metrics: new Map(fields.map((field) => [field, { field, ...(required && { required }) }])),
     produce: { topic: 'telemetry', value: 'normalised' },
     ack: 'kafka',
   };
@@ -188,8 +188,8 @@ class Way {
   readonly records: { value: number; deadLetter: string | undefined }[] = [];
   readonly outcomes: Outcome[] = [];
 
-  constructor(format: Format) {
-    const compiled = compileProfile(profileOf(format));
+  constructor(format: Format, required?: 'reject') {
+    const compiled = compileProfile(profileOf(format, required));
     if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
     this.#topic = format.decode.kind === 'sparkplug' ? 'spBv1.0/g/NBIRTH/n' : 'fuzz/1';
     const route = compiled.transcoder.bind(new Map([['device', '1']]), this.#topic);
@@ -299,4 +299,19 @@ describe.each(Object.entries(formats))('%s: whatever a device sends', (_, format
     const total = way.delivery.ledger.total();
     expect([balances(total), total.open]).toEqual([true, 0]);
   });
+});
+
+test.each([
+  ['json', `{"list":[${'['.repeat(50_000)}${']'.repeat(50_000)},{"v":3}]}`],
+  [
+    'msgpack',
+    Buffer.concat([Buffer.from('81a46c69737492', 'hex'), Buffer.alloc(900, 0x91), Buffer.of(1, 3)]),
+  ],
+] as const)('%s: readings too deep to be written alone stay whole in their dead letters', (kind, text) => {
+  const payload = Buffer.from(text);
+  const compiled = { decode: { kind }, fields: ['list[].v'], sound: [] };
+  const way = new Way(compiled, 'reject');
+  way.send(payload);
+  expect(way.outcomes).toHaveLength(1);
+  expect(way.records[0]).toEqual({ deadLetter: 'METRIC_MISSING', value: payload.length });
 });

@@ -218,6 +218,13 @@ describe('payloads made to hurt', () => {
   });
 });
 
+test('protobuf: a wrapper around zero is zero, also beside elements of lists', () => {
+  const reader = readerOf({ kind: 'protobuf', file: ZOO, message: 'zoo.Animal' }, 'wrapped', 'packed[1]');
+  const packed = 'ba01020708';
+  expect(readOne(reader, Buffer.from(`${packed}e20100`, 'hex'))).toEqual([0, 8n]);
+  expect(readOne(reader, Buffer.from(packed, 'hex'))).toEqual([undefined, 8n]);
+});
+
 test('CBOR and MessagePack read whatever JSON can hold like JSON', () => {
   const value = fc.dictionary(fc.constantFrom('a', 'b', '__proto__x', '7'), fc.jsonValue({ maxDepth: 2 }));
   const paths = ['a', 'b', '7', 'a.b', 'a[0]', 'b.a[1]'];
