@@ -15,6 +15,7 @@ import { connectSchemaRegistry } from './assembly/schema-registry.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { deadLetterTopicOf } from './core/route.ts';
+import { within } from './core/within.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -246,17 +247,20 @@ export class Gateway {
    */
   async stop(): Promise<StopReport> {
     const { shutdownTimeoutMs } = this.#blueprint.config;
+    const { clock } = this.#options;
     this.#isAccepting = false;
     this.#reload.stop();
     this.#blueprint.services.registries.stop();
     this.#topics.stop();
     this.#commands.pause();
     await this.#ingress.stopAccepting();
-    await this.#withinMs(shutdownTimeoutMs, this.#flush());
+    await within(clock, shutdownTimeoutMs, this.#flush());
     await this.#commands.stop();
     const undelivered = this.#delivery.ledger.total().open;
     await this.#ingress.close();
-    await this.#withinMs(Math.min(shutdownTimeoutMs, 2_000), this.#presence?.settled() ?? Promise.resolve());
+    if (this.#presence !== undefined) {
+      await within(clock, Math.min(shutdownTimeoutMs, 2_000), this.#presence.settled());
+    }
     this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
@@ -273,16 +277,6 @@ export class Gateway {
     const { connectedBrokers } = this.#producer.connectionState();
     if (connectedBrokers > 0 || this.#delivery.ledger.total().open > 0) await this.#producer.flush();
     await this.#ingress.drained();
-  }
-
-  /** Waits for `work`, but not longer than `limitMs`. */
-  async #withinMs(limitMs: number, work: Promise<unknown>): Promise<void> {
-    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      resolve(undefined);
-    }, limitMs);
-    await Promise.race([work, timeUp]);
-    cancel();
   }
 
   readiness(): Readiness {

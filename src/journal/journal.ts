@@ -3,6 +3,7 @@ import type { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { SerializedRecord } from '../core/record.ts';
+import { within } from '../core/within.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { JournalTarget } from './commit-queue.ts';
 import type { DiskPort, DiskState, RecoveryReport } from './disk-port.ts';
@@ -342,20 +343,11 @@ export class Journal {
       await this.#housekeeping.checkpoint();
       await this.#disk.close();
     })();
-    const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#clock.schedule(() => {
-      resolve(undefined);
-    }, timeoutMs);
-    try {
-      await Promise.race([orderly, timeUp]);
-    } catch {
-      // A disk that does not even take the last checkpoint: the next start repeats a little more.
-    } finally {
-      cancel();
-      this.#commits.stop();
-      this.#housekeeping.stop();
-      this.#wakeReaders();
-      this.#disk.abandon();
-    }
+    // Also with a disk that does not even take the last checkpoint: the next start repeats a little more.
+    await within(this.#clock, timeoutMs, orderly);
+    this.#commits.stop();
+    this.#housekeeping.stop();
+    this.#wakeReaders();
+    this.#disk.abandon();
   }
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../core/record.ts';
+import { within } from '../core/within.ts';
 import { exponentialBackoff } from './backoff.ts';
 import type { Bottleneck } from './bottleneck.ts';
 import { BrokerAvailability } from './broker-availability.ts';
@@ -355,7 +356,8 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     this.#closed = true;
     this.#sends.close();
     this.#wakeAll();
-    await this.#within(timeoutMs, this.flush());
+    if (timeoutMs === Number.POSITIVE_INFINITY) await this.flush();
+    else await within(this.#options.clock, timeoutMs, this.flush());
     this.#loop.stop();
 
     const undelivered: UndeliveredRecords[] = [];
@@ -381,18 +383,5 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       for (const queue of topic.partitions) queue.bottleneck.wake();
     }
     this.#accumulator.memory.bottleneck.wake();
-  }
-
-  async #within(timeoutMs: number, done: Promise<void>): Promise<void> {
-    if (timeoutMs === Number.POSITIVE_INFINITY) {
-      await done;
-      return;
-    }
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      resolve(undefined);
-    }, timeoutMs);
-    await Promise.race([done, promise]);
-    cancel();
   }
 }

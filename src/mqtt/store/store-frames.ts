@@ -51,7 +51,7 @@ function frameCrc(bytes: Buffer, at: number, length: number, seed: number): numb
 
 /** What stands in a file. */
 export interface FrameScan {
-  /** A sound frame's body; `damaged`: there is damage before it, that is, something may be missing. */
+  /** A sound frame's body. */
   readonly onBody: (body: Buffer) => void;
   /** Bytes that belong to no sound frame, with a sound one behind them. */
   readonly onDamage: (bytes: number) => void;
