@@ -1,6 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { loadConfig } from '../src/config/load.ts';
+import { keysOf } from '../src/config/schema-tree.ts';
+import { configSchema } from '../src/config/schema.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -64,4 +68,33 @@ test('every page can be found from README.md', () => {
   }
   const lost = pages.filter((page) => !found.has(page));
   expect(lost).toEqual([]);
+});
+
+test('the profiles and pieces of sluice.yaml in the documentation are sound', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-pages-'));
+  try {
+    for (const name of ['devices', 'proto'])
+      cpSync(join(root, name), join(folder, name), { recursive: true });
+    const blocks = pages.flatMap((page) =>
+      [...readFileSync(join(root, page), 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => {
+        return { page, text, firstKey: /^[a-z.]+(?=:)/m.exec(text)?.[0] ?? '' };
+      }),
+    );
+    const profiles = blocks.filter(({ text }) => text.includes('\ntype: '));
+    const pieces = blocks.filter(({ firstKey }) => keysOf(configSchema)?.includes(firstKey));
+    const faultsOf = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return loadConfig(join(folder, 'sluice.yaml'), {}).faults;
+    };
+    expect(pieces.length).toBeGreaterThan(5);
+    for (const { page, text } of pieces) {
+      expect({ page, faults: faultsOf('sluice.yaml', text) }).toEqual({ page, faults: [] });
+    }
+    expect(profiles.length).toBeGreaterThan(0);
+    for (const { page, text } of profiles) {
+      expect({ page, faults: faultsOf('devices/env-sensor.yaml', text) }).toEqual({ page, faults: [] });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
