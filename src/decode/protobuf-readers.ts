@@ -76,7 +76,7 @@ function compileType(type: MessageType, fields: readonly (string | undefined)[])
     fields[index] === undefined ? ABSENT : resolveTreeField(type.schema, keys, inner),
   );
   const found = resolved.some((field) => typeof field === 'string')
-    ? planned.problems.map((problem) => betterProblem(problem, resolved))
+    ? planned.problems.map((problem) => betterProblem(problem, fields, resolved))
     : [];
   const real = found.filter((problem) => problem !== undefined);
   if (real.length > 0) return { problems: real };
@@ -88,9 +88,14 @@ const ABSENT: TreeField = { info: { type: 'any' }, zero: undefined, convert: () 
 /** What the tree can't read either. */
 function betterProblem(
   problem: FieldProblem,
+  fields: readonly (string | undefined)[],
   resolved: readonly (TreeField | string)[],
 ): FieldProblem | undefined {
-  return typeof resolved[problem.field] === 'string' ? problem : undefined;
+  const expected = resolved[problem.field];
+  if (typeof expected !== 'string') return undefined;
+  // The specialised reader goes no further than a list or a map, which is not what is wrong with the path.
+  if (!/, which is (a map|repeated)$/.test(problem.found)) return problem;
+  return { ...problem, found: fields[problem.field] ?? problem.found, expected };
 }
 
 function treeReader(type: MessageType, paths: FieldPaths, fields: readonly TreeField[]): TreeReader {

@@ -83,7 +83,9 @@ function step(place: Place, key: string): Place | string {
 
 function leaf({ field, message, element }: Place): TreeField | string {
   if (field === undefined) return 'a field of the message';
-  if (element !== true && (field.map || field.repeated)) return 'a single value of it, by [n], [] or a key';
+  if (element !== true && field.map) return `a value of the map: ${field.name}.<key>`;
+  if (element !== true && field.repeated)
+    return `an element of the list: ${field.name}[n] or ${field.name}[]`;
   if (message?.name === 'google.protobuf.Timestamp') {
     return { info: { type: 'number' }, zero: undefined, convert: timestampMs };
   }

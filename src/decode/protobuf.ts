@@ -6,6 +6,14 @@ import 'protobufjs/ext/descriptor.js';
 import { errorMessage, SluiceError } from '../core/errors.ts';
 import type { FieldSchema, MessageSchema, ScalarType } from './message-schema.ts';
 
+// protobufjs brings this file with itself, in camel case; here fields have the names of the schema.
+const STRUCT = 'google/protobuf/struct.proto';
+const struct = JSON.stringify(protobuf.common.get(STRUCT));
+protobuf.common(
+  STRUCT,
+  JSON.parse(struct.replaceAll(/"(null|number|string|bool|struct|list)Value"/g, '"$1_value"')) as object,
+);
+
 /** A .proto schema that can't be used: which part of `file` and `message` is wrong, and how. */
 export class SchemaError extends SluiceError {
   readonly part: 'file' | 'message';

@@ -50,6 +50,29 @@ describe('a message type', () => {
     expect(raw).toEqual(Uint8Array.of(7));
   });
 
+  test('names the fields of google.protobuf.Value as its schema does, also out of a .proto file', () => {
+    const file = write(
+      'a.proto',
+      PROTO3,
+      'import "google/protobuf/struct.proto";',
+      'message A { google.protobuf.Struct extra = 1; }',
+    );
+    const type = loadMessageType(file, 'A');
+    // {"k": 1.5, "n": {"m": true}} by Python's protobuf.
+    const bytes = Buffer.from(
+      '0a220a0e0a016b120911000000000000f83f0a100a016e120b2a090a070a016d12022001',
+      'hex',
+    );
+    expect(type.decode(bytes)).toEqual({
+      extra: {
+        fields: {
+          k: { number_value: 1.5 },
+          n: { struct_value: { fields: { m: { bool_value: true } } } },
+        },
+      },
+    });
+  });
+
   test('refuses other bytes with a code', () => {
     const type = loadMessageType(write('a.proto', PROTO3, 'message A { bytes raw = 1; }'), 'A');
     expect(() => type.decode(Uint8Array.of(0xff))).toThrow(

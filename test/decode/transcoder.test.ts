@@ -316,13 +316,17 @@ describe('a profile that can not work', () => {
       faults({
         decode: protobuf,
         time: { field: 'when', unit: 'ms' },
-        metrics: new Map([['names', { field: 'names' }]]),
+        metrics: new Map([
+          ['names', { field: 'names' }],
+          ['counts', { field: 'counts' }],
+        ]),
       }),
     ).toEqual([
       expect.stringMatching(
         /^time\.field: found no field when in zoo\.Animal, expected one of d, f, /,
       ) as string,
-      'metrics.names.field: found names, which is repeated, expected a field with a single value',
+      'metrics.names.field: found names, expected an element of the list: names[n] or names[]',
+      'metrics.counts.field: found counts, expected a value of the map: counts.<key>',
     ]);
   });
 
