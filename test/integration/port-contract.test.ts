@@ -3,7 +3,6 @@ import { systemClock } from '../../src/core/clock.ts';
 import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { ClusterPort } from '../../src/kafka/cluster-port.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
 import { KafkaJsPort } from '../../src/kafka/kafkajs-port.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
 import type { BrokerPort } from '../../src/producer/port.ts';
@@ -13,6 +12,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
+import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
 /*
@@ -249,12 +249,8 @@ async function createTopic(
   topic: string,
   { partitions = 1, config = {} }: { partitions?: number; config?: Record<string, string> } = {},
 ): Promise<void> {
-  const servers = bootstrapServers.split(',');
-  const admin = createAdmin({ bootstrapServers: servers, clientId: 'test', logger: silentLogger });
-  await admin.connect();
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
-  await admin.disconnect();
+  await createTopicsOn(bootstrapServers, [{ topic, numPartitions: partitions, configEntries }]);
 }
 
 function firstOccurrences(): (value: string | null) => boolean {

@@ -8,21 +8,15 @@ import { futureLimitSetting } from '../support/kafka-release.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
+import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
 const kafka = sharedKafka();
 
 /** Kafka's tools only know the settings of their own release, so this one is made with kafkajs. */
 async function createTopicWith(topic: string, name: string, value: string): Promise<void> {
-  const admin = createAdmin({
-    bootstrapServers: kafka.bootstrapServers.split(','),
-    clientId: 'test',
-    logger: silentLogger,
-  });
-  await admin.connect();
   const configEntries = [{ name, value }];
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] });
-  await admin.disconnect();
+  await createTopicsOn(kafka.bootstrapServers, [{ topic, numPartitions: 1, configEntries }]);
 }
 
 describe('a producer on a real Kafka', () => {

@@ -6,14 +6,13 @@ import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { silentLogger } from '../../src/core/logger.ts';
 import { TelemetryReader } from '../../src/decode/telemetry.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
 import { judge, PERFECT } from '../support/delivery-verdict.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { readTelemetry } from '../support/telemetry-topic.ts';
+import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
 const { bootstrapServers } = sharedKafka();
@@ -100,17 +99,11 @@ it('profiles that are reloaded under traffic, by SIGHUP and by changes of files,
 });
 
 it('a device that waits for a Kafka topic that is not there is served by the profile that names another', async () => {
-  const admin = createAdmin({
-    bootstrapServers: bootstrapServers.split(','),
-    clientId: 'test',
-    logger: silentLogger,
-    retries: 20,
-  });
-  await admin.connect();
-  await admin.createTopics({
-    topics: [topic, `${topic}.dlq`, `${topic}-none.dlq`].map((name) => ({ topic: name })),
-  });
-  await admin.disconnect();
+  const topics = [topic, `${topic}.dlq`, `${topic}-none.dlq`];
+  await createTopicsOn(
+    bootstrapServers,
+    topics.map((name) => ({ topic: name })),
+  );
   const profile = (name: string) =>
     `type: raw\ntopic: raw/{device}\ndecode: raw\ndevice: '{device}'\nproduce: { topic: ${name}, value: raw }\n`;
   await writeProfile('raw.yaml', profile(`${topic}-none`));

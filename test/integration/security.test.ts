@@ -21,6 +21,7 @@ import {
   USER,
   type SecureListener,
 } from '../support/secure-kafka.ts';
+import { createTopics } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
 type Settings = Readonly<Record<string, string>>;
@@ -169,7 +170,7 @@ describe('a Kafka that wants to know its clients', () => {
         security,
       });
       await admin.connect();
-      await admin.createTopics({ topics: [{ topic, numPartitions: 2 }] });
+      await createTopics(admin, [{ topic, numPartitions: 2 }]);
       await admin.disconnect();
 
       const producer = startProducer(servers, { ...given, 'linger.ms': 5 });

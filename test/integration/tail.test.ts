@@ -3,11 +3,10 @@ import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/core/logger.ts';
 import { ENVELOPE_CONTENT_TYPE } from '../../src/decode/envelope.ts';
 import { loadMessageType } from '../../src/decode/protobuf.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
+import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 import { produce } from './plain-producer.ts';
 
@@ -66,14 +65,7 @@ async function newTopic(partitions = 1): Promise<string> {
 }
 
 async function createTopic(topic: string, numPartitions: number): Promise<void> {
-  const admin = createAdmin({
-    bootstrapServers: kafka.bootstrapServers.split(','),
-    clientId: 'test',
-    logger: silentLogger,
-  });
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true });
-  await admin.disconnect();
+  await createTopicsOn(kafka.bootstrapServers, [{ topic, numPartitions }]);
 }
 
 function telemetry(

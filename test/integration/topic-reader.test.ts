@@ -10,6 +10,7 @@ import { TopicReader } from '../../src/kafka/topic-reader.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
+import { createTopicsOn } from '../support/topics.ts';
 
 const kafka = sharedKafka();
 const bootstrapServers = kafka.bootstrapServers.split(',');
@@ -24,10 +25,7 @@ afterAll(() => reader.close());
 
 async function newTopic(): Promise<string> {
   const topic = `reader-${randomUUID()}`;
-  const admin = createAdmin({ bootstrapServers, clientId: 'test', logger: silentLogger });
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true });
-  await admin.disconnect();
+  await createTopicsOn(kafka.bootstrapServers, [{ topic, numPartitions: 1 }]);
   return topic;
 }
 

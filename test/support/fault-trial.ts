@@ -1,14 +1,14 @@
 import { expect, onTestFinished } from 'vitest';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, kafkaErrorType, type Admin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin, type Admin } from '../../src/kafka/kafkajs.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import { reportFaultRow } from './fault-row.ts';
 import type { TestKafka } from './kafka.ts';
 import { readTopic, startProducer, type ReadRecord } from './producer.ts';
 import { FaultyWire, type WireFaults } from './proxy.ts';
 import { RecordLoad, type RecordLoadOptions } from './record-load.ts';
-import { until } from './until.ts';
+import { createTopics } from './topics.ts';
 
 /** A producer under load on a topic of its own, while something goes wrong. */
 export interface FaultTrial {
@@ -98,31 +98,5 @@ export async function runTrial(
 export async function createTopic(admin: Admin, options: FaultTrialOptions): Promise<void> {
   const { topic, partitions = 6, replicationFactor = 3, config = {} } = options;
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-  await admin.createTopics({
-    topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
-    // kafkajs would give up at the first broker that has not heard of the topic yet.
-    waitForLeaders: false,
-  });
-  await leadersOf(admin, topic);
-}
-
-const NOT_YET: readonly (string | undefined)[] = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'];
-
-/** The leader of each partition, as soon as all have one and the broker that is asked knows of it. */
-export async function leadersOf(admin: Admin, topic: string): Promise<ReadonlyMap<number, number>> {
-  let leaders = new Map<number, number>();
-  await until(
-    async () => {
-      try {
-        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-        leaders = new Map(topics[0]!.partitions.map(({ partitionId, leader }) => [partitionId, leader]));
-        return leaders.size > 0 && ![...leaders.values()].includes(-1);
-      } catch (error) {
-        if (NOT_YET.includes(kafkaErrorType(error))) return false;
-        throw error;
-      }
-    },
-    { timeoutMs: 60_000, what: `leaders of ${topic}` },
-  );
-  return leaders;
+  await createTopics(admin, [{ topic, numPartitions: partitions, replicationFactor, configEntries }]);
 }
