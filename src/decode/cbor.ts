@@ -39,7 +39,15 @@ const OPTIONS: DecodeOptions = { useMaps: true, tags: TAGS };
 export const CBOR_FORMAT: TreeFormat = {
   name: 'CBOR',
   contentType: 'application/cbor',
-  parse: (payload) => decode(payload, OPTIONS) as unknown,
+  parse(payload) {
+    try {
+      return decode(payload, OPTIONS) as unknown;
+    } catch (error) {
+      // cborg reads what is within a value within the call for it.
+      if (error instanceof RangeError) throw new Error('nested too deep', { cause: error });
+      throw error;
+    }
+  },
   write: writeCbor,
   readsItsOwn: true,
 };

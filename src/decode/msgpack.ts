@@ -33,12 +33,14 @@ const FIXED_BYTES: readonly number[] = [
 
 /** Throws unless the payload is one whole value with all that its lengths announce, and not too deep. */
 function checkStructure(payload: Buffer): void {
-  /** How many values each open array or map is still to have. */
+  /** How many values each open array or map is still to have; one that has all is open until its last one ends. */
   const open: number[] = [1];
   let position = 0;
-  while (open.length > 0) {
-    const left = open.pop() as number;
-    if (left > 1) open.push(left - 1);
+  for (;;) {
+    while (open.at(-1) === 0) open.pop();
+    const last = open.length - 1;
+    if (last < 0) return;
+    open[last] = (open[last] as number) - 1;
     const head = payload[position++];
     if (head === undefined) throw new Error('it ends in the middle of a value');
     let content = 0;

@@ -301,16 +301,9 @@ describe.each(Object.entries(formats))('%s: whatever a device sends', (_, format
   });
 });
 
-test.each([
-  ['json', `{"list":[${'['.repeat(50_000)}${']'.repeat(50_000)},{"v":3}]}`],
-  [
-    'msgpack',
-    Buffer.concat([Buffer.from('81a46c69737492', 'hex'), Buffer.alloc(900, 0x91), Buffer.of(1, 3)]),
-  ],
-] as const)('%s: readings too deep to be written alone stay whole in their dead letters', (kind, text) => {
-  const payload = Buffer.from(text);
-  const compiled = { decode: { kind }, fields: ['list[].v'], sound: [] };
-  const way = new Way(compiled, 'reject');
+test('readings too deep to be written alone stay whole in their dead letters', () => {
+  const payload = Buffer.from(`{"list":[${'['.repeat(50_000)}${']'.repeat(50_000)},{"v":3}]}`);
+  const way = new Way({ decode: { kind: 'json' }, fields: ['list[].v'], sound: [] }, 'reject');
   way.send(payload);
   expect(way.outcomes).toHaveLength(1);
   expect(way.records[0]).toEqual({ deadLetter: 'METRIC_MISSING', value: payload.length });

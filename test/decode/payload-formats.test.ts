@@ -258,3 +258,18 @@ test.each(['fcffffff1f', 'feffffffff7f', 'ffffffffffff3f'])(
     );
   },
 );
+
+test.each([
+  // A list of one list of one list ...: its last element is also its first.
+  ['msgpack', 0x91, 0xc0],
+  ['cbor', 0x81, 0xf6],
+] as const)('%s that is nested too deep is refused as that', (kind, listOfOne, nothing) => {
+  const nested = (depth: number): Buffer => {
+    const payload = Buffer.alloc(depth + 1, listOfOne);
+    payload[depth] = nothing;
+    return payload;
+  };
+  const reader = readerOf({ kind }, 'a');
+  expect(readOne(reader, nested(100_000))).toMatch(/^DECODE_FAILED: .*: nested too deep$/);
+  expect(readOne(reader, nested(50))).not.toContain('too deep');
+});
