@@ -121,8 +121,23 @@ export class SparkplugReader implements PayloadReader {
     const own = [...message.values].filter(([name, value]) => name.startsWith('$') && value !== undefined);
     return {
       tree: { ...Object.fromEntries(own), $metrics: message.metrics },
-      notes: [`Sparkplug B ${kind}`],
+      notes: [`Sparkplug B ${kind}`, ...this.#sequenceNotes(message)],
     };
+  }
+
+  /** What will be made of the message's number, as {@link #checkSeq} does. */
+  #sequenceNotes({ values }: Understood): string[] {
+    const topic = this.#topic;
+    const seq = values.get('$seq');
+    if (topic === undefined || seq === undefined || topic.kind === 'NBIRTH' || topic.kind === 'NDEATH')
+      return [];
+    const node = this.#nodes.find(topic);
+    if (node === undefined) return ['no birth of its edge node is known: a rebirth is asked for'];
+    if (node.lastSeq === undefined) return [];
+    const expected = (node.lastSeq + 1) % 256;
+    if (Number(seq) === expected) return [`seq ${expected}, as expected`];
+    if (Number(seq) === node.lastSeq) return [`seq ${node.lastSeq} once more: a repeat`];
+    return [`seq ${String(seq)} where ${expected} was expected: a gap, and a rebirth is asked for`];
   }
 
   #open(payload: Buffer): number | DecodeFault {

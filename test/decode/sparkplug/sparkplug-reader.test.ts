@@ -40,6 +40,12 @@ function plant(...fields: string[]) {
   return {
     sent,
     nodes: edgeNodes!,
+    /** What is said of a message before it is received. */
+    notes: (topic: string, payload: object) => {
+      const bound = reader!.bind!({ name: topic, captures: new Map() });
+      const seen = bound.inspect!(Buffer.from(type.encode(payload as never)));
+      return 'code' in seen ? [seen.code] : seen.notes;
+    },
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -156,6 +162,18 @@ describe('sequence numbers', () => {
     expect(receive('spBv1.0/g/NDATA/n', data(3))).toEqual([-1n]);
     expect(nodes.stats.sequenceGaps).toBe(1);
     expect(sent).toHaveLength(1);
+  });
+
+  test('are explained', () => {
+    const { receive, notes } = plant('temp');
+    const topic = 'spBv1.0/g/NDATA/n';
+    const byName = { timestamp: 2, seq: 9, metrics: [{ ...TEMP, alias: undefined }] };
+    expect(notes(topic, byName)[1]).toBe('no birth of its edge node is known: a rebirth is asked for');
+    receive('spBv1.0/g/NBIRTH/n', born([TEMP], 254));
+    expect(notes(topic, data(255))).toEqual(['Sparkplug B NDATA', 'seq 255, as expected']);
+    expect(notes(topic, data(254))[1]).toBe('seq 254 once more: a repeat');
+    expect(notes(topic, data(3))[1]).toBe('seq 3 where 255 was expected: a gap, and a rebirth is asked for');
+    expect(receive(topic, data(255))).toEqual([-1n]);
   });
 });
 
