@@ -19,7 +19,7 @@ import type { CommandListener, CommandRecord, CommandSource } from './command-so
 import { CommandStats } from './command-stats.ts';
 import { OffsetWindow } from './offset-window.ts';
 import { referenceOf, type CommandPlace } from './reference.ts';
-import type { CommandSettings } from './settings.ts';
+import type { CommandSettings } from '../core/command-settings.ts';
 import type { Undelivered } from './undelivered.ts';
 
 export interface CommandTopicOptions {

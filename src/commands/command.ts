@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { CommandRecord } from './command-source.ts';
-import type { CommandSettings } from './settings.ts';
+import type { CommandSettings } from '../core/command-settings.ts';
 
 /** A command for one device, ready to be published. */
 export interface Command {

@@ -1,24 +1,11 @@
+import type { CommandSettings } from '../core/command-settings.ts';
 import type { KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import type { ConfigDocument } from './schema.ts';
 
-/** A Kafka topic whose records are commands to devices; see commands/settings.ts. */
-export interface CommandsConfig {
-  readonly topic: string;
-  readonly group: string;
-  /** undefined: the record's key names the device. */
-  readonly deviceHeader: string | undefined;
-  readonly mqttTopic: string;
-  readonly clientId: string;
-  readonly correlationHeader: string;
-  readonly expiryMs: number | undefined;
-  readonly expiryHeader: string;
-  readonly undeliveredTopic: string;
-  readonly ackTimeoutMs: number;
-  readonly maxInFlight: number;
-  readonly maxInFlightPerDevice: number;
-  readonly maxInFlightBytes: number;
+export interface CommandsConfig extends CommandSettings {
+  /** Where devices' answers come from and go to; undefined: nobody waits for any. */
   readonly reply: { readonly mqttTopic: string; readonly topic: string } | undefined;
 }
 

@@ -1,6 +1,6 @@
 import type { CommandListener, CommandRecord, CommandSource } from '../../src/commands/command-source.ts';
 import { CommandTopic } from '../../src/commands/command-topic.ts';
-import type { CommandSettings } from '../../src/commands/settings.ts';
+import type { CommandSettings } from '../../src/core/command-settings.ts';
 import { Undelivered, type RecordOutlet } from '../../src/commands/undelivered.ts';
 import type { DeviceSessions, SessionMessage, SessionOutcome } from '../../src/core/device-sessions.ts';
 import { SluiceError } from '../../src/core/errors.ts';

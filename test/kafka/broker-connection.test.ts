@@ -1,33 +1,23 @@
-import { readFileSync } from 'node:fs';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { createServer, type Server } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { ClusterPort } from '../../src/kafka/cluster-port.ts';
 import { requireSecurity } from '../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
-import { CertificateAuthority } from '../support/certificates.ts';
 import { ManualClock } from '../fleet/manual-clock.ts';
 import { LogLines } from '../support/log-lines.ts';
 import { until } from '../support/until.ts';
+import { UntrustedServer } from '../support/untrusted-server.ts';
 
-let ca: CertificateAuthority;
-let server: Server;
-let attempts = 0;
+let server: UntrustedServer;
 
 beforeAll(async () => {
-  ca = new CertificateAuthority();
-  const { file } = ca.issue('broker', { subjectAltName: 'IP:127.0.0.1' });
-  const pem = readFileSync(file, 'utf8');
-  server = createServer({ cert: pem, key: pem });
-  server.on('connection', () => attempts++).on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server = await UntrustedServer.start();
 });
 
 afterAll(() => {
   server.close();
-  ca.remove();
 });
 
 describe('a connection to a broker that is not trusted', () => {
@@ -38,7 +28,7 @@ describe('a connection to a broker that is not trusted', () => {
     const pauses: number[] = [];
     const connection = new BrokerConnection({
       host: '127.0.0.1',
-      port: (server.address() as AddressInfo).port,
+      port: server.port,
       wire: {
         clientId: 'test',
         connectTimeoutMs: 5_000,
@@ -61,7 +51,7 @@ describe('a connection to a broker that is not trusted', () => {
       clock.advance(5_000 * round - 1);
       for (let i = 0; i < 10; i++) connection.current();
       await expect(connection.connect()).rejects.toMatchObject({ code: 'KAFKA_CERTIFICATE_UNTRUSTED' });
-      expect(attempts).toBe(round);
+      expect(server.connections).toBe(round);
       clock.advance(1);
     }
     expect(pauses).toEqual([1, 2, 3]);

@@ -1,31 +1,20 @@
-import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer, type Server } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KafkaJsPort } from '../../src/kafka/kafkajs-port.ts';
 import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS } from '../../src/kafka/port-options.ts';
 import { parseProducerConfig } from '../../src/producer/config.ts';
 import { ManualClock } from '../fleet/manual-clock.ts';
-import { CertificateAuthority } from '../support/certificates.ts';
 import { LogLines } from '../support/log-lines.ts';
 import { until } from '../support/until.ts';
+import { UntrustedServer } from '../support/untrusted-server.ts';
 
-let ca: CertificateAuthority;
-let server: Server;
-let attempts = 0;
+let server: UntrustedServer;
 
 beforeAll(async () => {
-  ca = new CertificateAuthority();
-  const { file } = ca.issue('broker', { subjectAltName: 'IP:127.0.0.1' });
-  const pem = readFileSync(file, 'utf8');
-  server = createServer({ cert: pem, key: pem });
-  server.on('connection', () => attempts++).on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server = await UntrustedServer.start();
 });
 
 afterAll(() => {
   server.close();
-  ca.remove();
 });
 
 describe('the kafkajs adapter at a broker that is not trusted', () => {
@@ -35,9 +24,9 @@ describe('the kafkajs adapter at a broker that is not trusted', () => {
   let changes = 0;
 
   beforeEach(() => {
-    attempts = 0;
+    server.connections = 0;
     const { config, faults } = parseProducerConfig({
-      'bootstrap.servers': `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      'bootstrap.servers': `127.0.0.1:${server.port}`,
       'security.protocol': 'SSL',
     });
     expect(faults).toEqual([]);
@@ -60,7 +49,7 @@ describe('the kafkajs adapter at a broker that is not trusted', () => {
       clock.advance(pauseMs - 1);
       for (let i = 0; i < 10; i++) expect(port.isReady()).toBe(false);
       await expect(port.fetchMetadata(['t'])).rejects.toMatchObject({ code: 'KAFKA_CERTIFICATE_UNTRUSTED' });
-      expect(attempts).toBe(round);
+      expect(server.connections).toBe(round);
       changes = 0;
       clock.advance(2);
       expect(changes).toBe(1);
@@ -81,6 +70,6 @@ describe('the kafkajs adapter at a broker that is not trusted', () => {
     await closed;
     expect(port.isReady()).toBe(false);
     await expect(port.fetchMetadata(['t'])).rejects.toThrow('closed');
-    expect(attempts).toBe(1);
+    expect(server.connections).toBe(1);
   });
 });
