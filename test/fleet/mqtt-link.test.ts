@@ -167,7 +167,7 @@ describe('openMqttLink', () => {
       { url: broker.url, clientId: 'sensor-1', qos: 1, reconnectMs: 10, commands: 'cmd/sensor-1' },
       {
         up: () => {
-          link.publish('a/b', Buffer.from('1'), () => undefined);
+          link.publish('a/b', Buffer.from('1'), () => events.push('settled'));
           events.push('up');
         },
         down: () => events.push('down'),
@@ -177,9 +177,11 @@ describe('openMqttLink', () => {
       },
     );
     links.push(link);
-    await until(() => broker.payloads().length === 1, { what: 'the PUBLISH' });
+    // Acknowledged, so that nothing is sent again before the second connection is up.
+    await happened('settled');
     broker.crash();
-    await until(() => broker.payloads().length >= 2, { what: 'the second PUBLISH' });
+    await happened('settled', 2);
+    expect(broker.connections).toHaveLength(2);
     for (const { packets } of broker.connections) {
       const order = packets.map(({ cmd }) => cmd);
       expect(order.indexOf('subscribe')).toBeGreaterThan(0);
