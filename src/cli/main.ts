@@ -1,6 +1,9 @@
 import { Command } from 'commander';
+import { sizeThreadPool } from '../assembly/thread-pool.ts';
 import { SluiceError, errorMessage } from '../core/errors.ts';
 import { packageFacts } from './package-facts.ts';
+
+sizeThreadPool(process.env);
 
 /** Loaded when they are asked for: `sluice fleet` needs no gateway, and starts without loading one. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

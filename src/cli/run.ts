@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { drawBlueprint, type Blueprint } from '../assembly/blueprint.ts';
+import { smallPool } from '../assembly/thread-pool.ts';
 import { describeFault, describeWarning } from '../config/faults.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
@@ -46,6 +47,8 @@ async function run(options: RunArguments): Promise<void> {
 
   const logger = processLogger(blueprint.config.log.level, blueprint.config.log.format);
   for (const warning of warnings) logger.warn({ code: warning.code }, describeWarning(warning));
+  const problem = await smallPool();
+  if (problem !== undefined) logger.warn({ code: 'SMALL_THREAD_POOL' }, problem);
   const gateway = new Gateway(blueprint, {
     logger,
     clock: systemClock,
