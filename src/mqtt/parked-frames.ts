@@ -21,8 +21,8 @@ export type ParkedKind = (typeof ParkedKind)[keyof typeof ParkedKind];
  * one was parked (4 bytes). Small, because the smallest publication has 5 bytes.
  */
 const ENTRY_HEADER = 10;
-/** Buffers grow by a quarter, so that at most a fifth of the memory is room that nobody uses. */
-const GROWTH = 1.25;
+/** A buffer is made room in by moving what it holds, as long as this share of it then is free. */
+const ROOM = 0.2;
 
 /**
  * Publications that wait at their connection, in order of receipt: copies in one buffer, because a slice of a
@@ -123,13 +123,13 @@ export class ParkedFrames {
     const buffer = this.#buffer;
     if (buffer !== undefined && this.#tail + bytes <= buffer.length) return buffer;
     const held = this.#tail - this.#head;
-    if (buffer !== undefined && held + bytes <= buffer.length / 2) {
+    if (buffer !== undefined && held + bytes <= buffer.length * (1 - ROOM)) {
       buffer.copyWithin(0, this.#head, this.#tail);
       this.#head = 0;
       this.#tail = held;
       return buffer;
     }
-    const grown = this.#memory.allocate(Math.max(held + bytes, Math.ceil(held * GROWTH)));
+    const grown = this.#memory.allocate(Math.max(held + bytes, Math.ceil(held / (1 - ROOM))));
     if (buffer !== undefined) {
       buffer.copy(grown, 0, this.#head, this.#tail);
       this.#memory.free(buffer);

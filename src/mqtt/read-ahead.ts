@@ -1,4 +1,5 @@
 import type { IngressLimits } from './limits.ts';
+import { PiecePool } from './piece-pool.ts';
 import type { IngressStats } from './stats.ts';
 
 /** Size of one read from a socket, in bytes: Node's. What is read at once may have to be parked at once. */
@@ -7,9 +8,8 @@ const READ_CHUNK_BYTES = 64 * 1024;
 /** Memory for what one read may bring: the smallest publications are parked in twice their size. */
 const LARGEST_READ_COST = 3 * READ_CHUNK_BYTES;
 
-/** Small pieces are kept for reuse up to this many. */
-const POOL_PIECES = 256;
-const PIECE_BYTES = 8 * 1024;
+/** Of the memory's limit, what may be kept for reuse besides. */
+const POOL_SHARE = 1 / 32;
 
 /**
  * The memory that all connections together may hold for bytes that were read and not yet passed on: parked
@@ -18,13 +18,14 @@ const PIECE_BYTES = 8 * 1024;
 export class ReadAhead {
   readonly #limits: Pick<IngressLimits, 'readAheadBytes' | 'memoryLimitBytes'>;
   readonly #stats: IngressStats;
-  readonly #pool: Buffer[] = [];
+  readonly #pool: PiecePool;
   /** Connections that may hold something: open ones, and closed ones that still have publications parked. */
   holders = 0;
 
   constructor(limits: Pick<IngressLimits, 'readAheadBytes' | 'memoryLimitBytes'>, stats: IngressStats) {
     this.#limits = limits;
     this.#stats = stats;
+    this.#pool = new PiecePool(limits.memoryLimitBytes * POOL_SHARE);
   }
 
   /**
@@ -72,15 +73,15 @@ export class ReadAhead {
     this.#stats.parkedBytes += bytes;
   }
 
+  /** At least so many bytes. */
   allocate(bytes: number): Buffer {
-    const piece = bytes <= PIECE_BYTES ? this.#pool.pop() : undefined;
-    const buffer = piece ?? Buffer.allocUnsafeSlow(Math.max(bytes, PIECE_BYTES));
+    const buffer = this.#pool.take(bytes);
     this.count(buffer.length);
     return buffer;
   }
 
   free(buffer: Buffer): void {
     this.count(-buffer.length);
-    if (buffer.length === PIECE_BYTES && this.#pool.length < POOL_PIECES) this.#pool.push(buffer);
+    this.#pool.give(buffer);
   }
 }
