@@ -15,7 +15,10 @@ export interface SettingOptions {
   /** The Kafka topic. */
   readonly topic: string;
   readonly value: 'normalised' | 'raw';
-  readonly contract: string;
+  /** Of all routes, or of each in turn. */
+  readonly contract: string | readonly string[];
+  /** Of the journal, where one is needed; left out, as shipped. */
+  readonly journalBytes?: number;
 }
 
 /** A folder with a configuration and device profiles for one run. */
@@ -51,7 +54,10 @@ export function writeSetting(options: SettingOptions): Setting {
   };
 }
 
-function configuration({ workload, bootstrapServers }: SettingOptions, certificate?: string): object {
+function configuration(
+  { workload, bootstrapServers, journalBytes }: SettingOptions,
+  certificate?: string,
+): object {
   const config = parse(readFileSync(join(root, 'sluice.yaml'), 'utf8')) as SluiceYaml;
   const { partitions, lingerMs, batchSizeBytes } = workload;
   const listener =
@@ -69,10 +75,12 @@ function configuration({ workload, bootstrapServers }: SettingOptions, certifica
       topics: { ...config.kafka.topics, partitions },
     },
     profiles: 'devices',
+    ...(journalBytes === undefined ? {} : { journal: { ...config.journal, 'max.bytes': journalBytes } }),
   };
 }
 
 interface SluiceYaml {
+  journal?: Record<string, unknown>;
   mqtt: Record<string, unknown>;
   kafka: { producer?: Record<string, unknown>; topics?: Record<string, unknown> } & Record<string, unknown>;
 }
@@ -93,6 +101,7 @@ function writeProfiles(folder: string, { workload, topic, value, contract }: Set
   cpSync(join(root, 'bench/proto'), join(folder, 'proto'), { recursive: true });
   if (payload === 'data-logger') writeFileSync(join(folder, 'proto/data_logger.proto'), loggerSchema());
   const profile = profileOf(payload);
+  const contracts = [contract].flat();
   for (let route = 0; route < routes; route++) {
     const type = route === 0 ? profile.type : `${profile.type}-${route}`;
     const levels = profile.topic.split('/').slice(1);
@@ -101,7 +110,7 @@ function writeProfiles(folder: string, { workload, topic, value, contract }: Set
       type,
       topic: [route === 0 ? 'fleet' : `fleet-${route}`, ...levels].join('/'),
       produce: { ...profile.produce, topic, value },
-      ack: contract,
+      ack: contracts[route % contracts.length],
       // A turn left out would make two contestants' loads differ.
       simulate: { ...profile.simulate, dropout: 0 },
     };

@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly types: readonly SimulatedType[];
   /** Messages that are encoded before the first one is sent; each device repeats its share of them. */
   readonly framesInAll?: number;
+  /** What the devices' client ids begin with, where several loads connect to one broker; left out, `load`. */
+  readonly clientIds?: string;
 }
 
 /** One stretch of load, from the first PUBLISH to the last PUBACK (QoS 0: to the last write). */
@@ -69,6 +71,7 @@ export class Load {
       port,
       tls = false,
       framesInAll = FRAMES_IN_ALL,
+      clientIds = 'load',
     } = this.#options;
     const length = Math.min(MOST_IN_RING, Math.max(2 * window, Math.ceil(framesInAll / devices)));
     const nowMs = Date.now();
@@ -79,7 +82,7 @@ export class Load {
           const type = types[index % types.length] as SimulatedType;
           const ring = encodeRing({ type, number: index + 1, qos, length, nowMs });
           const device = new LoadDevice(
-            { host, port, tls, clientId: `load-${index + 1}`, qos, ring, window },
+            { host, port, tls, clientId: `${clientIds}-${index + 1}`, qos, ring, window },
             this,
           );
           this.#devices.push(device);
@@ -90,9 +93,8 @@ export class Load {
     }
   }
 
-  /** Sends `count` messages over all devices and waits for their acknowledgements. */
-  async run(count: number): Promise<PhaseResult> {
-    const latency = new Histogram();
+  /** Sends `count` messages over all devices and waits for their acknowledgements; their times go into `latency`. */
+  async run(count: number, latency = new Histogram()): Promise<PhaseResult> {
     for (const device of this.#devices) device.measureInto(latency);
     this.#phase = Promise.withResolvers<undefined>();
     this.#unsent = count;
