@@ -181,6 +181,7 @@ export class Gateway {
     const { services, config } = this.#blueprint;
     this.#routes.exchange(set);
     this.#delivery.routesChanged();
+    this.#store?.policiesChanged();
     services.retain(set.profiles);
     const unrouted = config.unrouted.policy === 'dead-letter' ? [config.unrouted.deadLetterTopic] : [];
     const topics = [
@@ -200,6 +201,7 @@ export class Gateway {
       records: this.#audit.records,
       ledger: this.#delivery.ledger,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
+      policyOf: (account) => this.#routes.fullPolicy(account),
       clock: this.#options.clock,
       logger: this.#options.logger,
     });

@@ -1,6 +1,7 @@
 import type { Condition } from '../admin/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
+import type { FullPolicy } from '../core/full-policy.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { DeviceProfile } from '../core/profile.ts';
@@ -19,11 +20,13 @@ export interface JournalStoreOptions {
   readonly records: PartitionedSink;
   readonly ledger: Ledger;
   readonly deadLetterTopic: (account: string, topic: string) => string;
+  /** What happens to an account's records when the journal is full; undefined: as the configuration says. */
+  readonly policyOf: (account: string) => FullPolicy | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** The account of what a journal can't name: dropped or damaged before it was read. */
+/** The account of what a journal can't name: damaged before it was read. */
 const UNREAD_ACCOUNT = '(unread)';
 
 /** Whether a profile's contract needs the journal. */
@@ -63,8 +66,9 @@ export class JournalStore {
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),
+      policyOf: options.policyOf,
       onDropped: (account, records) => {
-        store.dropped(account ?? UNREAD_ACCOUNT, records);
+        store.dropped(account, records);
       },
       onLost: () => {
         const account = ledger.account(UNREAD_ACCOUNT);
@@ -91,6 +95,11 @@ export class JournalStore {
     return new JournalStore(journal, store, watch, () => {
       isClosing = true;
     });
+  }
+
+  /** Device types have other policies than before. */
+  policiesChanged(): void {
+    this.#journal.policiesChanged();
   }
 
   metrics(): readonly Metric[] {

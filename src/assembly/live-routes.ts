@@ -1,3 +1,4 @@
+import type { FullPolicy } from '../core/full-policy.ts';
 import { deadLetterTopicFor } from '../core/output.ts';
 import type { Route } from '../core/route.ts';
 import type { Topic } from '../core/topic.ts';
@@ -9,13 +10,14 @@ export class LiveRoutes {
   #set: RouteSet;
   /** Also of types that are gone: their records may still be on the way. */
   readonly #deadLetterTopics = new Map<string, string>();
+  readonly #fullPolicies = new Map<string, FullPolicy | undefined>();
   readonly #byTopic = new RouteCache<readonly Route[]>((topic) =>
     this.#set.routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
   );
 
   constructor(set: RouteSet) {
     this.#set = set;
-    this.#noteDeadLetterTopics();
+    this.#noteTypes();
   }
 
   get set(): RouteSet {
@@ -26,7 +28,7 @@ export class LiveRoutes {
   exchange(set: RouteSet): void {
     this.#set = set;
     this.#byTopic.clear();
-    this.#noteDeadLetterTopics();
+    this.#noteTypes();
   }
 
   resolve(topic: Topic): readonly Route[] {
@@ -37,8 +39,14 @@ export class LiveRoutes {
     return this.#deadLetterTopics.get(type);
   }
 
-  #noteDeadLetterTopics(): void {
-    for (const { type, produce } of this.#set.profiles) {
+  /** What happens to its records when the journal is full; undefined: as for all. */
+  fullPolicy(type: string): FullPolicy | undefined {
+    return this.#fullPolicies.get(type);
+  }
+
+  #noteTypes(): void {
+    for (const { type, produce, whenFull } of this.#set.profiles) {
+      this.#fullPolicies.set(type, whenFull);
       this.#deadLetterTopics.set(type, deadLetterTopicFor(produce, type));
     }
   }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { KeyFault } from '../core/fault.ts';
+import type { FullPolicy } from '../core/full-policy.ts';
 import type { Folders } from './config.ts';
 import type { ConfigDocument } from './schema.ts';
 
@@ -10,7 +11,8 @@ export interface JournalConfig {
   /** Absolute paths, in order of preference. */
   readonly directories: readonly string[];
   readonly maxBytes: number;
-  readonly whenFull: 'block' | 'drop-oldest' | 'drop-newest';
+  /** For device types that say nothing of their own. */
+  readonly whenFull: FullPolicy;
   readonly segmentBytes: number;
   readonly segmentMaxAgeMs: number;
   readonly commitIntervalMs: number;

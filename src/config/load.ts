@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import { needsDisk } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { commandFaults, replyKey, replyProfiles } from './commands.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
@@ -178,6 +179,10 @@ function profileFaults(profile: DeviceProfile, others: readonly DeviceProfile[])
   if (namesake !== undefined) {
     const expected = `a type of its own: ${namesake.file} has this one`;
     faults.push({ path: ['type'], found: JSON.stringify(profile.type), expected });
+  }
+  if (profile.whenFull !== undefined && !needsDisk(profile.ack)) {
+    const expected = `nothing: ack: ${profile.ack} makes no use of the journal`;
+    faults.push({ path: ['journal', 'when.full'], found: JSON.stringify(profile.whenFull), expected });
   }
   const pattern = parseTopicPattern(profile.topic);
   // A topic that is no pattern is the routes' fault to find.

@@ -130,6 +130,17 @@ export const profileSchema = section({
     .describe(
       "When a device is acknowledged. `kafka`: when Kafka has the record; `journal`: when this gateway's disk has it; `kafka-or-journal`: when Kafka has it or, while Kafka is away or slow, the disk; `receive`: when the message has been read.",
     ),
+  journal: section({
+    'when.full': choice(['block', 'drop-oldest', 'drop-newest'])
+      .optional()
+      .describe(
+        'When the journal is full: devices of this type wait; or the oldest records of this type are dropped for new ones; or new ones are. What is dropped was acknowledged, and is counted. Without it as `journal.when.full` in sluice.yaml says.',
+      ),
+  })
+    .optional()
+    .describe(
+      "What the gateway's journal does for this type; of use with `ack: journal` and `ack: kafka-or-journal`.",
+    ),
   simulate: simulation.optional().describe('How `sluice fleet` plays such a device.'),
 });
 
@@ -157,6 +168,7 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     }),
     produce,
     ack: document.ack,
+    ...(document.journal?.['when.full'] && { whenFull: document.journal['when.full'] }),
     ...(document.simulate && { simulate: toSimulation(document.simulate) }),
   };
 }

@@ -1,4 +1,5 @@
 import type { DecoderSpec } from './decoder.ts';
+import type { FullPolicy } from './full-policy.ts';
 import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } from './normalise.ts';
 import type { OutputSpec } from './output.ts';
 import type { Contract } from './route.ts';
@@ -26,6 +27,8 @@ export interface DeviceProfile {
   readonly registry?: RegistrySpec;
   readonly produce: OutputSpec;
   readonly ack: Contract;
+  /** What happens to its records when the journal is full; left out, what the configuration says of all. */
+  readonly whenFull?: FullPolicy;
   /** How a simulated device of this type behaves; read by the fleet alone. */
   readonly simulate?: SimulationSpec;
 }

@@ -98,11 +98,12 @@ export interface ReadResult {
   readonly setAside: readonly string[];
 }
 
-/** What drop-oldest took away, for the books. */
-export interface DroppedCount {
-  readonly topic: string;
-  readonly account: string;
-  readonly records: number;
+/** The records of a segment that are not done, and whose they are. */
+export interface Survey {
+  readonly owners: readonly { readonly topic: string; readonly account: string }[];
+  readonly ordinals: Uint32Array;
+  /** Of each of these ordinals: an index in {@link owners}. */
+  readonly ownerOf: Uint32Array;
 }
 
 export interface CompactResult {
@@ -121,8 +122,8 @@ export interface DiskOperations {
   checkpoint(progress: readonly SegmentProgress[], finished: readonly number[], note: string): DiskState;
   /** Does a piece of the work of replacing a segment by one with only what is not done. True: finished. */
   compact(progress: SegmentProgress): CompactResult;
-  /** Removes a segment whatever it holds. */
-  drop(progress: SegmentProgress): { readonly dropped: readonly DroppedCount[]; readonly state: DiskState };
+  /** Looks through a closed segment; nothing of one that is gone. */
+  survey(progress: SegmentProgress): Survey;
   close(): void;
 }
 

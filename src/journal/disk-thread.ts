@@ -102,7 +102,7 @@ export class DiskThread implements DiskPort {
   readonly read: DiskPort['read'] = (...parameters) => this.#call('read', parameters);
   readonly checkpoint: DiskPort['checkpoint'] = (...parameters) => this.#call('checkpoint', parameters);
   readonly compact: DiskPort['compact'] = (...parameters) => this.#call('compact', parameters);
-  readonly drop: DiskPort['drop'] = (...parameters) => this.#call('drop', parameters);
+  readonly survey: DiskPort['survey'] = (...parameters) => this.#call('survey', parameters);
 
   readonly close: DiskPort['close'] = async () => {
     try {

@@ -17,18 +17,16 @@ export interface HousekeepingOptions {
   readonly stats: JournalStats;
   readonly book: SegmentBook;
   readonly note: () => string;
-  readonly onDropped: (account: string | undefined, records: number) => void;
   readonly onState: (state: DiskState) => void;
   readonly onTick: () => void;
 }
 
-/** Checkpoints, removal of what is done, compaction, and making room when there is none. */
+/** Checkpoints, removal of what is done, and compaction. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
   #timer: Cancel | undefined;
   #checkpointing: Promise<void> | undefined;
-  #makingRoom: Promise<boolean> | undefined;
-  #compacting = false;
+  #compacting: Promise<boolean> | undefined;
   #stopped = false;
   health: JournalHealth | undefined;
 
@@ -49,7 +47,7 @@ export class Housekeeping {
   /** What is due at every interval: a checkpoint if something changed, and a segment compacted if one is stuck. */
   async maintain(): Promise<void> {
     if (this.#options.book.dirty) await this.checkpoint();
-    if (!this.#stopped) await this.#compact();
+    if (!this.#stopped) await this.#compactOneStuck();
   }
 
   /** One checkpoint at a time: a second caller gets one that begins after its call. */
@@ -80,75 +78,41 @@ export class Housekeeping {
     }
   }
 
-  /**
-   * Gives room back: what is done, and where the policy says so the oldest segment. True if there may be more than
-   * before.
-   */
-  makeRoom(): Promise<boolean> {
-    this.#makingRoom ??= this.#makeRoom().finally(() => {
-      this.#makingRoom = undefined;
-    });
-    return this.#makingRoom;
+  async #compactOneStuck(): Promise<void> {
+    if (this.#compacting !== undefined) return;
+    const chosen = this.#options.book.nextToCompact();
+    if (chosen !== undefined) await this.compact(chosen.id);
   }
 
-  async #makeRoom(): Promise<boolean> {
-    const { book, settings } = this.#options;
-    if (book.hasFinished) {
-      await this.checkpoint();
-      return true;
-    }
-    return settings.whenFull === 'drop-oldest' && (await this.#dropOldest());
-  }
-
-  async #dropOldest(): Promise<boolean> {
-    const { book, disk, stats, logger, onState, onDropped } = this.#options;
-    const oldest = book.takeOldest();
-    if (oldest === undefined) return false;
+  /** Takes what is done out of a closed segment, one segment at a time. False if the disk does not let us. */
+  async compact(segmentId: number): Promise<boolean> {
+    while (this.#compacting !== undefined) await this.#compacting;
+    this.#compacting = this.#compact(segmentId);
     try {
-      const { dropped, state } = await disk.drop(oldest.progress);
-      let counted = 0;
-      for (const { topic, account, records } of dropped) {
-        stats.drop(topic, account, records);
-        onDropped(account, records);
-        counted += records;
-      }
-      const unread = Math.max(0, oldest.openRecords - counted);
-      stats.droppedUnread += unread;
-      if (unread > 0) onDropped(undefined, unread);
-      logger.error(
-        { segment: oldest.progress.id, records: oldest.openRecords, dropped },
-        'the journal is full: its oldest records were dropped, as configured',
-      );
-      onState(state);
-      return true;
-    } catch (error) {
-      logger.error({ reason: errorMessage(error) }, "the journal's oldest segment could not be dropped");
-      return false;
+      return await this.#compacting;
+    } finally {
+      this.#compacting = undefined;
     }
   }
 
-  async #compact(): Promise<void> {
-    if (this.#compacting) return;
+  async #compact(segmentId: number): Promise<boolean> {
     const { book, disk, stats, logger, onState } = this.#options;
-    const chosen = book.nextToCompact();
-    if (chosen === undefined) return;
-    this.#compacting = true;
     try {
       for (;;) {
-        const progress = book.progressOf(chosen.id);
-        if (progress === undefined || this.#stopped) return;
+        const progress = book.progressOf(segmentId);
+        if (progress === undefined) return true;
+        if (this.#stopped) return false;
         const { finished, bytes, state } = await disk.compact(progress);
         if (finished) {
           stats.compactions++;
-          book.compacted(chosen.id, bytes);
+          book.compacted(segmentId, bytes);
         }
         onState(state);
-        if (finished) return;
+        if (finished) return true;
       }
     } catch (error) {
-      logger.warn({ segment: chosen.id, reason: errorMessage(error) }, 'a journal segment was not compacted');
-    } finally {
-      this.#compacting = false;
+      logger.warn({ segment: segmentId, reason: errorMessage(error) }, 'a journal segment was not compacted');
+      return false;
     }
   }
 

@@ -10,13 +10,12 @@ import type {
   DiskOperations,
   DiskSettings,
   DiskState,
-  DroppedCount,
   OpenResult,
   Placement,
   ReadResult,
   SegmentInfo,
+  Survey,
 } from './disk-port.ts';
-import { countRecords } from './dropped-records.ts';
 import { loadKey } from './encryption.ts';
 import { JournalError, JournalUnavailableError } from './errors.ts';
 import type { JournalFs } from './journal-fs.ts';
@@ -26,10 +25,12 @@ import { SegmentReader } from './segment-reader.ts';
 import { segmentPath, SPARE_NAME, type StoredSegment } from './segment-files.ts';
 import { newHeader, type SegmentEnd } from './segment-header.ts';
 import { type Chunk, SegmentWriter } from './segment-writer.ts';
+import { surveySegment } from './survey.ts';
 
 /** Ids that a checkpoint reserves ahead, so that a directory that comes back later has none of ours. */
 const RESERVED_IDS = 1024;
 const NOTHING = new Uint32Array(0);
+const NOTHING_OPEN: Survey = { owners: [], ordinals: NOTHING, ownerOf: NOTHING };
 
 export interface DiskEnvironment {
   readonly fs: JournalFs;
@@ -327,13 +328,14 @@ export class JournalDisk implements DiskOperations {
     this.#compaction = undefined;
   }
 
-  drop(progress: SegmentProgress): { readonly dropped: readonly DroppedCount[]; readonly state: DiskState } {
-    const segment = this.#take(progress.id);
-    if (segment === undefined) return { dropped: [], state: this.#state() };
-    const dropped = countRecords(this.#fs, segment, progress);
-    this.#leaving.set(segment.id, segment);
-    this.#clearAway();
-    return { dropped, state: this.#state() };
+  survey(progress: SegmentProgress): Survey {
+    const segment = this.#segments.get(progress.id);
+    if (segment === undefined) return NOTHING_OPEN;
+    try {
+      return surveySegment(this.#fs, segment, progress);
+    } catch (error) {
+      throw new DiskFaultError(faultOf(error, segment.directory), { cause: error });
+    }
   }
 
   close(): void {

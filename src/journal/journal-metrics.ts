@@ -31,13 +31,12 @@ export function journalMetrics(journal: Journal): readonly Metric[] {
     counter('lost_records_total', 'Acknowledged records that damage took.', () => stats.lostRecords),
     counter('compactions_total', 'Segments compacted.', () => stats.compactions),
     {
-      ...counter('dropped_records_total', 'Acknowledged records dropped by policy.', () => [
-        ...[...stats.dropped.values()].map(({ topic, account, records }) => ({
+      ...counter('dropped_records_total', 'Acknowledged records dropped by policy.', () =>
+        [...stats.dropped.values()].map(({ topic, account, records }) => ({
           labels: { topic, type: account },
           value: records,
         })),
-        { labels: { topic: '(unread)', type: '(unread)' }, value: stats.droppedUnread },
-      ]),
+      ),
       labelNames: ['topic', 'type'],
     },
     gauge('open_records', 'Records on disk that are not done.', () => journal.backlog.openRecords),

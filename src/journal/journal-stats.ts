@@ -15,8 +15,6 @@ export class JournalStats {
   compactions = 0;
   /** By policy, by Kafka topic and account. */
   readonly dropped = new Map<string, { readonly topic: string; readonly account: string; records: number }>();
-  /** Dropped with a segment that could not be read for counting. */
-  droppedUnread = 0;
 
   drop(topic: string, account: string, records: number): void {
     const key = `${topic}\0${account}`;
@@ -26,7 +24,7 @@ export class JournalStats {
   }
 
   get droppedRecords(): number {
-    let records = this.droppedUnread;
+    let records = 0;
     for (const entry of this.dropped.values()) records += entry.records;
     return records;
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { SluiceError } from '../core/errors.ts';
+import type { FullPolicy } from '../core/full-policy.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { SerializedRecord } from '../core/record.ts';
@@ -8,19 +9,21 @@ import { CommitLoop } from './commit-loop.ts';
 import type { JournalTarget } from './commit-queue.ts';
 import type { DiskPort, DiskState, RecoveryReport } from './disk-port.ts';
 import { DiskThread } from './disk-thread.ts';
+import { DropOldest } from './drop-oldest.ts';
 import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } from './errors.ts';
 import { FlowRates } from './flow-rates.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
 import type { JournalHealth } from './health.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { journalMetrics } from './journal-metrics.ts';
+import { JournalRoom } from './journal-room.ts';
 import { JournalReader, type ReaderOptions } from './journal-reader.ts';
 import { JournalStats } from './journal-stats.ts';
 import { DROPPED, type Position } from './position.ts';
 import { recordBoundBytes, recordFault, type RecordMeta } from './record-codec.ts';
 import { SegmentBook } from './segment-book.ts';
 import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
-import { WaitingRoom } from './waiting-room.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** Why a record was not taken: something to wait for, or an error that will not go away. */
 export type JournalRefusal = WaitingRoom | SluiceError;
@@ -31,8 +34,10 @@ export interface JournalOptions {
   readonly logger: Logger;
   /** Kept with every checkpoint, and given back after a restart: the ledger's balances. */
   readonly note?: () => string;
-  /** Hears of records that the policy dropped with their segment, by account; `undefined`: whose is not known. */
-  readonly onDropped?: (account: string | undefined, records: number) => void;
+  /** What happens to an account's records when the journal is full; undefined: as the settings say. */
+  readonly policyOf?: (account: string) => FullPolicy | undefined;
+  /** Hears of records on the disk that policy drop-oldest gave up, by account. */
+  readonly onDropped?: (account: string, records: number) => void;
   /** Hears of a record that damage took. */
   readonly onLost?: () => void;
   /** The disk's side; left out, a thread on the machine's own file system. */
@@ -55,11 +60,11 @@ export class Journal {
   readonly #clock: Clock;
   readonly #onLost: () => void;
   readonly #book = new SegmentBook();
-  readonly #room: WaitingRoom;
+  readonly #room: JournalRoom;
+  readonly #policyOf: (account: string) => FullPolicy;
+  readonly #dropOldest: DropOldest;
   readonly #commits: CommitLoop;
   readonly #housekeeping: Housekeeping;
-  #usedBytes = 0;
-  #makingRoom = false;
   #readsWaiting: (() => void)[] = [];
   #lost: Error | undefined;
   #closed = false;
@@ -95,9 +100,9 @@ export class Journal {
     this.#onLost = options.onLost ?? (() => {});
     this.#disk = disk;
     this.#clock = clock;
-    this.#room = new WaitingRoom(() => this.#hasRoom());
+    const { policyOf, onDropped = () => {} } = options;
+    this.#policyOf = (account) => policyOf?.(account) ?? settings.whenFull;
     this.#book.restore(opened.state, opened.progress);
-    this.#usedBytes = opened.state.usedBytes;
     const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book };
     this.#commits = new CommitLoop({
       ...shared,
@@ -107,19 +112,38 @@ export class Journal {
       onDurable: () => {
         this.#wakeReaders();
       },
-      onFull: () => this.#housekeeping.makeRoom(),
+      onFull: () => this.#room.makeForDisk(),
     });
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
-      onDropped: options.onDropped ?? (() => {}),
       onState: (state) => {
         this.#takeState(state);
       },
       onTick: () => {
         this.#sampleRates();
+        // What could not be had before, on a disk that fails, is tried again.
+        if (this.#room.waiting > 0) this.#room.makeForWaiting();
       },
     });
+    const checkpoint = (): Promise<void> => this.#housekeeping.checkpoint();
+    this.#dropOldest = new DropOldest({
+      ...shared,
+      policyOf: this.#policyOf,
+      onDropped,
+      checkpoint,
+      compact: (segmentId) => this.#housekeeping.compact(segmentId),
+    });
+    this.#room = new JournalRoom({
+      maxBytes: settings.maxBytes,
+      book: this.#book,
+      pendingBytes: () => this.#commits.pendingBytes,
+      hasMemory: (bytes) => this.#commits.hasRoom(bytes),
+      isAlive: () => this.#lost === undefined,
+      dropOldest: this.#dropOldest,
+      checkpoint,
+    });
+    this.#room.used(opened.state.usedBytes);
     disk.onLost = (error) => {
       this.#lost = error;
       logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
@@ -141,7 +165,7 @@ export class Journal {
    * once, in the order of the appends, when the record is on the disk. A {@link WaitingRoom}: not taken, there is no
    * room or the disk does not work at present. An error: not taken, and never will be.
    *
-   * @param mayDrop whether policy drop-newest applies; otherwise the record waits for room
+   * @param mayDrop whether a policy may drop it; otherwise the record waits for room
    */
   append(
     record: SerializedRecord,
@@ -157,55 +181,40 @@ export class Journal {
     if (bytes > this.settings.maxRecordBytes) {
       return new JournalRecordTooLargeError(record.topic, bytes, this.settings.maxRecordBytes);
     }
-    // Those who wait go first, or a small record would overtake a large one of the same device for ever.
-    const mayGo = this.#room.waiting === 0 || this.#room.waking;
-    if (mayGo && this.#fits(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
+    const room = this.#room;
+    if (room.mayPass && room.fits(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
       return undefined;
     }
-    if (mayDrop && this.settings.whenFull === 'drop-newest' && this.#isFull(bytes)) {
+    const policy = mayDrop ? this.#policyOf(meta.account) : 'block';
+    if (policy === 'drop-newest' && this.#isFull(bytes)) {
       this.stats.drop(record.topic, meta.account, 1);
       target.recordJournaled(token, DROPPED);
       return undefined;
     }
-    if (!this.#fits(bytes)) this.#makeRoom();
-    return this.#room;
-  }
-
-  /** As long as somebody waits and there is something to be given up. */
-  #makeRoom(): void {
-    if (this.#makingRoom) return;
-    this.#makingRoom = true;
-    void this.#housekeeping.makeRoom().then((made) => {
-      this.#makingRoom = false;
-      if (!made || this.#closed) return;
-      this.#room.wake();
-      if (this.#room.waiting > 0 && !this.#hasRoom()) this.#makeRoom();
-    });
-  }
-
-  #fits(bytes: number): boolean {
-    return (
-      this.#lost === undefined &&
-      this.#usedBytes + this.#commits.pendingBytes + bytes <= this.settings.maxBytes
-    );
+    const dropsOldest = policy === 'drop-oldest';
+    if (dropsOldest && room.mayUseOwn(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
+      room.usedOwn(bytes);
+      return undefined;
+    }
+    return room.waitingRoom(bytes, dropsOldest);
   }
 
   /** Full by our own limit, or because the disk has no more room: what the policy is for. Other faults are waited out. */
   #isFull(bytes: number): boolean {
-    if (!this.#fits(bytes)) return this.#lost === undefined;
+    if (!this.#room.fits(bytes)) return this.#lost === undefined;
     const code = this.#commits.fault?.code;
     return (code === 'ENOSPC' || code === 'EDQUOT') && !this.#commits.hasRoom(bytes);
   }
 
-  /** Room for an ordinary record. */
-  #hasRoom(): boolean {
-    return this.#fits(1 << 10) && this.#commits.hasRoom(1 << 10);
-  }
-
   #takeState(state: DiskState): void {
     this.#book.update(state);
-    this.#usedBytes = state.usedBytes;
-    this.#room.wake();
+    this.#room.used(state.usedBytes);
+  }
+
+  /** {@link JournalOptions.policyOf} answers otherwise from now on. */
+  policiesChanged(): void {
+    this.#dropOldest.policiesChanged();
+    if (this.#room.waiting > 0) this.#room.makeForWaiting();
   }
 
   /**
@@ -225,7 +234,7 @@ export class Journal {
     if (!this.#book.finish(position)) return false;
     this.stats.acknowledgedRecords++;
     // Not at the next checkpoint: somebody waits for the room of what is done.
-    if (this.#room.waiting > 0 && this.#book.hasFinished) this.#makeRoom();
+    if (this.#room.waiting > 0 && this.#book.hasFinished) this.#room.makeForWaiting();
     return true;
   }
 
@@ -269,7 +278,7 @@ export class Journal {
     return {
       openRecords: this.#book.openRecords,
       pendingRecords: this.#commits.pendingRecords,
-      usedBytes: this.#usedBytes,
+      usedBytes: this.#room.usedBytes,
     };
   }
 
@@ -279,7 +288,7 @@ export class Journal {
   }
 
   get secondsToFull(): number | undefined {
-    return this.rates.secondsToFull(this.settings.maxBytes - this.#usedBytes);
+    return this.rates.secondsToFull(this.settings.maxBytes - this.#room.usedBytes);
   }
 
   get secondsToDrain(): number | undefined {
@@ -291,8 +300,8 @@ export class Journal {
     if (this.#lost !== undefined) return { state: 'lost', reason: this.#lost.message };
     const commits = this.#commits.health;
     if (commits !== undefined && commits.state !== 'degraded') return commits;
-    if (!this.#fits(1 << 10)) {
-      return { state: 'full', reason: `${this.#usedBytes} of ${this.settings.maxBytes} bytes are used` };
+    if (!this.#room.fits(1 << 10)) {
+      return { state: 'full', reason: `${this.#room.usedBytes} of ${this.settings.maxBytes} bytes are used` };
     }
     return commits ?? this.#housekeeping.health ?? { state: 'ok' };
   }
@@ -302,7 +311,7 @@ export class Journal {
       atMs: this.#clock.monotonicMs(),
       inRecords: this.stats.journaledRecords,
       outRecords: this.stats.acknowledgedRecords,
-      usedBytes: this.#usedBytes,
+      usedBytes: this.#room.usedBytes,
     });
   }
 
@@ -336,7 +345,7 @@ export class Journal {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#closed = true;
-    this.#room.dismiss();
+    this.#room.close();
     const orderly = (async () => {
       await this.#commits.flush();
       this.#housekeeping.stop();

@@ -165,17 +165,15 @@ export class SegmentBook {
     entry.openAtCompaction = entry.records - entry.done.size;
   }
 
-  /** Lets go of the oldest closed segment, whatever it holds; returns what of it was done, and how much was not. */
-  takeOldest(): { readonly progress: SegmentProgress; readonly openRecords: number } | undefined {
-    for (const entry of this.#entries.values()) {
-      if (!entry.closed || this.#finished.includes(entry.id)) continue;
-      const openRecords = entry.records - entry.done.size;
-      this.openRecords -= openRecords;
-      this.#dirty = true;
-      this.#forget(entry.id);
-      return { progress: progressOf(entry), openRecords };
-    }
-    return undefined;
+  has(segmentId: number): boolean {
+    return this.#entries.has(segmentId);
+  }
+
+  /** Closed segments with something in them that is not done, oldest first. */
+  openSegments(): readonly number[] {
+    return [...this.#entries.values()]
+      .filter(({ closed, done, records }) => closed && done.size < records)
+      .map(({ id }) => id);
   }
 }
 

@@ -1,13 +1,8 @@
+import type { FullPolicy } from '../core/full-policy.ts';
 import type { DiskSettings } from './disk-port.ts';
 import type { KeySource } from './encryption.ts';
 import { JournalSettingsError } from './errors.ts';
 import { MAX_RECORDS_PER_SEGMENT } from './position.ts';
-
-/**
- * What happens to a new record when the journal is full: it waits (and its device with it), the oldest segment goes,
- * or it goes itself. What goes is counted by topic and account.
- */
-export type FullPolicy = 'block' | 'drop-oldest' | 'drop-newest';
 
 export interface JournalSettings {
   /**
@@ -17,6 +12,7 @@ export interface JournalSettings {
   readonly directories: readonly string[];
   /** Bytes that all segments take together, at most. */
   readonly maxBytes?: number;
+  /** For records of accounts that have no policy of their own. */
   readonly whenFull?: FullPolicy;
   /** A segment's size; the largest record is a quarter of it. */
   readonly segmentBytes?: number;

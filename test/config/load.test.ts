@@ -505,6 +505,21 @@ simulate:
     ]);
   });
 
+  test('choose what a full journal does with their records, where their contract makes use of it', () => {
+    const journal = 'journal: { when.full: drop-oldest }\n';
+    const { profiles, faults } = home.load('profiles: devices', {
+      profiles: { 'p0.yaml': `${PROFILE}ack: kafka-or-journal\n${journal}` },
+    });
+    expect(faults).toEqual([]);
+    expect(profiles).toMatchObject([{ type: 'sensor', ack: 'kafka-or-journal', whenFull: 'drop-oldest' }]);
+    expect(lines(`${PROFILE}${journal}`, `${PROFILE}ack: journal\njournal: { when.full: forget }\n`)).toEqual(
+      [
+        'devices/p0.yaml:6 journal.when.full: found "drop-oldest", expected nothing: ack: kafka makes no use of the journal',
+        'devices/p1.yaml:7 journal.when.full: found "forget", expected block or drop-oldest or drop-newest',
+      ],
+    );
+  });
+
   test('that simulates a level which its topic does not have', () => {
     expect(lines(`${PROFILE}simulate: { levels: { site: [a] } }\n`)).toEqual([
       'devices/p0.yaml:6 simulate.levels.site: found "site", expected a named level of fleet/{device}/telemetry',

@@ -253,6 +253,37 @@ describe('contract journal', () => {
     expect(rig.balanced).toBe(true);
   });
 
+  it('a type with drop-oldest pays for itself alone: what another type was acknowledged for arrives, all of it', async () => {
+    const rig = await open({
+      settings: { maxBytes: 1 << 20, bufferBytes: 1 << 20 },
+      policyOf: (type) => (type === 'chatty' ? 'drop-oldest' : 'block'),
+    });
+    rig.sink.connectedBrokers = 0;
+    for (const place of ['t-0', 't-1']) rig.sink.shut.add(place);
+    let number = 0;
+    // The device of the other type stops sending before it would have to wait.
+    await until(
+      () => {
+        for (let i = 0; i < 500; i++) {
+          const isMeter = number % 2 === 0 && number < 4_000;
+          if (rig.send(number, isMeter ? 'd0' : 'd1', 't', false, isMeter ? 'meter' : 'chatty')) number++;
+        }
+        return rig.ledger.account('chatty').dropped > 500;
+      },
+      { everyMs: 1, timeoutMs: 30_000, what: 'dropped records' },
+    );
+    await settle(rig);
+    rig.sink.connectedBrokers = 1;
+    for (const place of ['t-0', 't-1']) rig.sink.open(place);
+    await rig.drain();
+    expect(rig.ledger.account('meter')).toMatchObject({ opened: 2_000, produced: 2_000, dropped: 0 });
+    expect(rig.sink.log.get('t-0')).toEqual(range(0, 2_000).map((index) => `d0#${2 * index}`));
+    const { opened, produced, dropped } = rig.ledger.account('chatty');
+    expect(produced + dropped).toBe(opened);
+    expect(rig.balanced).toBe(true);
+    expect(acknowledgedButLost(rig.ledger.total())).toBe(0);
+  });
+
   it('what Kafka refuses goes to the dead letters, live and after a crash', async () => {
     const first = await open();
     first.send(1, 'd1');

@@ -14,7 +14,7 @@ import type {
   RecordTarget,
 } from '../../src/delivery/record-sink.ts';
 import { StoreAndForward, type StoreOptions } from '../../src/delivery/store-and-forward.ts';
-import type { Journal } from '../../src/journal/journal.ts';
+import type { Journal, JournalOptions } from '../../src/journal/journal.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
 import type { MemoryFs } from '../journal/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
@@ -175,15 +175,20 @@ export class StoreRig implements PublicationOrigin {
       readonly clock?: Clock;
       readonly settings?: Partial<JournalSettings>;
       readonly options?: Partial<StoreOptions>;
+      readonly policyOf?: JournalOptions['policyOf'];
     } = {},
   ): Promise<StoreRig> {
-    const { fs, sink = new GatedSink(), clock = systemClock, settings, options = {} } = given;
-    const onDropped = (account: string | undefined, records: number): void => {
-      rig.store.dropped(account ?? '(unread)', records);
+    const { fs, sink = new GatedSink(), clock = systemClock, settings, options = {}, policyOf } = given;
+    const onDropped = (account: string, records: number): void => {
+      rig.store.dropped(account, records);
     };
     const ledger = new Ledger();
     const note = (): string => ledgerNote(ledger, rig.epoch, rig.#isClosing);
-    const journal = await openRig(fs, settings, { onDropped, note });
+    const journal = await openRig(fs, settings, {
+      onDropped,
+      note,
+      ...(policyOf !== undefined && { policyOf }),
+    });
     const rig = new StoreRig(journal, sink, ledger, clock, options);
     return rig;
   }
@@ -204,7 +209,7 @@ export class StoreRig implements PublicationOrigin {
   resume(): void {}
 
   /** Device `key` sends message `number`; false: it has to wait. */
-  send(number: number, key: string | null, topic = 't', kafkaFirst = false): boolean {
+  send(number: number, key: string | null, topic = 't', kafkaFirst = false, type = 'meter'): boolean {
     if (this.waits) return false;
     const refusal = this.store.append(
       {
@@ -215,7 +220,7 @@ export class StoreRig implements PublicationOrigin {
         headers: NO_HEADERS,
       },
       publicationOf(key ?? 'nobody'),
-      this.ledger.account('meter'),
+      this.ledger.account(type),
       topic.endsWith('.dlq') ? SlotKind.DeadLetter : SlotKind.Record,
       kafkaFirst,
       this,
