@@ -22,7 +22,7 @@ export class BridgeProcess {
   ): Promise<BridgeProcess> {
     const bridge = new BridgeProcess(command, environment, portPattern);
     try {
-      await bridge.#started();
+      await bridge.said(portPattern);
     } catch (error) {
       await bridge.stop();
       throw error;
@@ -68,6 +68,15 @@ export class BridgeProcess {
     return this.#output;
   }
 
+  /** Waits until it has written this. */
+  async said(pattern: RegExp): Promise<void> {
+    const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
+    while (!pattern.test(this.#output)) {
+      if (this.#hasEnded()) throw new Error(`the bridge ended at once:\n${this.#output}`);
+      await Promise.race([once(this.#child, 'output', { signal: timeout }), this.#exit]);
+    }
+  }
+
   async stop(): Promise<void> {
     if (this.#child.pid === undefined) return;
     this.#child.kill('SIGTERM');
@@ -78,13 +87,5 @@ export class BridgeProcess {
 
   #hasEnded(): boolean {
     return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
-  }
-
-  async #started(): Promise<void> {
-    const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
-    while (!this.#portPattern.test(this.#output)) {
-      await Promise.race([once(this.#child, 'output', { signal: timeout }), this.#exit]);
-      if (this.#hasEnded()) throw new Error(`the bridge ended at once:\n${this.#output}`);
-    }
   }
 }

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
 import { BridgeProcess } from './bridge-process.ts';
+import { startMosquittoTelegraf } from './mosquitto-telegraf.ts';
 import type { Setting } from './setting.ts';
 import { build, Unavailable } from './toolchain.ts';
 import type { Recipe } from './toolchain.ts';
@@ -76,6 +77,12 @@ const JAVA: Recipe = {
   ],
 };
 
+const MOSQUITTO_TELEGRAF: Recipe = {
+  folder: 'mosquitto-telegraf',
+  tool: ['go', 'version'],
+  command: (source, out) => ['sh', join(source, 'build.sh'), out],
+};
+
 const EPOLL: Recipe = {
   folder: 'floor',
   tool: ['cc', '--version'],
@@ -94,6 +101,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   aedesKafkajs('batch', 'after Kafka'),
   aedesKafkajs('each', 'after Kafka'),
   aedesKafkajs('batch', 'on receipt'),
+  mosquittoTelegraf(),
   floor('node, sockets alone', 'peers/floor/node-server.ts: reads, and answers 4 bytes', () =>
     Promise.resolve([process.execPath, join(peers, 'floor/node-server.ts')]),
   ),
@@ -198,6 +206,22 @@ function aedesKafkajs(send: 'batch' | 'each', acknowledges: 'after Kafka' | 'on 
         PEER_ACK: acknowledges === 'after Kafka' ? 'after-kafka' : 'on-receipt',
         PEER_SEND: send,
       }),
+  };
+}
+
+function mosquittoTelegraf(): Contestant {
+  return {
+    name: 'mosquitto + Telegraf',
+    acknowledges: 'on receipt',
+    value: 'raw',
+    contract: 'kafka',
+    about:
+      'harness/mosquitto-telegraf.ts: mosquitto answers, Telegraf subscribes, carries the payload through base64 and ' +
+      'writes every linger.ms',
+    prepare: async () => {
+      await build(MOSQUITTO_TELEGRAF);
+    },
+    start: async (target) => startMosquittoTelegraf(await build(MOSQUITTO_TELEGRAF), target),
   };
 }
 
