@@ -13,9 +13,9 @@ import type { Contestant } from './harness/contestants.ts';
 import { describeMachine, machine } from './harness/machine.ts';
 import { htmlReport, markdownReport, plainReport, writeReport } from './harness/report.ts';
 import type { WorkloadReport } from './harness/report.ts';
-import { growthStudies, htmlStudies, markdownStudies, measureStudy, plainStudy } from './harness/study.ts';
-import { sweepStudies } from './harness/study.ts';
+import { growthStudies, measureStudy, sweepStudies } from './harness/study.ts';
 import type { Study, StudyReport } from './harness/study.ts';
+import { htmlStudies, markdownStudies, plainStudy } from './harness/study-report.ts';
 import { chosenWorkloads, PAYLOADS, WORKLOADS } from './harness/workloads.ts';
 import type { Payload, WorkloadOptions } from './harness/workloads.ts';
 

@@ -25,6 +25,7 @@ interface LoadArguments {
   readonly rate: number;
   readonly messages: number;
   readonly warmup: number;
+  readonly warmupRate?: number;
   readonly frames?: number;
   readonly duration?: number;
   readonly profile?: readonly string[];
@@ -51,6 +52,7 @@ await new Command('load')
   .option('-n, --messages <number>', 'messages to send in all', wholeNumber(1), 500_000)
   .option('-t, --duration <time>', 'instead of --messages, with --rate: how long, e.g. 30s', duration)
   .option('--warmup <number>', 'messages before the measurement', wholeNumber(0), 0)
+  .option('--warmup-rate <number|max>', 'messages a second of these (default: --rate)', rate)
   .option('--frames <number>', 'different messages in all (default: 200,000)', wholeNumber(1))
   .option('-p, --profile <type>', 'device type to send (may be repeated)', list)
   .option('-c, --config <file>', 'configuration whose device profiles are played (default: sluice.yaml)')
@@ -77,7 +79,7 @@ async function main(options: LoadArguments): Promise<void> {
   });
   try {
     await load.connect();
-    if (options.warmup > 0) await load.run(options.warmup);
+    if (options.warmup > 0) await load.run(options.warmup, { rate: options.warmupRate });
     await step({ step: 'ready' });
     const result = await load.run(messages);
     await step({ step: 'measured', result });

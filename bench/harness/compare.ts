@@ -43,13 +43,14 @@ export async function compare(
   say: (text: string) => void,
 ): Promise<WorkloadReport> {
   const skipped = new Map<Contestant, string>();
-  for (const contestant of field.ready) {
+  const contestants = field.ready.filter((each) => each.concerns?.(workload) ?? true);
+  for (const contestant of contestants) {
     const reason = contestant.unfit?.(workload);
     if (reason !== undefined) skipped.set(contestant, reason);
   }
   const results: RunResult[] = [];
   for (let round = 1; round <= rounds; round++) {
-    const order = round % 2 === 1 ? field.ready : field.ready.toReversed();
+    const order = round % 2 === 1 ? contestants : contestants.toReversed();
     for (const [turn, contestant] of order.entries()) {
       if (skipped.has(contestant)) continue;
       say(`${workload.name}, round ${round} of ${rounds}: ${titleOf(contestant)}`);
@@ -68,7 +69,7 @@ export async function compare(
   const left = [...skipped].map(([contestant, reason]) => ({ title: titleOf(contestant), reason }));
   return {
     workload,
-    rows: summarise(field.ready, results),
+    rows: summarise(contestants, results),
     skipped: [...field.absent, ...left],
     results,
   };

@@ -18,8 +18,12 @@ export interface Contestant {
   readonly about: string;
   /** The contract of Sluice's device profile. */
   readonly contract: string;
+  /** Producer settings of Sluice that differ from the shipped ones. */
+  readonly producer?: Readonly<Record<string, string>>;
   /** It is so slow that more messages would only take time. */
   readonly mostMessages?: number;
+  /** Whether it has something to say about this workload; left out, about all. */
+  concerns?(workload: Workload): boolean;
   /** Why it can't take part in this workload. */
   unfit?(workload: Workload): string | undefined;
   /** Builds it, if need be. @throws {Unavailable} */
@@ -95,6 +99,13 @@ export const CONTESTANTS: readonly Contestant[] = [
   sluice('normalised', 'kafka'),
   sluice('raw', 'journal'),
   sluice('normalised', 'journal'),
+  {
+    ...sluice('raw', 'kafka'),
+    name: 'sluice in zstd',
+    about: 'the same with compression.type zstd',
+    producer: { 'compression.type': 'zstd' },
+    concerns: ({ link }) => link !== undefined,
+  },
   go('raw'),
   go('normalised'),
   java(),

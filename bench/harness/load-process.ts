@@ -7,14 +7,22 @@ import type { Workload } from './workloads.ts';
 
 /** 1-KiB messages take 10 times as long to make, and as much memory. */
 const LARGE_FRAMES = 20_000;
+/** A step that takes so much longer than its messages should has come to a stand: one must not hold up the others. */
+const PATIENCE_MS = 120_000;
 
 /** bench/load.ts as a child, which waits for a word before each of its steps. */
 export class LoadProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<unknown>;
   readonly #reports: LoadReport[] = [];
+  readonly #patienceMs: number;
 
   constructor(port: number, workload: Workload, config: string) {
+    const { rate, messages, warmup, warmupRate = rate } = workload;
+    const pacedMs = (count: number, perSecond: number): number =>
+      perSecond === 0 ? 0 : (count * 1000) / perSecond;
+    this.#patienceMs =
+      PATIENCE_MS + Math.ceil(Math.max(pacedMs(messages, rate), pacedMs(warmup, warmupRate)));
     const options: Record<string, string | number> = {
       url: `${workload.tls ? 'mqtts' : 'mqtt'}://127.0.0.1:${port}`,
       devices: workload.devices,
@@ -24,6 +32,7 @@ export class LoadProcess {
       messages: workload.messages,
       warmup: workload.warmup,
       config,
+      ...(workload.warmupRate === undefined ? {} : { 'warmup-rate': workload.warmupRate }),
       ...(workload.payload === 'data-logger' ? { frames: LARGE_FRAMES } : {}),
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
@@ -32,12 +41,19 @@ export class LoadProcess {
     this.#child.on('message', (report) => this.#reports.push(report as LoadReport));
   }
 
-  /** Waits for a report. */
+  /** Waits for a report. Rejects when the load fails or nothing comes for far too long. */
   async step<S extends LoadReport['step']>(step: S): Promise<Extract<LoadReport, { step: S }>> {
+    const signal = AbortSignal.timeout(this.#patienceMs);
     let report = this.#reports.shift();
     while (report === undefined) {
       if (!this.#child.connected) throw new Error('the load generator ended by itself');
-      await Promise.race([once(this.#child, 'message'), this.#exit]);
+      if (signal.aborted) {
+        throw new Error(
+          `no end of the load within ${Math.round(this.#patienceMs / 1000)} s: the bridge hangs`,
+        );
+      }
+      const heard = once(this.#child, 'message', { signal }).catch(() => undefined);
+      await Promise.race([heard, this.#exit]);
       report = this.#reports.shift();
     }
     if (report.step === 'failed') throw new Error(`the load generator failed: ${report.reason}`);

@@ -30,7 +30,7 @@ export interface Skipped {
   readonly reason: string;
 }
 
-const HOW =
+export const HOW =
   'CPU is user and system time of the bridge alone, all threads. The rows show medians over the rounds; the ratio ' +
   'compares CPU a message with the first row. PUBACK times run from the write of a PUBLISH to the read of its ' +
   'PUBACK; where windows are kept full they are a queue of devices x window messages.';
@@ -50,22 +50,26 @@ export function plainReport({ workload, rows, skipped, results }: WorkloadReport
 
 export function markdownReport({ machine, rounds, workloads }: Report): string {
   const parts = [`# Sluice beside the alternatives`, `${describeMachine(machine)}; ${rounds} rounds.`, HOW];
-  for (const { workload, rows, skipped, results } of workloads) {
-    parts.push(
-      `## ${workload.name}`,
-      `${workload.about} ${describeWorkload(workload)}.`,
-      markdownTable(tableOf(workload, rows)),
-      ...notes(workload, results),
-      ...skippedList(skipped),
-    );
-  }
-  parts.push(
-    '## Contestants',
-    abouts(workloads)
-      .map(([title, about]) => `- ${title}: ${about}`)
-      .join('\n'),
-  );
+  for (const each of workloads) parts.push(`## ${each.workload.name}`, ...markdownWorkload(each));
+  parts.push('## Contestants', contestantList(workloads));
   return `${parts.join('\n\n')}\n`;
+}
+
+/** What was asked, the table, and what is to be said of it; paragraphs. */
+export function markdownWorkload({ workload, rows, skipped, results }: WorkloadReport): string[] {
+  return [
+    `${workload.about} ${describeWorkload(workload)}.`,
+    markdownTable(tableOf(workload, rows)),
+    ...notes(workload, results),
+    ...skippedList(skipped),
+  ];
+}
+
+/** How each of those that took part is made; a list. */
+export function contestantList(workloads: readonly WorkloadReport[]): string {
+  return abouts(workloads)
+    .map(([title, about]) => `- ${title}: ${about}`)
+    .join('\n');
 }
 
 function skippedList(skipped: readonly Skipped[]): string[] {
@@ -86,22 +90,13 @@ export function htmlReport({ machine, rounds, workloads }: Report): string {
   return page('Sluice beside the alternatives', parts.join('\n'));
 }
 
-function htmlWorkload({ workload, rows, skipped, results }: WorkloadReport): string[] {
+export function htmlWorkload({ workload, rows, skipped, results }: WorkloadReport): string[] {
   const bars = (value: (row: Row) => number) =>
-    rows.map((row) => ({ label: row.title, value: value(row), isOurs: row.name === 'sluice' }));
+    rows.map((row) => ({ label: row.title, value: value(row), isOurs: row.name.startsWith('sluice') }));
   return [
     `<h2>${escapeHtml(workload.name)}</h2>`,
     `<p>${escapeHtml(`${workload.about} ${describeWorkload(workload)}.`)}</p>`,
-    barChart(
-      'CPU a message',
-      'microseconds; lines from the least to the most of the rounds',
-      rows.map((row) => ({
-        label: row.title,
-        value: row.cpuMicrosPerMessage,
-        range: row.cpuMicrosRange,
-        isOurs: row.name === 'sluice',
-      })),
-    ),
+    cpuChart(rows),
     workload.rate === 0
       ? barChart(
           'Throughput',
@@ -129,6 +124,20 @@ function htmlWorkload({ workload, rows, skipped, results }: WorkloadReport): str
   ];
 }
 
+/** A figure of HTML. */
+export function cpuChart(rows: readonly Row[]): string {
+  return barChart(
+    'CPU a message',
+    'microseconds; lines from the least to the most of the rounds',
+    rows.map((row) => ({
+      label: row.title,
+      value: row.cpuMicrosPerMessage,
+      range: row.cpuMicrosRange,
+      isOurs: row.name.startsWith('sluice'),
+    })),
+  );
+}
+
 /** What makes the numbers worth less than they look. */
 function notes({ rate, messages }: Workload, results: readonly RunResult[]): string[] {
   const found: string[] = [];
@@ -137,6 +146,10 @@ function notes({ rate, messages }: Workload, results: readonly RunResult[]): str
     found.push(
       `The generator held only ${Math.round(slowest)} of ${rate} messages/s: the machine is too busy.`,
     );
+  }
+  for (const { contestant, expectedInKafka, inKafka } of results) {
+    const missing = expectedInKafka - inKafka;
+    if (missing > 0) found.push(`${titleOf(contestant)} lost ${missing.toLocaleString('en-US')} messages.`);
   }
   const shorter = new Set(results.filter((run) => run.messages < messages).map((run) => run.messages));
   for (const count of shorter) found.push(`The slowest was measured over ${count} messages.`);

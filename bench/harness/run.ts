@@ -52,6 +52,7 @@ export async function runOnce(
       topic: topicName,
       value: contestant.value === 'nothing' ? 'raw' : contestant.value,
       contract: contestant.contract,
+      producer: contestant.producer ?? {},
     });
     try {
       const bridge = await contestant.start({ workload, bootstrapServers, topic: topicName, setting });

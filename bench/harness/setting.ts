@@ -19,6 +19,8 @@ export interface SettingOptions {
   readonly contract: string | readonly string[];
   /** Of the journal, where one is needed; left out, as shipped. */
   readonly journalBytes?: number;
+  /** Producer settings that differ from those of the shipped sluice.yaml. */
+  readonly producer?: Readonly<Record<string, string>>;
 }
 
 /** A folder with a configuration and device profiles for one run. */
@@ -54,10 +56,8 @@ export function writeSetting(options: SettingOptions): Setting {
   };
 }
 
-function configuration(
-  { workload, bootstrapServers, journalBytes }: SettingOptions,
-  certificate?: string,
-): object {
+function configuration(options: SettingOptions, certificate?: string): object {
+  const { workload, bootstrapServers, producer, journalBytes } = options;
   const config = parse(readFileSync(join(root, 'sluice.yaml'), 'utf8')) as SluiceYaml;
   const { partitions, lingerMs, batchSizeBytes } = workload;
   const listener =
@@ -71,7 +71,12 @@ function configuration(
     kafka: {
       ...config.kafka,
       'bootstrap.servers': bootstrapServers,
-      producer: { ...config.kafka.producer, 'linger.ms': lingerMs, 'batch.size': batchSizeBytes },
+      producer: {
+        ...config.kafka.producer,
+        'linger.ms': lingerMs,
+        'batch.size': batchSizeBytes,
+        ...producer,
+      },
       topics: { ...config.kafka.topics, partitions },
     },
     profiles: 'devices',

@@ -32,6 +32,11 @@ const COLUMNS: readonly Column[] = [
     cell: (row) => (row.value === 'nothing' ? '' : row.kafkaBytesPerMessage.toFixed(1)),
   },
   {
+    head: 'link Mbit/s',
+    cell: (row) => ((row.kafkaBytesPerMessage * 8 * row.perSecond) / 1e6).toFixed(1),
+    shown: ({ link }) => link !== undefined,
+  },
+  {
     head: 'caught up s',
     cell: (row) => (row.caughtUpMs === undefined ? '' : (row.caughtUpMs / 1000).toFixed(1)),
     shown: ({ outageMs }) => outageMs !== undefined,

@@ -12,6 +12,8 @@ export interface Workload {
   readonly rate: number;
   readonly messages: number;
   readonly warmup: number;
+  /** Messages a second of the warm-up, where `rate` would make it long; left out, as `rate`. */
+  readonly warmupRate?: number;
   readonly partitions: number;
   /** linger.ms and batch.size of every contestant that knows them. */
   readonly lingerMs: number;
@@ -56,6 +58,7 @@ const COMMON = {
 
 const SATURATION = { ...COMMON, devices: 100, window: 100, rate: 0, messages: 500_000, warmup: 200_000 };
 const FLEET = { ...COMMON, devices: 1_000, window: 20, rate: 20_000, messages: 200_000, warmup: 40_000 };
+const EDGE: Link = { roundTripMs: 100, megabitsPerSecond: 20 };
 
 export const WORKLOADS: readonly Workload[] = [
   {
@@ -129,7 +132,18 @@ export const WORKLOADS: readonly Workload[] = [
     ...FLEET,
     name: 'edge-link',
     about: 'The real fleet on a gateway whose way to Kafka is a thin and long one.',
-    link: { roundTripMs: 100, megabitsPerSecond: 20 },
+    link: EDGE,
+  },
+  {
+    ...COMMON,
+    name: 'edge-drain',
+    about: 'Over the same link, what 1,000 devices kept while it was down: all at once, as fast as it goes.',
+    devices: 1_000,
+    window: 100,
+    rate: 0,
+    messages: 300_000,
+    warmup: 20_000,
+    link: EDGE,
   },
 ];
 

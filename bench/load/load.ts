@@ -24,6 +24,14 @@ export interface LoadOptions {
   readonly clientIds?: string;
 }
 
+/** What one phase has of its own. */
+export interface PhaseOptions {
+  /** Left out, the load's. */
+  readonly rate?: number | undefined;
+  /** Where its times go. */
+  readonly latency?: Histogram;
+}
+
 /** One stretch of load, from the first PUBLISH to the last PUBACK (QoS 0: to the last write). */
 export interface PhaseResult {
   readonly sent: number;
@@ -46,6 +54,8 @@ const END_TIMEOUT_MS = 30_000;
 export class Load {
   readonly #options: LoadOptions;
   readonly #devices: LoadDevice[] = [];
+  /** Of the phase that runs. */
+  #rate = 0;
   #unsent = 0;
   #unacknowledged = 0;
   #sent = 0;
@@ -93,8 +103,9 @@ export class Load {
     }
   }
 
-  /** Sends `count` messages over all devices and waits for their acknowledgements; their times go into `latency`. */
-  async run(count: number, latency = new Histogram()): Promise<PhaseResult> {
+  /** Sends `count` messages over all devices and waits for their acknowledgements. */
+  async run(count: number, phase: PhaseOptions = {}): Promise<PhaseResult> {
+    const { rate = this.#options.rate, latency = new Histogram() } = phase;
     for (const device of this.#devices) device.measureInto(latency);
     this.#phase = Promise.withResolvers<undefined>();
     this.#unsent = count;
@@ -102,8 +113,9 @@ export class Load {
     this.#sent = 0;
     this.#acknowledged = 0;
     this.#missed = 0;
+    this.#rate = rate;
     const startMs = performance.now();
-    const endPacing = this.#options.rate > 0 ? this.#pace(startMs) : this.#fill();
+    const endPacing = rate > 0 ? this.#pace(startMs) : this.#fill();
     try {
       await this.#phase.promise;
     } finally {
@@ -131,7 +143,7 @@ export class Load {
 
   room(device: LoadDevice, acknowledged: number): void {
     if (this.#options.qos > 0) this.#settle(acknowledged);
-    if (this.#options.rate === 0) this.#send(device, this.#unsent);
+    if (this.#rate === 0) this.#send(device, this.#unsent);
   }
 
   closed(_device: LoadDevice, error: Error | undefined): void {
@@ -174,7 +186,7 @@ export class Load {
 
   /** A real fleet: one message of one device at a time, evenly spread. */
   #pace(startMs: number): () => void {
-    const pacer = new Pacer(this.#options.rate, startMs);
+    const pacer = new Pacer(this.#rate, startMs);
     let turn = 0;
     const timer = setInterval(() => {
       const { due, over } = pacer.take(performance.now());

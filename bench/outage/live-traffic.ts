@@ -60,7 +60,7 @@ export class LiveTraffic {
         const times = new Histogram();
         let missed = 0;
         do {
-          missed += (await load.run(STRETCH_SECONDS * this.#rate, times)).missed;
+          missed += (await load.run(STRETCH_SECONDS * this.#rate, { latency: times })).missed;
         } while (!isOver());
         return { ...times.percentiles(), missed };
       }),
