@@ -42,6 +42,7 @@ const alliances: Record<string, readonly string[]> = { kafka: ['producer'], prod
 /** Large dependencies, and the only files that may know them. */
 const soleImporters: Record<string, readonly string[]> = {
   aedes: ['src/mqtt/'],
+  'mqtt-packet': ['src/mqtt/'],
   kafkajs: ['src/kafka/kafkajs'],
   '@platformatic/kafka': ['src/kafka/'],
   mqtt: ['src/fleet/'],

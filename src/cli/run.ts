@@ -4,13 +4,11 @@ import { smallPool } from '../assembly/thread-pool.ts';
 import { describeFault, describeWarning } from '../config/faults.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
-import { Fleet } from '../fleet/fleet.ts';
 import { Gateway } from '../gateway.ts';
 import { banner } from './banner.ts';
 import { LiveLine } from './live-line.ts';
 import { processLogger } from './process-logger.ts';
 import { ReloadSignal } from './reload-signal.ts';
-import { simulatedTypes } from './simulated-types.ts';
 import { packageFacts } from './package-facts.ts';
 
 const EXAMPLES = `
@@ -65,7 +63,7 @@ async function run(options: RunArguments): Promise<void> {
   reloadSignal.connect(() => gateway.reload('signal'));
   process.stdout.write(bannerOf(gateway, blueprint));
 
-  const endDemo = options.demo === true ? startDemo(gateway, blueprint, logger) : undefined;
+  const endDemo = options.demo === true ? await startDemo(gateway, blueprint, logger) : undefined;
   await stop;
   await endDemo?.();
   await stopGateway(gateway, logger);
@@ -116,12 +114,19 @@ const DEMO_MESSAGES_PER_SECOND = 20;
 const STATUS_EVERY_MS = 500;
 
 /** Twenty devices, and a line that says what becomes of their messages. Returns how to end both. */
-function startDemo(gateway: Gateway, { profiles }: Blueprint, logger: Logger): () => Promise<void> {
+async function startDemo(
+  gateway: Gateway,
+  { profiles }: Blueprint,
+  logger: Logger,
+): Promise<() => Promise<void>> {
   const url = gateway.plainMqttUrl();
   if (url === undefined) {
     process.stderr.write('  no simulated devices: they need a listener of type tcp or ws\n');
     return () => Promise.resolve();
   }
+  // A gateway without a demo has no use for an MQTT client.
+  const { Fleet } = await import('../fleet/fleet.ts');
+  const { simulatedTypes } = await import('./simulated-types.ts');
   const fleet = new Fleet({
     url,
     devices: DEMO_DEVICES,

@@ -1,6 +1,5 @@
 import { zstdDecompress } from 'node:zlib';
 import { promisify } from 'node:util';
-import { uncompress } from 'snappy';
 
 /** Of snappy-java's stream, which all Kafka clients write; raw snappy begins with a length. */
 const XERIAL_MAGIC = Buffer.from([0x82, ...Buffer.from('SNAPPY\0')]);
@@ -20,6 +19,8 @@ export async function decompressSnappy(compressed: Buffer): Promise<Buffer> {
 }
 
 async function snappyBlock(block: Buffer): Promise<Buffer> {
+  // Loaded where it is used: a native library takes 2 MB.
+  const { uncompress } = await import('snappy');
   return (await uncompress(block, { asBuffer: true })) as Buffer;
 }
 

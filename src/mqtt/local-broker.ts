@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Aedes, type AedesOptions, type Client } from 'aedes';
+import { writeToStream } from 'mqtt-packet';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
@@ -17,6 +18,10 @@ import type { StoreDirectory } from './store/store-fs.ts';
 import type { IngressStats } from './stats.ts';
 import { filterMatches } from './topic-filter.ts';
 import { MAX_TOPIC_LEVELS, type InternedTopic } from './topic-table.ts';
+
+// With the first packet that aedes writes, mqtt-packet would make a Buffer of each of the 65,536 packet identifiers and
+// keep them: 8 MB, for what costs a moment where it is needed.
+writeToStream.cacheNumbers = false;
 
 /** How a connection holds on to its aedes client. */
 export interface BrokerClient {

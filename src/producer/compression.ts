@@ -1,6 +1,7 @@
+import { createRequire } from 'node:module';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import { compressFrame, compressFrameSync } from 'lz4-napi';
-import { compressSync as snappySync } from 'snappy';
+import type * as snappy from 'snappy';
 import type { CompressionType } from './config-table.ts';
 
 /** A codec's number in a batch's attributes (Kafka protocol guide, "Record Batch"). */
@@ -69,11 +70,15 @@ const XERIAL_HEADER = Buffer.from([0x82, ...Buffer.from('SNAPPY\0'), 0, 0, 0, 1,
 /** snappy-java's own block size; decoders allocate as much as a block says. */
 const XERIAL_BLOCK_BYTES = 32 * 1024;
 
+const require = createRequire(import.meta.url);
+
 /** Snappy as all Kafka clients have it: the stream format of snappy-java, blocks with their lengths. */
 function snappyFramed(records: Buffer): Buffer {
+  // Loaded by the first batch: a native library takes 2 MB, and few producers use this one.
+  const { compressSync } = require('snappy') as typeof snappy;
   const pieces: Buffer[] = [XERIAL_HEADER];
   for (let start = 0; start < records.length; start += XERIAL_BLOCK_BYTES) {
-    const block = snappySync(records.subarray(start, start + XERIAL_BLOCK_BYTES));
+    const block = compressSync(records.subarray(start, start + XERIAL_BLOCK_BYTES));
     const length = Buffer.allocUnsafe(4);
     length.writeInt32BE(block.length);
     pieces.push(length, block);
