@@ -200,6 +200,7 @@ export class Gateway {
       config,
       records: this.#audit.records,
       ledger: this.#delivery.ledger,
+      publications: () => this.#ingress.publicationMemory,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
       policyOf: (account) => this.#routes.fullPolicy(account),
       clock: this.#options.clock,
@@ -220,7 +221,7 @@ export class Gateway {
     await this.#openStore();
     this.#reload.start();
     await this.#admin.start();
-    await this.#ingress.start();
+    await this.#ingress.start(this.#store?.recalled);
     this.#isAccepting = true;
     const { config } = this.#blueprint;
     if (config.kafka.bootstrapServers === undefined) {

@@ -5,6 +5,7 @@ import type { FullPolicy } from '../core/full-policy.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { DeviceProfile } from '../core/profile.ts';
+import type { PublicationMemory, RecalledPublications } from '../core/publication-memory.ts';
 import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger.ts';
@@ -19,6 +20,8 @@ export interface JournalStoreOptions {
   readonly config: SluiceConfig;
   readonly records: PartitionedSink;
   readonly ledger: Ledger;
+  /** The sessions, once they are there. */
+  readonly publications: () => PublicationMemory | undefined;
   readonly deadLetterTopic: (account: string, topic: string) => string;
   /** What happens to an account's records when the journal is full; undefined: as the configuration says. */
   readonly policyOf: (account: string) => FullPolicy | undefined;
@@ -57,12 +60,13 @@ export class JournalStore {
    * @throws JournalError: in use by another gateway, a directory that isn't there, a wrong key, a newer format
    */
   static async open(options: JournalStoreOptions): Promise<JournalStore> {
-    const { config, ledger, clock, logger } = options;
+    const { config, ledger, publications, clock, logger } = options;
     const { replay, spill, key, ...settings } = config.journal;
     let isClosing = false;
     let epoch: LedgerEpoch = { number: 1, sinceMs: clock.wallMs() };
     const journal = await Journal.open({
       note: () => ledgerNote(ledger, epoch, isClosing),
+      publications,
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),
@@ -100,6 +104,12 @@ export class JournalStore {
   /** Device types have other policies than before. */
   policiesChanged(): void {
     this.#journal.policiesChanged();
+  }
+
+  /** For the sessions: which publications are on the disk. */
+  get recalled(): RecalledPublications {
+    const { publications, mark } = this.#journal.recalled;
+    return { publications, nextOrdinal: mark.nextOrdinal };
   }
 
   metrics(): readonly Metric[] {

@@ -17,6 +17,11 @@ export interface Publication {
   readonly dup: boolean;
   /** 1 to 65535; 0 with QoS 0, which has none. */
   readonly packetId: number;
+  /**
+   * Numbers the QoS 2 publications of sessions that outlive the process, upwards over all its lives; 0 and left out:
+   * it is none of these. Kept with the record in a journal, it says after a crash whether the session knows of it.
+   */
+  readonly ordinal?: number;
   readonly clientId: string;
   /** Wall clock at receipt, milliseconds since 1970-01-01 UTC. */
   readonly receivedAtMs: number;

@@ -131,6 +131,7 @@ export class Delivery implements PublicationSink, RecordTarget {
       if (taken) fanOut.begun();
       return taken;
     }
+    fanOut.readings = opened;
     try {
       for (; fanOut.nextReading < opened; fanOut.nextReading++) {
         batch.select(fanOut.nextReading);

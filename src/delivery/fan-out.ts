@@ -19,6 +19,8 @@ export class FanOut implements PublicationOrigin {
   #nextRoute = 0;
   /** Of the present route's batch: the reading that is next. */
   nextReading = 0;
+  /** Of the present route's batch, or 1. */
+  readings = 1;
   /** What it is told by: the instance is the ingress's, so what identifies the publication is copied. */
   readonly #topicName: string;
   readonly #packetId: number;
@@ -59,6 +61,16 @@ export class FanOut implements PublicationOrigin {
   routeDone(): void {
     this.#nextRoute++;
     this.nextReading = 0;
+    this.readings = 1;
+  }
+
+  /** The journal has the whole publication when it has the record that is next: it confirms in the order of appends. */
+  get journaledByNext(): boolean {
+    return (
+      this.#nextRoute === this.#routes.length - 1 &&
+      this.nextReading === this.readings - 1 &&
+      this.#routes.every(({ contract }) => contract === 'journal')
+    );
   }
 
   /** A record was begun, and {@link ended} follows exactly once; possibly it came already. */
@@ -107,6 +119,14 @@ const GRAVITY: Readonly<Record<Outcome, number>> = {
 
 function graver(a: Outcome, b: Outcome): Outcome {
   return GRAVITY[a] >= GRAVITY[b] ? a : b;
+}
+
+/**
+ * The ordinal that goes to the disk with the publication's next record. With several records it goes with the last:
+ * a publication of which the disk has a part must be taken again when it is repeated after a crash.
+ */
+export function ordinalOf({ ordinal = 0 }: Publication, origin: PublicationOrigin): number {
+  return ordinal === 0 || !(origin instanceof FanOut) || origin.journaledByNext ? ordinal : 0;
 }
 
 /** The final state of a delivery: its device is told, at the latest when the whole publication has ended. */

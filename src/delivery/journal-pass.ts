@@ -191,6 +191,7 @@ function emptyRecord(): JournaledRecord {
     clientId: '',
     packetId: 0,
     qos: 0,
+    ordinal: 0,
     position: 0,
   };
 }

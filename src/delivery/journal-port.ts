@@ -16,6 +16,8 @@ export interface RecordMeta {
   /** 0 with QoS 0. */
   packetId: number;
   qos: QoS;
+  /** Set where the whole publication is on the disk with this record: see core/publication.ts; otherwise 0. */
+  ordinal: number;
 }
 
 /** A record as it is read back; one instance serves many. */

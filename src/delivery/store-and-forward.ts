@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import type { SlotKind } from './delivery-slots.ts';
+import { ordinalOf } from './fan-out.ts';
 import type { Journal, JournaledRecord } from './journal-port.ts';
 import { Lanes, type Lane } from './lane.ts';
 import type { Account, Ledger } from './ledger.ts';
@@ -145,10 +146,11 @@ export class StoreAndForward {
     const lane = this.#lanes.of(record);
     if (lane.closing || lane.copying) return lane;
     const slot = this.#deliveries.begin(origin, token, account, kind, lane);
+    const ordinal = ordinalOf(publication, origin);
     const refusal =
       kafkaFirst && lane.direct
-        ? this.#toKafka(slot, record, publication, lane)
-        : this.#toDisk(slot, record, publication, lane, kafkaFirst);
+        ? this.#toKafka(slot, record, publication, ordinal, lane)
+        : this.#toDisk(slot, record, publication, ordinal, lane, kafkaFirst);
     if (refusal !== undefined && !this.#voided) this.#deliveries.cancel(slot);
     this.#voided = false;
     return refusal;
@@ -161,11 +163,12 @@ export class StoreAndForward {
     slot: number,
     record: SerializedRecord,
     publication: Publication,
+    ordinal: number,
     lane: Lane,
   ): Bottleneck | SluiceError | undefined {
     const full = this.#deliveries.toProducer(slot, record);
     if (full === undefined) {
-      this.#deliveries.remember(slot, publication.clientId, publication.packetId, publication.qos);
+      this.#deliveries.remember(slot, publication.clientId, publication.packetId, publication.qos, ordinal);
       lane.uncopied++;
       return undefined;
     }
@@ -173,17 +176,18 @@ export class StoreAndForward {
     // Without a disk that takes records either, the device waits for both.
     this.#awaitRoom(lane, full);
     if (!this.#spill.begin(lane, false) || lane.copying) return lane;
-    return this.#toDisk(slot, record, publication, lane, true);
+    return this.#toDisk(slot, record, publication, ordinal, lane, true);
   }
 
   #toDisk(
     slot: number,
     record: SerializedRecord,
     { clientId, packetId, qos }: Publication,
+    ordinal: number,
     lane: Lane,
     kafkaFirst: boolean,
   ): Bottleneck | SluiceError | undefined {
-    const refusal = this.#deliveries.toDisk(slot, record, clientId, packetId, qos);
+    const refusal = this.#deliveries.toDisk(slot, record, clientId, packetId, qos, ordinal);
     if (refusal !== undefined) {
       if (!kafkaFirst || refusal instanceof SluiceError) return refusal;
       this.#awaitDisk(lane, refusal);

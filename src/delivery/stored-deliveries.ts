@@ -44,7 +44,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   readonly #slots = new StoredSlots();
   readonly #rejected: RejectedRecords;
   /** Filled anew for every record; the journal copies it. */
-  readonly #meta: RecordMeta = { account: '', clientId: '', packetId: 0, qos: 0 };
+  readonly #meta: RecordMeta = { account: '', clientId: '', packetId: 0, qos: 0, ordinal: 0 };
   /** Set where the journal dropped a record within its append. */
   #droppedSlot = -1;
   #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
@@ -78,10 +78,11 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   }
 
   /** Whose publication it is, for a copy that may be wanted later. */
-  remember(slot: number, clientId: string, packetId: number, qos: QoS): void {
+  remember(slot: number, clientId: string, packetId: number, qos: QoS, ordinal: number): void {
     this.#slots.clientIds[slot] = clientId;
     this.#slots.packetIds[slot] = packetId;
     this.#slots.qos[slot] = qos;
+    this.#slots.ordinals[slot] = ordinal;
   }
 
   /** undefined: it is on its way to the disk, or the policy dropped it: see {@link wasDropped}. */
@@ -91,6 +92,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     clientId: string,
     packetId: number,
     qos: QoS,
+    ordinal: number,
   ): Bottleneck | SluiceError | undefined {
     const slots = this.#slots;
     const meta = this.#meta;
@@ -98,6 +100,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     meta.clientId = clientId;
     meta.packetId = packetId;
     meta.qos = qos;
+    meta.ordinal = ordinal;
     this.#droppedSlot = -1;
     const awaits = slots.awaits[slot] as number;
     // Before the call, within which it may be dropped; but not if the producer has it.
@@ -109,13 +112,14 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
 
   /** A copy of what the producer has and no disk: see {@link remember}. */
   copyToDisk(slot: number, record: SerializedRecord): Bottleneck | SluiceError | undefined {
-    const { clientIds, packetIds, qos, lanes } = this.#slots;
+    const { clientIds, packetIds, qos, ordinals, lanes } = this.#slots;
     const refusal = this.toDisk(
       slot,
       record,
       clientIds[slot] as string,
       packetIds[slot] as number,
       qos[slot] as QoS,
+      ordinals[slot] as number,
     );
     if (refusal === undefined) (lanes[slot] as Lane).uncopied--;
     return refusal;

@@ -30,6 +30,7 @@ export class StoredSlots {
   readonly clientIds: string[] = [];
   readonly packetIds: number[] = [];
   readonly qos: QoS[] = [];
+  readonly ordinals: number[] = [];
   /** Of records that were read back: what they take in the producer, bytes; 0 for others. */
   readonly replayedBytes: number[] = [];
   readonly #free: number[] = [];

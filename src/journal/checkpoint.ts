@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { JournalFs } from './journal-fs.ts';
+import type { Position } from './position.ts';
 import type { SegmentEnd } from './segment-header.ts';
 import { readWhole, writeFully } from './whole-file.ts';
 
@@ -10,6 +11,13 @@ export interface SegmentProgress {
   readonly low: number;
   /** Bits of the records done at and above `low`, from word `low / 32` on. */
   readonly bits: Uint32Array;
+}
+
+/** From where on a start looks for publications that their sessions may not know: see recall.ts. */
+export interface RecallMark {
+  readonly from: Position;
+  /** Higher than the ordinal of every publication in front of it. */
+  readonly nextOrdinal: number;
 }
 
 /** What survives a restart beside the segments. */
@@ -23,6 +31,7 @@ export interface Checkpoint {
   readonly progress: readonly SegmentProgress[];
   /** The owner's own: the ledger's balances. */
   readonly note: string;
+  readonly recall: RecallMark;
 }
 
 const FORMAT = 1;
@@ -63,6 +72,7 @@ function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
       return { id, low, bits: new Uint32Array(copy.buffer, 0, copy.length >>> 2) };
     }),
     note: stored.note,
+    recall: stored.recall,
   };
 }
 

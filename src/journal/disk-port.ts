@@ -1,5 +1,6 @@
 import type { KeySource } from './encryption.ts';
-import type { SegmentProgress } from './checkpoint.ts';
+import type { RecallMark, SegmentProgress } from './checkpoint.ts';
+import type { Recalled } from './recall.ts';
 import type { Damage } from './segment-scan.ts';
 import type { Chunk } from './segment-writer.ts';
 
@@ -54,6 +55,7 @@ export interface OpenResult {
   readonly state: DiskState;
   readonly progress: readonly SegmentProgress[];
   readonly note: string;
+  readonly recalled: Recalled;
   readonly report: RecoveryReport;
   /** A directory that can't be written to at present. */
   readonly fault: DiskFault | undefined;
@@ -119,7 +121,12 @@ export interface DiskOperations {
   commit(chunks: readonly Chunk[]): CommitResult;
   read(cursor: DiskCursor, maxBytes: number): ReadResult;
   /** Removes finished segments, and makes the progress of the others and the note durable. */
-  checkpoint(progress: readonly SegmentProgress[], finished: readonly number[], note: string): DiskState;
+  checkpoint(
+    progress: readonly SegmentProgress[],
+    finished: readonly number[],
+    note: string,
+    recall: RecallMark,
+  ): DiskState;
   /** Does a piece of the work of replacing a segment by one with only what is not done. True: finished. */
   compact(progress: SegmentProgress): CompactResult;
   /** Looks through a closed segment; nothing of one that is gone. */

@@ -5,6 +5,7 @@ import type { DiskPort, DiskState } from './disk-port.ts';
 import { DiskFaultError } from './disk-fault.ts';
 import { describeFault, type JournalHealth } from './health.ts';
 import type { JournalStats } from './journal-stats.ts';
+import type { Recall } from './recall.ts';
 import type { SegmentBook } from './segment-book.ts';
 import type { Damage } from './segment-scan.ts';
 import type { ResolvedSettings } from './settings.ts';
@@ -17,6 +18,7 @@ export interface HousekeepingOptions {
   readonly stats: JournalStats;
   readonly book: SegmentBook;
   readonly note: () => string;
+  readonly recall: Recall;
   readonly onState: (state: DiskState) => void;
   readonly onTick: () => void;
 }
@@ -51,9 +53,9 @@ export class Housekeeping {
   }
 
   /** One checkpoint at a time: a second caller gets one that begins after its call. */
-  async checkpoint(): Promise<void> {
+  async checkpoint(withPinned = false): Promise<void> {
     while (this.#checkpointing !== undefined) await this.#checkpointing;
-    this.#checkpointing = this.#checkpoint();
+    this.#checkpointing = this.#checkpoint(withPinned);
     try {
       await this.#checkpointing;
     } finally {
@@ -61,11 +63,12 @@ export class Housekeeping {
     }
   }
 
-  async #checkpoint(): Promise<void> {
-    const { disk, book, note, onState, logger } = this.#options;
-    const { progress, finished } = book.takeCheckpoint();
+  async #checkpoint(withPinned: boolean): Promise<void> {
+    const { disk, book, note, recall, onState, logger } = this.#options;
+    const mark = recall.mark();
+    const { progress, finished } = book.takeCheckpoint(withPinned);
     try {
-      onState(await disk.checkpoint(progress, finished, note()));
+      onState(await disk.checkpoint(progress, finished, note(), mark));
       if (this.health !== undefined) logger.info({}, 'checkpoints of the journal are written again');
       this.health = undefined;
     } catch (error) {

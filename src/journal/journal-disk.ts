@@ -1,5 +1,11 @@
 import { errorMessage } from '../core/errors.ts';
-import { type Checkpoint, encodeCheckpoint, saveCheckpoint, type SegmentProgress } from './checkpoint.ts';
+import {
+  type Checkpoint,
+  encodeCheckpoint,
+  type RecallMark,
+  saveCheckpoint,
+  type SegmentProgress,
+} from './checkpoint.ts';
 import { Compaction } from './compaction.ts';
 import { DiskFaultError, faultOf } from './disk-fault.ts';
 import type {
@@ -20,6 +26,7 @@ import { loadKey } from './encryption.ts';
 import { JournalError, JournalUnavailableError } from './errors.ts';
 import type { JournalFs } from './journal-fs.ts';
 import { MAX_SEGMENT_ID } from './position.ts';
+import { recallPublications } from './recall.ts';
 import { recover } from './recovery.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { segmentPath, SPARE_NAME, type StoredSegment } from './segment-files.ts';
@@ -61,6 +68,7 @@ export class JournalDisk implements DiskOperations {
   #generation = 0;
   #progress: readonly SegmentProgress[] = [];
   #note = '';
+  #recall: RecallMark = { from: 0, nextOrdinal: 1 };
   readonly #reader: SegmentReader;
   #compaction: Compaction | undefined;
   /** Directories whose last write failed. */
@@ -99,9 +107,11 @@ export class JournalDisk implements DiskOperations {
       this.#generation = checkpoint?.generation ?? 0;
       this.#progress = checkpoint?.progress.filter(({ id }) => this.#segments.has(id)) ?? [];
       this.#note = checkpoint?.note ?? '';
+      this.#recall = checkpoint?.recall ?? this.#recall;
+      const recalled = recallPublications(this.#fs, segments, this.#recall);
       // The ends that were just found need not be looked for again.
       const fault = this.#save();
-      return { state: this.#state(), progress: this.#progress, note: this.#note, report, fault };
+      return { state: this.#state(), progress: this.#progress, note: this.#note, recalled, report, fault };
     } catch (error) {
       this.#unlock();
       if (error instanceof JournalError) throw error;
@@ -216,9 +226,15 @@ export class JournalDisk implements DiskOperations {
     return this.#reader.read(this.#segments, durable, cursor, maxBytes);
   }
 
-  checkpoint(progress: readonly SegmentProgress[], finished: readonly number[], note: string): DiskState {
+  checkpoint(
+    progress: readonly SegmentProgress[],
+    finished: readonly number[],
+    note: string,
+    recall: RecallMark,
+  ): DiskState {
     this.#progress = progress;
     this.#note = note;
+    this.#recall = recall;
     for (const id of finished) {
       const segment = this.#take(id);
       if (segment !== undefined) this.#leaving.set(id, segment);
@@ -250,6 +266,7 @@ export class JournalDisk implements DiskOperations {
         ...[...this.#leaving.values()].map(({ id, records }) => ({ id, low: records, bits: NOTHING })),
       ],
       note: this.#note,
+      recall: this.#recall,
     };
     const bytes = encodeCheckpoint(checkpoint);
     let fault: DiskFault | undefined;

@@ -3,6 +3,7 @@ import type { SluiceError } from '../core/errors.ts';
 import type { FullPolicy } from '../core/full-policy.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
+import type { PublicationMemory } from '../core/publication-memory.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { within } from '../core/within.ts';
 import { CommitLoop } from './commit-loop.ts';
@@ -21,6 +22,7 @@ import { JournalReader, type ReaderOptions } from './journal-reader.ts';
 import { JournalStats } from './journal-stats.ts';
 import { DROPPED, type Position } from './position.ts';
 import { recordBoundBytes, recordFault, type RecordMeta } from './record-codec.ts';
+import { NO_PUBLICATIONS, Recall, type Recalled } from './recall.ts';
 import { SegmentBook } from './segment-book.ts';
 import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -34,6 +36,8 @@ export interface JournalOptions {
   readonly logger: Logger;
   /** Kept with every checkpoint, and given back after a restart: the ledger's balances. */
   readonly note?: () => string;
+  /** Who has to know of publications after a crash; the answer is undefined until it can be asked. */
+  readonly publications?: () => PublicationMemory | undefined;
   /** What happens to an account's records when the journal is full; undefined: as the settings say. */
   readonly policyOf?: (account: string) => FullPolicy | undefined;
   /** Hears of records on the disk that policy drop-oldest gave up, by account. */
@@ -53,6 +57,8 @@ export class Journal {
   readonly rates = new FlowRates();
   /** What was found at the start. */
   readonly recovery: RecoveryReport;
+  /** The QoS 2 publications in it that their sessions may not know of, as found at the start. */
+  readonly recalled: Recalled;
   /** The note of the last checkpoint before the start; empty if there was none. */
   readonly recoveredNote: string;
   readonly settings: ResolvedSettings;
@@ -97,6 +103,7 @@ export class Journal {
     this.settings = settings;
     this.recovery = opened.report;
     this.recoveredNote = opened.note;
+    this.recalled = opened.recalled;
     this.#onLost = options.onLost ?? (() => {});
     this.#disk = disk;
     this.#clock = clock;
@@ -117,6 +124,7 @@ export class Journal {
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
+      recall: new Recall(this.#book, opened.recalled.mark, options.publications ?? (() => NO_PUBLICATIONS)),
       onState: (state) => {
         this.#takeState(state);
       },
@@ -126,7 +134,7 @@ export class Journal {
         if (this.#room.waiting > 0) this.#room.makeForWaiting();
       },
     });
-    const checkpoint = (): Promise<void> => this.#housekeeping.checkpoint();
+    const checkpoint = (): Promise<void> => this.#housekeeping.checkpoint(true);
     this.#dropOldest = new DropOldest({
       ...shared,
       policyOf: this.#policyOf,

@@ -1,7 +1,7 @@
 import type { SegmentProgress } from './checkpoint.ts';
 import { OrdinalSet } from './ordinal-set.ts';
 import type { DiskState, SegmentInfo } from './disk-port.ts';
-import { ordinalOf, type Position, segmentOf } from './position.ts';
+import { ordinalOf, type Position, positionOf, segmentOf } from './position.ts';
 
 /** What is known of one segment on the event loop's side. */
 interface SegmentEntry {
@@ -32,6 +32,10 @@ export class SegmentBook {
   #dirty = false;
   /** Records on the disk that are not done. */
   openRecords = 0;
+  /** Behind the last record on the disk. */
+  end: Position = 0;
+  /** What lies behind it must stay readable, done or not: see recall.ts. */
+  pinnedFrom: Position = Number.POSITIVE_INFINITY;
 
   /** Something happened that a checkpoint should hold. */
   get dirty(): boolean {
@@ -60,6 +64,7 @@ export class SegmentBook {
 
   #close(entry: SegmentEntry, { bytes, records }: SegmentInfo): void {
     entry.records = records;
+    this.end = Math.max(this.end, positionOf(entry.id, records));
     entry.bytes = bytes;
     entry.closed = true;
     entry.openAtCompaction = records;
@@ -87,8 +92,10 @@ export class SegmentBook {
 
   /** Records were made durable. */
   placed(segmentId: number, records: number): void {
-    this.#entry(segmentId).records += records;
+    const entry = this.#entry(segmentId);
+    entry.records += records;
     this.openRecords += records;
+    this.end = positionOf(segmentId, entry.records);
   }
 
   claim(position: Position): void {
@@ -118,16 +125,27 @@ export class SegmentBook {
     return !withClaimed && entry.claimed.has(ordinal);
   }
 
-  /** What a checkpoint should hold, and the segments that it lets go. They are forgotten here. */
-  takeCheckpoint(): { readonly progress: readonly SegmentProgress[]; readonly finished: readonly number[] } {
-    const finished = this.#finished;
-    this.#finished = [];
-    this.#dirty = false;
+  /**
+   * What a checkpoint should hold, and the segments that it lets go. They are forgotten here. `withPinned`: also what
+   * is pinned, because its room is needed.
+   */
+  takeCheckpoint(withPinned = false): {
+    readonly progress: readonly SegmentProgress[];
+    readonly finished: readonly number[];
+  } {
+    const finished = this.#finished.filter((id) => withPinned || !this.#isPinned(id));
+    this.#finished = this.#finished.filter((id) => !finished.includes(id));
+    // What is held back goes with the next one.
+    this.#dirty = this.#finished.length > 0;
     const progress: SegmentProgress[] = [];
     // The finished ones too: a file that was removed may be back after a loss of power.
     for (const entry of this.#entries.values()) if (entry.done.size > 0) progress.push(progressOf(entry));
     for (const id of finished) this.#forget(id);
     return { progress, finished };
+  }
+
+  #isPinned(id: number): boolean {
+    return positionOf(id, this.#entries.get(id)?.records ?? 0) > this.pinnedFrom;
   }
 
   /** The checkpoint could not be written. */
@@ -148,7 +166,8 @@ export class SegmentBook {
       entry.doneAtLastLook = entry.done.size;
       const open = entry.records - entry.done.size;
       if (chosen !== undefined || !entry.closed || !stuck || entry.bytes < WORTHWHILE_BYTES) continue;
-      if (open > 0 && open <= entry.openAtCompaction * WORTHWHILE_SHARE) chosen = entry;
+      if (open > 0 && open <= entry.openAtCompaction * WORTHWHILE_SHARE && !this.#isPinned(entry.id))
+        chosen = entry;
     }
     return chosen === undefined ? undefined : progressOf(chosen);
   }

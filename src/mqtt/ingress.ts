@@ -3,6 +3,7 @@ import type { DeviceSessions } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
 import { pause } from '../core/pause.ts';
 import type { PresenceObserver } from '../core/presence.ts';
+import type { PublicationMemory, RecalledPublications } from '../core/publication-memory.ts';
 import type { PublicationSink } from '../core/publication.ts';
 import { ConnectionHub } from './connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
@@ -55,13 +56,14 @@ export class Ingress {
   }
 
   /**
-   * Opens the listeners. Called once.
+   * Opens the listeners. Called once. `recalled`: what a journal knows of publications of kept sessions.
    * @throws {SluiceError} LISTENER_PORT_IN_USE and others of {@link Listener}; nothing is open then.
    */
-  async start(): Promise<void> {
+  async start(recalled?: RecalledPublications): Promise<void> {
     const { sink, clock, logger, listeners } = this.#options;
     const broker = await LocalBroker.open({
       sessions: this.#options.sessions,
+      recalled,
       limits: this.#limits,
       stats: this.#stats,
       clock,
@@ -150,6 +152,11 @@ export class Ingress {
   /** How the disk does that keeps the sessions; undefined: none does. */
   get storage(): LocalBroker['storage'] {
     return this.#broker?.storage;
+  }
+
+  /** Who remembers publications over a crash; undefined before the start. */
+  get publicationMemory(): PublicationMemory | undefined {
+    return this.#broker?.store;
   }
 
   /** Messages to one client's session; from the start on. */

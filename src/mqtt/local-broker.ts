@@ -4,6 +4,7 @@ import { writeToStream } from 'mqtt-packet';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
+import type { RecalledPublications } from '../core/publication-memory.ts';
 import type { QoS } from '../core/publication.ts';
 import { BrokerPersistence } from './broker-persistence.ts';
 import type { ControlChannel } from './control-channel.ts';
@@ -46,6 +47,8 @@ interface ClientInternals {
 export interface LocalBrokerOptions {
   /** Where sessions are kept; left out, in memory. */
   readonly sessions?: StoreDirectory | undefined;
+  /** What a journal knows of their publications. */
+  readonly recalled?: RecalledPublications | undefined;
   readonly limits: IngressLimits;
   readonly stats: IngressStats;
   readonly clock: Clock;
@@ -72,12 +75,12 @@ export class LocalBroker {
 
   /** @throws SessionStoreError if sessions can't be kept where they should be */
   static async open(options: LocalBrokerOptions): Promise<LocalBroker> {
-    const { limits, stats, clock, logger, sessions: directory } = options;
+    const { limits, stats, clock, logger, recalled, sessions: directory } = options;
     const deliveries = new LocalDeliveries(failureOf(logger));
     const state = new SessionState(limits, stats, (message) => {
       deliveries.number(message);
     });
-    const storage = await openStore({ directory, state, clock, logger });
+    const storage = await openStore({ directory, state, recalled, clock, logger });
     const broker = new LocalBroker(options, deliveries, state, storage);
     await broker.#aedes.listen();
     return broker;

@@ -36,8 +36,18 @@ export class Mailbox {
   readonly persistent: boolean;
   /** Wall clock, ms; 0 while the client is here. */
   absentSinceMs = 0;
-  /** Packet identifiers of the client's own QoS 2 publications that had their PUBREC; as far as they are stored. */
-  takenIds: Set<number> | undefined;
+  /**
+   * The client's own QoS 2 publications whose PUBREC is due, until PUBREL: ordinals by packet identifier, as far as
+   * they are stored.
+   */
+  takenIds: Map<number, number> | undefined;
+  /**
+   * Publications with this ordinal and those before it that are not among the taken ones are over, or were never
+   * confirmed. A client answers PUBRECs in order, so that with a PUBREL all before it are known here.
+   */
+  settledOrdinal = 0;
+  /** Publications with this ordinal and those before it belong to an earlier session of the client. */
+  sinceOrdinal = 0;
   readonly subscriptions = new Map<string, StoredSubscription>();
   readonly queue: Queued[] = [];
   /** What has been sent, by packet identifier. */

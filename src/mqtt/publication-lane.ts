@@ -193,6 +193,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     publication.retain = (header & 1) !== 0;
     publication.dup = (header & 8) !== 0;
     publication.packetId = packetId;
+    publication.ordinal = qos === 2 && !this.session.clean ? this.session.qos2Offered(packetId) : 0;
     publication.clientId = this.session.clientId;
     publication.receivedAtMs = receivedAtMs;
     let sequence = 0;

@@ -1,4 +1,5 @@
 import type { AbandonReason, SessionMessage } from '../core/device-sessions.ts';
+import type { RecalledPublications } from '../core/publication-memory.ts';
 import type { IngressLimits } from './limits.ts';
 import { localMessage, type LocalMessage } from './local-message.ts';
 import { Mailbox, type Errand, type Queued } from './mailbox.ts';
@@ -31,6 +32,8 @@ export class SessionState {
   /** Gives a message its number among all that subscribers get. */
   readonly #number: (message: LocalMessage) => void;
   #nextOrdinal = 1;
+  /** Ordinal of the next QoS 2 publication that is to be known after a restart. */
+  nextPublication = 1;
 
   constructor(limits: IngressLimits, stats: IngressStats, number: (message: LocalMessage) => void) {
     this.#stats = stats;
@@ -104,6 +107,22 @@ export class SessionState {
     for (const mailbox of this.mailboxes.values()) mailbox.takenIds = undefined;
   }
 
+  /**
+   * Takes over from a journal which publications are safe there. A crash may have come before the session could note
+   * them: those that it has not settled are taken. `trusted`: no release is missing.
+   */
+  recall({ publications, nextOrdinal }: RecalledPublications, trusted: boolean): void {
+    this.nextPublication = Math.max(this.nextPublication, nextOrdinal);
+    for (const mailbox of this.mailboxes.values()) {
+      mailbox.sinceOrdinal = this.nextPublication - 1;
+      if (!trusted) mailbox.settledOrdinal = mailbox.sinceOrdinal;
+    }
+    for (const { clientId, packetId, ordinal } of publications) {
+      const mailbox = this.mailboxes.get(clientId);
+      if (mailbox !== undefined && ordinal > mailbox.settledOrdinal) take(mailbox, packetId, ordinal);
+    }
+  }
+
   apply(record: StoreRecord): void {
     switch (record.kind) {
       case 'retained': {
@@ -128,6 +147,8 @@ export class SessionState {
         if (previous !== undefined) this.end(previous);
         const mailbox = new Mailbox(record.clientId, true);
         mailbox.absentSinceMs = record.absentSinceMs;
+        mailbox.settledOrdinal = record.settledOrdinal;
+        this.nextPublication = Math.max(this.nextPublication, record.settledOrdinal + 1);
         this.mailboxes.set(record.clientId, mailbox);
         return;
       }
@@ -154,10 +175,11 @@ export class SessionState {
         mailbox.subscriptions.delete(record.filter);
         return;
       case 'taken':
-        (mailbox.takenIds ??= new Set()).add(record.packetId);
+        take(mailbox, record.packetId, record.ordinal);
+        this.nextPublication = Math.max(this.nextPublication, record.ordinal + 1);
         return;
       case 'released':
-        mailbox.takenIds?.delete(record.packetId);
+        release(mailbox, record.packetId);
         return;
       case 'queued':
         this.#restore(mailbox, record.ordinal, record.message);
@@ -186,16 +208,32 @@ export class SessionState {
   }
 }
 
+/** The session knows of the publication: it is not taken for another one until its PUBREL. */
+export function take(mailbox: Mailbox, packetId: number, ordinal: number): void {
+  const takenIds = (mailbox.takenIds ??= new Map<number, number>());
+  takenIds.set(packetId, Math.max(ordinal, takenIds.get(packetId) ?? 0));
+}
+
+/** PUBREL has come. Returns whether the session knew of a publication. */
+export function release(mailbox: Mailbox | undefined, packetId: number): boolean {
+  const ordinal = mailbox?.takenIds?.get(packetId);
+  if (mailbox === undefined || ordinal === undefined) return false;
+  mailbox.takenIds?.delete(packetId);
+  mailbox.settledOrdinal = Math.max(mailbox.settledOrdinal, ordinal);
+  return true;
+}
+
 /** Of what does not expire and nobody else wants to know about. */
 const FOREVER = { expiresAtMs: Number.POSITIVE_INFINITY, reference: undefined };
 
 function* recordsOf(mailbox: Mailbox): Generator<StoreRecord> {
-  const { clientId, absentSinceMs } = mailbox;
-  yield { kind: 'session', clientId, absentSinceMs };
+  const { clientId, absentSinceMs, settledOrdinal } = mailbox;
+  yield { kind: 'session', clientId, absentSinceMs, settledOrdinal };
   for (const { topic: filter, qos } of mailbox.subscriptions.values()) {
     yield { kind: 'subscribed', clientId, filter, qos };
   }
-  for (const packetId of mailbox.takenIds ?? []) yield { kind: 'taken', clientId, packetId };
+  for (const [packetId, ordinal] of mailbox.takenIds ?? [])
+    yield { kind: 'taken', clientId, packetId, ordinal };
   for (const queued of mailbox.queue) {
     const { ordinal, messageId } = queued;
     yield { kind: 'queued', clientId, ordinal, message: storedMessage(queued) };

@@ -1,8 +1,9 @@
 import type { AbandonReason, SessionMessage, SessionOutcome } from '../core/device-sessions.ts';
+import type { PublicationMemory } from '../core/publication-memory.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalMessage } from './local-message.ts';
 import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
-import { storedMessage, toStored, type SessionState } from './session-state.ts';
+import { release, storedMessage, take, toStored, type SessionState } from './session-state.ts';
 import type { KeptSession, SessionKeeper } from './sessions.ts';
 import type { IngressStats } from './stats.ts';
 import type { SessionLog } from './store/session-log.ts';
@@ -22,7 +23,7 @@ export type AbandonListener = (message: SessionMessage, reason: AbandonReason, f
  * Persistent sessions and retained messages: what is kept, for whom, how much, and when somebody may be told that it
  * is. Every change is made in memory and noted in the log.
  */
-export class SessionStore implements SessionKeeper {
+export class SessionStore implements SessionKeeper, PublicationMemory {
   readonly #state: SessionState;
   readonly #log: SessionLog;
   readonly #limits: IngressLimits;
@@ -50,7 +51,7 @@ export class SessionStore implements SessionKeeper {
     return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
       clientId,
       absentSinceMs: absentSinceMs === 0 ? this.#wallMs() : absentSinceMs,
-      takenIds: takenIds ?? [],
+      takenIds: takenIds?.keys() ?? [],
     }));
   }
 
@@ -58,8 +59,12 @@ export class SessionStore implements SessionKeeper {
   opened(clientId: string): void {
     const mailbox = this.#state.mailboxes.get(clientId);
     if (mailbox === undefined) {
-      this.#state.mailboxes.set(clientId, new Mailbox(clientId, true));
-      this.#log.append({ kind: 'session', clientId, absentSinceMs: 0 });
+      const opened = new Mailbox(clientId, true);
+      const settledOrdinal = this.nextOrdinal - 1;
+      opened.settledOrdinal = settledOrdinal;
+      opened.sinceOrdinal = settledOrdinal;
+      this.#state.mailboxes.set(clientId, opened);
+      this.#log.append({ kind: 'session', clientId, absentSinceMs: 0, settledOrdinal });
     } else {
       mailbox.absentSinceMs = 0;
       this.#log.append({ kind: 'absent', clientId, absentSinceMs: 0 });
@@ -121,15 +126,30 @@ export class SessionStore implements SessionKeeper {
     return this.#state.mailboxes.get(clientId)?.catchingUp ?? false;
   }
 
+  /** What {@link Publication.ordinal} is for the next QoS 2 publication of this client. */
+  publicationOrdinal(clientId: string): number {
+    if (!this.#log.durable || this.#state.mailboxes.get(clientId)?.persistent !== true) return 0;
+    return this.#state.nextPublication++;
+  }
+
+  get nextOrdinal(): number {
+    return this.#state.nextPublication;
+  }
+
+  whenKept(callback: () => void): void {
+    this.#log.whenSynced(callback);
+  }
+
   /**
    * The contract of a QoS 2 publication is fulfilled, and its PUBREC due when `kept` is called: when its packet
    * identifier will be known after a restart. Returns false if that is now, nothing being kept of this session.
    */
-  packetIdTaken(clientId: string, packetId: number, kept: () => void): boolean {
+  packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean {
     const mailbox = this.#state.mailboxes.get(clientId);
-    if (!this.#log.durable || mailbox?.persistent !== true) return false;
-    (mailbox.takenIds ??= new Set()).add(packetId);
-    this.#log.append({ kind: 'taken', clientId, packetId });
+    // One that comes late, of an earlier session, says nothing about the packet identifiers of this one.
+    if (mailbox?.persistent !== true || ordinal <= mailbox.sinceOrdinal) return false;
+    take(mailbox, packetId, ordinal);
+    this.#log.append({ kind: 'taken', clientId, packetId, ordinal });
     this.#log.whenSynced(kept);
     return true;
   }
@@ -139,7 +159,7 @@ export class SessionStore implements SessionKeeper {
    * which must not be taken for a repeat after a restart. Returns false if that is now.
    */
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean {
-    if (this.#state.mailboxes.get(clientId)?.takenIds?.delete(packetId) !== true) return false;
+    if (!release(this.#state.mailboxes.get(clientId), packetId)) return false;
     this.#log.append({ kind: 'released', clientId, packetId });
     this.#log.whenSynced(kept);
     return true;

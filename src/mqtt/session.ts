@@ -13,8 +13,10 @@ export type Qos2State = (typeof Qos2State)[keyof typeof Qos2State];
 
 /** Remembers QoS 2 packet identifiers over restarts of the gateway, of sessions that it keeps. */
 export interface PacketIdMemory {
+  /** Numbers a publication of the client; 0 if nothing is kept of its session. */
+  publicationOrdinal(clientId: string): number;
   /** Returns false if nothing is kept of the session. Otherwise `kept` is called when it is on disk. */
-  packetIdTaken(clientId: string, packetId: number, kept: () => void): boolean;
+  packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean;
   /** Returns false if nothing is known of it. */
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean;
 }
@@ -31,6 +33,8 @@ export class Session {
   absentSinceMs = 0;
   readonly #memory: PacketIdMemory | undefined;
   readonly #qos2 = new Map<number, Qos2State>();
+  /** By packet identifier: the ordinals of publications that are with the sink. */
+  #ordinals: Map<number, number> | undefined;
   /** Repeats that wait for their first occurrence; rare, so only then there is a map. */
   #repeats: Map<number, { readonly lane: PublicationLane; readonly sequence: number }[]> | undefined;
 
@@ -56,6 +60,13 @@ export class Session {
   /** Had its PUBREC in an earlier life of the gateway. */
   qos2Restored(packetId: number): void {
     this.#qos2.set(packetId, Qos2State.Completed);
+  }
+
+  /** It is being offered to the sink, under the number that is returned: see {@link Publication.ordinal}. */
+  qos2Offered(packetId: number): number {
+    const ordinal = this.#memory?.publicationOrdinal(this.clientId) ?? 0;
+    if (ordinal > 0) (this.#ordinals ??= new Map()).set(packetId, ordinal);
+    return ordinal;
   }
 
   /** `lane` owes a PUBREC for a repeat of a publication that is still in flight. */
@@ -88,7 +99,10 @@ export class Session {
    * will be known after a restart too: `kept` is called then.
    */
   qos2Keep(packetId: number, kept: () => void): boolean {
-    return this.#memory?.packetIdTaken(this.clientId, packetId, kept) === true;
+    const ordinal = this.#ordinals?.get(packetId);
+    if (ordinal === undefined) return false;
+    this.#ordinals?.delete(packetId);
+    return this.#memory?.packetIdTaken(this.clientId, packetId, ordinal, kept) === true;
   }
 
   /**

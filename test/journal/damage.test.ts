@@ -191,7 +191,7 @@ describe('a reused segment file', () => {
     disk.open(settings);
     // Fills the first segment well, so that it is kept as a spare.
     for (let number = 0; number < 120; number++) disk.commit([chunkOf([number], 400)]);
-    disk.checkpoint([], [1], '');
+    disk.checkpoint([], [1], '', { from: 0, nextOrdinal: 1 });
     const old = Buffer.from(fs.content('/a/spare'));
     expect(old.length).toBeGreaterThan(40_000);
     let next = 120;

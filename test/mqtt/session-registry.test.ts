@@ -25,6 +25,7 @@ const newSessions = (maxKept = 10) => {
   const keeper = {
     opened: () => {},
     absent: () => {},
+    publicationOrdinal: () => 0,
     packetIdTaken: () => false,
     packetIdReleased: () => false,
     discarded: (id: string) => {

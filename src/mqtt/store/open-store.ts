@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { RecalledPublications } from '../../core/publication-memory.ts';
 import { memoryLog, type SessionLog } from './session-log.ts';
 import { removeOlder } from './store-files.ts';
 import type { StoreDirectory } from './store-fs.ts';
@@ -19,8 +20,11 @@ export interface OpenStoreOptions {
     apply(record: StoreRecord): void;
     /** Single changes may be missing: what could cost a message is to be forgotten. */
     doubt(): void;
+    recall(recalled: RecalledPublications, trusted: boolean): void;
     snapshot(): Iterable<readonly StoreRecord[]>;
   };
+  /** What a journal knows of publications. */
+  readonly recalled?: RecalledPublications | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,12 +37,14 @@ export interface OpenStore {
   close(deadline: Promise<void>): Promise<void>;
 }
 
+const NOTHING_RECALLED: RecalledPublications = { publications: [], nextOrdinal: 1 };
+
 /**
  * Reads what an earlier life of the gateway has left, and opens the log that goes on from there.
  * @throws SessionStoreError if the folder can't be used
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
-  const { directory, state, clock, logger } = options;
+  const { directory, state, recalled = NOTHING_RECALLED, clock, logger } = options;
   if (directory === undefined) return { log: memoryLog, stats: undefined, close: () => Promise.resolve() };
   try {
     await directory.lock();
@@ -54,6 +60,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
       logger,
     );
     if (damaged) state.doubt();
+    state.recall(recalled, !damaged);
     const log = new StoreLog({ directory, generation, snapshot: () => state.snapshot(), clock, logger });
     await log.open();
     await removeOlder(directory, generation);

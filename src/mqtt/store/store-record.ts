@@ -14,7 +14,12 @@ export interface StoredMessage {
 /** One change of what is kept of sessions and retained messages. */
 export type StoreRecord =
   /** The session is there; what was known of it before does not count any more. */
-  | { readonly kind: 'session'; readonly clientId: string; readonly absentSinceMs: number }
+  | {
+      readonly kind: 'session';
+      readonly clientId: string;
+      readonly absentSinceMs: number;
+      readonly settledOrdinal: number;
+    }
   /** Its client has come (0) or gone (wall clock, ms). */
   | { readonly kind: 'absent'; readonly clientId: string; readonly absentSinceMs: number }
   | { readonly kind: 'ended'; readonly clientId: string }
@@ -37,7 +42,12 @@ export type StoreRecord =
   | { readonly kind: 'received'; readonly clientId: string; readonly ordinal: number }
   | { readonly kind: 'removed'; readonly clientId: string; readonly ordinal: number }
   /** A packet identifier of a QoS 2 publication of the client: between PUBREC and PUBREL. */
-  | { readonly kind: 'taken'; readonly clientId: string; readonly packetId: number }
+  | {
+      readonly kind: 'taken';
+      readonly clientId: string;
+      readonly packetId: number;
+      readonly ordinal: number;
+    }
   | { readonly kind: 'released'; readonly clientId: string; readonly packetId: number }
   /** A message for one session that will not be delivered, and whose sender has not been told yet. */
   | {
@@ -78,6 +88,9 @@ export function encodeRecord(record: StoreRecord): Buffer {
   if ('clientId' in record) fields.text(record.clientId);
   switch (record.kind) {
     case 'session':
+      fields.double(record.absentSinceMs);
+      fields.double(record.settledOrdinal);
+      break;
     case 'absent':
       fields.double(record.absentSinceMs);
       break;
@@ -89,6 +102,9 @@ export function encodeRecord(record: StoreRecord): Buffer {
       fields.text(record.filter);
       break;
     case 'taken':
+      fields.double(record.packetId);
+      fields.double(record.ordinal);
+      break;
     case 'released':
       fields.double(record.packetId);
       break;
@@ -127,7 +143,10 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
   if (kind === 'forgotten') return { kind, ordinal: fields.double() };
   const clientId = fields.text();
   switch (kind) {
-    case 'session':
+    case 'session': {
+      const absentSinceMs = fields.double();
+      return { kind, clientId, absentSinceMs, settledOrdinal: fields.double() };
+    }
     case 'absent':
       return { kind, clientId, absentSinceMs: fields.double() };
     case 'ended':
@@ -138,7 +157,10 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
     }
     case 'unsubscribed':
       return { kind, clientId, filter: fields.text() };
-    case 'taken':
+    case 'taken': {
+      const packetId = fields.double();
+      return { kind, clientId, packetId, ordinal: fields.double() };
+    }
     case 'released':
       return { kind, clientId, packetId: fields.double() };
     case 'sent': {

@@ -77,7 +77,7 @@ const qos = fc.constantFrom(0 as const, 1 as const, 2 as const);
 const reason = fc.constantFrom('expired' as const, 'no-session' as const);
 const absentSinceMs = fc.constantFrom(0, 1_700_000_000_123);
 const anyRecord: fc.Arbitrary<StoreRecord> = fc.oneof(
-  fc.record({ kind: fc.constant('session' as const), clientId, absentSinceMs }),
+  fc.record({ kind: fc.constant('session' as const), clientId, absentSinceMs, settledOrdinal: ordinal }),
   fc.record({ kind: fc.constant('absent' as const), clientId, absentSinceMs }),
   fc.record({ kind: fc.constant('ended' as const), clientId }),
   fc.record({ kind: fc.constant('subscribed' as const), clientId, filter, qos }),
@@ -86,7 +86,7 @@ const anyRecord: fc.Arbitrary<StoreRecord> = fc.oneof(
   fc.record({ kind: fc.constant('sent' as const), clientId, ordinal, packetId }),
   fc.record({ kind: fc.constant('received' as const), clientId, ordinal }),
   fc.record({ kind: fc.constant('removed' as const), clientId, ordinal }),
-  fc.record({ kind: fc.constant('taken' as const), clientId, packetId }),
+  fc.record({ kind: fc.constant('taken' as const), clientId, packetId, ordinal }),
   fc.record({ kind: fc.constant('released' as const), clientId, packetId }),
   fc.record({ kind: fc.constant('abandoned' as const), clientId, ordinal, reason, message: stored }),
   fc.record({ kind: fc.constant('forgotten' as const), ordinal }),
@@ -143,12 +143,12 @@ describe('the store of sessions', () => {
   it('stays small: changes that cancel each other out are not kept for ever', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
     const payload = 'x'.repeat(100_000);
     for (let turn = 1; turn <= 300; turn++) {
       opened.change({ kind: 'queued', clientId: 'a', ordinal: turn, message: message(payload) });
       opened.change({ kind: 'removed', clientId: 'a', ordinal: turn });
-      opened.change({ kind: 'taken', clientId: 'a', packetId: turn });
+      opened.change({ kind: 'taken', clientId: 'a', packetId: turn, ordinal: 1 });
       if (turn % 10 === 0) await opened.synced();
     }
     await opened.synced();
@@ -165,9 +165,9 @@ describe('the store of sessions', () => {
     const opened = await open(directory);
     const payload = Buffer.alloc(200_000, 'x');
     for (const id of Array.from({ length: 60 }, (_, index) => `client ${index}`)) {
-      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0 });
+      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledOrdinal: 0 });
       opened.change({ kind: 'queued', clientId: id, ordinal: 1, message: message(payload) });
-      opened.change({ kind: 'taken', clientId: id, packetId: 1 });
+      opened.change({ kind: 'taken', clientId: id, packetId: 1, ordinal: 1 });
     }
     await opened.synced();
     const firstFile = [...directory.files.keys()];
@@ -189,7 +189,7 @@ describe('the store of sessions', () => {
   it('writes a snapshot in place of changes that a hanging disk has let pile up', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
     await opened.synced();
     directory.hang();
     const payload = Buffer.alloc(1_000_000);
@@ -197,7 +197,7 @@ describe('the store of sessions', () => {
       opened.change({ kind: 'queued', clientId: 'a', ordinal: turn, message: message(payload) });
       opened.change({ kind: 'removed', clientId: 'a', ordinal: turn });
     }
-    opened.change({ kind: 'taken', clientId: 'a', packetId: 7 });
+    opened.change({ kind: 'taken', clientId: 'a', packetId: 7, ordinal: 1 });
     directory.goOn();
     await opened.synced();
     const bytes = [...directory.files.values()].reduce((sum, file) => sum + file.bytes.length, 0);
@@ -220,9 +220,9 @@ describe('a damaged store', () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
     for (const id of ['a', 'b', 'c']) {
-      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0 });
+      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledOrdinal: 0 });
       opened.change({ kind: 'subscribed', clientId: id, filter: `to/${id}`, qos: 1 });
-      opened.change({ kind: 'taken', clientId: id, packetId: 1 });
+      opened.change({ kind: 'taken', clientId: id, packetId: 1, ordinal: 1 });
     }
     await opened.synced();
     return directory.afterCrash();
@@ -279,7 +279,7 @@ describe('a damaged store', () => {
           const rest = Buffer.from(bytes.subarray(0, Math.max(0, bytes.length - cut)));
           directory.files.set(name, { bytes: rest, synced: 0 });
           const opened = await open(directory);
-          opened.change({ kind: 'session', clientId: 'new', absentSinceMs: 0 });
+          opened.change({ kind: 'session', clientId: 'new', absentSinceMs: 0, settledOrdinal: 0 });
           await opened.synced();
           const after = await open(directory.afterCrash());
           expect(contents(after)).toEqual(contents(opened));
@@ -292,7 +292,7 @@ describe('a damaged store', () => {
   it('is not fooled by a payload that looks like its own frames', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
     await opened.synced();
     const forged = Buffer.from([...directory.files.values()][0]!.bytes.subarray(18));
     const other = new MemoryDirectory();
@@ -326,7 +326,7 @@ describe('the folder of sessions', () => {
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const directory = (): NodeStoreDirectory => new NodeStoreDirectory(join(folder, 'new'), lockDirectory);
     const first = await open(directory());
-    first.change({ kind: 'session', clientId: 'a', absentSinceMs: 0 });
+    first.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
     first.change({ kind: 'queued', clientId: 'a', ordinal: 1, message: message('x') });
     await first.synced();
     await expect(open(directory())).rejects.toMatchObject({
