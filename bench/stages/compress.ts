@@ -1,21 +1,28 @@
-import { RecordBatchEncoder } from '../../src/producer/record-batch.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { BatchCompressor } from '../../src/producer/batch-compressor.ts';
+import { encodeBatch } from '../../src/producer/record-batch.ts';
 import { emptyBatch, fill } from './append.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
 
-/** Compresses a full batch in lz4 and writes its header, checksum included. */
+/** Compresses a full batch in lz4, in the thread pool, and writes its header, checksum included. */
 export const stage: Stage = {
   name: 'compress',
   prepare() {
     const batch = emptyBatch();
     const count = fill(batch, messages());
-    const encoder = new RecordBatchEncoder('lz4', { gzip: -1, zstd: 3 });
+    const compressor = new BatchCompressor({
+      type: 'lz4',
+      levels: { gzip: -1, zstd: 3 },
+      nowMs: () => performance.now(),
+      logger: silentLogger,
+    });
     return {
       messages: count,
-      run() {
+      async run() {
         batch.compressed = undefined;
-        void encoder.compress(batch);
-        return encoder.encode(batch).records.length;
+        await compressor.compress(batch);
+        return encodeBatch(batch).records.length;
       },
     };
   },

@@ -9,5 +9,5 @@ export interface Work {
   /** Messages that one call of `run` handles. */
   readonly messages: number;
   /** The step itself. What it returns depends on all it did, so that no compiler leaves anything out. */
-  readonly run: () => number;
+  readonly run: () => number | Promise<number>;
 }

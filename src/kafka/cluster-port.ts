@@ -1,4 +1,5 @@
 import { exponentialBackoff } from '../producer/backoff.ts';
+import { BatchCompressor } from '../producer/batch-compressor.ts';
 import { BrokerUnavailableError } from '../producer/errors.ts';
 import type {
   BrokerEndpoint,
@@ -10,7 +11,6 @@ import type {
   ProducerIdAndEpoch,
 } from '../producer/port.ts';
 import type { ProducerBatch } from '../producer/producer-batch.ts';
-import { RecordBatchEncoder } from '../producer/record-batch.ts';
 import { BrokerConnection, type OpenWire } from './broker-connection.ts';
 import { firstAnswer } from './first-answer.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
@@ -31,7 +31,7 @@ export class ClusterPort implements BrokerPort {
   onReadinessChange: (() => void) | undefined;
 
   readonly #options: PortOptions;
-  readonly #encoder: RecordBatchEncoder;
+  readonly #compressor: BatchCompressor;
   readonly #wireOptions: WireOptions;
   readonly #backoffMs: (failures: number) => number;
   readonly #securityBackoffMs: (failures: number) => number;
@@ -44,11 +44,13 @@ export class ClusterPort implements BrokerPort {
   #lastFailure: string | undefined;
 
   constructor(options: PortOptions) {
-    const { config, clock, random = Math.random } = options;
+    const { config, clock, logger, random = Math.random } = options;
     this.#options = options;
-    this.#encoder = new RecordBatchEncoder(config.compressionType, {
-      gzip: config.compressionGzipLevel,
-      zstd: config.compressionZstdLevel,
+    this.#compressor = new BatchCompressor({
+      type: config.compressionType,
+      levels: { gzip: config.compressionGzipLevel, zstd: config.compressionZstdLevel },
+      nowMs: () => clock.monotonicMs(),
+      logger,
     });
     this.#wireOptions = {
       clientId: config.clientId,
@@ -146,16 +148,19 @@ export class ClusterPort implements BrokerPort {
   ): Promise<ProduceResponse> {
     // A partition's batches must reach the wire in the order of these calls, however long each one's
     // compression takes: each request waits until the one before has been handed over.
+    const pending: Promise<void>[] = [];
     const before = this.#handover.get(brokerId);
-    const compressions = batches.map((batch) => this.#encoder.compress(batch));
-    const pending = compressions.filter((compression) => compression !== undefined);
-    if (before === undefined && pending.length === 0) return this.#send(brokerId, batches, options);
-
-    const turn = Promise.allSettled([before, ...pending]).then(() => {});
-    this.#handover.set(brokerId, turn);
-    await turn;
-    if (this.#handover.get(brokerId) === turn) this.#handover.delete(brokerId);
-    await Promise.all(pending);
+    if (before !== undefined) pending.push(before);
+    for (const batch of batches) {
+      const compression = this.#compressor.compress(batch);
+      if (compression !== undefined) pending.push(compression);
+    }
+    if (pending.length > 0) {
+      const turn = Promise.all(pending).then(() => {});
+      this.#handover.set(brokerId, turn);
+      await turn;
+      if (this.#handover.get(brokerId) === turn) this.#handover.delete(brokerId);
+    }
     return this.#send(brokerId, batches, options);
   }
 
@@ -167,7 +172,7 @@ export class ClusterPort implements BrokerPort {
     const open = this.#brokers.get(brokerId)?.current();
     if (open === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
     const api = open.versions.of('produce');
-    const body = encodeProduceRequest(api, batches, (batch) => this.#encoder.encode(batch), options);
+    const body = encodeProduceRequest(api, batches, options);
     if (options.acks === 0) {
       await open.wire.notify(api, body);
       return unacknowledged(batches);

@@ -3,7 +3,7 @@ import kafkajs from 'kafkajs';
 import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka, LogEntry, Producer } from 'kafkajs';
 import { decompressFrame } from 'lz4-napi';
 import type { Logger } from '../core/logger.ts';
-import { compress } from '../producer/compression.ts';
+import { compress, type Codec } from '../producer/compression.ts';
 import type { CompressionType } from '../producer/config-table.ts';
 import { decompressSnappy, decompressZstd } from './decompress.ts';
 import { securityConfig } from './kafkajs-security.ts';
@@ -140,9 +140,9 @@ const LEVELS = { gzip: -1, zstd: 3 };
 /** kafkajs has gzip only; for the others it uses what our own producer does. */
 function registerCodecs(): void {
   const codecs: Partial<Record<CompressionTypes, () => unknown>> = kafkajs.CompressionCodecs;
-  const register = (type: CompressionType, decompress: (compressed: Buffer) => Promise<Buffer>): void => {
-    codecs[COMPRESSION_TYPES[type]] = () => ({
-      compress: async (encoder: { buffer: Buffer }) => compress(type, LEVELS, encoder.buffer),
+  const register = (codec: Codec, decompress: (compressed: Buffer) => Promise<Buffer>): void => {
+    codecs[COMPRESSION_TYPES[codec]] = () => ({
+      compress: (encoder: { buffer: Buffer }) => compress(codec, LEVELS, encoder.buffer),
       decompress,
     });
   };

@@ -1,5 +1,5 @@
 import type { ProducerBatch } from '../producer/producer-batch.ts';
-import type { EncodedBatch } from '../producer/record-batch.ts';
+import { encodeBatch } from '../producer/record-batch.ts';
 import type { PartitionResponse, ProduceOptions, ProduceResponse, RecordFault } from '../producer/port.ts';
 import { int16, int32, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
 import type { ApiVersion } from './wire.ts';
@@ -8,7 +8,6 @@ import type { ApiVersion } from './wire.ts';
 export function encodeProduceRequest(
   api: ApiVersion,
   batches: readonly ProducerBatch[],
-  encode: (batch: ProducerBatch) => EncodedBatch,
   options: ProduceOptions,
 ): Uint8Array[] {
   const write = new ProtocolWriter(api.requestTags);
@@ -22,7 +21,7 @@ export function encodeProduceRequest(
   for (const [topic, ofTopic] of byTopic) {
     body.push(write.string(topic), write.length(ofTopic.length));
     for (const batch of ofTopic) {
-      const { header, records } = encode(batch);
+      const { header, records } = encodeBatch(batch);
       body.push(
         int32(batch.queue.index),
         write.length(header.length + records.length),

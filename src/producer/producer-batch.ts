@@ -1,4 +1,5 @@
 import type { SerializedRecord } from '../core/record.ts';
+import type { CompressionType } from './config-table.ts';
 import type { ProducerError } from './errors.ts';
 import { nextSequence, type PartitionQueue } from './partition-queue.ts';
 import type { BatchRecord, BatchResult, RecordTarget } from './record-target.ts';
@@ -34,6 +35,12 @@ export function upperBoundBytes(record: SerializedRecord): number {
   );
 }
 
+/** A batch's records as they go over the wire. */
+export interface CompressedRecords {
+  readonly type: CompressionType;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * The records for one partition that travel together. Records are written straight into `buffer` in their wire
  * form, behind the room for the header, and never touched again; whoever waits for them stands in two plain
@@ -66,8 +73,8 @@ export class ProducerBatch {
   /** -1: none yet (idempotence), or none at all. */
   baseSequence = -1;
 
-  /** Filled by the encoder at the first send and kept, so that every retry sends the same bytes. */
-  compressed: Uint8Array | undefined;
+  /** Filled at the first send and kept, so that every retry sends the same bytes. */
+  compressed: CompressedRecords | undefined;
 
   readonly #targets: RecordTarget[] = [];
   readonly #tokens: number[] = [];

@@ -160,7 +160,7 @@ export class Sender {
       stats.batchSendTotal++;
       stats.requestRecordTotal += batch.recordCount;
       stats.uncompressedByteTotal += batch.records.length;
-      stats.outgoingByteTotal += batch.compressed?.length ?? batch.records.length;
+      stats.outgoingByteTotal += batch.compressed?.bytes.length ?? batch.records.length;
     }
     if (response.throttleTimeMs > 0) {
       traffic.throttledUntilMs = now + response.throttleTimeMs;

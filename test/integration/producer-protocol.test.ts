@@ -12,7 +12,7 @@ import { parseProducerConfig } from '../../src/producer/config.ts';
 import { PartitionQueue } from '../../src/producer/partition-queue.ts';
 import type { ProducerIdAndEpoch } from '../../src/producer/port.ts';
 import { ProducerBatch } from '../../src/producer/producer-batch.ts';
-import { RecordBatchEncoder } from '../../src/producer/record-batch.ts';
+import { compressBatch } from '../support/compress-batch.ts';
 import { ManualClock } from '../fleet/manual-clock.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';
@@ -76,10 +76,9 @@ async function produce(
   batch.producerId = place.producerId ?? -1n;
   batch.producerEpoch = place.epoch ?? -1;
   batch.baseSequence = place.sequence ?? -1;
-  const encoder = new RecordBatchEncoder('none', { gzip: -1, zstd: 3 });
-  await encoder.compress(batch);
+  await compressBatch(batch, 'none');
   const api = versions.of('produce');
-  const body = encodeProduceRequest(api, [batch], (one) => encoder.encode(one), {
+  const body = encodeProduceRequest(api, [batch], {
     acks: -1,
     timeoutMs: 10_000,
   });

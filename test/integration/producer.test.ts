@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -57,6 +58,34 @@ describe('a producer on a real Kafka', () => {
       }
     },
   );
+
+  it('compresses several batches of a partition at once, and sends them in order however long each takes', async () => {
+    const topic = 'producer-compression-order';
+    await kafka.tools.createTopic(topic, { partitions: 1 });
+    const producer = startProducer(kafka.bootstrapServers, {
+      'compression.type': 'zstd',
+      'compression.zstd.level': 12,
+      'batch.size': 262_144,
+      'linger.ms': 0,
+      'max.in.flight.requests.per.connection': 5,
+    });
+    const send = (value: string) => producer.send({ topic, key: null, value: Buffer.from(value) });
+    // Until the broker knows the producer, a partition has one batch in flight.
+    await send('first');
+    const numbers = Array.from({ length: 35_000 }, (_, i) => (i * 7_919).toString(36)).join();
+    const sent: Promise<unknown>[] = [];
+    const values = [numbers, 'b', 'c', 'd', 'e'];
+    for (const value of values) {
+      sent.push(send(value));
+      // Without a pause: the first is to be with its compressor still when the others are given to it.
+      while (producer.stats.requestTotal <= sent.length) await nextTurn();
+    }
+    await Promise.all(sent);
+    await producer.close();
+    const records = await readTopic(kafka.bootstrapServers, topic);
+    expect(records.map(({ value }) => value)).toEqual(['first', ...values]);
+    expect(producer.stats.recordRetryTotal).toBe(0);
+  });
 
   it('keeps keys, tombstones, headers and timestamps, weeks apart in one batch', async () => {
     await kafka.tools.createTopic('producer-shapes', { config: { 'retention.ms': '-1' } });

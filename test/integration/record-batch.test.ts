@@ -9,7 +9,8 @@ import { findJava } from '../../src/kafka/local/java.ts';
 import type { CompressionType } from '../../src/producer/config-table.ts';
 import { PartitionQueue } from '../../src/producer/partition-queue.ts';
 import { ProducerBatch, upperBoundBytes } from '../../src/producer/producer-batch.ts';
-import { RecordBatchEncoder } from '../../src/producer/record-batch.ts';
+import { encodeBatch } from '../../src/producer/record-batch.ts';
+import { compressBatch } from '../support/compress-batch.ts';
 import { KafkaTools } from '../support/kafka-tools.ts';
 
 /** Any text that stays on its line in the tool's output; what is in it, in bytes, is up to UTF-8. */
@@ -59,9 +60,8 @@ async function wire(input: Batch, baseOffset: number): Promise<Buffer> {
     producerEpoch: input.producerEpoch,
     baseSequence: input.baseSequence,
   });
-  const encoder = new RecordBatchEncoder(input.codec, { gzip: -1, zstd: 3 });
-  await encoder.compress(batch);
-  const encoded = encoder.encode(batch);
+  await compressBatch(batch, input.codec);
+  const encoded = encodeBatch(batch);
   encoded.header.writeBigInt64BE(BigInt(baseOffset), 0);
   return Buffer.concat([encoded.header, encoded.records]);
 }

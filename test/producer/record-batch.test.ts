@@ -9,7 +9,8 @@ import type { CompressionType } from '../../src/producer/config-table.ts';
 import { decompressSnappy, decompressZstd } from '../../src/kafka/decompress.ts';
 import { PartitionQueue } from '../../src/producer/partition-queue.ts';
 import { ProducerBatch, upperBoundBytes } from '../../src/producer/producer-batch.ts';
-import { RecordBatchEncoder } from '../../src/producer/record-batch.ts';
+import { compressBatch } from '../support/compress-batch.ts';
+import { encodeBatch } from '../../src/producer/record-batch.ts';
 
 const require = createRequire(import.meta.url);
 const Decoder = require('kafkajs/src/protocol/decoder.js') as new (buffer: Buffer) => unknown;
@@ -46,9 +47,8 @@ function batchOf(records: readonly SerializedRecord[]): ProducerBatch {
 }
 
 async function wire(batch: ProducerBatch, codec: CompressionType): Promise<Buffer> {
-  const encoder = new RecordBatchEncoder(codec, { gzip: -1, zstd: 3 });
-  await encoder.compress(batch);
-  const { header, records } = encoder.encode(batch);
+  await compressBatch(batch, codec);
+  const { header, records } = encodeBatch(batch);
   return Buffer.concat([header, records]);
 }
 
