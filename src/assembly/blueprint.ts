@@ -98,6 +98,7 @@ export function kafkaSecurity(
     folder: dirname(loaded.file),
     environment,
     wallMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
   });
   const found = parsed.faults.length > 0 ? parsed.faults : [...faults, ...localFaults(loaded)];
   return {

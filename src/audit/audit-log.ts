@@ -160,22 +160,25 @@ export class AuditLog {
   async #beginSegment(): Promise<{ readonly file: AuditFile; bytes: number }> {
     const { files, clock } = this.#options;
     await files.prepare();
-    await this.#makeRoom();
-    const name = segmentName(clock.wallMs(), process.pid, this.#segmentNumber++);
+    const newest = await this.#makeRoom();
+    // A clock that jumped back must not make the newest segment the first to be removed.
+    const stampMs = newest === undefined ? clock.wallMs() : Math.max(clock.wallMs(), stampOf(newest) + 1);
+    const name = segmentName(stampMs, process.pid, this.#segmentNumber++);
     return { file: await files.create(name), bytes: 0 };
   }
 
-  /** Removes the oldest segments, so that one more stays within max.bytes. */
-  async #makeRoom(): Promise<void> {
+  /** Removes the oldest segments, so that one more stays within max.bytes; resolves with the newest's name. */
+  async #makeRoom(): Promise<string | undefined> {
     const { files, maxBytes, segmentBytes, logger } = this.#options;
     const segments = (await files.list()).filter(({ name }) => isSegment(name));
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
     for (const segment of segments) {
-      if (bytes + segmentBytes <= maxBytes) return;
+      if (bytes + segmentBytes <= maxBytes) break;
       await files.remove(segment.name);
       bytes -= segment.bytes;
       logger.debug({ segment: segment.name }, 'the oldest segment of the audit log was removed');
     }
+    return segments.at(-1)?.name;
   }
 
   async #endSegment(): Promise<void> {
@@ -264,11 +267,15 @@ export class AuditLog {
   }
 }
 
-const SEGMENT = /^audit-\d{15}-\d+-\d+\.log$/;
+const SEGMENT = /^audit-(\d{15})-\d+-\d+\.log$/;
 
 /** By its name a segment stands behind all that were begun earlier. */
-function segmentName(nowMs: number, pid: number, number: number): string {
-  return `audit-${String(nowMs).padStart(15, '0')}-${pid}-${String(number).padStart(6, '0')}.log`;
+function segmentName(stampMs: number, pid: number, number: number): string {
+  return `audit-${String(stampMs).padStart(15, '0')}-${pid}-${String(number).padStart(6, '0')}.log`;
+}
+
+function stampOf(name: string): number {
+  return Number(SEGMENT.exec(name)?.[1] ?? 0);
 }
 
 export function isSegment(name: string): boolean {

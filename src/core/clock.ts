@@ -1,6 +1,12 @@
 /** Cancels a scheduled call; calling it twice, or after the call was made, does nothing. */
 export type Cancel = () => void;
 
+/**
+ * No gateway ran before. A wall clock that says less has not been set yet, as after the start of a machine whose clock
+ * has no battery.
+ */
+export const EARLIEST_PLAUSIBLE_MS = Date.UTC(2023, 0, 1);
+
 /** Where every stage gets its time from, so that a test can own it. */
 export interface Clock {
   /** Wall clock, milliseconds since 1970-01-01 UTC. May jump; for timestamps only. */

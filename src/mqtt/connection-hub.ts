@@ -89,7 +89,7 @@ export class ConnectionHub implements ConnectionContext {
       maxKept: limits.maxKeptSessions,
       stats,
       keeper: broker.store,
-      wallMs: () => clock.wallMs(),
+      nowMs: () => clock.monotonicMs(),
     });
     this.#sessions.restore(broker.store.restored());
     this.sessions = this.#sessions;
@@ -296,7 +296,7 @@ export class ConnectionHub implements ConnectionContext {
   }
 
   #expire(): void {
-    this.#sessions.expire(this.wallMs() - this.limits.sessionExpiryMs);
+    this.#sessions.expire(this.limits.sessionExpiryMs);
     this.broker.store.expire();
   }
 

@@ -1,4 +1,5 @@
 import type { AbandonReason, SessionMessage, SessionOutcome } from '../core/device-sessions.ts';
+import { EARLIEST_PLAUSIBLE_MS } from '../core/clock.ts';
 import type { PublicationMemory } from '../core/publication-memory.ts';
 import type { IngressLimits } from './limits.ts';
 import type { LocalMessage } from './local-message.ts';
@@ -46,11 +47,15 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   // Sessions.
 
-  /** The sessions of an earlier life of the gateway. Who was connected when it ended is away since now. */
+  /**
+   * The sessions of an earlier life of the gateway. Who was connected when it ended is away since now, and so is who
+   * went when the clock had not been set.
+   */
   restored(): KeptSession[] {
+    const nowMs = this.#wallMs();
     return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
       clientId,
-      absentSinceMs: absentSinceMs === 0 ? this.#wallMs() : absentSinceMs,
+      absentForMs: absentSinceMs < EARLIEST_PLAUSIBLE_MS ? 0 : Math.max(0, nowMs - absentSinceMs),
       takenIds: takenIds?.keys() ?? [],
     }));
   }

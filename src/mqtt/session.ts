@@ -29,7 +29,7 @@ export interface PacketIdMemory {
 export class Session {
   readonly clientId: string;
   readonly clean: boolean;
-  /** Since when the client of a kept session is away; wall clock, ms. */
+  /** Since when the client of a kept session is away; monotonic, ms. */
   absentSinceMs = 0;
   readonly #memory: PacketIdMemory | undefined;
   readonly #qos2 = new Map<number, Qos2State>();

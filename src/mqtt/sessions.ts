@@ -35,8 +35,8 @@ export interface SessionKeeper extends PacketIdMemory {
 /** A session that an earlier life of the gateway has left. */
 export interface KeptSession {
   readonly clientId: string;
-  /** Wall clock, ms. */
-  readonly absentSinceMs: number;
+  /** How long its client has been away, as far as one can tell. */
+  readonly absentForMs: number;
   /** QoS 2 packet identifiers between PUBREC and PUBREL. */
   readonly takenIds: Iterable<number>;
 }
@@ -51,13 +51,14 @@ export interface LocalSessionsOptions {
   readonly maxKept: number;
   readonly stats: IngressStats;
   readonly keeper: SessionKeeper;
-  readonly wallMs: () => number;
+  /** Monotonic: a clock that is set must not end every session at once. */
+  readonly nowMs: () => number;
 }
 
 /** The sessions of one process. */
 export class LocalSessions implements Sessions {
   readonly #maxKept: number;
-  readonly #wallMs: () => number;
+  readonly #nowMs: () => number;
   readonly #stats: IngressStats;
   readonly #keeper: SessionKeeper;
   /** The first claim of each client id holds the session; the others wait, the last one will have it. */
@@ -65,11 +66,11 @@ export class LocalSessions implements Sessions {
   /** Sessions of absent clients, the longest absent first. */
   readonly #kept = new Map<string, Session>();
 
-  constructor({ maxKept, stats, keeper, wallMs }: LocalSessionsOptions) {
+  constructor({ maxKept, stats, keeper, nowMs }: LocalSessionsOptions) {
     this.#maxKept = maxKept;
     this.#stats = stats;
     this.#keeper = keeper;
-    this.#wallMs = wallMs;
+    this.#nowMs = nowMs;
   }
 
   #count(): void {
@@ -79,11 +80,12 @@ export class LocalSessions implements Sessions {
 
   /** Takes over what an earlier life of the gateway has left. */
   restore(kept: readonly KeptSession[]): void {
-    for (const { clientId, absentSinceMs, takenIds } of kept.toSorted(
-      (a, b) => a.absentSinceMs - b.absentSinceMs,
+    const nowMs = this.#nowMs();
+    for (const { clientId, absentForMs, takenIds } of kept.toSorted(
+      (a, b) => b.absentForMs - a.absentForMs,
     )) {
       const session = new Session(clientId, false, this.#keeper);
-      session.absentSinceMs = absentSinceMs;
+      session.absentSinceMs = nowMs - absentForMs;
       for (const packetId of takenIds) session.qos2Restored(packetId);
       this.#kept.set(clientId, session);
     }
@@ -91,8 +93,9 @@ export class LocalSessions implements Sessions {
     this.#count();
   }
 
-  /** Ends the sessions whose clients went before this moment; wall clock, ms. */
-  expire(beforeMs: number): void {
+  /** Ends the sessions whose clients have been away for longer. */
+  expire(afterMs: number): void {
+    const beforeMs = this.#nowMs() - afterMs;
     for (const [clientId, { absentSinceMs }] of this.#kept) {
       if (absentSinceMs >= beforeMs) break;
       this.#kept.delete(clientId);
@@ -149,7 +152,7 @@ export class LocalSessions implements Sessions {
   }
 
   #keep(session: Session): void {
-    session.absentSinceMs = this.#wallMs();
+    session.absentSinceMs = this.#nowMs();
     this.#kept.set(session.clientId, session);
     this.#keeper.absent(session.clientId);
     this.#bound();

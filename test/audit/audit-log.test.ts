@@ -214,6 +214,25 @@ describe('the audit log', () => {
     expect(kept).toEqual(Array.from({ length: kept.length }, (_, n) => kept[0]! + n));
   });
 
+  it.each([
+    ['back to 1970', -1_700_000_000_000],
+    ['ten years ahead, and then back', 10 * 31_557_600_000],
+  ])('removes the oldest segments, and is read in order, also when the clock jumps %s', async (_, jumpMs) => {
+    const { files, timers, log } = setUp({ maxBytes: 10_000, segmentBytes: 2_000 });
+    let seed = 1;
+    for (let round = 0; round < 30; round++) {
+      const values = Array.from({ length: 100 }, () => String((seed = (seed * 48_271) % 2_147_483_647)));
+      add(log, round * 100, values);
+      timers.nowMs += round === 10 ? jumpMs : round === 20 && jumpMs > 0 ? -jumpMs : 1_000;
+      timers.fire();
+      await until(() => metric(log, 'sluice_audit_writing') === 0, { everyMs: 1, what: 'the write' });
+    }
+    await log.close();
+    const kept = await offsets(files);
+    expect(kept.at(-1)).toBe(2_999);
+    expect(kept).toEqual(Array.from({ length: kept.length }, (_, n) => kept[0]! + n));
+  });
+
   it('with a damaged byte anywhere says so, or judges less, and never judges something else', async () => {
     const { files, timers, log } = setUp();
     for (const base of [0, 10, 20]) {

@@ -12,11 +12,13 @@ import { until } from '../support/until.ts';
 
 /** A clock whose keepalive stands still until a test turns it; short waits (a few ms) really pass. */
 export class TestClock implements Clock {
+  /** What the wall clock is off by, when somebody sets it. */
+  wallOffsetMs = 0;
   #nowMs = 1_700_000_000_000;
   #scheduled: { readonly dueMs: number; readonly callback: () => void }[] = [];
 
   wallMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.wallOffsetMs;
   }
 
   monotonicMs(): number {

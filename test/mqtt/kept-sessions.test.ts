@@ -207,6 +207,26 @@ describe('sessions on disk', () => {
     expect(third.ingress.stats.sessions).toBe(0);
   });
 
+  it.each([
+    ['years ahead', 10 * 31_557_600_000],
+    ['back to 1970', -1_700_000_000_000],
+  ])('stay when the clock is set %s, while the gateway runs and when it starts', async (_, offsetMs) => {
+    const first = await start(new MemoryDirectory(), { sessionExpiryMs: 60_000 });
+    const pump = await subscribed(first);
+    if (offsetMs < 0) first.clock.wallOffsetMs = offsetMs;
+    await leaves(first, pump);
+    first.clock.wallOffsetMs = offsetMs;
+    first.clock.advance(5_000);
+    expect(first.ingress.stats).toMatchObject({ sessions: 1, sessionsExpired: 0 });
+    await first.ingress.close();
+    // The clock is right again, or at last.
+    const second = await start(first.disk, { sessionExpiryMs: 60_000 });
+    second.clock.advance(50_000);
+    expect(second.ingress.stats).toMatchObject({ sessions: 1, sessionsExpired: 0 });
+    second.clock.advance(20_000);
+    expect(second.ingress.stats).toMatchObject({ sessions: 0, sessionsExpired: 1 });
+  });
+
   it('include retained messages, and their deletion', async () => {
     const first = await start(new MemoryDirectory());
     const device = await RawClient.connect(first.port);

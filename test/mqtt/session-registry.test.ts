@@ -32,7 +32,7 @@ const newSessions = (maxKept = 10) => {
       discarded.push(id);
     },
   };
-  const sessions = new LocalSessions({ maxKept, stats, keeper, wallMs: () => nowMs });
+  const sessions = new LocalSessions({ maxKept, stats, keeper, nowMs: () => nowMs });
   const passTo = (ms: number): void => {
     nowMs = ms;
   };
@@ -97,6 +97,22 @@ describe('LocalSessions', () => {
     sessions.release('a', holder);
     sessions.release('a', holder);
     expect(stats.sessions).toBe(0);
+  });
+
+  it('ends the sessions of clients that have been away for too long, those of an earlier life included', () => {
+    const { sessions, discarded, passTo } = newSessions();
+    const kept = (clientId: string, absentForMs: number) => ({ clientId, absentForMs, takenIds: [] });
+    sessions.restore([kept('new', 0), kept('old', 900)]);
+    const holder = new Holder();
+    sessions.claim('here', false, holder);
+    sessions.claim('left', false, holder);
+    sessions.release('left', holder);
+    passTo(1_101);
+    sessions.expire(1_000);
+    expect(discarded).toEqual(['old']);
+    passTo(2_001);
+    sessions.expire(1_000);
+    expect(new Set(discarded)).toEqual(new Set(['old', 'new', 'left']));
   });
 
   it('forgets the longest absent when there are too many', () => {

@@ -69,7 +69,7 @@ function tokenSource(
   }
   const request = () => tokenRequest(config, options, sources);
   request();
-  return cached(() => fetchToken(url, request()), sources.wallMs);
+  return cached(() => fetchToken(url, request()), sources.monotonicMs);
 }
 
 interface TokenRequest {
@@ -154,7 +154,7 @@ function hostOf(url: string): string {
 }
 
 /** One request at a time, and none while the last token has life left. */
-function cached(fetchOne: () => Promise<FetchedToken>, wallMs: () => number): () => Promise<string> {
+function cached(fetchOne: () => Promise<FetchedToken>, nowMs: () => number): () => Promise<string> {
   let value = '';
   let refreshAtMs = Number.NEGATIVE_INFINITY;
   let pending: Promise<string> | undefined;
@@ -162,13 +162,13 @@ function cached(fetchOne: () => Promise<FetchedToken>, wallMs: () => number): ()
     try {
       const token = await fetchOne();
       value = token.value;
-      refreshAtMs = wallMs() + (token.lifetimeMs ?? 0) * REFRESH_FACTOR;
+      refreshAtMs = nowMs() + (token.lifetimeMs ?? 0) * REFRESH_FACTOR;
       return value;
     } finally {
       pending = undefined;
     }
   };
-  return () => (wallMs() < refreshAtMs ? Promise.resolve(value) : (pending ??= renew()));
+  return () => (nowMs() < refreshAtMs ? Promise.resolve(value) : (pending ??= renew()));
 }
 
 /** An unsigned JSON Web Token, as Kafka's OAuthBearerUnsecuredLoginCallbackHandler makes it. */

@@ -23,6 +23,8 @@ export interface SecuritySources {
   readonly folder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly wallMs: () => number;
+  /** For how long a token lives on. */
+  readonly monotonicMs: () => number;
 }
 
 /** For a program without a configuration file of its own: the working directory, and the process's variables. */
@@ -30,6 +32,7 @@ export const processSources = (): SecuritySources => ({
   folder: process.cwd(),
   environment: process.env,
   wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
 });
 
 /**

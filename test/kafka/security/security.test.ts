@@ -36,7 +36,12 @@ function write(name: string, content: string | Buffer): string {
 
 function made(settings: Record<string, unknown>, environment: Record<string, string> = {}) {
   const { config, faults: parsing } = parseProducerConfig(settings);
-  const { security, faults } = clientSecurity(config, { folder, environment, wallMs: () => 0 });
+  const { security, faults } = clientSecurity(config, {
+    folder,
+    environment,
+    wallMs: () => 0,
+    monotonicMs: () => 0,
+  });
   const lines = [...parsing, ...faults].map(
     ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
