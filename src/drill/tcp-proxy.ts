@@ -63,6 +63,11 @@ export class TcpProxy {
     for (const link of this.#links) link.reset();
   }
 
+  /** Half-open connections: those that are there lose everything from now on; new ones are as the state says. */
+  silenceAll(): void {
+    for (const link of this.#links) link.silence();
+  }
+
   async close(): Promise<void> {
     this.resetAll();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -106,6 +111,7 @@ class Link {
   readonly #flows: readonly Flow[];
   readonly #onGone: () => void;
   #state: WireState;
+  #isSilenced = false;
 
   constructor(client: Socket, target: Socket, options: LinkOptions) {
     const { translation, state, clock, onGone, onSwallowed } = options;
@@ -135,10 +141,18 @@ class Link {
   }
 
   changed(state: WireState): void {
-    this.#state = state;
     if (state.kind === 'refused') this.reset();
-    else for (const flow of this.#flows) flow.changed(state);
+    if (this.#isSilenced) return;
+    this.#state = state;
+    if (state.kind !== 'refused') for (const flow of this.#flows) flow.changed(state);
     this.#closed();
+  }
+
+  /** Its ends hear no more of each other, whatever becomes of the wire. */
+  silence(): void {
+    this.changed({ kind: 'silent' });
+    this.#isSilenced = true;
+    for (const flow of this.#flows) flow.die();
   }
 
   reset(): void {

@@ -144,7 +144,7 @@ export class Fleet {
   }
 
   #open(member: Member): void {
-    const { url, qos, seed, openLink = openMqttLink } = this.#options;
+    const { url, qos, seed, keepaliveSeconds, openLink = openMqttLink } = this.#options;
     let opened = false;
     const firstAnswer = (): void => {
       if (opened) return;
@@ -155,7 +155,14 @@ export class Fleet {
     // Devices that lost one gateway together must not come back to it in one instant.
     const reconnectMs = 500 + 1000 * new Random(seed, `reconnect/${member.device.id}`).uniform();
     const link = openLink(
-      { url, clientId: member.device.id, qos, reconnectMs, ...this.#sessionOptions(member.device) },
+      {
+        url,
+        clientId: member.device.id,
+        qos,
+        reconnectMs,
+        ...(keepaliveSeconds !== undefined && { keepaliveSeconds }),
+        ...this.#sessionOptions(member.device),
+      },
       {
         up: () => {
           firstAnswer();

@@ -21,6 +21,8 @@ export interface LinkOptions {
   readonly qos: QoS;
   /** From the loss of a connection, and from every failed attempt, to the next attempt. */
   readonly reconnectMs: number;
+  /** 60 */
+  readonly keepaliveSeconds?: number;
   /** The topic of the device's commands, subscribed to before `up`. */
   readonly commands?: string;
   /** The will of the connection that is about to be made; asked once before each. */

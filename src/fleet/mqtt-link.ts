@@ -8,7 +8,7 @@ import type { DeviceLink, LinkListener, LinkOptions, OpenLink } from './link.ts'
 type Settled = (error: Error | undefined) => void;
 
 const CONNECT_TIMEOUT_MS = 10_000;
-const KEEPALIVE_SECONDS = 60;
+const DEFAULT_KEEPALIVE_SECONDS = 60;
 /** CONNACK return codes that the same CONNECT would get again (MQTT 3.1.1 table 3.1); 3 may pass. */
 const LASTING_RETURN_CODES: ReadonlySet<unknown> = new Set([1, 2, 4, 5]);
 
@@ -24,7 +24,9 @@ class MqttLink implements DeviceLink {
   readonly #unwritten = new Set<Settled>();
   #isUp = false;
 
-  constructor({ url, clientId, qos, reconnectMs, commands, will }: LinkOptions, listener: LinkListener) {
+  constructor(options: LinkOptions, listener: LinkListener) {
+    const { url, clientId, qos, reconnectMs, commands, will } = options;
+    const { keepaliveSeconds = DEFAULT_KEEPALIVE_SECONDS } = options;
     this.#listener = listener;
     this.#qos = qos;
     this.#will = will;
@@ -32,7 +34,7 @@ class MqttLink implements DeviceLink {
       clientId,
       // Only QoS 2 needs a session: PUBREL of an earlier connection must find its PUBLISH.
       clean: qos < 2,
-      keepalive: KEEPALIVE_SECONDS,
+      keepalive: keepaliveSeconds,
       reconnectPeriod: reconnectMs,
       reconnectOnConnackError: true,
       connectTimeout: CONNECT_TIMEOUT_MS,

@@ -31,6 +31,8 @@ export interface FleetOptions {
   /** How long the end of `count` or `durationMs` waits for acknowledgements that are missing; 60 s. */
   readonly drainTimeoutMs?: number;
   readonly observer?: FleetObserver;
+  /** How long a device may be silent before its connection counts as broken, at either end; 60 s. */
+  readonly keepaliveSeconds?: number;
   /** The `mqtt` package by default. */
   readonly openLink?: OpenLink;
 }

@@ -152,6 +152,27 @@ describe('a wire', () => {
     await until(() => proxy.connections === 2, { what: 'dead connections to be given up by their client' });
   });
 
+  it('makes connections half-open: their ends hear no more of each other, and new ones are whole', async () => {
+    await open();
+    const old = await client();
+    old.socket.write('x');
+    await until(() => old.answer() === 'X', { what: 'the answer' });
+    proxy.silenceAll();
+    old.socket.write('swallowed');
+    const fresh = await client();
+    fresh.socket.write('y');
+    await until(() => fresh.answer() === 'Y', { what: 'the answer' });
+    old.socket.destroy();
+    await until(() => old.closed(), { what: 'the end on the near side' });
+    proxy.setState({ kind: 'open' });
+    fresh.socket.write('z');
+    await until(() => fresh.answer() === 'YZ', { what: 'the answer' });
+    expect({ received, farEndIsOpen: ends[0]?.destroyed === false }).toEqual({
+      received: 'xyz',
+      farEndIsOpen: true,
+    });
+  });
+
   it('is slow: bytes arrive late and in order', async () => {
     await open();
     const one = await client();

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 
 import { systemClock } from '../../src/core/clock.ts';
 import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
-import type { Translated, Translation } from '../../src/drill/wire.ts';
+import type { Translated, Translation, WireState } from '../../src/drill/wire.ts';
 import { AddressTranslation, type AddressMap } from '../../src/kafka/proxy/address-translation.ts';
 import { FrameSplitter } from '../../src/kafka/proxy/frame-splitter.ts';
 
@@ -25,7 +25,7 @@ export class FaultyWire {
   readonly bootstrapServers: string;
   readonly #proxies: ReadonlyMap<number, TcpProxy>;
 
-  static async open(brokerPorts: readonly number[], faults: WireFaults): Promise<FaultyWire> {
+  static async open(brokerPorts: readonly number[], faults: WireFaults = {}): Promise<FaultyWire> {
     const proxies = new Map<number, TcpProxy>();
     const addresses: AddressMap = ({ port }) => {
       const proxy = proxies.get(port);
@@ -46,6 +46,15 @@ export class FaultyWire {
   private constructor(proxies: ReadonlyMap<number, TcpProxy>) {
     this.#proxies = proxies;
     this.bootstrapServers = [...proxies.values()].map(({ port }) => `127.0.0.1:${port}`).join(',');
+  }
+
+  setState(state: WireState): void {
+    for (const proxy of this.#proxies.values()) proxy.setState(state);
+  }
+
+  /** Connections that are there are half-open from now on. */
+  silenceAll(): void {
+    for (const proxy of this.#proxies.values()) proxy.silenceAll();
   }
 
   async close(): Promise<void> {
