@@ -1,15 +1,17 @@
 /** Sequences wrap here, so that they and the tokens made of them stay small integers. */
 const SEQUENCE_MASK = 0x0fff_ffff;
 const INITIAL_CAPACITY = 16;
+/** Of an entry, above its packet identifier: what it waited for is true. */
+const SETTLED = 0x1_0000;
 
 /**
  * The acknowledgements that one connection owes for one kind of packet, in order of receipt: PUBACKs
- * ([MQTT-4.6.0-2]) or PUBRECs ([MQTT-4.6.0-3]). A ring of packet ids and states; a message is two array
- * elements, not an object.
+ * ([MQTT-4.6.0-2]) or PUBRECs ([MQTT-4.6.0-3]). A ring; a message is one array element, not an object, and one
+ * array and not several, because of a device that is seldom heard of none of it is in the processor's cache.
  */
 export class AckQueue {
-  #packetIds = new Uint16Array(INITIAL_CAPACITY);
-  #settled = new Uint8Array(INITIAL_CAPACITY);
+  /** Packet identifiers, with SETTLED. */
+  #entries = new Uint32Array(INITIAL_CAPACITY);
   /** What was published, see {@link open}; only where somebody asks for it. */
   #fingerprints: Float64Array | undefined;
   #mask = INITIAL_CAPACITY - 1;
@@ -28,17 +30,16 @@ export class AckQueue {
 
   /** Whether the oldest one may leave. */
   get ready(): boolean {
-    return this.#size > 0 && this.#settled[this.#head & this.#mask] === 1;
+    return this.#size > 0 && (this.#entries[this.#head & this.#mask] as number) >= SETTLED;
   }
 
   /** Owes one more. Returns its sequence, for {@link settle}. `fingerprint`: of what it is for, for {@link find}. */
   open(packetId: number, fingerprint?: number): number {
-    if (this.#size === this.#packetIds.length) this.#grow();
+    if (this.#size === this.#entries.length) this.#grow();
     const sequence = (this.#head + this.#size) & SEQUENCE_MASK;
-    this.#packetIds[sequence & this.#mask] = packetId;
-    this.#settled[sequence & this.#mask] = 0;
+    this.#entries[sequence & this.#mask] = packetId;
     if (fingerprint !== undefined) {
-      this.#fingerprints ??= new Float64Array(this.#packetIds.length).fill(Number.NaN);
+      this.#fingerprints ??= new Float64Array(this.#entries.length).fill(Number.NaN);
       this.#fingerprints[sequence & this.#mask] = fingerprint;
     }
     this.#size++;
@@ -51,7 +52,7 @@ export class AckQueue {
   }
 
   packetId(sequence: number): number {
-    return this.#packetIds[sequence & this.#mask] as number;
+    return (this.#entries[sequence & this.#mask] as number) & 0xffff;
   }
 
   /** The sequence of the one that was opened so and has not been settled; undefined if there is none. */
@@ -61,8 +62,8 @@ export class AckQueue {
     for (let index = 0; index < this.#size; index++) {
       const sequence = (this.#head + index) & SEQUENCE_MASK;
       const at = sequence & this.#mask;
-      if (this.#packetIds[at] !== packetId || this.#settled[at] === 1) continue;
-      if (fingerprints[at] === fingerprint) return sequence;
+      // Of one that is settled the entry is another number.
+      if (this.#entries[at] === packetId && fingerprints[at] === fingerprint) return sequence;
     }
     return undefined;
   }
@@ -70,9 +71,10 @@ export class AckQueue {
   /** What it waited for is true now. Returns false if that was known before, or it is not owed. */
   settle(sequence: number): boolean {
     const age = (sequence - this.#head) & SEQUENCE_MASK;
-    if (age >= this.#size || this.#settled[sequence & this.#mask] === 1) return false;
-    this.#settled[sequence & this.#mask] = 1;
-    return true;
+    if (age >= this.#size) return false;
+    const entry = this.#entries[sequence & this.#mask] as number;
+    this.#entries[sequence & this.#mask] = entry | SETTLED;
+    return entry < SETTLED;
   }
 
   /**
@@ -82,7 +84,7 @@ export class AckQueue {
   drain(header: number, buffer: Buffer, offset: number, end: number): number {
     let at = offset;
     while (this.ready && at + 4 <= end) {
-      const packetId = this.#packetIds[this.#head & this.#mask] as number;
+      const packetId = this.packetId(this.#head);
       buffer[at] = header;
       buffer[at + 1] = 2;
       buffer[at + 2] = packetId >>> 8;
@@ -103,22 +105,19 @@ export class AckQueue {
   }
 
   #grow(): void {
-    const capacity = 2 * this.#packetIds.length;
-    const packetIds = new Uint16Array(capacity);
-    const settled = new Uint8Array(capacity);
+    const capacity = 2 * this.#entries.length;
+    const entries = new Uint32Array(capacity);
     const before = this.#fingerprints;
     const fingerprints = before === undefined ? undefined : new Float64Array(capacity).fill(Number.NaN);
     for (let index = 0; index < this.#size; index++) {
       const sequence = (this.#head + index) & SEQUENCE_MASK;
-      packetIds[sequence & (capacity - 1)] = this.#packetIds[sequence & this.#mask] as number;
-      settled[sequence & (capacity - 1)] = this.#settled[sequence & this.#mask] as number;
+      entries[sequence & (capacity - 1)] = this.#entries[sequence & this.#mask] as number;
       if (fingerprints !== undefined) {
         fingerprints[sequence & (capacity - 1)] = before?.[sequence & this.#mask] as number;
       }
     }
     this.#fingerprints = fingerprints;
-    this.#packetIds = packetIds;
-    this.#settled = settled;
+    this.#entries = entries;
     this.#mask = capacity - 1;
   }
 }

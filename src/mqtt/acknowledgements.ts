@@ -13,18 +13,23 @@ const ACK_BYTES = 4;
  */
 export class Acknowledgements {
   readonly #pubacks = new AckQueue();
-  readonly #pubrecs = new AckQueue();
+  /** Of the few devices that use QoS 2, from their first one on. */
+  #pubrecs: AckQueue | undefined;
   /** Packet identifiers of PUBRELs, which are answered at once. */
-  #pubcomps: number[] = [];
+  #pubcomps: number[] | undefined;
 
   /** Publications without PUBACK or PUBREC. */
   get owed(): number {
-    return this.#pubacks.size + this.#pubrecs.size;
+    return this.#pubacks.size + (this.#pubrecs?.size ?? 0);
   }
 
   /** Owes a PUBACK or PUBREC; returns its sequence among those of the QoS. */
   open(qos: number, packetId: number, fingerprint?: number): number {
-    return (qos === 1 ? this.#pubacks : this.#pubrecs).open(packetId, fingerprint);
+    return this.#of(qos).open(packetId, fingerprint);
+  }
+
+  #of(qos: number): AckQueue {
+    return qos === 1 ? this.#pubacks : (this.#pubrecs ??= new AckQueue());
   }
 
   /** The sequence of the PUBACK that is owed for this very publication and may not leave yet. */
@@ -34,35 +39,37 @@ export class Acknowledgements {
 
   /** Takes back the last {@link open}. */
   withdraw(qos: number): void {
-    (qos === 1 ? this.#pubacks : this.#pubrecs).withdraw();
+    this.#of(qos).withdraw();
   }
 
   packetId(qos: number, sequence: number): number {
-    return (qos === 1 ? this.#pubacks : this.#pubrecs).packetId(sequence);
+    return this.#of(qos).packetId(sequence);
   }
 
   /** It may leave, when its turn comes. Returns false if it could before. */
   settle(qos: number, sequence: number): boolean {
-    return (qos === 1 ? this.#pubacks : this.#pubrecs).settle(sequence);
+    return this.#of(qos).settle(sequence);
   }
 
   /** Owes a PUBCOMP. */
   release(packetId: number): void {
+    this.#pubcomps ??= [];
     this.#pubcomps.push(packetId);
   }
 
   /** Room that {@link drain} needs; 0 if nothing may leave. */
   get readyBytes(): number {
-    const ready = this.#pubacks.ready || this.#pubrecs.ready || this.#pubcomps.length > 0;
-    return ready ? ACK_BYTES * (this.owed + this.#pubcomps.length) : 0;
+    const ready = this.#pubacks.ready || this.#pubrecs?.ready === true || this.#pubcomps !== undefined;
+    return ready ? ACK_BYTES * (this.owed + (this.#pubcomps?.length ?? 0)) : 0;
   }
 
   /** Writes what may leave into buffer[offset, end). Returns the position behind it. */
   drain(buffer: Buffer, offset: number, end: number, stats: IngressStats): number {
     const pubrecsAt = this.#pubacks.drain(PUBACK, buffer, offset, end);
-    const pubcompsAt = this.#pubrecs.drain(PUBREC, buffer, pubrecsAt, end);
+    const pubcompsAt = this.#pubrecs?.drain(PUBREC, buffer, pubrecsAt, end) ?? pubrecsAt;
     stats.acknowledged[1] += (pubrecsAt - offset) / ACK_BYTES;
     stats.acknowledged[2] += (pubcompsAt - pubrecsAt) / ACK_BYTES;
+    if (this.#pubcomps === undefined) return pubcompsAt;
     let at = pubcompsAt;
     for (const packetId of this.#pubcomps) {
       buffer[at++] = PUBCOMP;
@@ -70,14 +77,14 @@ export class Acknowledgements {
       buffer[at++] = packetId >>> 8;
       buffer[at++] = packetId & 0xff;
     }
-    if (this.#pubcomps.length > 0) this.#pubcomps = [];
+    this.#pubcomps = undefined;
     return at;
   }
 
   /** Drops what may leave: the connection is gone. */
   forget(): void {
     this.#pubacks.forgetSettled();
-    this.#pubrecs.forgetSettled();
-    this.#pubcomps = [];
+    this.#pubrecs?.forgetSettled();
+    this.#pubcomps = undefined;
   }
 }

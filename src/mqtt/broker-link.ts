@@ -26,6 +26,8 @@ export class BrokerLink implements ChannelOwner {
   /** The CONNACK said yes: from then on there is a will ([MQTT-3.1.2-8]). */
   granted = false;
   #connackLeft = false;
+  /** aedes may not have read all of it: asked for with every read of the socket, the channel only then. */
+  #pushed = false;
   /** The connection has ended: nothing is written to its socket any more. */
   #ended = false;
 
@@ -39,16 +41,20 @@ export class BrokerLink implements ChannelOwner {
 
   /** Bytes of packets that aedes has not read. */
   get unreadBytes(): number {
-    return this.#channel.readableLength;
+    if (!this.#pushed) return 0;
+    const bytes = this.#channel.readableLength;
+    if (bytes === 0) this.#pushed = false;
+    return bytes;
   }
 
   /** Hands a packet to aedes, which keeps the bytes. */
   push(packet: Buffer): void {
+    this.#pushed = true;
     this.#channel.push(packet);
   }
 
   ping(): void {
-    this.#channel.push(PINGREQ);
+    this.push(PINGREQ);
   }
 
   /** Ends the link: with DISCONNECT, which deletes the will ([MQTT-3.14.4-3]), or without. */
