@@ -106,12 +106,17 @@ function linesOf({ measured: points }: StudyReport, value: (point: Measured) => 
 }
 
 /** What makes the curves worth less than they look. */
-function slowNotes({ measured: points }: StudyReport): string[] {
+function slowNotes({ study, measured: points }: StudyReport): string[] {
+  const found: string[] = [];
   const slow = points.filter(({ sentPerSecond, workload }) => sentPerSecond < 0.98 * workload.rate);
-  if (slow.length === 0) return [];
-  return [
-    `At ${slow.length} of ${points.length} points the generator could not hold its pace: the machine is too busy.`,
-  ];
+  if (slow.length > 0) {
+    found.push(
+      `At ${slow.length} of ${points.length} points the generator could not hold its pace: the machine is too busy.`,
+    );
+  }
+  const missing = study.points.length - points.length;
+  if (missing > 0) found.push(`${missing} of ${study.points.length} points could not be measured.`);
+  return found;
 }
 
 function basisOf(study: Study): string {

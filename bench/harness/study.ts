@@ -117,7 +117,7 @@ function paced(changes: Partial<Workload>, seconds: number): Workload {
   return { ...workload, messages: workload.rate * seconds, warmup: 40_000, warmupRate: 15_000 };
 }
 
-/** All points of a study, `rounds` times, the last round backwards where there are several. */
+/** All points of a study that can be measured, `rounds` times, every other round backwards. */
 export async function measureStudy(
   study: Study,
   contestant: Contestant,
@@ -131,12 +131,20 @@ export async function measureStudy(
     for (const [turn, point] of order.entries()) {
       say(`${study.name}, round ${round} of ${rounds}: ${point.series}, ${study.xLabel} ${point.x}`);
       const topic = `study-${study.name}-${round}-${turn}`;
-      const result = await runOnce(contestant, point.workload, kafka, topic);
-      say(`  ${result.cpuMicrosPerMessage.toFixed(2)} us of CPU a message`);
-      results.set(point, [...(results.get(point) ?? []), result]);
+      try {
+        const result = await runOnce(contestant, point.workload, kafka, topic);
+        say(`  ${result.cpuMicrosPerMessage.toFixed(2)} us of CPU a message`);
+        results.set(point, [...(results.get(point) ?? []), result]);
+      } catch (error) {
+        // One that breaks must not end the study: it has a curve without this point.
+        say(`  left out: ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
   }
-  return study.points.map((point) => measured(point, results.get(point) ?? []));
+  return study.points.flatMap((point) => {
+    const runs = results.get(point);
+    return runs === undefined ? [] : [measured(point, runs)];
+  });
 }
 
 function measured(point: StudyPoint, runs: readonly RunResult[]): Measured {

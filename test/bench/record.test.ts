@@ -58,7 +58,8 @@ function growth(
   name: string,
   points: readonly (readonly [cpu: number, recordsPerBatch: number])[],
 ): StudyRecord {
-  const study = growthStudies(1).find((each) => each.name === name) as Study;
+  const whole = growthStudies(1).find((each) => each.name === name) as Study;
+  const study = { ...whole, points: whole.points.slice(0, points.length) };
   const measured = points.map(([cpuMicrosPerMessage, recordsPerBatch], i) => ({
     ...study.points[i]!,
     cpuMicrosPerMessage,
@@ -139,6 +140,12 @@ describe('a study', () => {
     expect(plainStudy(study)).not.toContain('too busy');
     expect(plainStudy(slow)).toContain('At 1 of 2 points the generator could not hold its pace');
     expect(markdownStudy(slow).join()).toContain('At 1 of 2 points');
+  });
+
+  it('says how many of its points are missing', () => {
+    const study = growth('devices', [[10, 500], [11, 400]]); // prettier-ignore
+    const broken = { ...study, measured: study.measured.slice(1) };
+    expect(plainStudy(broken)).toContain('1 of 2 points could not be measured');
   });
 });
 
