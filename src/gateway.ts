@@ -103,6 +103,7 @@ export class Gateway {
       resolve: (topic) => this.#routes.resolve(topic),
       records: this.#audit.records,
       deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
+      routePatternOfProfile: (type) => this.#routes.pattern(type),
       unrouted: config.unrouted,
       clock,
       logger: logger.child({ stage: 'delivery' }),
@@ -203,6 +204,7 @@ export class Gateway {
       publications: () => this.#ingress.publicationMemory,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
       policyOf: (account) => this.#routes.fullPolicy(account),
+      routePattern: (account) => this.#routes.pattern(account),
       clock: this.#options.clock,
       logger: this.#options.logger,
     });

@@ -25,6 +25,7 @@ export interface JournalStoreOptions {
   readonly deadLetterTopic: (account: string, topic: string) => string;
   /** What happens to an account's records when the journal is full; undefined: as the configuration says. */
   readonly policyOf: (account: string) => FullPolicy | undefined;
+  readonly routePattern: (account: string) => string | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -5,12 +5,18 @@ import type { Topic } from '../core/topic.ts';
 import { RouteCache } from '../route/route-cache.ts';
 import type { RouteSet } from './route-set.ts';
 
+/** What is asked of a type by its name. */
+interface LiveType {
+  readonly deadLetterTopic: string;
+  readonly pattern: string;
+  readonly whenFull: FullPolicy | undefined;
+}
+
 /** The routes in use: resolved once for each topic, and exchanged as a whole. */
 export class LiveRoutes {
   #set: RouteSet;
   /** Also of types that are gone: their records may still be on the way. */
-  readonly #deadLetterTopics = new Map<string, string>();
-  readonly #fullPolicies = new Map<string, FullPolicy | undefined>();
+  readonly #types = new Map<string, LiveType>();
   readonly #byTopic = new RouteCache<readonly Route[]>((topic) =>
     this.#set.routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
   );
@@ -36,18 +42,22 @@ export class LiveRoutes {
   }
 
   deadLetterTopic(type: string): string | undefined {
-    return this.#deadLetterTopics.get(type);
+    return this.#types.get(type)?.deadLetterTopic;
   }
 
   /** What happens to its records when the journal is full; undefined: as for all. */
   fullPolicy(type: string): FullPolicy | undefined {
-    return this.#fullPolicies.get(type);
+    return this.#types.get(type)?.whenFull;
+  }
+
+  /** The topic pattern of a type. */
+  pattern(type: string): string | undefined {
+    return this.#types.get(type)?.pattern;
   }
 
   #noteTypes(): void {
-    for (const { type, produce, whenFull } of this.#set.profiles) {
-      this.#fullPolicies.set(type, whenFull);
-      this.#deadLetterTopics.set(type, deadLetterTopicFor(produce, type));
+    for (const { type, topic, produce, whenFull } of this.#set.profiles) {
+      this.#types.set(type, { deadLetterTopic: deadLetterTopicFor(produce, type), pattern: topic, whenFull });
     }
   }
 }

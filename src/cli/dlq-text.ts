@@ -1,4 +1,4 @@
-import { placeText, type DeadLetter } from '../dlq/dead-letter.ts';
+import { placeText, readingsText, type DeadLetter } from '../dlq/dead-letter.ts';
 import type { FoundLetter } from '../dlq/letters.ts';
 import { printable } from './terminal-text.ts';
 import { textOf } from './tail-record.ts';
@@ -77,7 +77,9 @@ export function letterText(
     ['client id', printable(letter.clientId)],
     ['QoS', `${letter.qos}${letter.retain ? ', retained' : ''}`],
     ['attempts', String(letter.attempt + failures)],
-    ...(letter.reading === undefined ? [] : [['reading', `number ${letter.reading} of the payload, from 0`]]),
+    ...(letter.readings === undefined
+      ? []
+      : [['readings', `number ${readingsText(letter.readings)} of the payload, from 0`]]),
     ...(letter.record === undefined
       ? []
       : [['holds', `the finished record for ${printable(letter.record.topic ?? '(unknown topic)')}`]]),

@@ -18,8 +18,8 @@ export const DEAD_LETTER_HEADERS = {
   /** How often the message had been tried when this was written. */
   attempt: 'attempt',
   /**
-   * Which reading of the message this is about, from 0, where the value is the whole payload and holds several.
-   * Absent where the value is all about this dead letter.
+   * Which readings of the message this is about, from 0, such as `7` or `0-2,7`, where the value is the whole payload
+   * and holds several. Absent where the value is all about this dead letter.
    */
   reading: 'reading',
   /**

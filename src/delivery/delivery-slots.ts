@@ -1,4 +1,5 @@
-import type { PublicationOrigin } from '../core/publication.ts';
+import type { Publication, PublicationOrigin } from '../core/publication.ts';
+import type { Topic } from '../core/topic.ts';
 import type { Account } from './ledger.ts';
 
 /** What completes with the record in a slot. */
@@ -14,15 +15,28 @@ export class DeliverySlots {
   readonly #tokens: number[] = [];
   readonly #accounts: Account[] = [];
   readonly #kinds: SlotKind[] = [];
+  /** Which PUBLISH it came from, should Kafka refuse the record. */
+  readonly #clientIds: string[] = [];
+  readonly #topics: Topic[] = [];
+  readonly #receivedAtMs: number[] = [];
   readonly #free: number[] = [];
 
   /** Takes a slot; without an origin nobody is told of its end. */
-  take(origin: PublicationOrigin | undefined, token: number, account: Account, kind: SlotKind): number {
+  take(
+    origin: PublicationOrigin | undefined,
+    token: number,
+    account: Account,
+    kind: SlotKind,
+    { clientId, topic, receivedAtMs }: Publication,
+  ): number {
     const slot = this.#free.pop() ?? this.#origins.length;
     this.#origins[slot] = origin;
     this.#tokens[slot] = token;
     this.#accounts[slot] = account;
     this.#kinds[slot] = kind;
+    this.#clientIds[slot] = clientId;
+    this.#topics[slot] = topic;
+    this.#receivedAtMs[slot] = receivedAtMs;
     return slot;
   }
 
@@ -41,6 +55,18 @@ export class DeliverySlots {
 
   account(slot: number): Account {
     return this.#accounts[slot] as Account;
+  }
+
+  source(slot: number): {
+    readonly clientId: string;
+    readonly mqttTopic: string;
+    readonly receivedAtMs: number;
+  } {
+    return {
+      clientId: this.#clientIds[slot] as string,
+      mqttTopic: (this.#topics[slot] as Topic).name,
+      receivedAtMs: this.#receivedAtMs[slot] as number,
+    };
   }
 
   /** Kafka refused the record in the slot: its dead letter takes its place. */

@@ -15,12 +15,12 @@ import {
   type Route,
 } from '../core/route.ts';
 import type { Topic } from '../core/topic.ts';
-import { toDeadLetter } from './dead-letter.ts';
-import { DeliverySlots, SlotKind } from './delivery-slots.ts';
+import { toDeadLetter, type DeadLetterPart } from './dead-letter.ts';
+import { SlotKind } from './delivery-slots.ts';
+import { DirectDeliveries } from './direct-deliveries.ts';
 import { endDelivery, FanOut } from './fan-out.ts';
 import { Ledger, type Account } from './ledger.ts';
-import type { RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
-import { RejectedRecords } from './rejected-records.ts';
+import type { Bottleneck, RecordSink } from './record-sink.ts';
 import type { StoreAndForward } from './store-and-forward.ts';
 import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
 
@@ -38,6 +38,8 @@ export interface DeliveryOptions {
   readonly records: RecordSink;
   /** Where a profile's records go that Kafka itself refuses; left out, or undefined, to the record's topic + `.dlq`. */
   readonly deadLetterTopicOfProfile?: (profile: string) => string | undefined;
+  /** For these: the topic pattern of a profile's route. */
+  readonly routePatternOfProfile?: (profile: string) => string | undefined;
   readonly unrouted: { readonly policy: UnroutedPolicy; readonly deadLetterTopic: string };
   readonly clock: Clock;
   readonly logger: Logger;
@@ -47,11 +49,12 @@ export interface DeliveryOptions {
  * Fulfils each route's contract: turns publications into records, or into dead letters, hands them to the
  * producer, and lets a device be acknowledged when what its route promises is true.
  */
-export class Delivery implements PublicationSink, RecordTarget {
+export class Delivery implements PublicationSink {
   readonly ledger = new Ledger();
   readonly #unroutedTopics: UnroutedTopics;
   readonly #options: DeliveryOptions;
-  readonly #slots = new DeliverySlots();
+  /** Of contracts without a disk. */
+  readonly #direct: DirectDeliveries;
   /** Filled anew for every publication; the producer copies what it takes. */
   readonly #record: SerializedRecord = {
     topic: '',
@@ -62,13 +65,21 @@ export class Delivery implements PublicationSink, RecordTarget {
   };
   /** Publications that found no room for all their records. An origin has one at most, and may just go away. */
   #halted = new WeakMap<PublicationOrigin, FanOut>();
-  readonly #rejected: RejectedRecords;
   #store: StoreAndForward | undefined;
   #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#rejected = new RejectedRecords(options.records, options.clock);
+    this.#direct = new DirectDeliveries({
+      ...options,
+      // Quarantine and topic templates share the one of their profile.
+      deadLetterTopic: (profile, topic) =>
+        options.deadLetterTopicOfProfile?.(profile) ?? deadLetterTopicOf(topic),
+      routePattern: (profile) => options.routePatternOfProfile?.(profile),
+      onFailed: (account, error) => {
+        this.#logFailure(account, error);
+      },
+    });
     this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
   }
 
@@ -134,6 +145,7 @@ export class Delivery implements PublicationSink, RecordTarget {
     fanOut.readings = opened;
     try {
       for (; fanOut.nextReading < opened; fanOut.nextReading++) {
+        if (fanOut.bad.isFull && !this.#deadLetterReadings(publication, route, fanOut)) return false;
         batch.select(fanOut.nextReading);
         if (!this.#acceptRecord(publication, route, fanOut, 0)) return false;
         fanOut.begun();
@@ -141,6 +153,15 @@ export class Delivery implements PublicationSink, RecordTarget {
     } finally {
       batch.close();
     }
+    return fanOut.bad.isEmpty || this.#deadLetterReadings(publication, route, fanOut);
+  }
+
+  /** One dead letter for the readings that share it. */
+  #deadLetterReadings(publication: Publication, route: Route, fanOut: FanOut): boolean {
+    const { bad } = fanOut;
+    if (!this.#appendDeadLetter(publication, route, bad.fault, { readings: bad }, fanOut, 0)) return false;
+    bad.clear();
+    fanOut.begun();
     return true;
   }
 
@@ -151,16 +172,19 @@ export class Delivery implements PublicationSink, RecordTarget {
     if (needsDisk(route.contract)) return this.#acceptStored(publication, route, origin, token);
     const account = this.ledger.account(route.profile);
     const onReceipt = route.contract === 'receive';
-    const slot = this.#slots.take(onReceipt ? undefined : origin, token, account, SlotKind.Record);
-    const refusal = this.#options.records.tryAppend(this.#record, this, slot);
+    const refusal = this.#direct.append(
+      this.#record,
+      publication,
+      account,
+      SlotKind.Record,
+      onReceipt ? undefined : origin,
+      token,
+    );
     if (refusal === undefined) {
       route.taken();
-      account.opened++;
-      account.open++;
       if (onReceipt) endDelivery(origin, token, account, Outcome.Delivered);
       return true;
     }
-    this.#slots.release(slot);
     if (refusal instanceof SluiceError) {
       return this.#deadLetter(
         publication,
@@ -179,15 +203,7 @@ export class Delivery implements PublicationSink, RecordTarget {
   /** The record that stands in the shared one, by way of the disk. */
   #acceptStored(publication: Publication, route: Route, origin: PublicationOrigin, token: number): boolean {
     const account = this.ledger.account(route.profile);
-    const refusal = this.#storeOf(route).append(
-      this.#record,
-      publication,
-      account,
-      SlotKind.Record,
-      route.contract === 'kafka-or-journal',
-      origin,
-      token,
-    );
+    const refusal = this.#toStore(publication, route, account, SlotKind.Record, origin, token);
     if (refusal === undefined) {
       route.taken();
       return true;
@@ -199,10 +215,18 @@ export class Delivery implements PublicationSink, RecordTarget {
     return false;
   }
 
-  #storeOf({ profile, contract }: Route): StoreAndForward {
+  #toStore(
+    publication: Publication,
+    { profile, contract }: Route,
+    account: Account,
+    kind: SlotKind,
+    origin: PublicationOrigin,
+    token: number,
+  ): Bottleneck | SluiceError | undefined {
     if (this.#store === undefined)
       throw new Error(`${profile} promises ${contract}, and there is no journal`);
-    return this.#store;
+    const kafkaFirst = contract === 'kafka-or-journal';
+    return this.#store.append(this.#record, publication, account, kind, kafkaFirst, origin, token);
   }
 
   /** What a route says of a publication that is no record: nothing is wrong with it, or it is a dead letter. */
@@ -236,10 +260,9 @@ export class Delivery implements PublicationSink, RecordTarget {
   }
 
   #acceptUnrouted(publication: Publication, origin: PublicationOrigin, token: number): boolean {
-    const { policy, deadLetterTopic } = this.#options.unrouted;
+    const { policy } = this.#options.unrouted;
     if (policy === 'dead-letter') {
-      toDeadLetter(publication, deadLetterTopic, undefined, UNROUTED_FAULT, this.#record);
-      const taken = this.#appendDeadLetter(UNROUTED_ACCOUNT, origin, token);
+      const taken = this.#appendDeadLetter(publication, undefined, UNROUTED_FAULT, undefined, origin, token);
       if (taken) this.#unroutedTopics.count(publication.topic.name);
       return taken;
     }
@@ -255,31 +278,35 @@ export class Delivery implements PublicationSink, RecordTarget {
     origin: PublicationOrigin,
     token: number,
   ): boolean {
-    toDeadLetter(publication, route.deadLetterTopic, route, fault, this.#record);
-    const taken = needsDisk(route.contract)
-      ? this.#storeDeadLetter(publication, route, origin, token)
-      : this.#appendDeadLetter(route.profile, origin, token);
+    const reading = route.batch?.selected;
+    const alone = route.batch?.alone();
+    if (reading !== undefined && alone === undefined && origin instanceof FanOut) {
+      origin.shareDeadLetter(reading, fault);
+      route.taken();
+      return true;
+    }
+    const part = alone === undefined ? undefined : { alone };
+    const taken = this.#appendDeadLetter(publication, route, fault, part, origin, token);
     if (taken) route.taken();
     return taken;
   }
 
-  /** The dead letter that stands in the shared record, by way of the disk: Kafka may be away. */
-  #storeDeadLetter(
+  /** As safe as the contract asks of a record: by way of the disk where it promises that, since Kafka may be away. */
+  #appendDeadLetter(
     publication: Publication,
-    route: Route,
+    route: Route | undefined,
+    fault: DecodeFault,
+    part: DeadLetterPart | undefined,
     origin: PublicationOrigin,
     token: number,
   ): boolean {
-    const account = this.ledger.account(route.profile);
-    const refusal = this.#storeOf(route).append(
-      this.#record,
-      publication,
-      account,
-      SlotKind.DeadLetter,
-      route.contract === 'kafka-or-journal',
-      origin,
-      token,
-    );
+    const topic = route?.deadLetterTopic ?? this.#options.unrouted.deadLetterTopic;
+    toDeadLetter(publication, topic, route, fault, part, this.#record);
+    const account = this.ledger.account(route?.profile ?? UNROUTED_ACCOUNT);
+    const refusal =
+      route !== undefined && needsDisk(route.contract)
+        ? this.#toStore(publication, route, account, SlotKind.DeadLetter, origin, token)
+        : this.#direct.append(this.#record, publication, account, SlotKind.DeadLetter, origin, token);
     if (refusal === undefined) return true;
     if (refusal instanceof SluiceError) {
       account.opened++;
@@ -292,85 +319,6 @@ export class Delivery implements PublicationSink, RecordTarget {
       origin.resume();
     });
     return false;
-  }
-
-  /** Appends the dead letter that stands in the shared record. */
-  #appendDeadLetter(profile: string, origin: PublicationOrigin, token: number): boolean {
-    const account = this.ledger.account(profile);
-    const slot = this.#slots.take(origin, token, account, SlotKind.DeadLetter);
-    const refusal = this.#options.records.tryAppend(this.#record, this, slot);
-    if (refusal === undefined) {
-      account.opened++;
-      account.open++;
-      return true;
-    }
-    if (refusal instanceof SluiceError) {
-      account.opened++;
-      account.open++;
-      this.#fail(slot, refusal);
-      return true;
-    }
-    this.#slots.release(slot);
-    refusal.wait(() => {
-      origin.resume();
-    });
-    return false;
-  }
-
-  /** A profile may have its own; quarantine and topic templates share the one of their profile. */
-  #deadLetterTopic(slot: number, topic: string): string {
-    const { profile } = this.#slots.account(slot);
-    return this.#options.deadLetterTopicOfProfile?.(profile) ?? deadLetterTopicOf(topic);
-  }
-
-  /** The producer's word on one record (see {@link RecordTarget}). */
-  recordCompleted(slot: number, result: RecordResult, index: number): void {
-    const { error } = result;
-    if (error !== undefined) {
-      if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record) {
-        this.#slots.becomeDeadLetter(slot);
-        this.#rejected.append({
-          record: result.record(index),
-          topic: result.topic,
-          deadLetterTopic: this.#deadLetterTopic(slot, result.topic),
-          fault: error,
-          target: this,
-          token: slot,
-          onRefused: (refusal) => {
-            this.#fail(slot, refusal);
-          },
-        });
-      } else {
-        this.#fail(slot, error);
-      }
-      return;
-    }
-    const account = this.#slots.account(slot);
-    const origin = this.#slots.origin(slot);
-    const token = this.#slots.token(slot);
-    const deadLetter = this.#slots.kind(slot) === SlotKind.DeadLetter;
-    this.#slots.release(slot);
-    account.open--;
-    if (deadLetter) account.deadLettered++;
-    else account.produced++;
-    if (origin === undefined) return;
-    endDelivery(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
-  }
-
-  /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
-  #fail(slot: number, error: SluiceError): void {
-    const account = this.#slots.account(slot);
-    const origin = this.#slots.origin(slot);
-    const token = this.#slots.token(slot);
-    this.#slots.release(slot);
-    account.open--;
-    this.#logFailure(account, error);
-    if (origin === undefined) {
-      account.lostByContract++;
-      return;
-    }
-    account.refused++;
-    endDelivery(origin, token, account, Outcome.Refused);
   }
 
   #logFailure(account: Account, error: SluiceError): void {

@@ -1,6 +1,7 @@
 import { Outcome } from '../core/outcome.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
-import type { Route } from '../core/route.ts';
+import type { DecodeFault, Route } from '../core/route.ts';
+import { BadReadings } from './bad-readings.ts';
 import type { Account } from './ledger.ts';
 
 /**
@@ -21,6 +22,8 @@ export class FanOut implements PublicationOrigin {
   nextReading = 0;
   /** Of the present route's batch, or 1. */
   readings = 1;
+  /** Of the present route's batch: readings that share a dead letter, which is still to be appended. */
+  readonly bad = new BadReadings();
   /** What it is told by: the instance is the ingress's, so what identifies the publication is copied. */
   readonly #topicName: string;
   readonly #packetId: number;
@@ -66,9 +69,11 @@ export class FanOut implements PublicationOrigin {
 
   /** The journal has the whole publication when it has the record that is next: it confirms in the order of appends. */
   get journaledByNext(): boolean {
+    // Readings that share a dead letter have it behind the last record.
+    const last = this.bad.isEmpty ? this.readings - 1 : this.readings;
     return (
       this.#nextRoute === this.#routes.length - 1 &&
-      this.nextReading === this.readings - 1 &&
+      this.nextReading === last &&
       this.#routes.every(({ contract }) => contract === 'journal')
     );
   }
@@ -76,6 +81,12 @@ export class FanOut implements PublicationOrigin {
   /** A record was begun, and {@link ended} follows exactly once; possibly it came already. */
   begun(): void {
     this.#begun++;
+  }
+
+  /** A reading that was begun ends with the dead letter that it shares with others: see {@link bad}. */
+  shareDeadLetter(reading: number, fault: DecodeFault): void {
+    this.bad.add(reading, fault);
+    this.#ended++;
   }
 
   /** All records are begun: the origin hears the outcome by `token`, at once if all have ended. */

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
 import type { DecodeFault } from '../core/route.ts';
-import { toRejectedRecord } from './dead-letter.ts';
+import { toRejectedRecord, type RecordSource } from './dead-letter.ts';
 import type { RecordSink, RecordTarget, RejectedRecord } from './record-sink.ts';
 
 /** A record that Kafka did not take, and who waits for it. */
@@ -11,6 +11,7 @@ export interface Rejection {
   readonly topic: string;
   readonly deadLetterTopic: string;
   readonly fault: DecodeFault;
+  readonly source: RecordSource;
   readonly target: RecordTarget;
   readonly token: number;
   /** Its dead letter can't be sent either, and never will be. */
@@ -36,8 +37,7 @@ export class RejectedRecords {
 
   /** Borrows the record: it may be a view on memory that is used again. */
   append(rejection: Rejection): void {
-    const { record, topic, deadLetterTopic, fault } = rejection;
-    toRejectedRecord(record, topic, deadLetterTopic, fault, this.#clock.wallMs(), this.#record);
+    toRejectedRecord(rejection, this.#clock.wallMs(), this.#record);
     this.#append(this.#record, rejection);
   }
 

@@ -21,6 +21,8 @@ export interface StoreOptions {
   readonly ledger: Ledger;
   /** Where an account's records go that can't be delivered to `topic`. */
   readonly deadLetterTopic: (account: string, topic: string) => string;
+  /** The topic pattern of an account's route; undefined: not known any more. */
+  readonly routePattern: (account: string) => string | undefined;
   readonly replay: ReplaySettings;
   readonly spill: SpillSettings;
   readonly clock: Clock;
@@ -215,7 +217,8 @@ export class StoreAndForward {
       return false;
     }
     const account = this.#options.ledger.account(record.account);
-    const refusal = this.#deliveries.sendBack(record, record.position, account, lane);
+    const { clientId, position } = record;
+    const refusal = this.#deliveries.sendBack(record, clientId, position, account, lane);
     if (refusal !== undefined) {
       this.#awaitRoom(lane, refusal);
       return false;

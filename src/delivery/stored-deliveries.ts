@@ -25,6 +25,8 @@ export interface StoredDeliveriesOptions {
   readonly records: PartitionedSink;
   /** Where an account's records go that can't be delivered to `topic`. */
   readonly deadLetterTopic: (account: string, topic: string) => string;
+  /** The topic pattern of an account's route; undefined: not known any more. */
+  readonly routePattern: (account: string) => string | undefined;
   /** A record of this process is on the disk; `toBeRead`: and is to be read back from there. */
   readonly onJournaled: (position: Position, toBeRead: boolean) => void;
   /** A record of a lane that is not direct has its result. */
@@ -98,6 +100,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const meta = this.#meta;
     meta.account = (slots.accounts[slot] as Account).profile;
     meta.clientId = clientId;
+    slots.clientIds[slot] = clientId;
     meta.packetId = packetId;
     meta.qos = qos;
     meta.ordinal = ordinal;
@@ -161,6 +164,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
    */
   sendBack(
     record: SerializedRecord,
+    clientId: string,
     position: Position,
     account: Account,
     lane: Lane,
@@ -171,6 +175,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const slots = this.#slots;
     const slot = slots.take(undefined, 0, account, kind, lane);
     slots.positions[slot] = position;
+    slots.clientIds[slot] = clientId;
     const refusal = this.toProducer(slot, record);
     if (refusal !== undefined && !(refusal instanceof SluiceError)) {
       slots.release(slot);
@@ -298,6 +303,11 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
       topic,
       deadLetterTopic: this.#options.deadLetterTopic(profile, topic),
       fault: error,
+      source: {
+        profile,
+        pattern: this.#options.routePattern(profile),
+        clientId: slots.clientIds[slot] ?? '',
+      },
       target: this,
       token: slot,
       onRefused: (refusal) => {

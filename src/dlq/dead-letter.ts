@@ -45,10 +45,16 @@ export interface DeadLetter extends Place {
   readonly retain: boolean;
   readonly receivedAtMs: number;
   readonly attempt: number;
-  /** Which reading of the payload it is about; undefined: all of it. */
-  readonly reading: number | undefined;
+  /** Which readings of the payload it is about, in ascending order; undefined: all of it. */
+  readonly readings: readonly ReadingRange[] | undefined;
   /** The finished record that Kafka refused, where key and value are one. */
   readonly record: { readonly topic: string | undefined; readonly timestampMs: number } | undefined;
+}
+
+/** From the first to the last reading, both among them, counted from 0. */
+export interface ReadingRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** The code of what lies in a dead-letter topic and isn't one of ours. */
@@ -85,7 +91,7 @@ export function deadLetterOf(stored: LetterRecord): DeadLetter {
     retain: text(DEAD_LETTER_HEADERS.retain) === 'true',
     receivedAtMs: number(DEAD_LETTER_HEADERS.receivedAt) ?? timestampMs,
     attempt: number(DEAD_LETTER_HEADERS.attempt) ?? 1,
-    reading: number(DEAD_LETTER_HEADERS.reading),
+    readings: readingsOf(text(DEAD_LETTER_HEADERS.reading)),
     record: isRecord
       ? {
           topic: text(DEAD_LETTER_HEADERS.recordTopic),
@@ -93,4 +99,18 @@ export function deadLetterOf(stored: LetterRecord): DeadLetter {
         }
       : undefined,
   };
+}
+
+/** Of text such as `0-2,7`; undefined for what is no such text. */
+function readingsOf(text: string | undefined): readonly ReadingRange[] | undefined {
+  if (text === undefined || !/^\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*$/.test(text)) return undefined;
+  return text.split(',').map((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return { first, last };
+  });
+}
+
+/** As a header has it and a person reads it, such as `0-2,7`. */
+export function readingsText(readings: readonly ReadingRange[]): string {
+  return readings.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
 }

@@ -17,6 +17,8 @@ export interface Attempt {
     readonly offset: number;
     /** Which of its records are to be written. */
     readonly parts: readonly number[];
+    /** It stays a dead letter all the same: others of its records are not to be had. */
+    readonly isPartial?: true;
   }[];
   /** Where the logs ended that they go to: by topic, the next offset of each partition. */
   readonly ends: Readonly<Record<string, readonly number[]>>;

@@ -54,6 +54,8 @@ export interface ReplayOptions {
 interface Transcribed {
   readonly found: FoundLetter;
   readonly parts: readonly LetterPart[];
+  /** It stays a dead letter: some of its readings are still not understood. */
+  readonly unread: DecodeFault | undefined;
 }
 
 const CHUNK_LETTERS = 500;
@@ -92,11 +94,11 @@ export class Replay {
       }
     }
     let replayed = 0;
-    for (const { parts, offset, ...log } of attempt.letters) {
+    for (const { parts, offset, isPartial, ...log } of attempt.letters) {
       const letterLog = { ...log, topicId: log.topicId };
       const found = written.get(placeText({ ...log, offset })) ?? new Set();
       if (handled.state(letterLog, offset) !== 'open') continue;
-      if (parts.every((part) => found.has(part))) {
+      if (isPartial !== true && parts.every((part) => found.has(part))) {
         handled.markReplayed(letterLog, offset);
         replayed++;
       } else for (const part of found) handled.markWritten(letterLog, offset, part);
@@ -121,6 +123,11 @@ export class Replay {
     }
     const done = store.handled.written(found.log, found.letter.offset);
     const parts = transcript.parts.filter(({ part }) => done?.has(part) !== true);
+    if (parts.length === 0 && transcript.unread !== undefined) {
+      store.handled.markFailed(found.log, found.letter.offset);
+      onOutcome(found, { kind: 'failed', fault: transcript.unread });
+      return;
+    }
     if (parts.length === 0) {
       store.handled.markReplayed(found.log, found.letter.offset);
       onOutcome(
@@ -129,7 +136,7 @@ export class Replay {
       );
       return;
     }
-    this.#chunk.push({ found, parts });
+    this.#chunk.push({ found, parts, unread: transcript.unread });
     for (const { record } of parts) this.#chunkBytes += (record.value?.length ?? 0) + record.headers.length;
     if (this.#chunk.length >= chunkLetters || this.#chunkBytes >= CHUNK_BYTES) await this.flush();
   }
@@ -169,12 +176,13 @@ export class Replay {
       const described = await source.describe(topic);
       ends[topic] = described?.partitions.map(({ end }) => end) ?? [];
     }
-    const letters = chunk.map(({ found: { log, letter }, parts }) => ({
+    const letters = chunk.map(({ found: { log, letter }, parts, unread }) => ({
       topic: log.topic,
       topicId: log.topicId,
       partition: log.partition,
       offset: letter.offset,
       parts: parts.map(({ part }) => part),
+      ...(unread === undefined ? {} : { isPartial: true as const }),
     }));
     await store.begin({ letters, ends });
   }
@@ -220,7 +228,7 @@ export class Replay {
   }
 
   #settle(
-    { found, parts }: Transcribed,
+    { found, parts, unread }: Transcribed,
     results: ReadonlyMap<LetterPart, ReplayResult & { index: number }>,
   ): void {
     const {
@@ -231,8 +239,9 @@ export class Replay {
       log,
       letter: { offset },
     } = found;
-    const refused = parts.map((part) => results.get(part)?.error).find((error) => error !== undefined);
-    if (refused === undefined) {
+    const failure =
+      parts.map((part) => results.get(part)?.error).find((error) => error !== undefined) ?? unread;
+    if (failure === undefined) {
       handled.markReplayed(log, offset);
       const records = parts.flatMap((part) => {
         const result = results.get(part);
@@ -245,7 +254,7 @@ export class Replay {
       if (results.get(part)?.error === undefined) handled.markWritten(log, offset, part.part);
     }
     handled.markFailed(log, offset);
-    onOutcome(found, { kind: 'failed', fault: { code: refused.code, message: refused.message } });
+    onOutcome(found, { kind: 'failed', fault: { code: failure.code, message: failure.message } });
   }
 }
 

@@ -1,8 +1,14 @@
 import { DEAD_LETTER_HEADERS, DEAD_LETTER_ORIGIN } from '../core/dead-letter.ts';
 import type { Publication } from '../core/publication.ts';
-import { appendHeaders, encodeHeaders, NO_HEADERS, type SerializedRecord } from '../core/record.ts';
-import { FILTERED, NOT_READY, REFUSED, type DecodeFault, type Route } from '../core/route.ts';
-import { NO_DEAD_LETTER, placeText, type DeadLetter, type Place } from './dead-letter.ts';
+import {
+  appendHeaders,
+  encodeHeaders,
+  NO_HEADERS,
+  type Header,
+  type SerializedRecord,
+} from '../core/record.ts';
+import { FILTERED, NOT_READY, type DecodeFault, type Route } from '../core/route.ts';
+import { NO_DEAD_LETTER, placeText, type DeadLetter, type Place, type ReadingRange } from './dead-letter.ts';
 
 export interface TranscriberOptions {
   /** Today's routes of an MQTT topic, in order. */
@@ -22,17 +28,25 @@ export interface LetterPart {
   readonly record: SerializedRecord;
 }
 
-/** What becomes of a dead letter with today's profiles. No parts: their filters hold it back. */
+/**
+ * What becomes of a dead letter with today's profiles. No parts: their filters hold it back. With `unread`, some of its
+ * readings are still not understood: it stays a dead letter, also when its parts are written.
+ */
 export type Transcript =
-  | { readonly parts: readonly LetterPart[] }
+  | { readonly parts: readonly LetterPart[]; readonly unread?: DecodeFault }
   | { readonly fault: DecodeFault }
   | { readonly whenReady: Promise<void> };
 
-/** What the gateway added to a record that Kafka refused. */
+/** What the gateway adds, once each, behind a record's own headers when Kafka has refused it. */
 const ADDED_TO_RECORD: readonly string[] = [
   DEAD_LETTER_HEADERS.code,
   DEAD_LETTER_HEADERS.message,
+  DEAD_LETTER_HEADERS.topic,
+  DEAD_LETTER_HEADERS.clientId,
+  DEAD_LETTER_HEADERS.receivedAt,
   DEAD_LETTER_HEADERS.attempt,
+  DEAD_LETTER_HEADERS.type,
+  DEAD_LETTER_HEADERS.route,
   DEAD_LETTER_HEADERS.holds,
   DEAD_LETTER_HEADERS.recordTopic,
   DEAD_LETTER_HEADERS.recordTimestamp,
@@ -65,21 +79,26 @@ export class Transcriber {
     if ('fault' in routes) return routes;
     const publication = publicationOf(letter, letter.value);
     const parts: LetterPart[] = [];
+    let unread: DecodeFault | undefined;
     let part = 0;
     for (const route of routes.routes) {
-      for (const verdict of this.#readings(route, publication, letter.reading)) {
+      for (const verdict of this.#readings(route, publication, letter.readings)) {
         if (verdict === NOT_READY)
           return {
             whenReady: new Promise((done) => {
               route.whenReady(done);
             }),
           };
-        if (verdict === REFUSED || (verdict !== undefined && verdict !== FILTERED)) return { fault: verdict };
+        if (verdict !== undefined && verdict !== FILTERED) {
+          // Readings that share a dead letter don't wait for each other.
+          if (letter.readings === undefined) return { fault: verdict };
+          unread ??= verdict;
+        }
         if (verdict === undefined) parts.push({ part, record: this.#copy(letter, part) });
         part++;
       }
     }
-    return { parts };
+    return unread === undefined ? { parts } : { parts, unread };
   }
 
   /** The route of the profile that the letter names; without one, all that match today. */
@@ -104,7 +123,7 @@ export class Transcriber {
   *#readings(
     route: Route,
     publication: Publication,
-    reading: number | undefined,
+    ranges: readonly ReadingRange[] | undefined,
   ): Generator<DecodeFault | undefined> {
     const { batch } = route;
     if (batch === undefined) {
@@ -118,16 +137,15 @@ export class Transcriber {
         yield opened;
         return;
       }
-      if (reading !== undefined && reading >= opened) {
-        yield {
-          code: 'DECODE_FAILED',
-          message: `it holds ${opened} readings, number ${reading} is not there`,
-        };
-        return;
-      }
-      for (let index = reading ?? 0; index < (reading === undefined ? opened : reading + 1); index++) {
-        batch.select(index);
-        yield this.#verdict(route, publication);
+      for (const { first, last } of ranges ?? [{ first: 0, last: opened - 1 }]) {
+        for (let index = first; index <= Math.min(last, opened - 1); index++) {
+          batch.select(index);
+          yield this.#verdict(route, publication);
+        }
+        if (last >= opened) {
+          const message = `it holds ${opened} readings, number ${last} is not there`;
+          yield { code: 'DECODE_FAILED', message };
+        }
       }
     } finally {
       batch.close();
@@ -156,16 +174,23 @@ export class Transcriber {
     const { type, headers } = letter;
     const kafkaTopic = topic ?? (type === undefined ? undefined : this.#options.kafkaTopicOf(type));
     if (kafkaTopic === undefined) return fault('NO_TOPIC', 'it does not say which Kafka topic it was for');
-    const own = headers.filter(({ key }) => !ADDED_TO_RECORD.includes(key));
     const record: SerializedRecord = {
       topic: kafkaTopic,
       key: letter.key,
       value: letter.value,
       timestampMs: this.#options.timestampMs ?? timestampMs,
-      headers: encodeHeaders([...own, originHeader(letter, 0)]),
+      headers: encodeHeaders([...ownHeaders(headers), originHeader(letter, 0)]),
     };
     return { parts: [{ part: 0, record }] };
   }
+}
+
+/** A record may have headers of its own by the same names: what was added stands behind them. */
+function ownHeaders(headers: readonly Header[]): readonly Header[] {
+  const added = new Set(ADDED_TO_RECORD);
+  let end = headers.length;
+  while (end > 0 && added.delete((headers[end - 1] as Header).key)) end--;
+  return headers.slice(0, end);
 }
 
 function originHeader(place: Place, part: number) {

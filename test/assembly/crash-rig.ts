@@ -74,6 +74,7 @@ export class Life {
       records: kafka,
       ledger: delivery.ledger,
       deadLetterTopic: (_account, topic) => `${topic}.dlq`,
+      routePattern: () => 'fleet/{device}',
       replay: { rate: Number.POSITIVE_INFINITY, share: 1 },
       spill: { afterMs: 3_600_000, bufferShare: 0 },
       clock: systemClock,

@@ -112,6 +112,8 @@ function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & {
       record.value = Buffer.from(selected!);
       record.key = null;
       record.headers = NO_HEADERS;
+      const [, index] = /^whole (\d+)$/.exec(selected!) ?? [];
+      if (index !== undefined) return { code: 'DECODE_FAILED', message: `${index} is bad` };
       return verdicts[selected!];
     },
     taken: () => heard.push(selected ?? 'all'),
@@ -132,7 +134,8 @@ function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & {
       get selected() {
         return selected === undefined ? undefined : readings!.indexOf(selected);
       },
-      alone: () => (selected === undefined || selected === 'whole' ? undefined : Buffer.from(selected)),
+      alone: () =>
+        selected === undefined || selected.startsWith('whole') ? undefined : Buffer.from(selected),
       close() {
         readings = undefined;
         selected = undefined;
@@ -238,6 +241,57 @@ describe('a publication that becomes several records', () => {
     connection.publish(1, '1,whole');
     expect(sink.taken).toEqual(['a:1', 'a.dlq:1,whole']);
     expect(sink.headers.at(-1)).toContain('reading: 1');
+  });
+
+  it('has one dead letter for all readings that can not stand alone, with the payload once, and each reason', () => {
+    const { sink, delivery, connection } = setUp(batchRoute('a'));
+    connection.publish(1, 'whole 0,1,whole 2,whole 3,2,whole 5');
+    expect(sink.taken).toEqual(['a:1', 'a:2', 'a.dlq:whole 0,1,whole 2,whole 3,2,whole 5']);
+    expect(sink.headers.at(-1)).toContain('reading: 0,2-3,5');
+    expect(sink.headers.at(-1)).toContain(
+      'error.message: 0 is bad (reading 0); 2 is bad (reading 2); 3 is bad (reading 3); 5 is bad (reading 5)',
+    );
+    sink.complete();
+    expect(connection.outcomes).toEqual([[1, Outcome.DeadLettered]]);
+    expect(delivery.ledger.total()).toMatchObject({
+      opened: 3,
+      produced: 2,
+      deadLettered: 1,
+      acknowledged: 3,
+    });
+  });
+
+  it('takes no more in dead letters than a few times its own size, however many of its readings are bad', () => {
+    const { sink, delivery, connection } = setUp(batchRoute('a'));
+    const payload = Array.from({ length: 5_000 }, (_, i) => (i % 2 === 0 ? `whole ${i}` : 'dull')).join(',');
+    connection.publish(1, payload);
+    expect(sink.taken).toHaveLength(3);
+    const named = sink.headers.flatMap((headers) => headers.filter((each) => each.startsWith('reading: ')));
+    const readings = named.flatMap((each) => each.slice('reading: '.length).split(',').map(Number));
+    expect(readings).toEqual(Array.from({ length: 2_500 }, (_, i) => 2 * i));
+    sink.complete();
+    expect(connection.outcomes).toEqual([[1, Outcome.DeadLettered]]);
+    expect(balances(delivery.ledger.total())).toBe(true);
+  });
+
+  it('appends the dead letter that readings share when there is room for it, and not twice', () => {
+    const { sink, delivery, connection } = setUp(batchRoute('a'), batchRoute('b'));
+    sink.room = 1;
+    connection.publish(1, 'whole 0,1');
+    expect(sink.taken).toEqual(['a:1']);
+    sink.makeRoom(1);
+    expect(sink.taken).toEqual(['a:1', 'a.dlq:whole 0,1']);
+    sink.makeRoom(10);
+    expect(sink.taken).toEqual(['a:1', 'a.dlq:whole 0,1', 'b:1', 'b.dlq:whole 0,1']);
+    expect(connection.outcomes).toEqual([]);
+    sink.complete();
+    expect(connection.outcomes).toEqual([[1, Outcome.DeadLettered]]);
+    expect(delivery.ledger.total()).toMatchObject({
+      opened: 4,
+      produced: 2,
+      deadLettered: 2,
+      acknowledged: 4,
+    });
   });
 
   it('is one dead letter if it can not be taken apart', () => {

@@ -68,6 +68,7 @@ function setUp() {
   const delivery = new Delivery({
     resolve: () => [route],
     records: sink,
+    routePatternOfProfile: () => 'fleet/{site}/{device}/telemetry',
     unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
     clock: { ...systemClock, wallMs: () => 999 },
     logger: silentLogger,
@@ -88,7 +89,7 @@ function setUp() {
 }
 
 describe('a record that Kafka itself refuses', () => {
-  it('becomes a dead letter with its own bytes and headers, the reason, and a word that it is a record', () => {
+  it('becomes a dead letter with its own bytes and headers, the reason, whose it is, and a word that it is a record', () => {
     const { sink, outcomes, total } = setUp();
     sink.complete(rejected());
     expect(outcomes).toEqual([]);
@@ -102,7 +103,12 @@ describe('a record that Kafka itself refuses', () => {
           { key: 'device.type', value: Buffer.from('sensor') },
           { key: 'error.code', value: Buffer.from('RECORD_TOO_LARGE') },
           { key: 'error.message', value: Buffer.from('too large') },
+          { key: 'mqtt.topic', value: Buffer.from('fleet/north/d1/telemetry') },
+          { key: 'mqtt.client.id', value: Buffer.from('d1') },
+          { key: 'received.at', value: Buffer.from('1700000000000') },
           { key: 'attempt', value: Buffer.from('1') },
+          { key: 'device.type', value: Buffer.from('sensor') },
+          { key: 'route', value: Buffer.from('fleet/{site}/{device}/telemetry') },
           { key: 'dead.letter.holds', value: Buffer.from('record') },
           { key: 'record.topic', value: Buffer.from('telemetry') },
           { key: 'record.timestamp', value: Buffer.from('123') },

@@ -297,6 +297,8 @@ describe('contract journal', () => {
     const second = await open({ fs: left, sink });
     await second.drain();
     expect(sink.log.get('t.dlq-1')).toEqual(['d1#1']);
+    // Whose it is is counted when all that a former process left has been read.
+    await until(() => second.ledger.account('meter').opened === 1, { everyMs: 1, what: 'the account' });
     expect(second.ledger.account('meter')).toMatchObject({ opened: 1, deadLettered: 1, openInJournal: 0 });
   });
 });

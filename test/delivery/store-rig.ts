@@ -159,6 +159,7 @@ export class StoreRig implements PublicationOrigin {
       records: sink,
       ledger: this.ledger,
       deadLetterTopic: (_account, topic) => (topic.endsWith('.dlq') ? topic : `${topic}.dlq`),
+      routePattern: () => 'fleet/{device}',
       replay: { rate: Number.POSITIVE_INFINITY, share: 1 },
       spill: { afterMs: 100, bufferShare: 0.5 },
       clock,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
+import { decodeHeaders, encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { FILTERED, type Route } from '../../src/core/route.ts';
 import { LetterStateStore } from '../../src/dlq/letter-state.ts';
 import { findLetters, letterLogs } from '../../src/dlq/letters.ts';
@@ -10,7 +10,7 @@ import { Transcriber } from '../../src/dlq/transcriber.ts';
 import { Crash, FakeKafka } from './fake-kafka.ts';
 
 /** Payloads are readings with commas between them; what begins with `bad` is not understood, with `dull` filtered. */
-function route(profile: string, kafkaTopic: string): Route {
+function route(profile: string, kafkaTopic: string, mended: boolean): Route {
   let readings: string[] = [];
   let selected: string | undefined;
   return {
@@ -19,7 +19,8 @@ function route(profile: string, kafkaTopic: string): Route {
     topic: kafkaTopic,
     deadLetterTopic: 'telemetry.dlq',
     toRecord({ receivedAtMs }, record) {
-      if (selected!.startsWith('bad')) return { code: 'DECODE_FAILED', message: `${selected} is bad` };
+      if (selected!.startsWith('bad') && !mended)
+        return { code: 'DECODE_FAILED', message: `${selected} is bad` };
       if (selected!.startsWith('dull')) return FILTERED;
       record.topic = kafkaTopic;
       record.key = Buffer.from('d1');
@@ -47,16 +48,26 @@ function route(profile: string, kafkaTopic: string): Route {
   };
 }
 
+function headersOf(...headers: readonly Readonly<Record<string, string>>[]) {
+  return encodeHeaders(
+    headers.flatMap((some) =>
+      Object.entries(some).map(([key, value]) => ({ key, value: Buffer.from(value) })),
+    ),
+  );
+}
+
 interface RunOptions {
   readonly selection?: Selection;
   readonly dryRun?: boolean;
   readonly as?: string;
   readonly chunkLetters?: number;
+  /** Today's profile understands what was bad. */
+  readonly mended?: boolean;
 }
 
 /** One replay, as the command does it, in a process of its own. */
 async function run(kafka: FakeKafka, options: RunOptions = {}) {
-  const { selection = {}, dryRun = false, as, chunkLetters = 3 } = options;
+  const { selection = {}, dryRun = false, mended = false, as, chunkLetters = 3 } = options;
   const outcomes: [offset: number, outcome: ReplayOutcome][] = [];
   const store = await LetterStateStore.load(kafka.stateTopic);
   const replay = new Replay({
@@ -64,7 +75,9 @@ async function run(kafka: FakeKafka, options: RunOptions = {}) {
     store,
     transcriber: new Transcriber({
       routesOf: (topic) =>
-        topic === 'fleet/d1' ? [route('sensor', 'telemetry'), route('other', 'elsewhere')] : [],
+        topic === 'fleet/d1'
+          ? [route('sensor', 'telemetry', mended), route('other', 'elsewhere', mended)]
+          : [],
       kafkaTopicOf: () => 'telemetry',
       ...(as !== undefined && { as }),
     }),
@@ -174,19 +187,53 @@ describe('a replay', () => {
 
   it('sends a record that Kafka refused as it was, to the topic that it was for', async () => {
     const kafka = new FakeKafka();
-    kafka.addLetter('telemetry.dlq', 'finished', {
-      'content-type': 'x/y',
-      'dead.letter.holds': 'record',
-      'record.topic': 'named-by-device',
-      'record.timestamp': '17',
+    kafka.add('telemetry.dlq', {
+      key: null,
+      value: Buffer.from('finished'),
+      headers: headersOf(
+        {
+          'content-type': 'x/y',
+          route: 'its own',
+          'error.code': 'RECORD_TOO_LARGE',
+          'error.message': 'too large',
+          'mqtt.topic': 'fleet/d1',
+          'mqtt.client.id': 'd1',
+          'received.at': '1700000000000',
+          attempt: '1',
+          'device.type': 'sensor',
+          'dead.letter.holds': 'record',
+          'record.topic': 'named-by-device',
+          'record.timestamp': '17',
+        },
+        { route: 'fleet/{device}' },
+      ),
+      timestampMs: 1_700_000_000_000,
     });
     await run(kafka);
     const [record] = kafka.topics.get('named-by-device')!;
     expect(record).toMatchObject({ timestampMs: 17 });
     expect(record!.value!.toString()).toBe('finished');
-    const names = decodeHeaders(record!.headers).map(({ key }) => key);
-    expect(names).toContain('content-type');
-    expect(names.filter((name) => /^(error|record|dead.letter.holds)/.test(name))).toEqual([]);
+    expect(
+      decodeHeaders(record!.headers).map(({ key, value }) => [key, Buffer.from(value!).toString()]),
+    ).toEqual([
+      ['content-type', 'x/y'],
+      ['route', 'its own'],
+      ['dead.letter.origin', 'telemetry.dlq/0/0/0'],
+    ]);
+  });
+
+  it('takes those readings of a shared dead letter that are understood by now, and the others later, each once', async () => {
+    const kafka = new FakeKafka();
+    kafka.addLetter('telemetry.dlq', 'a,bad,b,x,c', { reading: '0-2,4' });
+    const { outcomes } = await run(kafka);
+    expect(outcomes).toEqual([
+      [0, { kind: 'failed', fault: { code: 'DECODE_FAILED', message: 'bad is bad' } }],
+    ]);
+    expect(values(kafka)).toEqual(['sensor:a', 'sensor:b', 'sensor:c']);
+    await run(kafka);
+    await run(kafka, { mended: true });
+    await run(kafka, { mended: true });
+    expect(values(kafka)).toEqual(['sensor:a', 'sensor:b', 'sensor:c', 'sensor:bad']);
   });
 
   it('with dry run writes nothing, and says where each would go', async () => {
@@ -236,7 +283,7 @@ describe('replays that are killed', () => {
   it('wherever they die, and however often, leave each record in Kafka once, and in order', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.constantFrom('a', 'a,b', 'bad', 'c,dull,d'), { minLength: 1, maxLength: 8 }),
+        fc.array(fc.constantFrom('a', 'a,b', 'bad', 'c,dull,d', 'e,bad,f'), { minLength: 1, maxLength: 8 }),
         fc.array(fc.nat(30), { maxLength: 6 }),
         fc.boolean(),
         async (payloads, crashes, backwards) => {
@@ -248,6 +295,7 @@ describe('replays that are killed', () => {
                 .split(',')
                 .map((p) => `${p}${i}`)
                 .join(','),
+              payload === 'e,bad,f' ? { reading: '0-2' } : {},
             );
           });
           const wanted = payloads.flatMap((payload, i) =>
@@ -255,7 +303,7 @@ describe('replays that are killed', () => {
               ? []
               : payload
                   .split(',')
-                  .filter((p) => p !== 'dull')
+                  .filter((p) => p !== 'dull' && p !== 'bad')
                   .map((p) => `sensor:${p}${i}`),
           );
           // Somebody else writes to the same topic all the time.
