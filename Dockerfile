@@ -27,5 +27,5 @@ EXPOSE 1883 8080
 # 8080 is the admin port of sluice.yaml; a container that sets another needs a check of its own.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8080/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--max-semi-space-size=16", "bin/sluice.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "bin/sluice.js"]
 CMD ["run"]

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The command `sluice`, in a clone (sources, run as they are) and in an installed package (built JavaScript).
 // This file and what it imports must be readable to Node 18, to tell people with an old Node what to do.
 import { existsSync } from 'node:fs';
