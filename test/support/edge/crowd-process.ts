@@ -22,8 +22,8 @@ export class CrowdProcess {
     await this.#ask({ order: 'publish', groups });
   }
 
-  async mark(): Promise<void> {
-    await this.#ask({ order: 'mark' });
+  async mark(name: string): Promise<void> {
+    await this.#ask({ order: 'mark', name });
   }
 
   async figures(): Promise<Record<string, GroupFigures>> {

@@ -1,4 +1,4 @@
-import { createHistogram } from 'node:perf_hooks';
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { EdgeDevice } from './device.ts';
 
 /** Devices that do the same. */
@@ -7,6 +7,7 @@ export interface GroupSpec {
   readonly devices: readonly string[];
   /** Messages a second of each device; 0: as many as its window allows. */
   readonly ratePerDevice: number;
+  /** Most messages without PUBACK; 0: QoS 0, as much as the socket takes. */
   readonly window: number;
 }
 
@@ -23,7 +24,7 @@ export interface GroupFigures {
   readonly inFlight: number;
   readonly lostConnections: number;
   readonly pongs: number;
-  /** PUBLISH to PUBACK since the last `mark`, milliseconds; undefined without any. */
+  /** PUBLISH to PUBACK under the present mark, milliseconds; undefined without any. */
   readonly p50Ms: number | undefined;
   readonly p99Ms: number | undefined;
   readonly maxMs: number | undefined;
@@ -34,13 +35,13 @@ export type CrowdOrder =
   | { readonly order: 'connect'; readonly spec: CrowdSpec }
   /** `groups`: only these publish from now on. */
   | { readonly order: 'publish'; readonly groups: readonly string[] }
-  /** Latencies are counted anew. */
-  | { readonly order: 'mark' }
+  /** Latencies are counted under this name from now on; they go on where it was used before. */
+  | { readonly order: 'mark'; readonly name: string }
   | { readonly order: 'figures' }
   /** Every connection is cut, at once. */
   | { readonly order: 'storm' }
   | { readonly order: 'ping' }
-  /** How much each device has sent. */
+  /** How much each device has sent that is owed an answer. */
   | { readonly order: 'ledger' };
 
 export type CrowdAnswer =
@@ -56,7 +57,8 @@ const MAX_RECONNECT_MS = 5_000;
 class Group {
   readonly spec: GroupSpec;
   readonly devices: readonly EdgeDevice[];
-  readonly latency = createHistogram();
+  latency: RecordableHistogram = createHistogram();
+  readonly #latencies = new Map<string, RecordableHistogram>();
   isPublishing = false;
   lostConnections = 0;
   #turn = 0;
@@ -87,6 +89,11 @@ class Group {
           },
         }),
     );
+  }
+
+  mark(name: string): void {
+    this.latency = this.#latencies.get(name) ?? createHistogram();
+    this.#latencies.set(name, this.latency);
   }
 
   tick(elapsedMs: number): void {
@@ -137,7 +144,7 @@ export class Crowd {
         for (const group of this.#groups) group.isPublishing = order.groups.includes(group.spec.name);
         return null;
       case 'mark':
-        for (const { latency } of this.#groups) latency.reset();
+        for (const group of this.#groups) group.mark(order.name);
         return null;
       case 'figures':
         return Object.fromEntries(this.#groups.map((group) => [group.spec.name, group.figures()]));
@@ -148,7 +155,9 @@ export class Crowd {
         for (const device of this.#devices()) device.ping();
         return null;
       case 'ledger':
-        return this.#devices().map(({ name, sent }) => [name, sent] as const);
+        return this.#groups
+          .filter(({ spec }) => spec.window > 0)
+          .flatMap(({ devices }) => devices.map(({ name, sent }) => [name, sent] as const));
     }
   }
 

@@ -5,7 +5,7 @@ export interface DeviceOptions {
   readonly port: number;
   readonly topicPrefix: string;
   readonly payloadBytes: number;
-  /** Most messages without PUBACK. */
+  /** Most messages without PUBACK; 0: QoS 0, as much as the socket takes. */
   readonly window: number;
   /** A message has its PUBACK. */
   readonly onAcknowledged: (device: EdgeDevice, latencyMs: number) => void;
@@ -17,6 +17,8 @@ const PUBACK = 0x40;
 const PINGRESP = 0xd0;
 const PINGREQ = Buffer.from([0xc0, 0]);
 const DISCONNECT = Buffer.from([0xe0, 0]);
+/** At QoS 0: bytes that wait for the socket when a device stops writing. */
+const MAX_UNSENT_BYTES = 64 * 1024;
 /** Of all devices: what is read is looked at before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
 
@@ -79,11 +81,20 @@ export class EdgeDevice {
 
   /** Publishes one more message. False: not connected, or the window is full. */
   publish(): boolean {
-    if (!this.isUp || this.#inFlight.size >= this.#options.window) return false;
+    if (!this.isUp) return false;
+    if (this.#options.window === 0) return this.#publishUnanswered();
+    if (this.#inFlight.size >= this.#options.window) return false;
     const sequence = ++this.sent;
     const packetId = ((sequence - 1) % 65_535) + 1;
     this.#inFlight.set(packetId, { sequence, sentAtMs: performance.now() });
     this.#socket?.write(this.#frame(packetId, sequence, false));
+    return true;
+  }
+
+  #publishUnanswered(): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || socket.writableLength > MAX_UNSENT_BYTES) return false;
+    socket.write(this.#frame(undefined, ++this.sent, false));
     return true;
   }
 
@@ -100,13 +111,16 @@ export class EdgeDevice {
     this.#socket?.end(DISCONNECT);
   }
 
-  #frame(packetId: number, sequence: number, dup: boolean): Buffer {
+  /** Without packet identifier: QoS 0. */
+  #frame(packetId: number | undefined, sequence: number, dup: boolean): Buffer {
     const payload = Buffer.alloc(this.#options.payloadBytes, 0x20);
     payload.write(`${this.name} ${sequence}`);
-    const length = this.#topic.length + 2 + payload.length;
+    const id = packetId === undefined ? Buffer.alloc(0) : Buffer.of(packetId >> 8, packetId & 0xff);
+    const length = this.#topic.length + id.length + payload.length;
     const remaining = length < 128 ? [length] : [(length & 0x7f) | 0x80, length >> 7];
-    const header = Buffer.from([dup ? 0x3a : 0x32, ...remaining]);
-    return Buffer.concat([header, this.#topic, Buffer.of(packetId >> 8, packetId & 0xff), payload]);
+    const qos = packetId === undefined ? 0 : 1;
+    const header = Buffer.from([0x30 | (qos << 1) | (dup ? 8 : 0), ...remaining]);
+    return Buffer.concat([header, this.#topic, id, payload]);
   }
 
   #read(chunk: Buffer): void {
