@@ -37,6 +37,8 @@ export interface GatewayTrialOptions {
   readonly rate?: number;
   /** More lines of sluice.yaml. */
   readonly config?: string;
+  /** More files of the gateway's folder: path -> text. */
+  readonly files?: Readonly<Record<string, string>>;
   /** More of the gateway's environment, given its folder. */
   readonly environment?: (folder: string) => Readonly<Record<string, string>>;
   readonly wireFaults?: WireFaults;
@@ -92,7 +94,7 @@ export class GatewayTrial {
   }
 
   async startGateway(): Promise<void> {
-    const { topic, config = '', environment } = this.#options;
+    const { topic, config = '', files, environment } = this.#options;
     this.#gateway = await TestGateway.start({
       folder: this.folder,
       bootstrapServers: this.kafkaWire.bootstrapServers,
@@ -100,6 +102,7 @@ export class GatewayTrial {
       files: {
         'sluice.yaml': `${CONFIG}${config}`,
         'proto/env_sensor.proto': readFileSync(SCHEMA, 'utf8'),
+        ...files,
         ...Object.fromEntries(CONTRACTS.map((ack) => [`trial/${ack}.yaml`, profile(ack, topic)])),
       },
     });
@@ -120,7 +123,9 @@ export class GatewayTrial {
   /** Resolves when so many more messages are acknowledged. */
   async untilAcknowledged(more: number, what = 'acknowledged messages'): Promise<void> {
     const { acknowledged } = this.devices;
-    await until(() => this.devices.acknowledged >= acknowledged + more, { timeoutMs: 60_000, what });
+    // A hundred a second at the least.
+    const timeoutMs = 60_000 + 10 * more;
+    await until(() => this.devices.acknowledged >= acknowledged + more, { timeoutMs, what });
   }
 
   /** Resolves when everything that has been sent by now is acknowledged. */
@@ -154,7 +159,10 @@ export class GatewayTrial {
     this.#fleet = new Fleet({
       url: `mqtt://127.0.0.1:${wire.port}`,
       devices: DEVICES_A_CONTRACT * CONTRACTS.length,
-      types: simulatedTypes(profiles),
+      types: simulatedTypes(
+        profiles,
+        CONTRACTS.map((contract) => `${contract}-sensor`),
+      ),
       rate,
       qos: 1,
       seed,
