@@ -8,8 +8,9 @@ const READ_CHUNK_BYTES = 64 * 1024;
 /** Memory for what one read may bring: the smallest publications are parked in twice their size. */
 const LARGEST_READ_COST = 3 * READ_CHUNK_BYTES;
 
-/** Of the memory's limit, what may be kept for reuse besides. */
+/** What may be kept for reuse besides: this share of the memory's limit, at most so many bytes. */
 const POOL_SHARE = 1 / 32;
+const MAX_POOL_BYTES = 16 * 1024 * 1024;
 
 /**
  * The memory that all connections together may hold for bytes that were read and not yet passed on: parked
@@ -25,7 +26,7 @@ export class ReadAhead {
   constructor(limits: Pick<IngressLimits, 'readAheadBytes' | 'memoryLimitBytes'>, stats: IngressStats) {
     this.#limits = limits;
     this.#stats = stats;
-    this.#pool = new PiecePool(limits.memoryLimitBytes * POOL_SHARE);
+    this.#pool = new PiecePool(Math.min(limits.memoryLimitBytes * POOL_SHARE, MAX_POOL_BYTES));
   }
 
   /**
