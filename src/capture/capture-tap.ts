@@ -36,6 +36,10 @@ export class CaptureTap implements PublicationSink {
     return this.#acceptAndCapture(publication, origin, token);
   }
 
+  suppressed(topic: Topic): void {
+    this.#next.suppressed?.(topic);
+  }
+
   /** The lines of a capture from now on, or undefined: there are {@link MAX_CAPTURES} already. */
   open(request: CaptureRequest): Readable | undefined {
     if (this.#captures.length >= MAX_CAPTURES) return undefined;

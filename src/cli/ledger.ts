@@ -58,6 +58,7 @@ const STATE_NAMES: Readonly<Record<keyof Figures['states'], string>> = {
   deadLettered: 'dead-lettered',
   filtered: 'filtered',
   refused: 'refused',
+  suppressed: 'duplicates suppressed',
   open: 'open in memory',
   openInJournal: 'open in journal',
   dropped: 'dropped by policy',

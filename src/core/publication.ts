@@ -50,4 +50,9 @@ export interface PublicationSink {
    * A publication that can't be processed is still taken: it completes as a dead letter or as refused.
    */
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean;
+  /**
+   * A publication to the topic came again, and is not handed over again: its device is told what became of the first.
+   * Left out: nobody counts them.
+   */
+  suppressed?(topic: Topic): void;
 }

@@ -107,6 +107,17 @@ export class Delivery implements PublicationSink {
     return this.#acceptRecord(publication, route, origin, token);
   }
 
+  /** One delivery a route, however many records the first occurrence became. */
+  suppressed(topic: Topic): void {
+    const routes = this.#options.resolve(topic);
+    if (routes.length === 0 && this.#options.unrouted.policy !== 'dead-letter') return;
+    for (const { profile } of routes.length === 0 ? [{ profile: UNROUTED_ACCOUNT }] : routes) {
+      const account = this.ledger.account(profile);
+      account.opened++;
+      account.suppressed++;
+    }
+  }
+
   /** Several records, of which each is delivered like an only one; see {@link FanOut}. */
   #acceptFanOut(
     publication: Publication,

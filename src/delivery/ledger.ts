@@ -15,6 +15,8 @@ export interface Account {
   filtered: number;
   /** Ended without a promise: the device was not acknowledged. */
   refused: number;
+  /** The message came again, and was not delivered again: the edge knew it. */
+  suppressed: number;
   /** In memory only, on its way to Kafka or to the disk. */
   open: number;
   /** On this gateway's disk, and not known to be in Kafka. */
@@ -35,6 +37,7 @@ export const STATES = [
   'deadLettered',
   'filtered',
   'refused',
+  'suppressed',
   'open',
   'openInJournal',
   'dropped',
@@ -126,6 +129,12 @@ const METRICS: readonly (Omit<Metric, 'read' | 'labelNames'> & {
     kind: 'counter',
   },
   {
+    figure: 'suppressed',
+    name: 'sluice_deliveries_suppressed_total',
+    help: 'Deliveries of messages that came again, and were not delivered again.',
+    kind: 'counter',
+  },
+  {
     figure: 'open',
     name: 'sluice_deliveries_open',
     help: 'Deliveries in memory alone: neither Kafka nor the disk has them yet.',
@@ -192,6 +201,7 @@ function emptyAccount(profile: string): Account {
     deadLettered: 0,
     filtered: 0,
     refused: 0,
+    suppressed: 0,
     open: 0,
     openInJournal: 0,
     dropped: 0,

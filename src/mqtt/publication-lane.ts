@@ -167,10 +167,13 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const hasPacketId = qos === 1 || qos === 2;
     const packetId = hasPacketId ? packetIdAt(buffer, payloadStart - 2) : 0;
     if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
+      if (kind === ParkedKind.Repeat) this.#context.sink.suppressed?.(topic);
       this.#acknowledge(kind, qos, packetId);
       return true;
     }
-    if (kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end))) return true;
+    const joined = kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end));
+    if (joined) this.#context.sink.suppressed?.(topic);
+    if (joined) return true;
     const { publication } = this.#context;
     publication.topic = topic;
     publication.payload = buffer.subarray(payloadStart, end);

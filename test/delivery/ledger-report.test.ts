@@ -27,7 +27,7 @@ describe('the view of the ledger', () => {
     });
     const text = ledgerText(report);
     expect(text).toContain(
-      '12 opened = 6 produced + 2 dead-lettered + 1 filtered + 0 refused + 0 open in memory + 3 open in journal' +
+      '12 opened = 6 produced + 2 dead-lettered + 1 filtered + 0 refused + 0 duplicates suppressed + 0 open in memory + 3 open in journal' +
         ' + 0 dropped by policy + 0 damaged on disk + 0 lost by contract',
     );
     expect(text).toContain('verdict: ok');

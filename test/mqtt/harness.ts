@@ -5,6 +5,7 @@ import type { Cancel, Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/outcome.ts';
 import type { Publication, PublicationOrigin, PublicationSink } from '../../src/core/publication.ts';
+import type { Topic } from '../../src/core/topic.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import type { IngressLimits } from '../../src/mqtt/limits.ts';
 import type { StoreDirectory } from '../../src/mqtt/store/store-fs.ts';
@@ -81,6 +82,12 @@ export class HeldSink implements PublicationSink {
   refusals = 0;
   /** Topics for which there is no room. */
   readonly closedTopics = new Set<string>();
+  /** Topics of publications that came again and were not handed over again. */
+  readonly suppressions: string[] = [];
+
+  suppressed({ name }: Topic): void {
+    this.suppressions.push(name);
+  }
 
   accept(publication: Publication, origin: PublicationOrigin, token: number): boolean {
     if (this.room <= 0 || this.closedTopics.has(publication.topic.name)) {

@@ -192,6 +192,8 @@ describe('QoS 2', () => {
     await device.receives('pubrec', 3);
     expect(sink.accepted).toEqual([]);
     expect(ingress.stats.repeated).toBe(2);
+    // The ledger hears of each.
+    expect(sink.suppressions).toEqual(['a', 'a']);
   });
 
   it('takes a packet identifier as new after PUBREL', async () => {

@@ -67,6 +67,8 @@ describe('a QoS 1 publication that is repeated on a new connection while it is i
     test.sink.completeAll();
     await last.receives('puback', 2);
     expect(last.ids('puback')).toEqual([1, 2]);
+    expect(test.sink.suppressions).toContain('a');
+    expect(test.sink.accepted).toEqual([]);
   });
 
   it('is shown to local subscribers once', async () => {

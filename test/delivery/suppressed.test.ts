@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import type { Route } from '../../src/core/route.ts';
+import { Delivery } from '../../src/delivery/delivery.ts';
+import { balances } from '../../src/delivery/ledger.ts';
+import type { UnroutedPolicy } from '../../src/delivery/unrouted-topics.ts';
+
+const topic = { name: 'fleet/d1', id: 1 };
+
+function route(profile: string): Route {
+  return {
+    profile,
+    contract: 'kafka',
+    topic: profile,
+    deadLetterTopic: `${profile}.dlq`,
+    toRecord: () => undefined,
+    taken() {},
+    whenReady() {},
+  };
+}
+
+function delivery(routes: readonly Route[], policy: UnroutedPolicy = 'local'): Delivery {
+  return new Delivery({
+    resolve: () => routes,
+    records: { tryAppend: () => undefined },
+    unrouted: { policy, deadLetterTopic: 'unrouted.dlq' },
+    clock: systemClock,
+    logger: silentLogger,
+  });
+}
+
+describe('a message that came again and is not delivered again', () => {
+  it('is a delivery of each of its routes, in a state of its own, and nobody is acknowledged twice for it', () => {
+    const { ledger } = withSuppressed(delivery([route('a'), route('b')]));
+    for (const account of ledger.accounts()) {
+      expect(account).toMatchObject({ opened: 1, suppressed: 1, acknowledged: 0, open: 0 });
+      expect(balances(account)).toBe(true);
+    }
+    expect(ledger.accounts().map(({ profile }) => profile)).toEqual(['a', 'b']);
+  });
+
+  it.each([
+    ['dead-letter' as const, ['(unrouted)']],
+    ['local' as const, []],
+  ])('without a route is in the ledger where such messages are: unrouted %s', (policy, accounts) => {
+    const { ledger } = withSuppressed(delivery([], policy));
+    expect(ledger.accounts().map(({ profile }) => profile)).toEqual(accounts);
+  });
+});
+
+function withSuppressed(sink: Delivery) {
+  sink.suppressed(topic);
+  return { ledger: sink.ledger };
+}
