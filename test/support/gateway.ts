@@ -17,6 +17,8 @@ export interface TestGatewayOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** A command that runs the one that follows it, in the same process. */
+  readonly launcher?: readonly string[];
   /** An existing folder to run in, e.g. that of a gateway that was killed; it is not removed then. */
   readonly folder?: string;
   /** Resolve as soon as the process runs, without waiting for its banner. */
@@ -61,9 +63,11 @@ export class TestGateway {
       await mkdir(dirname(join(folder, path)), { recursive: true });
       await writeFile(join(folder, path), text);
     }
+    const [launcher, ...launcherArguments] = options.launcher ?? [];
     const child = spawn(
-      process.execPath,
+      launcher ?? process.execPath,
       [
+        ...(launcher === undefined ? [] : [...launcherArguments, process.execPath]),
         join(projectRoot, 'src/cli/main.ts'),
         'run',
         '--config',
