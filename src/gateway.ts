@@ -9,7 +9,8 @@ import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mq
 import { presenceRecords } from './assembly/presence.ts';
 import { ProfileReload, type ReloadCause } from './assembly/profile-reload.ts';
 import type { RouteSet } from './assembly/route-set.ts';
-import { JournalStore, needsJournal } from './assembly/journal-store.ts';
+import { JournalStore, needsJournal, promisesDisk } from './assembly/journal-store.ts';
+import { kafkaConditions } from './assembly/kafka-conditions.ts';
 import { CaptureTap } from './capture/capture-tap.ts';
 import { connectSchemaRegistry } from './assembly/schema-registry.ts';
 import type { Clock } from './core/clock.ts';
@@ -285,14 +286,15 @@ export class Gateway {
   }
 
   readiness(): Readiness {
+    const kafka = this.#kafkaConditions();
+    const canWait = kafka.some(({ required }) => required === false);
     return readinessOf([
       this.#mqttCondition(),
       ...sessionsCondition(this.#ingress.storage),
-      this.#kafkaCondition(),
-      this.#topicsCondition(),
+      ...kafka,
       ...this.#schemasCondition(),
       { name: 'profiles', ready: true, reason: this.#reload.description() },
-      ...this.#commands.conditions(),
+      ...this.#commands.conditions().map((one) => (canWait ? { ...one, required: false } : one)),
       ...(this.#store === undefined ? [] : [this.#store.condition()]),
     ]);
   }
@@ -305,45 +307,29 @@ export class Gateway {
     return [{ name: 'schemas', ready, reason: ready ? 'all schemas are registered' : problems.join('; ') }];
   }
 
+  #kafkaConditions(): Condition[] {
+    const { producer, weakerPromises, config } = this.#blueprint;
+    return kafkaConditions({
+      servers: producer.bootstrapServers,
+      connection: this.#producer.connectionState(),
+      localFault: this.#localKafka?.lastFault,
+      weakerPromises,
+      topicProblems: [
+        ...this.#topics.problems(),
+        ...[...this.#producer.topicFaults()].map(([topic, fault]) => `${topic}: ${fault.message}`),
+      ],
+      canWait:
+        this.#store !== undefined &&
+        config.unrouted.policy !== 'dead-letter' &&
+        this.#routes.set.profiles.every(promisesDisk),
+    });
+  }
+
   #mqttCondition(): Condition {
     return {
       name: 'mqtt',
       ready: this.#isAccepting,
       reason: this.#isAccepting ? `listening on ${this.mqttUrls().join(', ')}` : 'not accepting connections',
-    };
-  }
-
-  #kafkaCondition(): Condition {
-    const { connectedBrokers, lastFailure, securityFailures } = this.#producer.connectionState();
-    const { weakerPromises } = this.#blueprint;
-    const servers = this.#blueprint.producer.bootstrapServers.join(', ');
-    if (securityFailures.length > 0)
-      return { name: 'kafka', ready: false, reason: securityFailures.join('; ') };
-    if (connectedBrokers > 0)
-      return {
-        name: 'kafka',
-        ready: true,
-        reason: [`connected, by way of ${servers}`, ...weakerPromises].join('; '),
-      };
-    const local = this.#localKafka?.lastFault;
-    return {
-      name: 'kafka',
-      ready: false,
-      reason:
-        local ??
-        `no broker of ${servers} can be reached${lastFailure === undefined ? '' : `: ${lastFailure}`}`,
-    };
-  }
-
-  #topicsCondition(): Condition {
-    const problems = [
-      ...this.#topics.problems(),
-      ...[...this.#producer.topicFaults()].map(([topic, fault]) => `${topic}: ${fault.message}`),
-    ];
-    return {
-      name: 'topics',
-      ready: problems.length === 0,
-      reason: problems.length === 0 ? 'all topics are there' : problems.join('; '),
     };
   }
 

@@ -3,6 +3,8 @@ export interface Condition {
   /** Short and stable, e.g. `kafka`, `topics`. */
   readonly name: string;
   readonly ready: boolean;
+  /** False: devices may be sent here all the same. Left out, they may not. */
+  readonly required?: boolean;
   /** Why not, and what can be done; with `ready`, what holds. */
   readonly reason: string;
 }
@@ -13,5 +15,5 @@ export interface Readiness {
 }
 
 export function readinessOf(conditions: readonly Condition[]): Readiness {
-  return { ready: conditions.every((condition) => condition.ready), conditions };
+  return { ready: conditions.every(({ ready, required = true }) => ready || !required), conditions };
 }

@@ -56,18 +56,19 @@ export class CommandBridge {
   /** Begins to read commands, whether or not Kafka is there. */
   start(): void {
     this.#isStarted = true;
-    if (this.#topics.length === 0) return;
     this.#options.sessions().onAbandoned((message, reason, forget) => {
       const place = placeOf(message.reference);
       const topic = this.#topics.find((one) => one.topic === place?.topic);
       if (place !== undefined && topic !== undefined) topic.abandoned(message, place, reason, forget);
       else {
+        // Nobody knows any more where it would be written; the log is what is left.
         const { clientId, reference } = message;
         const fields = { client: clientId, reference, reason };
         this.#options.logger.warn(
           fields,
           'a stored command is given up, and its topic is configured no more',
         );
+        forget();
       }
     });
     for (const topic of this.#topics) topic.start();
