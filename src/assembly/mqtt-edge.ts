@@ -33,6 +33,7 @@ export function mqttEdgeOptions(
       maxConnections: mqtt.maxConnections,
       refusalDelayMs: mqtt.refusalDelayMs,
       maxKeptSessions: sessions.max,
+      maxSubscriptions: sessions.subscriptions,
       sessionExpiryMs: sessions.expiryMs,
       maxQueuedMessages: sessions.queueMessages,
       maxQueuedBytes: sessions.queueBytes,

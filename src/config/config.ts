@@ -30,6 +30,8 @@ export interface SluiceConfig {
       readonly max: number;
       /** How long. */
       readonly expiryMs: number;
+      /** Topic filters of one session. */
+      readonly subscriptions: number;
       /** What one of them may hold for its client, and all of them together. */
       readonly queueMessages: number;
       readonly queueBytes: number;
@@ -188,6 +190,7 @@ function toSessions(
     directory: document.store === 'disk' ? resolve(folders.data, document.directory) : undefined,
     max: document.max,
     expiryMs: document['expiry.ms'],
+    subscriptions: document.subscriptions,
     queueMessages: document['queue.messages'],
     queueBytes: document['queue.bytes'],
     queueTotalBytes: document['queue.total.bytes'],

@@ -161,6 +161,7 @@ export const configSchema = section({
       directory: text('a folder, relative to this file').default('.sluice/sessions'),
       max: integer(1, 10_000_000).default(100_000),
       'expiry.ms': integer(1_000, 31_536_000_000).default(604_800_000),
+      subscriptions: integer(1, 100_000).default(1_000),
       'queue.messages': integer(1, 10_000).default(1_000),
       'queue.bytes': integer(1_024, 268_435_456).default(4_194_304),
       'queue.total.bytes': integer(1_024, 17_179_869_184).default(268_435_456),

@@ -3,6 +3,7 @@ import type { LocalMessage } from './local-message.ts';
 import type { StoredSubscription } from './mailbox.ts';
 import type { SessionState } from './session-state.ts';
 import { settle, type SessionStore } from './session-store.ts';
+import type { SubscriptionBound } from './subscription-bound.ts';
 import type { SessionLog } from './store/session-log.ts';
 
 interface ClientKey {
@@ -26,12 +27,14 @@ export class BrokerPersistence {
   readonly #store: SessionStore;
   readonly #state: SessionState;
   readonly #log: SessionLog;
+  readonly #bound: SubscriptionBound;
   readonly #wills = new Map<string, object>();
 
-  constructor(store: SessionStore, state: SessionState, log: SessionLog) {
+  constructor(store: SessionStore, state: SessionState, log: SessionLog, bound: SubscriptionBound) {
     this.#store = store;
     this.#state = state;
     this.#log = log;
+    this.#bound = bound;
   }
 
   async setup(_broker: unknown): Promise<void> {
@@ -56,7 +59,11 @@ export class BrokerPersistence {
     { id }: ClientKey,
     subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
   ): Promise<void> {
-    return this.#store.subscribe(id, subscriptions);
+    // aedes hands over those that were refused, too.
+    return this.#store.subscribe(
+      id,
+      subscriptions.filter((subscription) => !this.#bound.wasRefused(subscription)),
+    );
   }
 
   removeSubscriptions({ id }: ClientKey, filters: readonly string[]): Promise<void> {

@@ -52,6 +52,11 @@ export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
       'Sessions of clients that did not come back in time.',
       () => stats().sessionsExpired,
     ),
+    counter(
+      'subscriptions_refused_total',
+      'Topic filters beyond what a session may have, refused with 0x80.',
+      () => stats().subscriptionsRefused,
+    ),
     byQos('received', 'Publications received.', () => stats().received),
     byQos(
       'acknowledged',

@@ -29,6 +29,8 @@ export interface IngressLimits {
   readonly maxTopics: number;
   /** Sessions that are kept for absent clients; the longest absent is forgotten first. */
   readonly maxKeptSessions: number;
+  /** Topic filters of one session; a SUBSCRIBE is refused those beyond ([MQTT-3.9.3-1], return code 0x80). */
+  readonly maxSubscriptions: number;
   /** How long the session of an absent client is kept, in milliseconds. */
   readonly sessionExpiryMs: number;
   /** Messages of QoS 1 and 2 kept for one persistent session; further ones are dropped for that session. */
@@ -59,6 +61,7 @@ export const DEFAULT_LIMITS: IngressLimits = {
   takeoverTimeoutMs: 5_000,
   maxTopics: 65_536,
   maxKeptSessions: 100_000,
+  maxSubscriptions: 1_000,
   sessionExpiryMs: 7 * 24 * 3_600_000,
   maxQueuedMessages: 1_000,
   maxQueuedBytes: 4 * 1024 * 1024,

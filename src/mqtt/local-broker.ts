@@ -17,6 +17,7 @@ import { SessionStore } from './session-store.ts';
 import { openStore, type OpenStore } from './store/open-store.ts';
 import type { StoreDirectory } from './store/store-fs.ts';
 import type { IngressStats } from './stats.ts';
+import { SubscriptionBound, type Subscriber } from './subscription-bound.ts';
 import { filterMatches } from './topic-filter.ts';
 import { MAX_TOPIC_LEVELS, type InternedTopic } from './topic-table.ts';
 
@@ -98,10 +99,11 @@ export class LocalBroker {
     this.#storage = storage;
     const { log } = storage;
     this.store = new SessionStore({ state, log, limits, stats, wallMs: () => clock.wallMs() });
+    const bound = new SubscriptionBound(limits.maxSubscriptions, this.store, stats);
     const options: AedesOptions = {
       id: `sluice-${randomUUID()}`,
       mq: this.#deliveries,
-      persistence: new BrokerPersistence(this.store, state, log),
+      persistence: new BrokerPersistence(this.store, state, log, bound),
       queueLimit: Number.MAX_SAFE_INTEGER,
       maxClientsIdLength: Number.MAX_SAFE_INTEGER,
       maxTopicLevels: MAX_TOPIC_LEVELS,
@@ -110,6 +112,14 @@ export class LocalBroker {
       // connection, see PublicationLane.will.
       authorizePublish: (_client, will, done) => {
         done(will.topic.startsWith('$') ? new Error('a will to a $ topic') : null);
+      },
+      authorizeSubscribe: (client, subscription, done) => {
+        const isAdmitted = bound.admits(client as unknown as Subscriber, subscription);
+        // Later, when all filters of the packet are decided: the first to be stored takes all of them along.
+        queueMicrotask(() => {
+          bound.asked();
+          done(null, isAdmitted ? subscription : null);
+        });
       },
       authorizeForward: (client, packet) =>
         this.#forward(client, packet as LocalMessage) as typeof packet | null,

@@ -172,6 +172,10 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   // For messages to one session.
 
+  hasSubscribed(clientId: string, filter: string): boolean {
+    return this.#state.mailboxes.get(clientId)?.subscriptions.has(filter) === true;
+  }
+
   /** The subscriptions of a persistent session; those of a clean one are with its connection. */
   subscriptionsOf(clientId: string): Iterable<StoredSubscription> {
     return this.#state.mailboxes.get(clientId)?.subscriptions.values() ?? [];

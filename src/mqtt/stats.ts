@@ -83,6 +83,8 @@ export class IngressStats {
   queueDrops = 0;
   /** Messages for absent clients that were of no use any more. */
   queueExpired = 0;
+  /** Filters of SUBSCRIBEs that were refused, because their session has as many as it may. */
+  subscriptionsRefused = 0;
   /** Subscriptions of persistent sessions with QoS 1 or 2. */
   storedSubscriptions = 0;
   /** Publications of taken-over connections that were parked; their device sends them again. */

@@ -39,6 +39,7 @@ describe('a configuration without faults', () => {
           queueMessages: 1_000,
           queueBytes: 4_194_304,
           queueTotalBytes: 268_435_456,
+          subscriptions: 1_000,
         },
       },
       admin: { host: '127.0.0.1', port: 8080 },

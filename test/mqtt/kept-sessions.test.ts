@@ -327,3 +327,44 @@ describe('while the disk fails', () => {
     expect(payloads(again)).toEqual(['meanwhile', 'both']);
   });
 });
+
+describe('the topic filters of a session', () => {
+  const limits = { maxSubscriptions: 2 };
+  const granted = (client: RawClient) => client.of('suback').map(({ granted }) => granted);
+
+  it.each([true, false])(
+    'are bounded: what is beyond is refused in the SUBACK with 0x80, and the rest is granted (clean %s)',
+    async (clean) => {
+      const test = await start(new MemoryDirectory(), limits);
+      const client = await RawClient.connect(test.port, { clientId: 'pump', clean });
+      client.send(subscribe(1, ['a', 0], ['b', 1], ['c', 2], ['d', 1]));
+      await client.receives('suback');
+      // One that it has is replaced, not added.
+      client.send(subscribe(2, ['b', 2]), subscribe(3, ['e', 1]));
+      await client.receives('suback', 3);
+      client.send({ cmd: 'unsubscribe', messageId: 4, unsubscriptions: ['a'] });
+      await client.receives('unsuback');
+      client.send(subscribe(5, ['e', 1]));
+      await client.receives('suback', 4);
+      expect(granted(client)).toEqual([[0, 1, 0x80, 0x80], [2], [0x80], [1]]);
+      expect(test.ingress.stats.subscriptionsRefused).toBe(3);
+      client.send(publish(1, 'c', 'refused', { qos: 0 }), publish(1, 'e', 'granted', { qos: 0 }));
+      await client.receives('publish');
+      await client.settles();
+      expect(payloads(client)).toEqual(['granted']);
+    },
+  );
+
+  it('that were refused are not there after a restart either, and those that were granted are', async () => {
+    const first = await start(new MemoryDirectory(), limits);
+    const client = await RawClient.connect(first.port, persistent);
+    client.send(subscribe(1, ['a', 1], ['b', 1], ['c', 1]));
+    await client.receives('suback');
+    const second = await restart(first, 0, { maxSubscriptions: 1 });
+    const back = await RawClient.connect(second.port, persistent);
+    back.send(...['a', 'b', 'c'].map((topic, index) => publish(index + 1, topic, topic, { qos: 0 })));
+    await back.receives('publish', 2);
+    await back.settles();
+    expect(payloads(back)).toEqual(['a', 'b']);
+  });
+});

@@ -2,15 +2,13 @@ import type { Clock } from '../../core/clock.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { RecalledPublications } from '../../core/publication-memory.ts';
+import { SessionStoreError } from './session-store-error.ts';
 import { memoryLog, type SessionLog } from './session-log.ts';
 import { removeOlder } from './store-files.ts';
 import type { StoreDirectory } from './store-fs.ts';
 import { StoreLog, type StoreLogStats } from './store-log.ts';
 import { recover } from './store-recovery.ts';
 import type { StoreRecord } from './store-record.ts';
-
-/** The store of sessions can't be opened; the message says why, and what to do. */
-export class SessionStoreError extends SluiceError {}
 
 export interface OpenStoreOptions {
   /** undefined: sessions end with the process. */
@@ -41,7 +39,7 @@ const NOTHING_RECALLED: RecalledPublications = { publications: [], nextOrdinal: 
 
 /**
  * Reads what an earlier life of the gateway has left, and opens the log that goes on from there.
- * @throws SessionStoreError if the folder can't be used
+ * @throws SessionStoreError if the folder can't be used, or a newer version has written to it
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { directory, state, recalled = NOTHING_RECALLED, clock, logger } = options;
@@ -67,7 +65,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     return { log, stats: log.stats, close: (deadline) => log.close(deadline) };
   } catch (error) {
     directory.unlock();
-    throw unusable(directory.path, error);
+    throw error instanceof SessionStoreError ? error : unusable(directory.path, error);
   }
 }
 

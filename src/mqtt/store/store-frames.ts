@@ -10,7 +10,8 @@ import { crc32 } from 'node:zlib';
  * whoever searches for the next sound one behind damage.
  */
 const MAGIC = Buffer.from('SLUICESS', 'latin1');
-const VERSION = 1;
+/** Of the files that are written. */
+export const VERSION = 1;
 export const FILE_HEADER_BYTES = MAGIC.length + 10;
 const MARK = 0xa7e5;
 const FRAME_HEADER_BYTES = 10;
@@ -26,12 +27,19 @@ export function newFileHeader(): { readonly header: Buffer; readonly seed: numbe
   return { header, seed };
 }
 
-/** The seed of the file's frames; undefined if it doesn't begin as it should. */
-export function readFileHeader(bytes: Buffer): number | undefined {
+/** What a sound header says. */
+export interface FileHeader {
+  readonly version: number;
+  /** Of its frames; only a file of {@link VERSION} or an older one has them as they are read here. */
+  readonly seed: number;
+}
+
+/** undefined if the file doesn't begin as it should. */
+export function readFileHeader(bytes: Buffer): FileHeader | undefined {
   if (bytes.length < FILE_HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
   const checked = bytes.subarray(0, MAGIC.length + 6);
   if (crc32(checked) !== bytes.readUInt32LE(MAGIC.length + 6)) return undefined;
-  return bytes.readUInt16LE(MAGIC.length) === VERSION ? bytes.readUInt32LE(MAGIC.length + 2) : undefined;
+  return { version: bytes.readUInt16LE(MAGIC.length), seed: bytes.readUInt32LE(MAGIC.length + 2) };
 }
 
 /** A frame around a body. */

@@ -1,7 +1,8 @@
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { fileName, generationOf } from './store-files.ts';
-import { FILE_HEADER_BYTES, readFileHeader, scanFrames } from './store-frames.ts';
+import { SessionStoreError } from './session-store-error.ts';
+import { FILE_HEADER_BYTES, readFileHeader, scanFrames, VERSION } from './store-frames.ts';
 import type { StoreDirectory } from './store-fs.ts';
 import { decodeRecord, type StoreRecord } from './store-record.ts';
 
@@ -17,6 +18,7 @@ export interface Recovered {
  * Reads the latest file whole and hands its records to `apply`, in order. A file with damage is set aside under the
  * name `*.damaged`, for whoever wants to look; what is sound in it counts. An unfinished write at the end, as a
  * kill -9 leaves it, is no damage: nobody was told that it is kept.
+ * @throws SessionStoreError SESSIONS_VERSION; the file is left as it is
  */
 export async function recover(
   directory: StoreDirectory,
@@ -29,7 +31,10 @@ export async function recover(
   let damaged = false;
   for (const generation of generations) {
     const name = fileName(generation);
-    const outcome = replay(await directory.read(name), apply);
+    const bytes = await directory.read(name);
+    const version = readFileHeader(bytes)?.version ?? VERSION;
+    if (version > VERSION) throw tooNew(`${directory.path}/${name}`, version);
+    const outcome = replay(bytes, apply);
     if (outcome.damagedBytes > 0) {
       damaged = true;
       await directory.rename(name, `${name}.damaged`);
@@ -49,6 +54,14 @@ export async function recover(
   return { generation: generations[0] ?? 0, damaged };
 }
 
+function tooNew(file: string, version: number): SessionStoreError {
+  return new SessionStoreError(
+    'SESSIONS_VERSION',
+    `sessions are kept in ${file} in format ${version}, and this version of sluice reads up to ${VERSION}: run the ` +
+      'newer one, or set mqtt.sessions.directory to another folder and begin without these sessions',
+  );
+}
+
 interface Replay {
   readonly readable: boolean;
   readonly records: number;
@@ -57,13 +70,13 @@ interface Replay {
 }
 
 function replay(bytes: Buffer, apply: (record: StoreRecord) => void): Replay {
-  const seed = readFileHeader(bytes);
-  if (seed === undefined) {
+  const header = readFileHeader(bytes);
+  if (header === undefined) {
     return { readable: false, records: 0, damagedBytes: Math.max(bytes.length, 1), unfinishedBytes: 0 };
   }
   let records = 0;
   let damagedBytes = 0;
-  const unfinishedBytes = scanFrames(bytes, seed, {
+  const unfinishedBytes = scanFrames(bytes, header.seed, {
     onBody: (body) => {
       try {
         apply(decodeRecord(body));

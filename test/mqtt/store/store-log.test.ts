@@ -310,6 +310,20 @@ describe('a damaged store', () => {
 });
 
 describe('the folder of sessions', () => {
+  it('that a newer version has written to is refused and left as it is: no session is thrown away', async () => {
+    const directory = await newer(7);
+    const before = [...directory.files].map(([name, { bytes }]) => [name, Buffer.from(bytes)]);
+    const [name] = [...directory.files.keys()] as [string];
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'SESSIONS_VERSION',
+      message: expect.stringMatching(
+        new RegExp(`${name} in format 7, .* reads up to 1.* mqtt\\.sessions\\.directory`),
+      ) as string,
+    });
+    expect([...directory.files].map(([name, { bytes }]) => [name, bytes])).toEqual(before);
+    expect(directory.locked).toBe(false);
+  });
+
   it('that can not be used keeps the gateway from starting, and says what to do', async () => {
     const state = new SessionState(DEFAULT_LIMITS, new IngressStats(), () => {});
     const options = { state, clock: new TestClock(), logger: silentLogger };
@@ -339,3 +353,14 @@ describe('the folder of sessions', () => {
     await second.store.close(new Promise(() => {}));
   });
 });
+
+/** A store whose latest file says that it has another format. */
+async function newer(version: number): Promise<MemoryDirectory> {
+  const directory = new MemoryDirectory();
+  const opened = await open(directory);
+  await opened.store.close(Promise.resolve());
+  const [content] = [...directory.files.values()];
+  content!.bytes.writeUInt16LE(version, 8);
+  content!.bytes.writeUInt32LE(crc32(content!.bytes.subarray(0, 14)), 14);
+  return directory;
+}
