@@ -1,3 +1,4 @@
+import { EARLIEST_PLAUSIBLE_MS } from '../core/clock.ts';
 import type { TimeUnit, TimeWindow } from '../core/normalise.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 
@@ -8,13 +9,19 @@ import { ValueKind, type FieldValues } from './field-values.ts';
  */
 export const EVENT_TIME_WINDOW = { behindMs: 7 * 86_400_000, aheadMs: 30 * 60_000 } as const;
 
-/** Whether an event time may be the record's timestamp. NaN may not. */
+/**
+ * Whether an event time may be the record's timestamp. NaN may not. While the gateway's own clock has not been set, a
+ * device's that has been is better: retention would delete a record of 1970 at once.
+ */
 export function isWithinWindow(
   eventTimeMs: number,
   receivedAtMs: number,
   window: TimeWindow = EVENT_TIME_WINDOW,
 ): boolean {
-  return eventTimeMs >= receivedAtMs - window.behindMs && eventTimeMs <= receivedAtMs + window.aheadMs;
+  return (
+    (eventTimeMs >= receivedAtMs - window.behindMs && eventTimeMs <= receivedAtMs + window.aheadMs) ||
+    (receivedAtMs < EARLIEST_PLAUSIBLE_MS && eventTimeMs >= EARLIEST_PLAUSIBLE_MS)
+  );
 }
 
 /**

@@ -5,6 +5,8 @@ import type { DecodeFault, Route } from '../core/route.ts';
 import type { BadReadings } from './bad-readings.ts';
 import type { Rejection } from './rejected-records.ts';
 
+/** Kafka's RecordBatch.NO_TIMESTAMP: retention goes by the time at which the broker has written the segment. */
+const NO_TIMESTAMP = -1;
 /** The first one is the gateway's own; a replay that fails leaves the dead letter as it is. */
 const FIRST_ATTEMPT = '1';
 
@@ -61,7 +63,7 @@ export interface RecordSource {
 
 /**
  * Fills `record` with a record that Kafka refused, why, and whose it is. Its own timestamp becomes a header: it may
- * be what Kafka refused. The headers that are added stand behind its own, which may have the same names.
+ * be what Kafka refused, and then the dead letter has none: ours is no better when our clock is ahead. The headers that are added stand behind its own, which may have the same names.
  */
 export function toRejectedRecord(
   { record: rejected, topic, deadLetterTopic, fault, source }: Rejection,
@@ -85,7 +87,7 @@ export function toRejectedRecord(
   record.topic = deadLetterTopic;
   record.key = rejected.key;
   record.value = rejected.value;
-  record.timestampMs = nowMs;
+  record.timestampMs = fault.code === 'INVALID_TIMESTAMP' ? NO_TIMESTAMP : nowMs;
   record.headers = appendHeaders(
     rejected.headers,
     known.flatMap(([name, text]) => (text === undefined ? [] : [header(name, text)])),

@@ -1,6 +1,9 @@
 import type { SerializedRecord } from '../core/record.ts';
 import { InvalidRecordError, RecordTooLargeError, type ProducerError } from './errors.ts';
 
+/** A record without a time of its own (RecordBatch.NO_TIMESTAMP): every broker takes it. */
+const NO_TIMESTAMP_MS = -1;
+
 /** What of a producer's configuration bounds a single record; bytes. */
 export interface RecordLimits {
   readonly maxRequestSizeBytes: number;
@@ -22,7 +25,7 @@ export function neverSendable(
   if (bytes > bufferMemoryBytes) {
     return new RecordTooLargeError(topic, bytes, `buffer.memory (${bufferMemoryBytes})`);
   }
-  if (!(timestampMs >= 0 && Number.isSafeInteger(timestampMs))) {
+  if (!(timestampMs >= NO_TIMESTAMP_MS && Number.isSafeInteger(timestampMs))) {
     return new InvalidRecordError(topic, `${timestampMs} is not a timestamp in milliseconds`);
   }
   return undefined;

@@ -56,3 +56,9 @@ test('the window reaches from 7 days before to 30 minutes after receipt', () => 
   expect(inside).toEqual([true, true, true]);
   expect(outside).toEqual([false, false, false, false]);
 });
+
+test("a device's time is better than the gateway's while the gateway's clock has not been set", () => {
+  const device = 1_767_225_600_000;
+  expect([0, 60_000, 1_000_000_000_000].map((ms) => isWithinWindow(device, ms))).toEqual([true, true, true]);
+  expect([60_000 + 3_600_000, Number.NaN].map((ms) => isWithinWindow(ms, 60_000))).toEqual([false, false]);
+});

@@ -120,6 +120,14 @@ describe('a record that Kafka itself refuses', () => {
     expect(total()).toMatchObject({ opened: 1, deadLettered: 1, acknowledged: 1, open: 0, refused: 0 });
   });
 
+  it('has a dead letter without a time if its time is what Kafka refuses: ours would be refused as well', () => {
+    const { sink, outcomes } = setUp();
+    sink.complete(new ProducerError('INVALID_TIMESTAMP', 'in the future', { isRecordFault: true }));
+    expect(sink.appended[0]!.record).toMatchObject({ topic: 'telemetry.dlq', timestampMs: -1 });
+    sink.complete();
+    expect(outcomes).toEqual([Outcome.DeadLettered]);
+  });
+
   it('waits for room among the dead letters, unharmed', () => {
     const { sink, outcomes, total } = setUp();
     let goOn = () => {};
