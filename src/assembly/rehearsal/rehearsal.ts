@@ -1,3 +1,4 @@
+import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
 import type { CapturedMessage } from '../../capture/captured-message.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
@@ -137,6 +138,8 @@ class Stage implements RecordSink, RouteListener {
   #outcome: Outcome | undefined;
   /** What the route says of the message or reading that is being delivered. */
   #verdict: Verdict | undefined;
+  /** Of readings of the present message that were not understood. */
+  readonly #bad = new Map<number, Verdict>();
   #taken: { readonly target: RecordTarget; readonly token: number }[] = [];
 
   constructor(limits: RecordLimits, begins: () => void) {
@@ -149,6 +152,7 @@ class Stage implements RecordSink, RouteListener {
     this.#taken = [];
     this.#outcome = undefined;
     this.#verdict = undefined;
+    this.#bad.clear();
     const complete = (_token: number, outcome: Outcome): void => {
       this.#outcome = outcome;
     };
@@ -169,7 +173,8 @@ class Stage implements RecordSink, RouteListener {
   /** A route has spoken. */
   said(verdict: Verdict): void {
     this.#verdict = verdict;
-    const { type, reading, device, ends } = verdict;
+    const { type, reading, device, ends, fault } = verdict;
+    if (fault !== undefined && reading !== undefined) this.#bad.set(reading, verdict);
     if (ends !== undefined) this.#fates.push({ ...NOTHING, kind: ends, type, reading, device });
   }
 
@@ -185,13 +190,27 @@ class Stage implements RecordSink, RouteListener {
     }
     const copied = copyOf(record);
     const headers = new Map(copied.headers);
-    const code = headers.get('error.code');
+    const code = headers.get(DEAD_LETTER_HEADERS.code);
+    const shared = headers.get(DEAD_LETTER_HEADERS.reading);
+    if (code !== undefined && shared !== undefined) {
+      // It comes behind all readings, and is the fate of each that it names.
+      const why = { code, message: headers.get(DEAD_LETTER_HEADERS.message) ?? '' };
+      for (const each of namedReadings(shared)) {
+        // In the order in which the route has spoken of them.
+        const next = this.#fates.findIndex((fate) => fate.type === type && (fate.reading ?? -1) > each);
+        const { device: from, fault: reason = why } = this.#bad.get(each) ?? {};
+        const fate: Fate = { kind: 'dead-letter', type, reading: each, device: from, record: copied, reason };
+        this.#fates.splice(next < 0 ? this.#fates.length : next, 0, fate);
+      }
+      this.#taken.push({ target, token });
+      return undefined;
+    }
     const reason =
       fault === undefined && code === undefined
         ? undefined
         : {
             code: fault?.code ?? code ?? '',
-            message: fault?.message ?? headers.get('error.message') ?? '',
+            message: fault?.message ?? headers.get(DEAD_LETTER_HEADERS.message) ?? '',
           };
     this.#fates.push({
       kind: reason === undefined ? 'record' : 'dead-letter',
@@ -213,6 +232,14 @@ const ACKNOWLEDGED: RecordResult = {
     throw new Error('nobody looks at a record that was acknowledged');
   },
 };
+
+/** Of a dead letter's header, such as `0-2,7`. */
+function* namedReadings(text: string): Generator<number> {
+  for (const range of text.split(',')) {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    for (let reading = first; reading <= last; reading++) yield reading;
+  }
+}
 
 function copyOf({ topic, key, value, timestampMs, headers }: SerializedRecord): RehearsedRecord {
   return {

@@ -212,6 +212,23 @@ produce: { topic: telemetry }
     expect(explanation.routes[0]!.fates[2]!.reason?.code).toBe('FIELD_MISSING');
   });
 
+  it('with readings that share a dead letter has a chapter for each as well, in their order', () => {
+    const list = [{ id: 'a', v: 2 }, { id: 'b', v: 1 }, { v: 1 }, { id: 'd', v: 1 }];
+    const [route] = explainer(`
+topic: gw/{gateway}
+decode: { format: json, compression: gzip }
+device: 'list[].id'
+metrics: { v: { field: 'list[].v', range: { max: 1, else: reject } } }
+produce: { topic: telemetry }
+`).message(messageOf('gw/1', gzipSync(JSON.stringify({ list })))).routes;
+    expect(route!.fates.map(({ kind, reading, reason }) => [kind, reading, reason?.code])).toEqual([
+      ['dead-letter', 0, 'OUT_OF_RANGE'],
+      ['record', 1, undefined],
+      ['dead-letter', 2, 'FIELD_MISSING'],
+      ['record', 3, undefined],
+    ]);
+  });
+
   it('whose record is larger than a request may be becomes a dead letter, or is refused, as it would', () => {
     const config = 'kafka: { producer: { max.request.size: 2000 } }\n';
     const long = 'x'.repeat(2_000);
