@@ -1,6 +1,7 @@
 import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
 import type { RecoveryReport } from './disk-port.ts';
 import type { JournalFile, JournalFs } from './journal-fs.ts';
+import { OrdinalSet } from './ordinal-set.ts';
 import {
   COMPACTING_SUFFIX,
   DAMAGED_SUFFIX,
@@ -102,7 +103,7 @@ class Recovery {
   /** The segments with a readable header, without those that were given up. */
   readHeaders(files: readonly Found[]): readonly Headed[] {
     const headed: Headed[] = [];
-    const unreadable: (Found & { readonly size: number })[] = [];
+    const headless: (Found & { readonly size: number; readonly begun: boolean })[] = [];
     for (const found of files) {
       const path = segmentPath(found);
       const file = this.#fs.open(path, 'read');
@@ -115,26 +116,31 @@ class Recovery {
         file.close();
       }
       const header = decodeHeader(bytes, found.id, path);
-      if (header === 'stale' || (header === undefined && size <= HEADER_BYTES)) {
-        // Begun when the process died: no group of it was ever durable.
-        this.#fs.remove(path);
-      } else if (header === undefined) {
-        unreadable.push({ ...found, size });
-      } else {
-        headed.push({ ...found, header });
-      }
+      if (header !== undefined && header !== 'stale') headed.push({ ...found, header });
+      else headless.push({ ...found, size, begun: header === 'stale' || size <= HEADER_BYTES });
     }
-    for (const found of this.#withoutVoid(unreadable, headed)) this.#setSegmentAside(found, found.size);
+    for (const found of this.#withoutVoid(headless, headed)) {
+      const lostRecords = this.#openRecordsOf(found, headed);
+      // Begun when the process died, and no group of it was ever durable: unless it is known that there were some.
+      if (found.begun && lostRecords === 0) this.#fs.remove(segmentPath(found));
+      else this.#setSegmentAside(found, found.size, lostRecords);
+    }
     return this.#withoutVoid(headed, headed);
   }
 
-  #setSegmentAside(found: Found, size: number): void {
+  /** As far as it can be known without its own header: from the checkpoint, and from the segment behind it. */
+  #openRecordsOf({ id }: Found, headed: readonly Headed[]): number {
+    const known = this.#checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
+    const told = headed.find(({ header }) => header.previous.id === id)?.header.previous.records ?? 0;
+    const progress = this.#checkpoint?.progress.find((segment) => segment.id === id);
+    const done = progress === undefined ? 0 : OrdinalSet.restore(progress.low, progress.bits).size;
+    return Math.max(0, known - done, told - done);
+  }
+
+  #setSegmentAside(found: Found, size: number, lostRecords: number): void {
     const path = segmentPath(found);
     this.#fs.rename(path, path + DAMAGED_SUFFIX);
     this.#setAside.push(path + DAMAGED_SUFFIX);
-    const known = this.#checkpoint?.ends.find((end) => end.id === found.id);
-    const progress = this.#checkpoint?.progress.find(({ id }) => id === found.id);
-    const lostRecords = Math.max(0, (known?.records ?? 0) - (progress?.low ?? 0));
     this.#damage.push({ segmentId: found.id, offset: 0, bytes: size, lostRecords });
   }
 
