@@ -274,9 +274,10 @@ function readBackSizes(disk: JournalDisk): { numbers: number[] } {
   for (;;) {
     const result = disk.read(cursor, 1 << 20);
     if (result.atEnd) return { numbers };
+    const source = Buffer.from(result.bytes);
     let start = 0;
     for (const end of result.ends) {
-      decodeRecord(Buffer.from(result.bytes), start, end, record);
+      decodeRecord(source, start, end, record);
       numbers.push(numberOf(record.value));
       start = end;
     }
