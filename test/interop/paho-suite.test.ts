@@ -13,8 +13,7 @@ import { until } from '../support/until.ts';
 /*
  * What the interoperability suite of Eclipse Paho (paho.mqtt.testing, interoperability/client_test.py) asks of an MQTT
  * 3.1.1 server, test by test under its names, with the package mqtt as the client, and raw packets where a client
- * misbehaves. Its subscribe_failure_test is for servers that let nobody subscribe to some topic, which it is told on
- * its command line; Sluice refuses no valid filter.
+ * misbehaves.
  */
 
 const [TOPIC_A, TOPIC_A_B, TOPIC_C, TOPIC_A_C] = ['TopicA', 'TopicA/B', 'Topic/C', 'TopicA/C'] as const;
@@ -223,6 +222,26 @@ describe('redelivery_on_reconnect_test', () => {
     const back = await Client.connected('myclientid2', { clean: false });
     await back.hasEverything();
     expect(back.payloads).toEqual(['one', 'two']);
+  });
+});
+
+describe('subscribe_failure_test', () => {
+  // The suite is told a topic that nobody may subscribe to; what Sluice refuses is one filter too many.
+  it('a filter that is refused has 0x80 in the SUBACK, and nothing comes for it', async () => {
+    server = await startIngress({ maxSubscriptions: 2 });
+    server.sink.completing = true;
+    const client = await Client.connected('myclientid');
+    await client.subscribe(2, 'fence', TOPIC_A);
+    const codes: unknown[] = [];
+    client.mqtt.on('packetreceive', (packet) => {
+      if (packet.cmd === 'suback') codes.push(packet.granted);
+    });
+    await expect(client.subscribe(2, TOPIC_C)).rejects.toThrow();
+    await client.publish(TOPIC_C, 'refused', 2);
+    await client.publish(TOPIC_A, 'granted', 2);
+    await client.hasEverything();
+    expect(client.payloads).toEqual(['granted']);
+    expect(codes[0]).toEqual([0x80]);
   });
 });
 
