@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { access, constants, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { kafkaSecurity } from '../assembly/blueprint.ts';
+import { removeDeadDrills } from '../assembly/drill/dead-drills.ts';
+import { DrillFolder } from '../assembly/drill/drill-folder.ts';
 import { DrillGround } from '../assembly/drill/drill-ground.ts';
 import { LiveSite } from '../assembly/drill/live-site.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -106,11 +106,15 @@ async function drill(options: DrillArguments, signal: AbortSignal): Promise<numb
   if (options.report !== undefined) await requireFolderOf(options.report);
   const scenarios = SCENARIOS.filter(({ name }) => options.scenario === 'all' || options.scenario === name);
   const logger = processLogger('error', 'auto');
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-drill-'));
+  const folder = await DrillFolder.make();
   let ground: DrillGround | undefined;
   try {
     const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
-    ground = await DrillGround.open({ loaded, security, folder, clock: systemClock, logger, onProgress });
+    const site = { loaded, security, folder: folder.path, clock: systemClock, logger, onProgress };
+    ground = await DrillGround.open(site);
+    const { clusterId, client } = ground;
+    if (!ground.isOwn) await folder.noteCluster({ id: clusterId, bootstrapServers: client.bootstrapServers });
+    for (const line of await removeDeadDrills(ground, folder.path)) onProgress(line);
     const facts = factsOf(ground, security);
     const results: DrillResult[] = [];
     for (const scenario of scenarios) {
@@ -125,7 +129,7 @@ async function drill(options: DrillArguments, signal: AbortSignal): Promise<numb
     return results.every((result) => faultsOf(result).length === 0) ? 0 : 1;
   } finally {
     await ground?.close();
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
   }
 }
 
@@ -149,7 +153,7 @@ interface Play {
   readonly options: DrillArguments;
   readonly loaded: LoadedConfig;
   readonly ground: DrillGround;
-  readonly folder: string;
+  readonly folder: DrillFolder;
   readonly signal: AbortSignal;
 }
 
@@ -170,8 +174,8 @@ async function play(
     loaded,
     environment: process.env,
     setting,
-    topic: scratchTopic(scenario),
-    folder,
+    topic: folder.scratchTopic(scenario.name),
+    folder: folder.path,
     entry: ENTRY,
     simulatedTypes: ({ profiles }) => simulatedTypes(profiles),
     clock: systemClock,
@@ -229,12 +233,6 @@ const MOST_PADDING_BYTES = 16_000;
 /** What makes messages long enough for the journal to be full after half of the fault. */
 function paddingBytes({ rate: perSecond, seconds }: DrillArguments): number {
   return Math.min(MOST_PADDING_BYTES, Math.ceil((2 * SMALL_JOURNAL_BYTES) / (perSecond * seconds)));
-}
-
-/** Found at a glance by whoever wonders where it comes from, and nobody else's. */
-function scratchTopic({ name }: Scenario): string {
-  const now = new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
-  return `sluice-drill-${name}-${now}-${randomBytes(3).toString('hex')}`;
 }
 
 function factsOf(ground: DrillGround, { tls }: ClientSecurity): string[] {

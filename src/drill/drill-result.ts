@@ -64,6 +64,7 @@ export interface DrillResult {
   readonly deadLetters: number;
   readonly puback: Readonly<Record<Phase, LatencyPercentiles>>;
   readonly bins: readonly LatencyBin[];
+  readonly binWidthMs: number;
   /** The gateway's exit status or signal at the end; 0 is a clean stop. */
   readonly gatewayExit: number | string;
 }

@@ -208,6 +208,7 @@ export class Drill {
       deadLetters,
       puback: pubackTimes(devices, moments),
       bins: latencyBins(devices, startMs, widthMs),
+      binWidthMs: widthMs,
     };
   }
 

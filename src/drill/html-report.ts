@@ -40,15 +40,22 @@ function sectionOf(result: DrillResult): string[] {
       : faults.map((fault) => `<p class="failed">Failed: ${escapeHtml(fault)}</p>`)),
     `<p>${escapeHtml(result.expectation)}</p>`,
     `<p class="faint">${escapeHtml(settingText(result))}</p>`,
-    `<table>${findings(result)
-      .map(([name, value]) => `<tr><th>${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`)
-      .join('')}</table>`,
+    table(
+      findings(result).map(
+        ([name, value]) => `<tr><th>${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
+      ),
+    ),
     `<h3>PUBLISH to PUBACK</h3>`,
-    `<table>${rowOf('th', head)}${rows.map((row) => rowOf('td', row)).join('')}</table>`,
+    table([rowOf('th', head), ...rows.map((row) => rowOf('td', row))]),
     ...charts(result),
     '<h3>What happened</h3>',
-    `<table>${events.join('')}</table>`,
+    table(events),
   ];
+}
+
+/** One that scrolls by itself where a screen is narrow. */
+function table(rows: readonly string[]): string {
+  return `<div class="wide"><table>${rows.join('')}</table></div>`;
 }
 
 function rowOf(tag: 'th' | 'td', cells: readonly string[]): string {
@@ -58,7 +65,7 @@ function rowOf(tag: 'th' | 'td', cells: readonly string[]): string {
   return `<tr>${inner.join('')}</tr>`;
 }
 
-function charts({ samples, bins, moments, events, startMs }: DrillResult): string[] {
+function charts({ samples, bins, binWidthMs, moments, events, startMs }: DrillResult): string[] {
   const lastMs = Math.max(moments.endMs, samples.at(-1)?.atMs ?? startMs);
   const common: Pick<TimeChartOptions, 'span' | 'bands' | 'eventsMs'> = {
     span: [startMs, lastMs],
@@ -74,18 +81,20 @@ function charts({ samples, bins, moments, events, startMs }: DrillResult): strin
   const inKafka = samples.flatMap(({ atMs, inKafka: records }) =>
     records === undefined ? [] : [[atMs, records] as const],
   );
+  // A stretch in which nobody was acknowledged has no time to PUBACK.
+  const gapMs = 1.5 * binWidthMs;
   return [
     '<p class="faint">Shaded: the fault. Dashed: what happened, listed below.</p>',
     timeChart({ ...common, title: 'Messages', unit: 'in all' }, [
       { label: 'sent', points: samples.map(({ atMs, sent }) => [atMs, sent]) },
       { label: 'acknowledged', points: samples.map(({ atMs, acknowledged }) => [atMs, acknowledged]) },
-      { label: 'in Kafka', points: inKafka },
+      { label: 'in Kafka', points: inKafka, isDashed: true },
     ]),
     timeChart(
       { ...common, title: 'PUBLISH to PUBACK, by the time of the PUBACK', unit: 'ms', logarithmic: true },
       [
-        { label: 'p50', points: bins.map(({ atMs, p50Ms }) => [atMs, p50Ms]) },
-        { label: 'p99', points: bins.map(({ atMs, p99Ms }) => [atMs, p99Ms]) },
+        { label: 'p50', points: bins.map(({ atMs, p50Ms }) => [atMs, p50Ms]), gapMs },
+        { label: 'p99', points: bins.map(({ atMs, p99Ms }) => [atMs, p99Ms]), gapMs },
       ],
     ),
     ...(resident.length === 0

@@ -4,8 +4,14 @@ import { figure, figureElement, niceTop, px } from './svg.ts';
 export interface TimeSeries {
   readonly label: string;
   /** Milliseconds, and the value. */
-  readonly points: readonly (readonly [atMs: number, value: number])[];
+  readonly points: readonly Point[];
+  /** A line would claim that there was something between points that are further apart than this. */
+  readonly gapMs?: number;
+  /** So that what lies below can be seen where two are the same. */
+  readonly isDashed?: boolean;
 }
+
+type Point = readonly [atMs: number, value: number];
 
 export interface TimeChartOptions {
   readonly title: string;
@@ -56,11 +62,18 @@ export function timeChart(options: TimeChartOptions, series: readonly TimeSeries
     (seconds) =>
       `<text class="tick" x="${px(xAt(span[0] + seconds * 1000))}" y="${bottom + 16}">${seconds}</text>`,
   );
-  const drawn = series.map(({ label, points }, index) => {
-    const path = points.map(([atMs, value]) => `${px(xAt(atMs))},${px(yAt(value))}`).join(' ');
+  const drawn = series.map(({ label, points, gapMs, isDashed }, index) => {
+    const lines = stretches(points, gapMs).map((stretch) => {
+      const [x, y] = [xAt(stretch[0]?.[0] ?? 0), yAt(stretch[0]?.[1] ?? 0)];
+      // A line of one point can't be seen.
+      if (stretch.length === 1) return `<circle cx="${px(x)}" cy="${px(y)}" r="2"/>`;
+      const path = stretch.map(([atMs, value]) => `${px(xAt(atMs))},${px(yAt(value))}`).join(' ');
+      return `<polyline points="${path}"/>`;
+    });
     const y = PLOT.top + 12 + index * 18;
+    const dashes = isDashed === true ? ' stroke-dasharray="6 5"' : '';
     return (
-      `<g class="series-${index % 6}"><polyline points="${path}"/>` +
+      `<g class="series-${index % 6}"${dashes}>${lines.join('')}` +
       `<line x1="${right + 12}" x2="${right + 30}" y1="${y}" y2="${y}"/></g>` +
       `<text class="value" x="${right + 36}" y="${y}">${escapeHtml(label)}</text>`
     );
@@ -68,6 +81,17 @@ export function timeChart(options: TimeChartOptions, series: readonly TimeSeries
   const seconds = `<text class="tick" x="${(PLOT.left + right) / 2}" y="${PLOT.height - 6}">seconds</text>`;
   const body = [...shaded, ...grid, ...events, ...ticks, ...drawn, seconds].join('\n');
   return figureElement(`${title}, ${unit}`, PLOT.width, PLOT.height, body);
+}
+
+function stretches(points: readonly Point[], gapMs = Infinity): Point[][] {
+  const all: Point[][] = [];
+  let beforeMs = -Infinity;
+  for (const point of points) {
+    if (point[0] - beforeMs > gapMs || all.length === 0) all.push([]);
+    all.at(-1)?.push(point);
+    beforeMs = point[0];
+  }
+  return all;
 }
 
 interface ValueAxis {

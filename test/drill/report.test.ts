@@ -74,6 +74,7 @@ const RESULT: DrillResult = {
     { atMs: 2_000, p50Ms: 30, p99Ms: 60 },
     { atMs: 42_000, p50Ms: 1_200, p99Ms: 3_400 },
   ],
+  binWidthMs: 500,
   gatewayExit: 0,
 };
 
@@ -155,6 +156,7 @@ describe('the report of a drill as HTML', () => {
     const html = htmlReport({ facts: ['Sluice 1, Kafka broker-1:9092'], results: [RESULT] });
     expect(html.match(/<svg /g)).toHaveLength(3);
     expect(html).toContain('Passed: crash');
+    expect(html.match(/<polyline points="\d[^"]+ \d|<circle /g)?.length).toBeGreaterThanOrEqual(6);
     expect(html).not.toMatch(/https?:|<script|<link|<img|@import|url\(/);
     expect(html).not.toMatch(/NaN|undefined|Infinity/);
   });
@@ -190,6 +192,24 @@ describe('a chart over time', () => {
     expect(svg).toContain('<polyline points="70.0,200.0 790.0,68.4"/>');
     expect(svg).toContain('<rect class="band" x="190.0" y="12" width="120.0" height="188"/>');
     expect(svg).toContain('<line class="event" x1="250.0" x2="250.0" y1="12" y2="200"/>');
+  });
+
+  it('draws no line over a time of which it knows nothing, and a dot for what stands alone', () => {
+    const points = [[0, 7], [500, 7], [1_000, 7], [40_000, 7], [60_000, 7]] as const; // prettier-ignore
+    const svg = timeChart(options, [{ label: 'x', points, gapMs: 750 }]);
+    expect(svg.match(/<polyline points="[^"]*"/g)).toEqual([
+      '<polyline points="70.0,68.4 76.0,68.4 82.0,68.4"',
+    ]);
+    expect(svg.match(/<circle cx="[^"]*"/g)).toEqual(['<circle cx="550.0"', '<circle cx="790.0"']);
+  });
+
+  it('lets two lines be seen where one lies on the other', () => {
+    const points = [[0, 1], [60_000, 7]] as const; // prettier-ignore
+    const svg = timeChart(options, [{ label: 'x', points }, { label: 'y', points, isDashed: true }]); // prettier-ignore
+    expect(svg.match(/<g class="series-\d"[^>]*>/g)).toEqual([
+      '<g class="series-0">',
+      '<g class="series-1" stroke-dasharray="6 5">',
+    ]);
   });
 
   it('with a logarithmic axis has a tick for each power of ten', () => {

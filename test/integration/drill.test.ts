@@ -125,12 +125,20 @@ describe('sluice drill, against a real Kafka', () => {
     await expectNothingLeft('kafka-slow');
   });
 
-  it('killed with kill -9, does not leave its gateway running', async () => {
+  it('killed with kill -9, does not leave its gateway running, and the next drill removes its topics and files', async () => {
     const { child, exit } = drill(...SMALL, '--scenario', 'kafka-slow');
     await until(() => gatewaysLeft().length === 1, { timeoutMs: 30_000, what: 'the gateway under test' });
     child.kill('SIGKILL');
     await exit;
     await until(() => gatewaysLeft().length === 0, { timeoutMs: 30_000, what: 'the end of the gateway' });
+    expect(await scratchTopics('kafka-slow')).toHaveLength(2);
+
+    const next = drill(...SMALL, '--scenario', 'kafka-slow');
+    await until(() => next.output().includes('kafka-slow: '), { timeoutMs: 30_000, what: 'the next drill' });
+    expect(next.output()).toMatch(/a drill that was killed \(.*\): removed topic sluice-drill-kafka-slow-/);
+    next.child.kill('SIGINT');
+    expect(await next.exit).toBe(2);
+    await expectNothingLeft('kafka-slow');
   });
 
   it('refuses a report that could not be written, before anything is made', async () => {

@@ -37,6 +37,9 @@ export class DrillGround {
   /** Every broker, and every address that was given. */
   readonly brokers: readonly Address[];
   readonly description: string;
+  readonly clusterId: string;
+  /** It was started for this drill, and keeps its data in the drill's folder. */
+  readonly isOwn: boolean;
   readonly #options: DrillGroundOptions;
   readonly #admin: Admin;
   readonly #localKafka: LocalKafka | undefined;
@@ -52,10 +55,17 @@ export class DrillGround {
     const admin = createAdmin(client);
     try {
       await admin.connect();
-      const { brokers } = await admin.describeCluster();
+      const { brokers, clusterId } = await admin.describeCluster();
       const description = `${servers.join(', ')}${localKafka === undefined ? '' : ' (started for this drill)'}`;
       const all = [...servers.map(addressOf), ...brokers.map(({ host, port }) => ({ host, port }))];
-      return new DrillGround(options, client, admin, localKafka, all, description);
+      return new DrillGround(options, {
+        client,
+        admin,
+        localKafka,
+        brokers: all,
+        description,
+        clusterId,
+      });
     } catch (error) {
       await admin.disconnect().catch(() => undefined);
       await localKafka?.stop();
@@ -70,19 +80,20 @@ export class DrillGround {
 
   private constructor(
     options: DrillGroundOptions,
-    client: KafkaClientOptions,
-    admin: Admin,
-    localKafka: LocalKafka | undefined,
-    brokers: readonly Address[],
-    description: string,
+    parts: Pick<DrillGround, 'client' | 'brokers' | 'description' | 'clusterId'> & {
+      readonly admin: Admin;
+      readonly localKafka: LocalKafka | undefined;
+    },
   ) {
     this.#options = options;
-    this.client = client;
+    this.client = parts.client;
     this.security = options.security;
-    this.#admin = admin;
-    this.#localKafka = localKafka;
-    this.brokers = brokers;
-    this.description = description;
+    this.#admin = parts.admin;
+    this.#localKafka = parts.localKafka;
+    this.brokers = parts.brokers;
+    this.description = parts.description;
+    this.clusterId = parts.clusterId;
+    this.isOwn = parts.localKafka !== undefined;
   }
 
   /**
@@ -111,6 +122,11 @@ export class DrillGround {
       await pause(clock, LOOK_EVERY_MS, signal);
       signal.throwIfAborted();
     }
+  }
+
+  /** @throws what kafkajs throws */
+  listTopics(): Promise<string[]> {
+    return this.#admin.listTopics();
   }
 
   /** @throws what kafkajs throws */
