@@ -11,6 +11,8 @@ export interface JournalConfig {
   /** Absolute paths, in order of preference. */
   readonly directories: readonly string[];
   readonly maxBytes: number;
+  /** Infinity: records wait for Kafka for as long as it takes. */
+  readonly maxAgeMs: number;
   /** For device types that say nothing of their own. */
   readonly whenFull: FullPolicy;
   readonly segmentBytes: number;
@@ -41,9 +43,11 @@ export function toJournal(document: JournalDocument, folders: Folders): JournalC
   const file = document['key.file'];
   const environment = document['key.env'];
   const rate = document['replay.rate'];
+  const maxAge = document['max.age.ms'];
   return {
     directories: document.directories.map((directory) => resolve(folders.data, directory)),
     maxBytes: document['max.bytes'],
+    maxAgeMs: maxAge === 'unlimited' ? Number.POSITIVE_INFINITY : maxAge,
     whenFull: document['when.full'],
     segmentBytes: document['segment.bytes'],
     segmentMaxAgeMs: document['segment.max.age.ms'],

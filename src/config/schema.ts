@@ -69,6 +69,7 @@ const listener = section({
 });
 
 const RATE = 'records a second, 1 or more, or unlimited';
+const AGE = 'milliseconds, 60000 or more, or unlimited';
 const SHARE = 'a share above 0, up to 1';
 
 /** Store and forward; looked at where a profile's contract is a journal's. */
@@ -78,6 +79,7 @@ const journal = section({
     .min(1, { error: 'at least one folder' })
     .default(['.sluice/journal']),
   'max.bytes': integer(1_048_576, 1_099_511_627_776).default(4_294_967_296),
+  'max.age.ms': z.union([z.literal('unlimited'), z.int().min(60_000)], { error: AGE }).default('unlimited'),
   'when.full': choice(['block', 'drop-oldest', 'drop-newest']).default('block'),
   'segment.bytes': integer(65_536, 1_073_741_824).default(67_108_864),
   'segment.max.age.ms': integer(1_000, 2_592_000_000).default(3_600_000),

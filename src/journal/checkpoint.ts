@@ -11,6 +11,8 @@ export interface SegmentProgress {
   readonly low: number;
   /** Bits of the records done at and above `low`, from word `low / 32` on. */
   readonly bits: Uint32Array;
+  /** How long it has been closed while gateways ran, milliseconds; kept where the journal has an age limit. */
+  readonly closedForMs?: number;
 }
 
 /** From where on a start looks for publications that their sessions may not know: see recall.ts. */
@@ -42,9 +44,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
     JSON.stringify({
       format: FORMAT,
       ...checkpoint,
-      progress: checkpoint.progress.map(({ id, low, bits }) => ({
-        id,
-        low,
+      progress: checkpoint.progress.map(({ bits, ...rest }) => ({
+        ...rest,
         bits: Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64'),
       })),
     }),
@@ -66,10 +67,10 @@ function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
     generation: stored.generation,
     reservedId: stored.reservedId,
     ends: stored.ends,
-    progress: stored.progress.map(({ id, low, bits }) => {
+    progress: stored.progress.map(({ bits, ...rest }) => {
       const words = Buffer.from(bits, 'base64');
       const copy = new Uint8Array(words);
-      return { id, low, bits: new Uint32Array(copy.buffer, 0, copy.length >>> 2) };
+      return { ...rest, bits: new Uint32Array(copy.buffer, 0, copy.length >>> 2) };
     }),
     note: stored.note,
     recall: stored.recall,
@@ -78,7 +79,7 @@ function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
 
 interface StoredCheckpoint extends Omit<Checkpoint, 'progress'> {
   readonly format: number;
-  readonly progress: readonly { readonly id: number; readonly low: number; readonly bits: string }[];
+  readonly progress: readonly (Omit<SegmentProgress, 'bits'> & { readonly bits: string })[];
 }
 
 /** Checksum and length of the body; fixed width up to the length. */

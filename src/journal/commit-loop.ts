@@ -105,6 +105,11 @@ export class CommitLoop {
     else this.#timer = this.#options.clock.schedule(() => void this.#commit(), dueMs - nowMs);
   }
 
+  /** With nothing to write the disk only closes a segment that is old enough. */
+  closeOldSegment(): void {
+    if (!this.#queue.hasWaiting) void this.#commit();
+  }
+
   async #commit(): Promise<void> {
     if (this.#committingSinceMs !== undefined || this.#stopped) return;
     this.#timer?.();

@@ -29,6 +29,7 @@ const PER_TURN = 10_000;
 /**
  * Policy `drop-oldest`: gives up the oldest records of the routes that have it, a segment's at a time, and no other
  * route's. A segment with nothing else in it is removed; from one that it shares with others its records are taken out.
+ * And the age limit, which spares no route.
  */
 export class DropOldest {
   readonly #options: DropOldestOptions;
@@ -36,6 +37,8 @@ export class DropOldest {
   readonly #spared = new Set<number>();
   /** Records were given up there, and their room could not be had yet. */
   readonly #unfinished = new Set<number>();
+  /** All of it that can be read was given up for its age. */
+  readonly #expired = new Set<number>();
 
   constructor(options: DropOldestOptions) {
     this.#options = options;
@@ -62,9 +65,33 @@ export class DropOldest {
       const mayGo = survey.owners.map(({ account }) => this.#options.policyOf(account) === 'drop-oldest');
       const records = survey.ownerOf.reduce((sum, owner) => sum + Number(mayGo[owner]), 0);
       if (records === 0 || records < survey.ordinals.length * WORTHWHILE_SHARE) this.#spared.add(id);
-      else return this.#giveUp(id, survey, mayGo);
+      else
+        return this.#giveUp(
+          id,
+          survey,
+          mayGo,
+          'the journal is full: oldest records were dropped, as configured',
+        );
     }
     return false;
+  }
+
+  /** Gives up what these segments still hold, whatever its routes' policies are. What can't be read stays. */
+  async expire(segments: readonly number[]): Promise<void> {
+    for (const id of this.#expired) if (!this.#options.book.has(id)) this.#expired.delete(id);
+    for (const id of segments) {
+      if (this.#expired.has(id)) continue;
+      const survey = await this.#survey(id);
+      if (survey === undefined) continue;
+      this.#expired.add(id);
+      const all = survey.owners.map(() => true);
+      await this.#giveUp(
+        id,
+        survey,
+        all,
+        'records are older than journal.max.age.ms: they were dropped, as configured',
+      );
+    }
   }
 
   async #survey(id: number): Promise<Survey | undefined> {
@@ -87,6 +114,7 @@ export class DropOldest {
     id: number,
     { owners, ordinals, ownerOf }: Survey,
     mayGo: readonly boolean[],
+    message: string,
   ): Promise<boolean> {
     const { book, stats, logger, onDropped } = this.#options;
     const counts = owners.map(() => 0);
@@ -105,7 +133,7 @@ export class DropOldest {
       stats.drop(topic, account, records);
       onDropped(account, records);
     }
-    logger.error({ segment: id, dropped }, 'the journal is full: oldest records were dropped, as configured');
+    if (dropped.length > 0) logger.error({ segment: id, dropped }, message);
     if (book.hasFinished) {
       await this.#options.checkpoint();
       return true;

@@ -119,7 +119,10 @@ export class JournalDisk implements DiskOperations {
     }
   }
 
+  /** Without chunks: only closes a segment that is old enough. */
   commit(chunks: readonly Chunk[]): CommitResult {
+    const { segmentMaxAgeMs } = this.#settings as DiskSettings;
+    if (this.#current?.isOld(this.#wallMs(), segmentMaxAgeMs) === true) this.#closeCurrent();
     const placements: Placement[] = [];
     const failed = new Set<string>();
     let syncs = 0;
@@ -153,16 +156,10 @@ export class JournalDisk implements DiskOperations {
 
   /** The segment to write to, in the first directory that works; undefined when none does. */
   #writerFor(chunk: Chunk, failed: Set<string>): SegmentWriter | undefined {
-    const { segmentBytes, segmentMaxAgeMs } = this.#settings as DiskSettings;
-    const current = this.#current;
+    const { segmentBytes } = this.#settings as DiskSettings;
+    if (this.#current?.hasRoom(chunk) === true) return this.#current;
+    this.#closeCurrent();
     const nowMs = this.#wallMs();
-    if (current !== undefined) {
-      const ageMs = nowMs - current.header.createdAtMs;
-      // A clock that jumped back does not keep a segment open for ever.
-      const young = ageMs >= 0 && ageMs < segmentMaxAgeMs;
-      if (current.hasRoom(chunk) && (young || current.durableRecords === 0)) return current;
-      this.#closeCurrent();
-    }
     for (const directory of this.#directories) {
       if (failed.has(directory)) continue;
       if (this.#nextId > MAX_SEGMENT_ID)

@@ -112,6 +112,18 @@ export class JournalRoom {
     return this.#make(() => true);
   }
 
+  /** Gives up what these segments hold: the room is for whoever wants it. */
+  async expire(segments: readonly number[]): Promise<void> {
+    while (this.#making !== undefined) await this.#making;
+    this.#making = this.#options.dropOldest
+      .expire(segments)
+      .then(() => true)
+      .finally(() => {
+        this.#making = undefined;
+      });
+    await this.#making;
+  }
+
   /** Gives room back: what is done; then what may be dropped. */
   #make(mayDrop: () => boolean): Promise<boolean> {
     this.#making ??= this.#makeOnce(mayDrop).finally(() => {

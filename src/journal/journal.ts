@@ -6,6 +6,7 @@ import type { Metric } from '../core/metric.ts';
 import type { PublicationMemory } from '../core/publication-memory.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { within } from '../core/within.ts';
+import { AgeLimit } from './age-limit.ts';
 import { CommitLoop } from './commit-loop.ts';
 import type { JournalTarget } from './commit-queue.ts';
 import type { DiskPort, DiskState, RecoveryReport } from './disk-port.ts';
@@ -121,6 +122,14 @@ export class Journal {
       },
       onFull: () => this.#room.makeForDisk(),
     });
+    const ageLimit = new AgeLimit({
+      ...shared,
+      maxAgeMs: settings.maxAgeMs,
+      closeOldSegment: () => {
+        this.#commits.closeOldSegment();
+      },
+      expire: (segments) => this.#room.expire(segments),
+    });
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
@@ -130,6 +139,7 @@ export class Journal {
       },
       onTick: () => {
         this.#sampleRates();
+        ageLimit.tick();
         // What could not be had before, on a disk that fails, is tried again.
         if (this.#room.waiting > 0) this.#room.makeForWaiting();
       },

@@ -9,6 +9,8 @@ interface SegmentEntry {
   records: number;
   bytes: number;
   closed: boolean;
+  /** Time that passed since, as {@link SegmentBook.passTime} was told. */
+  closedForMs: number;
   /** Delivered, lost to damage, or dropped. */
   done: OrdinalSet;
   /** Records that somebody is sending on; readers of this process leave them out. */
@@ -47,7 +49,11 @@ export class SegmentBook {
   }
 
   restore(state: DiskState, progress: readonly SegmentProgress[]): void {
-    for (const { id, low, bits } of progress) this.#entry(id).done = OrdinalSet.restore(low, bits);
+    for (const { id, low, bits, closedForMs = 0 } of progress) {
+      const entry = this.#entry(id);
+      entry.done = OrdinalSet.restore(low, bits);
+      entry.closedForMs = closedForMs;
+    }
     for (const info of state.closed) {
       const entry = this.#entry(info.id);
       entry.records = info.records;
@@ -80,6 +86,7 @@ export class SegmentBook {
         records: 0,
         bytes: 0,
         closed: false,
+        closedForMs: 0,
         done: new OrdinalSet(),
         claimed: new OrdinalSet(),
         doneAtLastLook: 0,
@@ -139,7 +146,9 @@ export class SegmentBook {
     this.#dirty = this.#finished.length > 0;
     const progress: SegmentProgress[] = [];
     // The finished ones too: a file that was removed may be back after a loss of power.
-    for (const entry of this.#entries.values()) if (entry.done.size > 0) progress.push(progressOf(entry));
+    for (const entry of this.#entries.values()) {
+      if (entry.done.size > 0 || entry.closedForMs > 0) progress.push(progressOf(entry));
+    }
     for (const id of finished) this.#forget(id);
     return { progress, finished };
   }
@@ -148,7 +157,7 @@ export class SegmentBook {
     return positionOf(id, this.#entries.get(id)?.records ?? 0) > this.pinnedFrom;
   }
 
-  /** The checkpoint could not be written. */
+  /** The checkpoint could not be written, or there is more that it should hold. */
   markDirty(): void {
     this.#dirty = true;
   }
@@ -188,14 +197,19 @@ export class SegmentBook {
     return this.#entries.has(segmentId);
   }
 
-  /** Closed segments with something in them that is not done, oldest first. */
-  openSegments(): readonly number[] {
+  /** Closed segments with something in them that is not done, oldest first; closed for so long at least. */
+  openSegments(closedForMs = 0): readonly number[] {
     return [...this.#entries.values()]
-      .filter(({ closed, done, records }) => closed && done.size < records)
+      .filter((entry) => entry.closed && entry.done.size < entry.records && entry.closedForMs >= closedForMs)
       .map(({ id }) => id);
+  }
+
+  /** Closed segments grow older. */
+  passTime(elapsedMs: number): void {
+    for (const entry of this.#entries.values()) if (entry.closed) entry.closedForMs += elapsedMs;
   }
 }
 
-function progressOf({ id, done }: SegmentEntry): SegmentProgress {
-  return { id, low: done.low, bits: done.bitsAboveLow() };
+function progressOf({ id, done, closedForMs }: SegmentEntry): SegmentProgress {
+  return { id, low: done.low, bits: done.bitsAboveLow(), closedForMs };
 }

@@ -80,6 +80,13 @@ export class SegmentWriter {
     return Math.max(this.#allocated, this.#offset);
   }
 
+  /** It holds something, and has been open for so long. */
+  isOld(nowMs: number, maxAgeMs: number): boolean {
+    const ageMs = nowMs - this.header.createdAtMs;
+    // A clock that jumped back does not keep a segment open for ever.
+    return this.durableRecords > 0 && (ageMs < 0 || ageMs >= maxAgeMs);
+  }
+
   hasRoom(chunk: Chunk): boolean {
     if (this.#records === 0) return true;
     return (

@@ -12,6 +12,8 @@ export interface JournalSettings {
   readonly directories: readonly string[];
   /** Bytes that all segments take together, at most. */
   readonly maxBytes?: number;
+  /** Records that wait for Kafka for longer, while gateways run, are dropped; Infinity: none are. */
+  readonly maxAgeMs?: number;
   /** For records of accounts that have no policy of their own. */
   readonly whenFull?: FullPolicy;
   /** A segment's size; the largest record is a quarter of it. */
@@ -40,6 +42,7 @@ const MIB = 1 << 20;
 
 const DEFAULT_SETTINGS = {
   maxBytes: 4096 * MIB,
+  maxAgeMs: Number.POSITIVE_INFINITY,
   whenFull: 'block',
   segmentBytes: 64 * MIB,
   segmentMaxAgeMs: 3_600_000,
@@ -73,6 +76,11 @@ export function resolveSettings(settings: JournalSettings): ResolvedSettings {
       throw new JournalSettingsError(`the journal's ${name} is ${value}; expected a number, 0 or more`);
     }
   }
+  if (!(resolved.maxAgeMs > 0)) {
+    throw new JournalSettingsError(
+      `the journal's maxAgeMs is ${resolved.maxAgeMs}; expected a number above 0`,
+    );
+  }
   if (segmentBytes < SMALLEST_SEGMENT_BYTES || segmentBytes > MAX_RECORDS_PER_SEGMENT * 64) {
     throw new JournalSettingsError(
       `the journal's segmentBytes is ${segmentBytes}; expected ${SMALLEST_SEGMENT_BYTES} to ${MAX_RECORDS_PER_SEGMENT * 64}`,
@@ -83,7 +91,12 @@ export function resolveSettings(settings: JournalSettings): ResolvedSettings {
       `the journal's maxBytes (${maxBytes}) must hold at least four segments of ${segmentBytes} bytes`,
     );
   }
-  return { ...resolved, maxRecordBytes: Math.floor(Math.min(segmentBytes / 4, bufferBytes / 2)) };
+  return {
+    ...resolved,
+    // What is dropped for its age goes by segments: each holds a quarter of it at most.
+    segmentMaxAgeMs: Math.min(resolved.segmentMaxAgeMs, resolved.maxAgeMs / 4),
+    maxRecordBytes: Math.floor(Math.min(segmentBytes / 4, bufferBytes / 2)),
+  };
 }
 
 const NUMBERS = [

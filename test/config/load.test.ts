@@ -58,6 +58,7 @@ describe('a configuration without faults', () => {
       journal: {
         directories: [join(home.folder, '.sluice/journal')],
         maxBytes: 4_294_967_296,
+        maxAgeMs: Number.POSITIVE_INFINITY,
         whenFull: 'block',
         segmentBytes: 67_108_864,
         segmentMaxAgeMs: 3_600_000,
@@ -551,9 +552,11 @@ journal:
   key.file: journal.key
   key.env: JOURNAL_KEY
   replay.share: 0
+  max.age.ms: 7d
 `);
   expect(home.lines(one)).toEqual([
     'sluice.yaml:8 journal.replay.share: found 0, expected a share above 0, up to 1',
+    'sluice.yaml:9 journal.max.age.ms: found "7d", expected milliseconds, 60000 or more, or unlimited',
   ]);
   const more = home.load(`
 profiles: devices
