@@ -4,6 +4,7 @@ import { digestOf, type AuditEntry } from '../../src/audit/audit-entry.ts';
 import { AuditedSink } from '../../src/audit/audited-sink.ts';
 import { AuditLog, type AuditedResult, type AuditLogOptions } from '../../src/audit/audit-log.ts';
 import { BlockWriter, readBlock } from '../../src/audit/block.ts';
+import { Comparison, type Difference } from '../../src/audit/comparison.ts';
 import { readAuditLog, type AuditItem } from '../../src/audit/log-reader.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
@@ -147,6 +148,43 @@ describe('the audit log', () => {
     expect(await items(files)).toMatchObject([{ kind: 'unsynced' }]);
     release();
     await log.close();
+  });
+
+  it('and of what was acknowledged and not synced when the power went, an audit names nothing as missing', async () => {
+    const { files, timers, log } = setUp();
+    add(log, 0, ['a']);
+    timers.fire();
+    await until(() => metric(log, 'sluice_audit_writing') === 0, { what: 'the first block' });
+    add(log, 1, ['b']);
+    timers.fire();
+    await until(() => metric(log, 'sluice_audit_writing') === 0, { what: 'the second block' });
+    // In memory, and then in a block whose sync never returns: Kafka lost both, and nobody can say what they were.
+    files.fault = (operation) => (operation === 'sync' ? new Promise<void>(() => {}) : undefined);
+    const written = [...files.files.values()][0]!;
+    const bytesBefore = written.bytes.length;
+    add(log, 2, ['c']);
+    timers.fire();
+    await until(() => written.bytes.length > bytesBefore, { what: 'the third block' });
+    add(log, 3, ['d']);
+
+    // A Kafka that has lost everything: what is judged is missing, and nothing else is.
+    const missing: Difference[] = [];
+    const comparison = new Comparison(
+      {
+        describe: () => Promise.resolve({ partitions: Array(4).fill({ begin: 0, end: 0 }) }),
+        async *read() {},
+      },
+      (difference) => missing.push(difference),
+    );
+    for (const item of await items(files))
+      if (item.kind === 'entries') await comparison.compare(item.entries);
+    await comparison.finish();
+    expect(missing.map(({ kind, entry: { offset } }) => [kind, offset])).toEqual([
+      ['missing', 0],
+      ['missing', 1],
+    ]);
+    expect(comparison.judged).toBe(2);
+    expect((await items(files)).at(-1)).toMatchObject({ kind: 'unsynced' });
   });
 
   it('says which entries it could not write, goes on in a new segment, and does not judge them', async () => {

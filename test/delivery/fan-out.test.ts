@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { AuditedSink } from '../../src/audit/audited-sink.ts';
+import type { AuditedResult } from '../../src/audit/audit-log.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -9,7 +11,13 @@ import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core
 import { FILTERED, REFUSED, type Contract, type DecodeFault, type Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
-import type { RecordError, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
+import type {
+  Bottleneck,
+  RecordError,
+  RecordResult,
+  RecordSink,
+  RecordTarget,
+} from '../../src/delivery/record-sink.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };
 
@@ -148,11 +156,11 @@ function setUp(...routes: Route[]) {
   return setUpWith(() => routes);
 }
 
-function setUpWith(resolve: () => Route[]) {
+function setUpWith(resolve: () => Route[], inFront = (sink: NarrowSink): RecordSink => sink) {
   const sink = new NarrowSink();
   const delivery = new Delivery({
     resolve,
-    records: sink,
+    records: inFront(sink),
     unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
     clock: systemClock,
     logger: silentLogger,
@@ -327,6 +335,26 @@ describe('a publication that becomes several records', () => {
     const total = delivery.ledger.total();
     expect(total).toMatchObject({ opened: 4, produced: 2, refused: 2, acknowledged: 0 });
     expect(balances(total)).toBe(true);
+  });
+
+  it('of which Kafka refuses one record has an entry in the audit log for each that Kafka has, and no PUBACK', () => {
+    const noted: number[] = [];
+    const { sink, delivery, connection } = setUpWith(
+      () => [batchRoute('a')],
+      (producer) =>
+        new AuditedSink<RecordResult & AuditedResult, Bottleneck | SluiceError>(producer, () =>
+          noted.push(sink.taken.length - sink.inFlight.length),
+        ),
+    );
+    connection.publish(1, '1,2,3');
+    sink.complete(1);
+    sink.complete(1, new SluiceError('INVALID_RECORD', 'no'));
+    expect(connection.outcomes).toEqual([]);
+    sink.complete(1);
+    // The first and the third: what is compared is whether Kafka still has what it said it had.
+    expect(noted).toEqual([1, 3]);
+    expect(connection.outcomes).toEqual([[1, Outcome.Refused]]);
+    expect(delivery.ledger.total()).toMatchObject({ produced: 2, refused: 1, acknowledged: 0 });
   });
 
   it('waits for those routes that promise Kafka, not for those that promise receipt', () => {

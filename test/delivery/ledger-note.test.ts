@@ -57,6 +57,31 @@ describe('the ledger over a restart', () => {
     await second.close();
   });
 
+  it.each([
+    ['a clean stop', true],
+    ['a kill -9', false],
+  ])('keeps the duplicates that were suppressed over %s, and balances with them', async (_, isClean) => {
+    const first = await StoreRig.open();
+    for (const number of range(0, 4)) first.send(number, 'd1');
+    await journaled(first);
+    const account = first.ledger.account('meter');
+    // As delivery counts them: see suppressed.test.ts.
+    account.opened += 3;
+    account.suppressed += 3;
+    if (!isClean) await first.journal.checkpoint();
+    const left = isClean ? first.fs : await first.crash();
+    if (isClean) await first.close();
+
+    const second = await StoreRig.open({ fs: left });
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 7, suppressed: 3, openInJournal: 4 });
+    expect(second.balanced).toBe(true);
+    await second.drain();
+    expect(second.ledger.account('meter')).toMatchObject({ opened: 7, suppressed: 3, produced: 4 });
+    expect(acknowledgedButLost(second.ledger.account('meter'))).toBe(0);
+    expect(imbalance(second.ledger, second.journal.backlog.openRecords)).toBeUndefined();
+    await second.close();
+  });
+
   it('counts what contract receive had acknowledged and held in memory as lost by contract', () => {
     const before = new Ledger();
     const account = before.account('sensor');

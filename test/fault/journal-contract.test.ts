@@ -7,6 +7,7 @@ import mqtt from 'mqtt';
 import type { Packet } from 'mqtt-packet';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
+import { DEAD_LETTER_HEADERS } from '../../src/core/dead-letter.ts';
 import type { Contract } from '../../src/core/route.ts';
 import { findFreePorts } from '../../src/kafka/local/ports.ts';
 import { RawClient, range } from '../mqtt/harness.ts';
@@ -16,7 +17,7 @@ import { startFleet, type WatchedFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sensorWith } from '../support/journal-gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
-import { readTelemetry } from '../support/telemetry-topic.ts';
+import { readTelemetry, readTopic } from '../support/telemetry-topic.ts';
 import { until } from '../support/until.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
@@ -55,6 +56,20 @@ async function start(...options: Parameters<typeof TestGateway.start>): Promise<
   const gateway = await TestGateway.start(...options);
   gateways.push(gateway);
   return gateway;
+}
+
+const GARBAGE_CLIENT = 'early-garbage';
+
+/** Payloads that no sensor sends, every byte among them; resolves with them when they are acknowledged. */
+async function sendGarbage(gateway: TestGateway): Promise<Buffer[]> {
+  const everyByte = Buffer.from(range(256, 0));
+  const payloads = [Buffer.concat([Buffer.from([0xff]), everyByte]), Buffer.from('\xff\0 garbage', 'latin1')];
+  const client = await mqtt.connectAsync(gateway.mqttUrl, { clientId: GARBAGE_CLIENT });
+  for (const payload of payloads) {
+    await client.publishAsync('fleet/oslo/garbage/telemetry', payload, { qos: 1 });
+  }
+  await client.endAsync();
+  return payloads;
 }
 
 async function untilDrained(gateway: TestGateway): Promise<void> {
@@ -127,11 +142,13 @@ describe('contract journal', () => {
     const count = 2_000 * SCALE;
     const watched = startFleet(first, { devices: 20, rate: 4_000, qos: 1, count, prefix: 'early-' });
     expect(await watched.fleet.done()).toMatchObject({ sent: count, acknowledged: count });
-    expect(await first.metric('sluice_deliveries_open_in_journal')).toBe(count);
+    const garbage = await sendGarbage(first);
+    const open = count + garbage.length;
+    expect(await first.metric('sluice_deliveries_open_in_journal')).toBe(open);
     expect(await first.stop()).toBe(0);
 
     const second = await start(options);
-    expect(await second.metric('sluice_journal_open_records')).toBe(count);
+    expect(await second.metric('sluice_journal_open_records')).toBe(open);
     expect(await second.stop()).toBe(0);
 
     // What is on the disk stays promised when the type promises the disk no more.
@@ -139,6 +156,11 @@ describe('contract journal', () => {
     await kafka.restart();
     await untilDrained(third);
     expect(await verdictOn(watched, 'early-')).toEqual(PERFECT);
+    const letters = (await readTopic(kafka.bootstrapServers, 'telemetry.dlq')).filter(
+      ({ headers }) => headers[DEAD_LETTER_HEADERS.clientId] === GARBAGE_CLIENT,
+    );
+    expect(letters.map(({ value }) => value)).toEqual(garbage);
+    expect(letters[0]?.headers).toMatchObject({ [DEAD_LETTER_HEADERS.code]: 'DECODE_FAILED' });
     expect(await third.metric('sluice_deliveries_acknowledged_but_lost')).toBe(0);
   });
 
