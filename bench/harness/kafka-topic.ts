@@ -23,7 +23,8 @@ export class BenchTopic {
     await admin.connect();
     await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }], waitForLeaders: false });
     const topic = new BenchTopic(admin, name);
-    await topic.#served();
+    // Until its broker has its partitions.
+    await topic.records();
     return topic;
   }
 
@@ -32,24 +33,19 @@ export class BenchTopic {
     this.name = name;
   }
 
-  /** Waits until its broker has its partitions: right after their creation it may not. */
-  async #served(): Promise<void> {
+  /** How many records it holds: each partition begins at 0, and nothing is removed during a run. */
+  async records(): Promise<number> {
     const deadlineMs = performance.now() + STALL_MS;
     for (;;) {
       try {
-        await this.records();
-        return;
+        const offsets = await this.#admin.fetchTopicOffsets(this.name);
+        return offsets.reduce((sum, { high }) => sum + Number(high), 0);
       } catch (error) {
+        // A broker that has just made its partitions, or that hung, leads none of them for a moment.
         if (performance.now() > deadlineMs) throw error;
         await delay(LOOK_EVERY_MS);
       }
     }
-  }
-
-  /** How many records it holds: each partition begins at 0, and nothing is removed during a run. */
-  async records(): Promise<number> {
-    const offsets = await this.#admin.fetchTopicOffsets(this.name);
-    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
   }
 
   /** Waits until it holds at least `count` records, or until nothing has arrived for a while; what it holds. */

@@ -105,6 +105,8 @@ class Run {
       const startMs = performance.now();
       load.proceed();
       const caughtUp = this.#outage(startMs);
+      // It is awaited below; should it fail before, that must not end the process.
+      caughtUp.catch(() => undefined);
       const { result } = await load.step('measured');
       await this.#inKafka(warmup + messages);
       const elapsedMs = performance.now() - startMs;
