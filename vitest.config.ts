@@ -6,8 +6,8 @@ const { FAULT_REPORT: faultReport, FAULT_RECORDS: manyRecords } = process.env;
 /**
  * unit: no network beyond loopback sockets of their own, no Kafka; as parallel as the machine allows.
  * integration: against one real Kafka that all files share.
- * fault: Kafkas and gateways of their own that are killed, stopped and restarted, and mostly waited for: two files at
- * a time.
+ * fault: Kafkas and gateways of their own that are killed, stopped and restarted, and mostly waited for: three files
+ * at a time.
  * The projects run one after the other, so that a unit test's timing never depends on a broker's appetite.
  */
 export default defineConfig({
@@ -42,7 +42,7 @@ export default defineConfig({
           setupFiles: 'test/support/property-seed.ts',
           include: ['test/fault/**/*.test.ts'],
           sequence: { groupOrder: 2 },
-          maxWorkers: 2,
+          maxWorkers: 3,
           testTimeout: manyRecords === undefined ? 180_000 : 900_000,
           hookTimeout: 180_000,
         },
