@@ -1,6 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { isTopicFilter } from './topic-filter.ts';
-import { isTopicName } from './topic-table.ts';
+import { isTopicName, MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, NO_TOPIC_NAME } from './topic-table.ts';
+
+/** What is wrong with what isTopicFilter refuses. */
+const NO_TOPIC_FILTER = `an invalid topic filter, or one of more than ${MAX_TOPIC_BYTES} bytes or ${MAX_TOPIC_LEVELS} levels`;
 
 /** Types of MQTT control packets (MQTT 3.1.1 table 2.1). */
 export const PacketType = {
@@ -151,7 +154,7 @@ function readRest(fields: FieldReader, flags: number): string | { readonly will:
   let will: Will | undefined;
   if ((flags & 0x04) !== 0) {
     const topic = fields.bytes();
-    if (topic === undefined || !isTopicName(topic)) return 'an invalid will topic';
+    if (topic === undefined || !isTopicName(topic)) return `a will with ${NO_TOPIC_NAME}`;
     const message = fields.bytes();
     if (message === undefined) return 'cut off in the will message';
     const retain = (flags >> 5) & 1;
@@ -185,7 +188,7 @@ function subscriptionFault(body: Buffer, type: 'SUBSCRIBE' | 'UNSUBSCRIBE'): str
   let filters = 0;
   for (; fields.remaining > 0; filters++) {
     const filter = fields.utf8();
-    if (filter === undefined || !isTopicFilter(filter)) return `${type} with an invalid topic filter`;
+    if (filter === undefined || !isTopicFilter(filter)) return `${type} with ${NO_TOPIC_FILTER}`;
     if (type === 'UNSUBSCRIBE') continue;
     const qos = fields.byte();
     if (qos === undefined || qos > 2) return 'SUBSCRIBE with an invalid QoS ([MQTT-3-8.3-4])';

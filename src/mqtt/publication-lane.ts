@@ -11,7 +11,7 @@ import { packetIdAt, publishFault, topicEndOf } from './publish-frame.ts';
 import { receive } from './receipt.ts';
 import { Repeats, type RepeatableLane } from './repeats.ts';
 import { Qos2State, type Session } from './session.ts';
-import { LatestTopic, type InternedTopic } from './topic-table.ts';
+import { NO_TOPIC_NAME, LatestTopic, type InternedTopic } from './topic-table.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
 const QOS0_QUOTA_FACTOR = 16;
@@ -86,7 +86,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
     const packetId = qos === 0 ? 0 : packetIdAt(buffer, topicEnd);
     const topic = this.#topics.intern(buffer, start + 2, topicEnd);
-    if (topic === undefined) return 'PUBLISH with an invalid topic name ([MQTT-3.3.2-1], [MQTT-3.3.2-2])';
+    if (topic === undefined) return `PUBLISH with ${NO_TOPIC_NAME} ([MQTT-3.3.2-1], [MQTT-3.3.2-2])`;
     context.stats.received[qos as QoS]++;
 
     let kind: ParkedKind = ParkedKind.Publish;

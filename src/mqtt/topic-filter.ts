@@ -1,11 +1,12 @@
-import { MAX_TOPIC_LEVELS } from './topic-table.ts';
+import { MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS } from './topic-table.ts';
 
 /**
  * Whether the text is a topic filter: `#` alone in the last level ([MQTT-4.7.1-2]), `+` alone in its level
- * ([MQTT-4.7.1-3]), at least one character ([MQTT-4.7.3-1]), at most {@link MAX_TOPIC_LEVELS} levels.
+ * ([MQTT-4.7.1-3]), at least one character ([MQTT-4.7.3-1]), at most {@link MAX_TOPIC_LEVELS} levels and
+ * {@link MAX_TOPIC_BYTES} bytes.
  */
 export function isTopicFilter(text: string): boolean {
-  if (text === '') return false;
+  if (text === '' || Buffer.byteLength(text) > MAX_TOPIC_BYTES) return false;
   const levels = text.split('/');
   if (levels.length > MAX_TOPIC_LEVELS) return false;
   return levels.every((level, index) => {

@@ -7,6 +7,15 @@ import type { Topic } from '../core/topic.ts';
  */
 export const MAX_TOPIC_LEVELS = 100;
 
+/**
+ * Bytes that a topic name may have. The standard's 65,535, times the topics that are interned, would be gigabytes that
+ * one device can fill.
+ */
+export const MAX_TOPIC_BYTES = 1_024;
+
+/** What is wrong with what {@link isTopicName} refuses. */
+export const NO_TOPIC_NAME = `an invalid topic name, or one of more than ${MAX_TOPIC_BYTES} bytes or ${MAX_TOPIC_LEVELS} levels`;
+
 /** A {@link Topic} with what the ingress knows about it. */
 export class InternedTopic implements Topic {
   readonly name: string;
@@ -51,10 +60,10 @@ const DOLLAR = 0x24;
 /**
  * Whether the bytes are a topic name: valid UTF-8 without surrogates ([MQTT-1.5.3-1]) and NUL
  * ([MQTT-1.5.3-2]), without wildcards ([MQTT-3.3.2-2]), at least one character ([MQTT-4.7.3-1]), at most
- * {@link MAX_TOPIC_LEVELS} levels.
+ * {@link MAX_TOPIC_LEVELS} levels and {@link MAX_TOPIC_BYTES} bytes.
  */
 export function isTopicName(bytes: Uint8Array): boolean {
-  if (bytes.length === 0 || !isUtf8(bytes)) return false;
+  if (bytes.length === 0 || bytes.length > MAX_TOPIC_BYTES || !isUtf8(bytes)) return false;
   let levels = 1;
   for (const byte of bytes) {
     if (byte === 0 || byte === PLUS || byte === HASH) return false;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isTopicName, MAX_TOPIC_LEVELS, TopicTable } from '../../src/mqtt/topic-table.ts';
+import { isTopicName, MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, TopicTable } from '../../src/mqtt/topic-table.ts';
 import { range } from './harness.ts';
 
 const intern = (table: TopicTable, name: string) => {
@@ -101,6 +101,9 @@ describe('isTopicName', () => {
     ['a\0b', false],
     ['/'.repeat(MAX_TOPIC_LEVELS - 1), true],
     ['/'.repeat(MAX_TOPIC_LEVELS), false],
+    ['x'.repeat(MAX_TOPIC_BYTES), true],
+    ['x'.repeat(MAX_TOPIC_BYTES + 1), false],
+    ['é'.repeat(MAX_TOPIC_BYTES / 2 + 1), false],
   ])('%j: %s', (name, valid) => {
     expect(isTopicName(Buffer.from(name))).toBe(valid);
   });
