@@ -21,6 +21,7 @@ import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { reportLedger } from './delivery/ledger-report.ts';
+import { LedgerWatch } from './delivery/ledger-watch.ts';
 import { acknowledgedButLost } from './delivery/ledger.ts';
 import { ClusterPort } from './kafka/cluster-port.ts';
 import { KafkaJsPort } from './kafka/kafkajs-port.ts';
@@ -78,6 +79,7 @@ export class Gateway {
   readonly #admin: AdminServer;
   /** Opened by start, where a contract needs it. */
   #store: JournalStore | undefined;
+  readonly #ledgerWatch: LedgerWatch;
   #localKafka: LocalKafka | undefined;
   #isAccepting = false;
 
@@ -156,12 +158,19 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'profiles' }),
     });
+    this.#ledgerWatch = new LedgerWatch({
+      ledger: this.#delivery.ledger,
+      journal: () => this.#store?.book,
+      clock,
+      logger: logger.child({ stage: 'ledger' }),
+    });
     this.#admin = new AdminServer({
       ...config.admin,
       readiness: () => this.readiness(),
       metrics: () => [
         ...this.#delivery.metrics(),
         ...(this.#store?.metrics() ?? []),
+        ...this.#ledgerWatch.metrics(),
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
@@ -222,6 +231,7 @@ export class Gateway {
     const { services } = this.#blueprint;
     services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
     await this.#openStore();
+    this.#ledgerWatch.start();
     this.#reload.start();
     await this.#admin.start();
     await this.#ingress.start(this.#store?.recalled);
@@ -270,6 +280,7 @@ export class Gateway {
     this.#captures.close();
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
+    this.#ledgerWatch.stop();
     await this.#store?.close();
     await this.#audit.close(shutdownTimeoutMs);
     await this.#admin.close();

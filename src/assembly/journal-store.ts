@@ -10,7 +10,6 @@ import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger.ts';
 import { ledgerNote, restoreLedger, type LedgerEpoch } from '../delivery/ledger-note.ts';
-import { LedgerWatch } from '../delivery/ledger-watch.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import { StoreAndForward } from '../delivery/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
@@ -47,13 +46,13 @@ export function needsJournal({ journal }: SluiceConfig, profiles: readonly Devic
 export class JournalStore {
   readonly store: StoreAndForward;
   readonly #journal: Journal;
-  readonly #watch: LedgerWatch;
+  readonly #epoch: LedgerEpoch;
   readonly #onClose: () => void;
 
-  private constructor(journal: Journal, store: StoreAndForward, watch: LedgerWatch, onClose: () => void) {
+  private constructor(journal: Journal, store: StoreAndForward, epoch: LedgerEpoch, onClose: () => void) {
     this.#journal = journal;
     this.store = store;
-    this.#watch = watch;
+    this.#epoch = epoch;
     this.#onClose = onClose;
   }
 
@@ -82,14 +81,6 @@ export class JournalStore {
       },
     });
     epoch = restoreLedger(ledger, journal.recoveredNote, journal.backlog.openRecords, clock.wallMs());
-    const watch = new LedgerWatch({
-      ledger,
-      epoch,
-      openRecords: () => journal.backlog.openRecords,
-      clock,
-      logger: logger.child({ stage: 'ledger' }),
-    });
-    watch.start();
     const store = new StoreAndForward({
       ...options,
       journal,
@@ -97,7 +88,7 @@ export class JournalStore {
       spill,
       logger: logger.child({ stage: 'delivery' }),
     });
-    return new JournalStore(journal, store, watch, () => {
+    return new JournalStore(journal, store, epoch, () => {
       isClosing = true;
     });
   }
@@ -113,8 +104,13 @@ export class JournalStore {
     return { publications, nextOrdinal: mark.nextOrdinal };
   }
 
+  /** What the ledger is compared with, and how long it goes back. */
+  get book(): { readonly epoch: LedgerEpoch; readonly openRecords: number } {
+    return { epoch: this.#epoch, openRecords: this.#journal.backlog.openRecords };
+  }
+
   metrics(): readonly Metric[] {
-    return [...this.#journal.metrics(), ...laneMetrics(this.store), ...this.#watch.metrics()];
+    return [...this.#journal.metrics(), ...laneMetrics(this.store)];
   }
 
   condition(): Condition {
@@ -132,7 +128,6 @@ export class JournalStore {
   }
 
   close(): Promise<void> {
-    this.#watch.stop();
     // The last checkpoint says that nothing is missing from the ledger.
     this.#onClose();
     return this.#journal.close();

@@ -87,13 +87,29 @@ export class RecoveredRecords {
   }
 }
 
-/** What is wrong with the ledger, in numbers; undefined: every delivery is in exactly one state. */
-export function imbalance(ledger: Ledger, openRecords: number | undefined): string | undefined {
-  const off = ledger.accounts().filter((account) => !balances(account));
-  const { openInJournal } = ledger.total();
-  const faults = off.map(({ profile, ...figures }) => `${profile}: ${JSON.stringify(figures)}`);
-  if (openRecords !== undefined && openRecords !== openInJournal) {
-    faults.push(`the journal holds ${openRecords} records, and the accounts say ${openInJournal}`);
+/** Deliveries that are in no state, or in two. */
+export interface Imbalance {
+  /** An account, or the journal. */
+  readonly subject: string;
+  /** How many too few (below 0: too many) are in a state. */
+  readonly difference: number;
+  /** The numbers, for a person. */
+  readonly text: string;
+}
+
+/** What is wrong with the ledger; none: every delivery is in exactly one state. */
+export function imbalances(ledger: Ledger, openRecords: number | undefined): Imbalance[] {
+  const found: Imbalance[] = [];
+  for (const account of ledger.accounts()) {
+    if (balances(account)) continue;
+    const { profile, ...figures } = account;
+    const difference = account.opened - STATES.reduce((sum, state) => sum + account[state], 0);
+    found.push({ subject: profile, difference, text: `${profile}: ${JSON.stringify(figures)}` });
   }
-  return faults.length === 0 ? undefined : faults.join('; ');
+  const { openInJournal } = ledger.total();
+  if (openRecords !== undefined && openRecords !== openInJournal) {
+    const text = `the journal holds ${openRecords} records, and the accounts say ${openInJournal}`;
+    found.push({ subject: 'the journal', difference: openRecords - openInJournal, text });
+  }
+  return found;
 }

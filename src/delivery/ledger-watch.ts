@@ -2,29 +2,33 @@ import type { Cancel, Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { Ledger } from './ledger.ts';
-import { imbalance, type LedgerEpoch } from './ledger-note.ts';
+import { imbalances, type LedgerEpoch } from './ledger-note.ts';
 
 export interface LedgerWatchOptions {
   readonly ledger: Ledger;
-  readonly epoch: LedgerEpoch;
-  /** Records on the disk that are not done, by the journal's own book. */
-  readonly openRecords: () => number;
+  /** The journal's own book, where there is one: records on the disk that are not done. */
+  readonly journal: () => { readonly epoch: LedgerEpoch; readonly openRecords: number } | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 const LOOK_MS = 5_000;
+/** So often in a row is no moment between two steps, whatever the numbers are: half a minute. */
+const LOOKS_ALWAYS_OFF = 6;
 
 /** Looks now and then whether every delivery is in exactly one state: one that isn't is a defect, and an alarm. */
 export class LedgerWatch {
   readonly #options: LedgerWatchOptions;
   #timer: Cancel = () => {};
-  /** What was wrong at the last look. */
-  #last: string | undefined;
+  /** Without a journal nothing goes further back than this process. */
+  readonly #ownEpoch: LedgerEpoch;
+  /** What was off at the last look, by subject. */
+  #off: ReadonlyMap<string, { readonly difference: number; readonly looks: number }> = new Map();
   #imbalanced = false;
 
   constructor(options: LedgerWatchOptions) {
     this.#options = options;
+    this.#ownEpoch = { number: 1, sinceMs: options.clock.wallMs() };
   }
 
   start(): void {
@@ -38,17 +42,31 @@ export class LedgerWatch {
     this.#timer();
   }
 
-  /** An alarm only at the second look that finds the same: a segment that is being dropped is counted later. */
+  /**
+   * An alarm only at the second look that finds as many missing, or when every look finds some: a segment that is being
+   * dropped is counted later. What is compared is the difference, since under load the figures themselves never stay.
+   */
   look(): void {
-    const { ledger, openRecords, logger } = this.#options;
-    const found = imbalance(ledger, openRecords());
-    this.#imbalanced = found !== undefined && found === this.#last;
-    this.#last = found;
-    if (this.#imbalanced) logger.error({ found }, 'the ledger does not balance: this is a defect of Sluice');
+    const { ledger, journal, logger } = this.#options;
+    const off = new Map<string, { difference: number; looks: number }>();
+    const lasting: string[] = [];
+    for (const { subject, difference, text } of imbalances(ledger, journal()?.openRecords)) {
+      const last = this.#off.get(subject);
+      const looks = (last?.looks ?? 0) + 1;
+      off.set(subject, { difference, looks });
+      if (last?.difference === difference || looks >= LOOKS_ALWAYS_OFF) lasting.push(text);
+    }
+    this.#off = off;
+    this.#imbalanced = lasting.length > 0;
+    if (!this.#imbalanced) return;
+    logger.error({ found: lasting.join('; ') }, 'the ledger does not balance: this is a defect of Sluice');
+  }
+
+  #epoch(): LedgerEpoch {
+    return this.#options.journal()?.epoch ?? this.#ownEpoch;
   }
 
   metrics(): readonly Metric[] {
-    const { epoch } = this.#options;
     return [
       {
         name: 'sluice_ledger_imbalanced',
@@ -60,13 +78,13 @@ export class LedgerWatch {
         name: 'sluice_ledger_epoch',
         help: "One more after each crash: since then the ledger's figures are complete.",
         kind: 'gauge',
-        read: () => epoch.number,
+        read: () => this.#epoch().number,
       },
       {
         name: 'sluice_ledger_epoch_since_timestamp_seconds',
         help: "When the ledger's epoch began.",
         kind: 'gauge',
-        read: () => epoch.sinceMs / 1_000,
+        read: () => this.#epoch().sinceMs / 1_000,
       },
     ];
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { acknowledgedButLost, balances, Ledger } from '../../src/delivery/ledger.ts';
-import { imbalance, ledgerNote, RECOVERED_ACCOUNT, restoreLedger } from '../../src/delivery/ledger-note.ts';
-import { LedgerWatch } from '../../src/delivery/ledger-watch.ts';
+import { imbalances, ledgerNote, RECOVERED_ACCOUNT, restoreLedger } from '../../src/delivery/ledger-note.ts';
+import { LedgerWatch, type LedgerWatchOptions } from '../../src/delivery/ledger-watch.ts';
 import { ManualClock } from '../fleet/manual-clock.ts';
 import { until } from '../support/until.ts';
 import { StoreRig } from './store-rig.ts';
@@ -31,7 +31,7 @@ describe('the ledger over a restart', () => {
     expect(second.epoch).toEqual(first.epoch);
     await second.drain();
     expect(second.ledger.account('meter')).toMatchObject({ opened: 15, produced: 15, openInJournal: 0 });
-    expect(imbalance(second.ledger, second.journal.backlog.openRecords)).toBeUndefined();
+    expect(imbalances(second.ledger, second.journal.backlog.openRecords)).toEqual([]);
     await second.close();
   });
 
@@ -48,7 +48,7 @@ describe('the ledger over a restart', () => {
     const second = await StoreRig.open({ fs: left });
     expect(second.epoch).toEqual({ number: 2, sinceMs: 1_000 });
     expect(second.ledger.total()).toMatchObject({ openInJournal: 30 });
-    expect(imbalance(second.ledger, 30)).toBeUndefined();
+    expect(imbalances(second.ledger, 30)).toEqual([]);
     await second.drain();
     await until(() => second.ledger.account(RECOVERED_ACCOUNT).openInJournal === 0, { everyMs: 1 });
     expect(second.ledger.account('meter')).toMatchObject({ opened: 30, produced: 30, openInJournal: 0 });
@@ -78,7 +78,7 @@ describe('the ledger over a restart', () => {
     await second.drain();
     expect(second.ledger.account('meter')).toMatchObject({ opened: 7, suppressed: 3, produced: 4 });
     expect(acknowledgedButLost(second.ledger.account('meter'))).toBe(0);
-    expect(imbalance(second.ledger, second.journal.backlog.openRecords)).toBeUndefined();
+    expect(imbalances(second.ledger, second.journal.backlog.openRecords)).toEqual([]);
     await second.close();
   });
 
@@ -95,22 +95,21 @@ describe('the ledger over a restart', () => {
 });
 
 describe('the watch on the ledger', () => {
-  it('raises the alarm with the numbers when a delivery is in no state, and only if it stays so', () => {
-    const ledger = new Ledger();
+  function watchOn(ledger: Ledger, journal: LedgerWatchOptions['journal'] = () => undefined) {
     const errors: unknown[] = [];
     const logger = { ...silentLogger, error: (fields: unknown) => errors.push(fields) };
-    const watch = new LedgerWatch({
-      ledger,
-      epoch: { number: 1, sinceMs: 0 },
-      openRecords: () => 0,
-      clock: new ManualClock(),
-      logger: logger,
-    });
+    const watch = new LedgerWatch({ ledger, journal, clock: new ManualClock(), logger });
     const alarm = (): unknown =>
       watch
         .metrics()
         .find(({ name }) => name === 'sluice_ledger_imbalanced')
         ?.read();
+    return { watch, errors, alarm };
+  }
+
+  it('raises the alarm with the numbers when a delivery is in no state, and only if it stays so', () => {
+    const ledger = new Ledger();
+    const { watch, errors, alarm } = watchOn(ledger);
     ledger.account('sensor').opened = 3;
     watch.look();
     expect([alarm(), errors.length]).toEqual([0, 0]);
@@ -122,7 +121,36 @@ describe('the watch on the ledger', () => {
     expect(alarm()).toBe(0);
   });
 
+  it('raises it while devices publish and every figure changes from look to look', () => {
+    const ledger = new Ledger();
+    const { watch, errors, alarm } = watchOn(ledger);
+    const account = ledger.account('sensor');
+    account.opened = 1;
+    for (let look = 0; look < 2; look++) {
+      account.opened += 100;
+      account.produced += 100;
+      watch.look();
+    }
+    expect(alarm()).toBe(1);
+    expect(JSON.stringify(errors)).toContain('201');
+  });
+
+  it('raises it when ever more are missing, and not for a moment between two steps', () => {
+    const epoch = { number: 1, sinceMs: 0 };
+    let openRecords = 0;
+    const { watch, alarm } = watchOn(new Ledger(), () => ({ epoch, openRecords }));
+    for (const missing of [7, 0, 5, 9, 0]) {
+      openRecords = missing;
+      watch.look();
+      expect(alarm()).toBe(0);
+    }
+    for (openRecords = 1; openRecords <= 6; openRecords++) watch.look();
+    expect(alarm()).toBe(1);
+  });
+
   it("notices when the accounts and the journal's own book disagree", () => {
-    expect(imbalance(new Ledger(), 4)).toBe('the journal holds 4 records, and the accounts say 0');
+    expect(imbalances(new Ledger(), 4)).toMatchObject([
+      { difference: 4, text: 'the journal holds 4 records, and the accounts say 0' },
+    ]);
   });
 });

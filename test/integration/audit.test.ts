@@ -49,6 +49,8 @@ ack: kafka
     expect(ledger).toMatchObject({ status: 0, stderr: '' });
     expect(ledger.stdout).toMatch(new RegExp(`^thing +things/\\{device\\} +kafka +${MESSAGES} `, 'm'));
     expect(ledger.stdout).toContain('verdict: ok');
+    // It is watched without a journal too.
+    expect(await gateway.metric('sluice_ledger_epoch')).toBe(1);
     await client.endAsync();
     await gateway.kill9();
 
