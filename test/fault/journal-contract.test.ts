@@ -9,7 +9,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { DEAD_LETTER_HEADERS } from '../../src/core/dead-letter.ts';
 import type { Contract } from '../../src/core/route.ts';
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
 import { RawClient, range } from '../mqtt/harness.ts';
 import { PERFECT, type DeliveryVerdict } from '../support/delivery-verdict.ts';
 import { judgeAndReport } from '../support/fault-row.ts';
@@ -22,6 +21,8 @@ import { until } from '../support/until.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
 const isLarge = process.env.FAULT_RECORDS !== undefined;
+/** No broker: nothing listens at port 1. */
+const NOBODY = '127.0.0.1:1';
 const SCALE = isLarge ? 10 : 1;
 
 let kafka: TestKafka;
@@ -165,10 +166,9 @@ describe('contract journal', () => {
   });
 
   it('a QoS 2 publication is in Kafka once, whatever a kill -9 left unfinished, and its identifier names another after PUBCOMP', async () => {
-    const [nobody] = await findFreePorts(1);
     const options = { folder: await gatewayFolder(), files: sensorWith('journal') };
     // Nothing is with Kafka at the kill: what is there in the end came from the journal, or from the device again.
-    const killed = await start({ ...options, bootstrapServers: `127.0.0.1:${nobody}` });
+    const killed = await start({ ...options, bootstrapServers: NOBODY });
     const device = await Qos2Device.connected(killed);
     await device.publishes([1, 1], [2, 2], [3, 3]);
     await device.releases(1, 2);
@@ -183,7 +183,7 @@ describe('contract journal', () => {
     const gateway = await start({ ...options, bootstrapServers: kafka.bootstrapServers });
     const back = await Qos2Device.connected(gateway);
     expect(back.client.of('connack')).toMatchObject([{ sessionPresent: true }]);
-    // Of 3, 1 and those behind it knows no PUBREC; that of 2 has none to wait for.
+    // It says that of these it has seen no PUBREC.
     await back.publishes(
       [3, 3, 'again'],
       [1, 4, 'again'],
