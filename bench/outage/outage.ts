@@ -126,6 +126,8 @@ export class Outage {
     })().finally(() => {
       isDrained = true;
     });
+    // What waited for the gateway to find Kafka again waited for the outage to end, not for the backlog.
+    await traffic.run(() => true);
     const during: LiveTimes = await traffic.run(() => isDrained);
     return { drainBegin, drainEnd: await watching, during, backlog };
   }
