@@ -85,6 +85,39 @@ describe.each(['ENOSPC', 'EIO', 'EROFS'])('a disk that answers %s', (code) => {
   );
 });
 
+describe.each(['ENOSPC', 'EIO', 'EROFS'])('a checkpoint that answers %s', (code) => {
+  it.each(['open', 'write', 'sync'] as const)(
+    'to %s: records go on, the state says so, and the ledger and what is done are kept when it is written again',
+    async (failing) => {
+      const fs = new MemoryFs();
+      let note = 'before';
+      const rig = await openRig(fs, {}, { note: () => note });
+      for (const number of range(0, 10)) rig.append(number);
+      await rig.journal.flush();
+      fs.fault = (operation, path) => {
+        if (operation === failing && path.includes('checkpoint')) throw new FsError(code);
+        return undefined;
+      };
+      for (const number of range(0, 5)) rig.journal.acknowledge(rig.durable.get(number)!);
+      note = 'balances';
+      await rig.journal.maintain();
+      expect(rig.journal.health).toMatchObject({ state: 'degraded' });
+      rig.append(10);
+      await rig.journal.flush();
+      expect(rig.durable.size).toBe(11);
+
+      fs.fault = () => undefined;
+      await rig.journal.maintain();
+      expect(rig.journal.health.state).toBe('ok');
+      fs.kill();
+      const again = await openRig(fs);
+      expect(again.journal.recoveredNote).toBe('balances');
+      expect((await readAll(again.journal)).map(({ number }) => number)).toEqual(range(5, 11));
+      await again.journal.close();
+    },
+  );
+});
+
 describe('a failed fdatasync', () => {
   it('makes the records be written again in another segment, and they are read once', async () => {
     const fs = new MemoryFs();
