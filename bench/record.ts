@@ -25,6 +25,7 @@ import { chosenWorkloads } from './harness/workloads.ts';
 interface RecordArguments {
   readonly part?: readonly string[];
   readonly quick?: true;
+  readonly rounds?: number;
   readonly seconds: number;
   readonly out: string;
   readonly docs?: true;
@@ -39,6 +40,7 @@ await new Command('bench:record')
   .description('measure everything that docs/performance.md shows')
   .option('-p, --part <name>', `only this one: ${PARTS.join(', ')} (may be repeated)`, list)
   .option('--quick', 'a tenth of the messages, one round: to see that it works')
+  .option('--rounds <number>', 'of each comparison, in place of one to three as it deserves', wholeNumber(1))
   .option('--seconds <number>', 'length of each run of a study', wholeNumber(1), SECONDS_A_STUDY_POINT)
   .option('-o, --out <path>', 'the record, with the endings .json, .md and .html', '.cache/bench/record')
   .option('--docs', 'put tables and charts into docs/performance.md')
@@ -69,7 +71,7 @@ type Change = (record: BenchRecord) => BenchRecord;
 
 async function measure(
   parts: readonly string[],
-  { quick, seconds }: RecordArguments,
+  { quick, rounds: wantedRounds, seconds }: RecordArguments,
   keep: (change: Change) => void,
 ): Promise<void> {
   const planned = RECORD.filter(({ workload }) => parts.includes(workload));
@@ -80,7 +82,7 @@ async function measure(
   try {
     for (const comparison of planned) {
       const at = machine();
-      const rounds = quick === true ? 1 : comparison.rounds;
+      const rounds = quick === true ? 1 : (wantedRounds ?? comparison.rounds);
       const [workload] = chosenWorkloads(
         [comparison.workload],
         quick === true ? {} : (comparison.changes ?? {}),
