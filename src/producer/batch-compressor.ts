@@ -1,6 +1,6 @@
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import { compress, type Codec, type CompressionLevels } from './compression.ts';
+import { compress, compressLz4Here, type Codec, type CompressionLevels } from './compression.ts';
 import type { CompressionType } from './config-table.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 
@@ -18,12 +18,8 @@ export interface BatchCompressorOptions {
 /** libuv's own default (uv_threadpool: UV_THREADPOOL_SIZE). */
 const DEFAULT_POOL_THREADS = 4;
 
-/**
- * More than {@link BatchCompressorOptions.maxInPool} batches are in the pool only while all of them together have
- * no more bytes than this, a fraction of a millisecond's work in lz4: small batches of one request go over together,
- * which wakes threads and event loop less often. (Eight batches of 6 KB a request: 0.30 ms of CPU, two by two 0.41.)
- */
-const SMALL_BYTES = 64 * 1024;
+/** More than that is never compressed on the main thread, even in lz4, which takes 0.4 ms for it. */
+const MOST_BYTES_HERE = 256 * 1024;
 
 const WARNING_INTERVAL_MS = 10_000;
 
@@ -34,7 +30,9 @@ interface Job {
 
 /**
  * Has batches compressed in libuv's thread pool, several at once, but never in so many of its threads that file
- * system calls would have to wait for them: half the pool is left to others.
+ * system calls would have to wait for them: half the pool is left to others. While that half is busy, the main thread
+ * takes part in lz4 itself, as the caller does in a Java executor's CallerRunsPolicy: it would otherwise take on more from
+ * devices than the pool's threads, which share two cores with it, can pass on to Kafka. Slower codecs wait.
  */
 export class BatchCompressor {
   readonly #options: BatchCompressorOptions;
@@ -43,7 +41,6 @@ export class BatchCompressor {
   /** First come, first served. */
   readonly #waiting: Job[] = [];
   #inPool = 0;
-  #bytesInPool = 0;
   #lastWarningMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BatchCompressorOptions) {
@@ -63,36 +60,49 @@ export class BatchCompressor {
       batch.compressed = { type, bytes: batch.records };
       return undefined;
     }
+    if (type === 'lz4' && this.#inPool >= this.#maxInPool && batch.records.length <= MOST_BYTES_HERE) {
+      this.#compressHere(batch);
+      return undefined;
+    }
     return new Promise((done) => {
       this.#waiting.push({ batch, done });
       this.#fillPool(type);
     });
   }
 
-  #fillPool(codec: Codec): void {
-    for (let job = this.#waiting[0]; job !== undefined; job = this.#waiting[0]) {
-      const bytes = job.batch.records.length;
-      if (this.#inPool >= this.#maxInPool && this.#bytesInPool + bytes > SMALL_BYTES) return;
-      this.#waiting.shift();
-      this.#inPool++;
-      this.#bytesInPool += bytes;
-      void this.#run(codec, job, bytes);
+  #compressHere(batch: ProducerBatch): void {
+    try {
+      batch.compressed = { type: 'lz4', bytes: compressLz4Here(batch.records) };
+    } catch (error) {
+      this.#leaveAsItIs(batch, 'lz4', error);
     }
   }
 
-  async #run(codec: Codec, { batch, done }: Job, bytes: number): Promise<void> {
+  #fillPool(codec: Codec): void {
+    while (this.#inPool < this.#maxInPool) {
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      this.#inPool++;
+      void this.#run(codec, job);
+    }
+  }
+
+  async #run(codec: Codec, { batch, done }: Job): Promise<void> {
     const { records } = batch;
     try {
       batch.compressed = { type: codec, bytes: await this.#compress(codec, this.#options.levels, records) };
     } catch (error) {
-      // As good to Kafka and its consumers, only larger: better than a record that is late or lost.
-      batch.compressed = { type: 'none', bytes: records };
-      this.#warn(codec, error);
+      this.#leaveAsItIs(batch, codec, error);
     }
     this.#inPool--;
-    this.#bytesInPool -= bytes;
     done();
     this.#fillPool(codec);
+  }
+
+  /** As good to Kafka and its consumers, only larger: better than a record that is late or lost. */
+  #leaveAsItIs(batch: ProducerBatch, codec: Codec, error: unknown): void {
+    batch.compressed = { type: 'none', bytes: batch.records };
+    this.#warn(codec, error);
   }
 
   #warn(codec: Codec, error: unknown): void {
