@@ -1,7 +1,6 @@
 import type { SerializedRecord } from '../core/record.ts';
 import type { Position } from './journal-port.ts';
 import type { Bottleneck, PartitionedSink } from './record-sink.ts';
-import { ReplayWindow } from './replay-window.ts';
 
 /**
  * Records that must reach Kafka in order: those of one partition, of a topic whose records have no key, or of a topic
@@ -35,7 +34,6 @@ export class Lane implements Bottleneck {
   awaitsDisk = false;
   /** Of records that were read back: what they take in the producer, bytes. */
   replayedBytes = 0;
-  readonly replayWindow = new ReplayWindow();
   /** Something of it was acknowledged since the last look: Kafka takes its records. */
   moved = false;
   /** Waits for the producer to have room; or for what was read back to get acknowledged, of which it has enough. */

@@ -11,16 +11,9 @@ export interface PacerOptions {
 /** How long after the last live message traffic counts as quiet. */
 const QUIET_MS = 200;
 
-/** A timer is so late at any time. */
-const PUNCTUAL_MS = 3;
-/** How much longer the replay rests for it, and when it is late enough: what is on the disk must get on under any load. */
-const LATE_FACTOR = 4;
-const MOST_LATE_MS = 25;
-
 /**
  * Leaves room for live traffic: after each piece of work the replay rests in proportion, as long as devices send.
- * When they don't, it only gives way to whatever else is to be done. Where the gateway gets its processor late, because
- * others want it too, devices wait as long as the replay's timer does: then it rests for longer.
+ * When they don't, it only gives way to whatever else is to be done.
  */
 export class Pacer {
   readonly #options: PacerOptions;
@@ -29,8 +22,6 @@ export class Pacer {
   #liveAtLastLook = 0;
   #lastLiveMs = Number.NEGATIVE_INFINITY;
   #restedUntilMs = Number.NEGATIVE_INFINITY;
-  /** How late the last rest ended. */
-  #lateMs = 0;
   /** When the next record may go by the rate. */
   #dueMs = Number.NEGATIVE_INFINITY;
 
@@ -45,10 +36,7 @@ export class Pacer {
     this.#dueMs = Math.max(this.#dueMs, nowMs - 1_000) + (1_000 * records) / rate;
     const restMs = Math.max(this.#restMs(nowMs), this.#dueMs - nowMs, 0);
     this.#restedUntilMs = nowMs + restMs;
-    clock.schedule(() => {
-      this.#lateMs = clock.monotonicMs() - this.#restedUntilMs;
-      callback();
-    }, restMs);
+    clock.schedule(callback, restMs);
   }
 
   #restMs(nowMs: number): number {
@@ -58,7 +46,6 @@ export class Pacer {
     if (nowMs - this.#lastLiveMs > QUIET_MS) return 0;
     // What the last piece took, as far as it can be seen from here; reading from the disk is not our time.
     const workedMs = Math.min(nowMs - this.#restedUntilMs, 10);
-    const lateMs = Math.min(Math.max(0, this.#lateMs - PUNCTUAL_MS), MOST_LATE_MS);
-    return (workedMs * (1 - share)) / share + LATE_FACTOR * lateMs;
+    return (workedMs * (1 - share)) / share;
   }
 }

@@ -37,6 +37,12 @@ export interface ReplaySettings {
 }
 
 /**
+ * What one lane has in the producer of records that were read back, bytes: enough for five batches in flight, and
+ * little enough for live records of other contracts not to stand long behind it.
+ */
+const REPLAY_WINDOW_BYTES = 640 << 10;
+
+/**
  * The contracts that use the disk. With `journal` a record goes there, and at once to the producer too as long as its
  * {@link Lane} is direct; with `kafka-or-journal` it goes to the producer alone as long as that takes it and Kafka
  * acknowledges in time ({@link SpillOver}). What the producer has no room for is read back later ({@link Replay}).
@@ -206,7 +212,7 @@ export class StoreAndForward {
 
   /** Hands a record that was read back to the producer; false: its lane has no room. */
   #sendBack(record: JournaledRecord, lane: Lane): boolean {
-    if (lane.replayedBytes >= lane.replayWindow.bytes) {
+    if (lane.replayedBytes >= REPLAY_WINDOW_BYTES) {
       lane.windowFull = true;
       return false;
     }

@@ -185,8 +185,6 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     if (refusal === undefined) {
       slots.replayedBytes[slot] = replayedBytes(record);
       lane.replayedBytes += replayedBytes(record);
-      const { replayWindow } = lane;
-      if (!replayWindow.isTiming) replayWindow.begin(slot, this.#options.clock.monotonicMs());
     } else {
       slots.awaits[slot] = Awaits.Kafka;
       lane.sent++;
@@ -282,7 +280,6 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     if (lane.direct) return;
     lane.replayedBytes -= slots.replayedBytes[slot] as number;
     slots.replayedBytes[slot] = 0;
-    if (lane.replayWindow.times(slot)) lane.replayWindow.end(this.#options.clock.monotonicMs());
     lane.windowFull = false;
     lane.moved = true;
     this.#options.onSettled(lane);
