@@ -59,10 +59,11 @@ function growthAims({ studies }: BenchRecord): Aim[] {
     const full = name === 'partitions' ? points.filter(isFull) : points;
     const [first] = full;
     const last = full.at(-1);
-    const span = first && last ? ` from ${figure(first)} to ${figure(last)}` : '';
+    const span = first && last && first !== last ? ` from ${figure(first)} to ${figure(last)}` : '';
     const where = name === 'partitions' ? ', while a batch holds 100 records' : '';
     const costs = full.map(({ cpuMicrosPerMessage }) => cpuMicrosPerMessage);
-    const growth = costs.length === 0 ? undefined : Math.max(...costs) / Math.min(...costs);
+    // One point is no growth.
+    const growth = costs.length < 2 ? undefined : Math.max(...costs) / Math.min(...costs);
     return atMost(`growth${span} ${name}${where}: CPU, dearest to cheapest`, GROWTH, growth, 'x');
   });
 }

@@ -6,12 +6,12 @@ import { RECORD } from '../../bench/harness/plan.ts';
 import { filled, sectionsOf } from '../../bench/harness/record-docs.ts';
 import { markdownRecord, withComparison, withStudy } from '../../bench/harness/record.ts';
 import type { BenchRecord, ComparisonRecord, StudyRecord } from '../../bench/harness/record.ts';
-import type { RunResult } from '../../bench/harness/run.ts';
 import { growthStudies } from '../../bench/harness/study.ts';
 import type { Study } from '../../bench/harness/study.ts';
 import { markdownStudy, plainStudy } from '../../bench/harness/study-report.ts';
 import { summarise } from '../../bench/harness/summary.ts';
 import { chosenWorkloads, WORKLOADS } from '../../bench/harness/workloads.ts';
+import { runResult } from './run-result.ts';
 
 const machine = {
   cpu: 'a processor',
@@ -29,20 +29,13 @@ const go = CONTESTANTS.find(({ name }) => name.startsWith('go'))!;
 /** A comparison in which every contestant has this cost. */
 function comparison(name: string, costs: readonly (readonly [Contestant, number])[]): ComparisonRecord {
   const [workload] = chosenWorkloads([name], {});
-  const results = costs.map(([contestant, cpuMicrosPerMessage]): RunResult => ({
-    contestant,
-    messages: 1_000,
-    perSecond: 1_200_000,
-    cpuMicrosPerMessage,
-    peakMemoryBytes: 100 * 2 ** 20,
-    latency: { count: 1_000, p50Ms: 1, p99Ms: 160, p999Ms: 200, maxMs: 300 },
-    sentPerSecond: 20_000,
-    missed: 0,
-    acknowledged: 1_000,
-    expectedInKafka: 2_000,
-    inKafka: 2_000,
-    kafkaBytesPerMessage: 50,
-  }));
+  const results = costs.map(([contestant, cost]) =>
+    runResult(contestant, cost, {
+      perSecond: 1_200_000,
+      latency: { count: 1_000, p50Ms: 1, p99Ms: 160, p999Ms: 200, maxMs: 300 },
+      sentPerSecond: 20_000,
+    }),
+  );
   const contestants = costs.map(([contestant]) => contestant);
   return {
     machine,
@@ -99,6 +92,8 @@ describe('what was aimed at', () => {
   it('of growth looks at partitions only as long as a batch holds 100 records', () => {
     const record = withStudy(NOTHING, growth('partitions', [[10, 500], [12, 150], [30, 40]])); // prettier-ignore
     expect(aim(record, 'partitions')).toMatchObject({ measured: 1.2, isReached: true });
+    const single = withStudy(NOTHING, growth('partitions', [[10, 500], [30, 40]])); // prettier-ignore
+    expect(aim(single, 'partitions')?.measured).toBeUndefined();
     const devices = withStudy(NOTHING, growth('devices', [[10, 500], [30, 40]])); // prettier-ignore
     expect(aim(devices, 'devices')).toMatchObject({ measured: 3, isReached: false });
   });

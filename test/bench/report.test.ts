@@ -8,32 +8,11 @@ import type { RunResult } from '../../bench/harness/run.ts';
 import { summarise } from '../../bench/harness/summary.ts';
 import { chosenWorkloads, WORKLOADS } from '../../bench/harness/workloads.ts';
 import type { Workload } from '../../bench/harness/workloads.ts';
+import { runResult } from './run-result.ts';
 
 const [ours, normalised] = CONTESTANTS as [Contestant, Contestant];
 const theirs = CONTESTANTS.find(({ name }) => name.startsWith('go'))!;
 const [saturation] = WORKLOADS as [Workload];
-
-function result(
-  contestant: Contestant,
-  cpuMicrosPerMessage: number,
-  changes: Partial<RunResult> = {},
-): RunResult {
-  return {
-    contestant,
-    messages: 1_000,
-    perSecond: 100_000,
-    cpuMicrosPerMessage,
-    peakMemoryBytes: 100 * 2 ** 20,
-    latency: { count: 1_000, p50Ms: 1, p99Ms: 2, p999Ms: 3, maxMs: 4 },
-    sentPerSecond: 100_000,
-    missed: 0,
-    acknowledged: 1_000,
-    expectedInKafka: 2_000,
-    inKafka: 2_000,
-    kafkaBytesPerMessage: 50,
-    ...changes,
-  };
-}
 
 function reportOf(results: readonly RunResult[], workload = saturation): Report {
   return {
@@ -63,11 +42,11 @@ describe('summarise', () => {
     const rows = summarise(
       [ours, theirs, normalised],
       [
-        result(ours, 1),
-        result(theirs, 6),
-        result(ours, 3, { inKafka: 1_990 }),
-        result(theirs, 4, { inKafka: 2_007 }),
-        result(ours, 2),
+        runResult(ours, 1),
+        runResult(theirs, 6),
+        runResult(ours, 3, { inKafka: 1_990 }),
+        runResult(theirs, 4, { inKafka: 2_007 }),
+        runResult(ours, 2),
       ],
     );
     expect(rows).toMatchObject([
@@ -78,7 +57,7 @@ describe('summarise', () => {
 });
 
 describe('a report', () => {
-  const results = [result(ours, 2), result(theirs, 5)];
+  const results = [runResult(ours, 2), runResult(theirs, 5)];
 
   it('says who did not take part, and why', () => {
     const report = reportOf(results);
@@ -96,7 +75,7 @@ describe('a report', () => {
 
   it('warns when the generator could not keep its pace', () => {
     const fleet = WORKLOADS.find(({ name }) => name === 'fleet')!;
-    const slow = [result(ours, 20, { sentPerSecond: 15_000 })];
+    const slow = [runResult(ours, 20, { sentPerSecond: 15_000 })];
     expect(plainReport(reportOf(slow, fleet).workloads[0]!)).toContain('held only 15000 of 20000 messages/s');
   });
 
