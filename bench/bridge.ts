@@ -13,7 +13,7 @@ import type { Contestant } from './harness/contestants.ts';
 import { describeMachine, machine } from './harness/machine.ts';
 import { htmlReport, markdownReport, plainReport, writeReport } from './harness/report.ts';
 import type { WorkloadReport } from './harness/report.ts';
-import { growthStudies, measureStudy, sweepStudies } from './harness/study.ts';
+import { contestantsOf, growthStudies, measureStudy, sweepStudies } from './harness/study.ts';
 import type { Study, StudyReport } from './harness/study.ts';
 import { htmlStudies, markdownStudies, plainStudy } from './harness/study-report.ts';
 import { chosenWorkloads, PAYLOADS, WORKLOADS } from './harness/workloads.ts';
@@ -74,7 +74,7 @@ await new Command('bench')
   )
   .option('--quick', 'a tenth of the messages, one round')
   .option('--sweep', 'Sluice alone over linger.ms and batch.size')
-  .option('--growth', 'Sluice alone over devices, routes and partitions')
+  .option('--growth', 'Sluice over devices, routes and partitions; over devices beside Go and the floor')
   .option('--study <name>', 'with --sweep or --growth: only this one, e.g. linger.ms (may be repeated)', list)
   .option('--seconds <number>', 'with --sweep or --growth: length of each run', wholeNumber(1), 10)
   .addOption(new Option('--payload <type>', 'what devices send').choices(PAYLOADS))
@@ -100,11 +100,11 @@ async function bench(options: BenchArguments): Promise<void> {
     changes(options),
     options.quick === true ? QUICK_SCALE : 1,
   );
-  const field = await prepare(contestants, say);
+  const field = await prepare(studies.length > 0 ? contestantsOf(studies, contestants) : contestants, say);
   say('starting Kafka');
   const kafka = await BenchKafka.start();
   try {
-    if (studies.length > 0) await runStudies(studies, contestants, options, kafka);
+    if (studies.length > 0) await runStudies(studies, field.ready, options, kafka);
     else {
       const reports: WorkloadReport[] = [];
       const rounds = options.rounds ?? (options.quick === true ? 1 : 3);
@@ -126,17 +126,18 @@ async function bench(options: BenchArguments): Promise<void> {
 
 async function runStudies(
   studies: readonly Study[],
-  [contestant]: readonly Contestant[],
+  contestants: readonly Contestant[],
   options: BenchArguments,
   kafka: BenchKafka,
 ): Promise<void> {
+  const [contestant] = contestants;
   if (contestant === undefined) return;
   const reports: StudyReport[] = [];
   const at = machine();
   for (const study of studies) {
     const report = {
       study,
-      measured: await measureStudy(study, contestant, options.rounds ?? 1, kafka, say),
+      measured: await measureStudy(study, contestants, options.rounds ?? 1, kafka, say),
     };
     process.stdout.write(plainStudy(report));
     reports.push(report);
@@ -160,11 +161,12 @@ function chosenStudies({ sweep, growth, study, seconds }: BenchArguments): Study
   return chosen;
 }
 
-/** Studies are about one contestant: Sluice, raw, unless --only says another form of it. */
+/** Studies are about one contestant: Sluice, raw, unless --only says another form of it; behind it, all others. */
 function chosenContestants({ only }: BenchArguments, isStudy: boolean): readonly Contestant[] {
   const chosen = CONTESTANTS.filter((each) => only?.some((text) => titleOf(each).includes(text)) ?? true);
   if (chosen.length === 0) throw new Error(`no contestant is called ${(only ?? []).join(', ')}`);
-  return isStudy ? chosen.slice(0, 1) : chosen;
+  if (!isStudy) return chosen;
+  return [...chosen.slice(0, 1), ...CONTESTANTS.filter((each) => each !== chosen[0])];
 }
 
 function changes(options: BenchArguments): WorkloadOptions {

@@ -17,7 +17,7 @@ import { htmlRecord, markdownRecord, readRecord, withComparison, withStudy } fro
 import type { BenchRecord } from './harness/record.ts';
 import { writeRecordDocs } from './harness/record-docs.ts';
 import { plainReport, writeReport } from './harness/report.ts';
-import { growthStudies, measureStudy, sweepStudies } from './harness/study.ts';
+import { contestantsOf, growthStudies, measureStudy, sweepStudies } from './harness/study.ts';
 import type { Study } from './harness/study.ts';
 import { plainStudy } from './harness/study-report.ts';
 import { chosenWorkloads } from './harness/workloads.ts';
@@ -76,7 +76,10 @@ async function measure(
 ): Promise<void> {
   const planned = RECORD.filter(({ workload }) => parts.includes(workload));
   const studies = STUDIES(quick === true ? 1 : seconds).filter(({ name }) => parts.includes(name));
-  const wanted = CONTESTANTS.filter((each) => planned.some(({ only }) => isAmong(titleOf(each), only)));
+  const studied = contestantsOf(studies, CONTESTANTS);
+  const wanted = CONTESTANTS.filter(
+    (each) => studied.includes(each) || planned.some(({ only }) => isAmong(titleOf(each), only)),
+  );
   const field = await prepare(wanted, say);
   const kafka = await BenchKafka.start();
   try {
@@ -93,11 +96,9 @@ async function measure(
       process.stdout.write(plainReport(report));
       keep((record) => withComparison(record, { ...report, machine: at, rounds }));
     }
-    const [ours] = CONTESTANTS;
     for (const study of studies) {
-      if (ours === undefined) break;
       const at = machine();
-      const report = { study, measured: await measureStudy(study, ours, 1, kafka, say) };
+      const report = { study, measured: await measureStudy(study, field.ready, 1, kafka, say) };
       process.stdout.write(plainStudy(report));
       keep((record) => withStudy(record, { ...report, machine: at, rounds: 1 }));
     }

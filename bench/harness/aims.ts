@@ -1,5 +1,6 @@
 import type { BenchRecord } from './record.ts';
 import type { Row } from './summary.ts';
+import { growthOf } from './study.ts';
 import type { Measured } from './study.ts';
 import type { TextTable } from './table.ts';
 
@@ -52,23 +53,22 @@ export function aimsOf(record: BenchRecord): Aim[] {
   ];
 }
 
-/** The cost of a message at the dearest point of a growth, beside the cheapest. */
+/** Of our own points; what stands beside them is in the study. */
 function growthAims({ studies }: BenchRecord): Aim[] {
   return ['devices', 'routes', 'partitions'].map((name) => {
-    const points = studies.find(({ study }) => study.name === name)?.measured ?? [];
+    const points = (studies.find(({ study }) => study.name === name)?.measured ?? []).filter(
+      ({ beside }) => beside === undefined,
+    );
     const full = name === 'partitions' ? points.filter(isFull) : points;
     const [first] = full;
     const last = full.at(-1);
     const span = first && last && first !== last ? ` from ${figure(first)} to ${figure(last)}` : '';
     const where = name === 'partitions' ? ', while a batch holds 100 records' : '';
-    const costs = full.map(({ cpuMicrosPerMessage }) => cpuMicrosPerMessage);
-    // One point is no growth.
-    const growth = costs.length < 2 ? undefined : Math.max(...costs) / Math.min(...costs);
-    return atMost(`growth${span} ${name}${where}: CPU, dearest to cheapest`, GROWTH, growth, 'x');
+    return atMost(`growth${span} ${name}${where}: CPU, dearest to cheapest`, GROWTH, growthOf(full), 'x');
   });
 }
 
-function isFull({ recordsPerBatch }: Measured): boolean {
+function isFull({ recordsPerBatch = 0 }: Measured): boolean {
   return recordsPerBatch >= FULL_BATCH_RECORDS;
 }
 

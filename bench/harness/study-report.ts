@@ -2,6 +2,7 @@ import { escapeHtml, page } from '../../src/drill/html-page.ts';
 import { lineChart } from './charts.ts';
 import { describeMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
+import { growthOf } from './study.ts';
 import type { Measured, Study, StudyReport } from './study.ts';
 import { htmlTable, markdownTable, plainText } from './table.ts';
 import type { TextTable } from './table.ts';
@@ -27,10 +28,10 @@ function tableOfStudy({ study, measured: points }: StudyReport): TextTable {
       point.cpuMicrosPerMessage.toFixed(2),
       point.p50Ms.toFixed(1),
       point.p99Ms.toFixed(1),
-      point.requestsPerSecond.toFixed(0),
-      point.recordsPerBatch.toFixed(0),
-      point.compressionRatio.toFixed(2),
-      point.kafkaBytesPerMessage.toFixed(1),
+      point.requestsPerSecond?.toFixed(0) ?? '',
+      point.recordsPerBatch?.toFixed(0) ?? '',
+      point.compressionRatio?.toFixed(2) ?? '',
+      point.kafkaBytesPerMessage === 0 ? '' : point.kafkaBytesPerMessage.toFixed(1),
       (point.peakMemoryBytes / 2 ** 20).toFixed(0),
     ]),
     wordColumns: 1,
@@ -38,7 +39,7 @@ function tableOfStudy({ study, measured: points }: StudyReport): TextTable {
 }
 
 export function plainStudy(report: StudyReport): string {
-  const notes = slowNotes(report).map((note) => `  ${note}\n`);
+  const notes = notesOf(report).map((note) => `  ${note}\n`);
   return `\n${report.study.name}: ${report.study.about}\n\n${plainText(tableOfStudy(report))}\n${notes.join('')}`;
 }
 
@@ -51,7 +52,7 @@ export function markdownStudies(machine: Machine, reports: readonly StudyReport[
 /** What was changed and the table; paragraphs. */
 export function markdownStudy(report: StudyReport): string[] {
   return [
-    [report.study.about, ...slowNotes(report)].join(' '),
+    [report.study.about, ...notesOf(report)].join(' '),
     basisOf(report.study),
     markdownTable(tableOfStudy(report)),
   ];
@@ -61,7 +62,7 @@ export function markdownStudy(report: StudyReport): string[] {
 export interface StudyChart {
   readonly name: string;
   readonly yLabel: string;
-  readonly value: (point: Measured) => number;
+  readonly value: (point: Measured) => number | undefined;
 }
 
 export const STUDY_CHARTS: readonly StudyChart[] = [
@@ -87,27 +88,38 @@ export function htmlStudy(report: StudyReport): string[] {
   const { study } = report;
   return [
     `<h2>${escapeHtml(study.name)}</h2>`,
-    `<p>${escapeHtml([study.about, ...slowNotes(report)].join(' '))}</p>`,
+    `<p>${escapeHtml([study.about, ...notesOf(report)].join(' '))}</p>`,
     `<p class="faint">${escapeHtml(basisOf(study))}</p>`,
     ...STUDY_CHARTS.map((chart) => studyChart(report, chart)),
     `<div class="wide">${htmlTable(tableOfStudy(report))}</div>`,
   ];
 }
 
-function linesOf({ measured: points }: StudyReport, value: (point: Measured) => number) {
+function linesOf({ measured: points }: StudyReport, value: StudyChart['value']) {
   const all = new Set(points.map(({ series }) => series));
   return [...all].map((label) => ({
     label,
     points: points
       .filter(({ series }) => series === label)
-      .map((point) => [point.x, value(point)] as const)
+      .map((point) => [point.x, value(point) ?? Number.NaN] as const)
       .filter(([, y]) => Number.isFinite(y)),
   }));
 }
 
-/** What makes the curves worth less than they look. */
-function slowNotes({ study, measured: points }: StudyReport): string[] {
-  const found: string[] = [];
+/** How the cost of a message grows, where another's stands beside ours. */
+function growthNotes({ measured: points }: StudyReport): string[] {
+  if (points.every(({ beside }) => beside === undefined)) return [];
+  const grown = [...new Set(points.map(({ beside }) => beside))].flatMap((beside) => {
+    const growth = growthOf(points.filter((point) => point.beside === beside));
+    return growth === undefined ? [] : [`${beside ?? 'sluice'} ${growth.toFixed(2)}x`];
+  });
+  return [`CPU a message, dearest to cheapest point: ${grown.join('; ')}.`];
+}
+
+/** What the curves say in a word, and what makes them worth less than they look. */
+function notesOf(report: StudyReport): string[] {
+  const { study, measured: points } = report;
+  const found = growthNotes(report);
   const slow = points.filter(({ sentPerSecond, workload }) => sentPerSecond < 0.98 * workload.rate);
   if (slow.length > 0) {
     found.push(

@@ -1,4 +1,5 @@
 import type { BenchKafka } from './bench-kafka.ts';
+import { titleOf } from './contestants.ts';
 import type { Contestant } from './contestants.ts';
 import { runOnce } from './run.ts';
 import type { RunResult } from './run.ts';
@@ -15,10 +16,12 @@ export interface Study {
   readonly points: readonly StudyPoint[];
 }
 
-interface StudyPoint {
+export interface StudyPoint {
   readonly series: string;
   readonly x: number;
   readonly workload: Workload;
+  /** Whose point it is: a contestant's whose title begins so. Left out, the one's that the study is about. */
+  readonly beside?: string;
 }
 
 /** What was measured at a point: medians over the rounds. */
@@ -28,10 +31,11 @@ export interface Measured extends StudyPoint {
   readonly p99Ms: number;
   /** What the generator sent; below the workload's rate, the machine was too busy to tell anything. */
   readonly sentPerSecond: number;
-  readonly requestsPerSecond: number;
-  readonly recordsPerBatch: number;
+  /** Only Sluice tells these. */
+  readonly requestsPerSecond?: number;
+  readonly recordsPerBatch?: number;
   /** Bytes before compression to bytes behind it. */
-  readonly compressionRatio: number;
+  readonly compressionRatio?: number;
   readonly kafkaBytesPerMessage: number;
   readonly peakMemoryBytes: number;
 }
@@ -41,7 +45,11 @@ const BATCH_KIB = [4, 16, 64, 128, 512];
 const RATES = [500, 2_000, 8_000, 20_000];
 const DEVICES = [100, 300, 1_000, 3_000, 10_000];
 const ROUTES = [1, 10, 100, 1_000];
-const PARTITIONS = [1, 4, 16, 64, 256];
+/** At the growth's rate and the shipped linger.ms a batch holds 100 records of one and of two partitions. */
+const PARTITIONS = [1, 2, 4, 16, 64, 256];
+/** What grows with the devices whatever a bridge does: that of a good one, and of sockets that are only answered. */
+const BESIDE = ['go: mochi-mqtt + franz-go, raw', 'node, sockets alone'];
+const DEVICES_BESIDE = [100, 1_000, 10_000];
 const GROWTH_RATE = 10_000;
 
 /** `--sweep`: what linger.ms and batch.size do at several rates. */
@@ -80,15 +88,22 @@ export function sweepStudies(seconds: number): Study[] {
 export function growthStudies(seconds: number): Study[] {
   const fixed = `at ${GROWTH_RATE.toLocaleString('en-US')} messages/s in all`;
   const series = `${GROWTH_RATE.toLocaleString('en-US')} messages/s`;
+  const workload = (changes: Partial<Workload>): Workload =>
+    paced({ rate: GROWTH_RATE, ...changes }, seconds);
   const points = (change: (x: number) => Partial<Workload>, xs: readonly number[]): StudyPoint[] =>
-    xs.map((x) => ({ series, x, workload: paced({ rate: GROWTH_RATE, ...change(x) }, seconds) }));
+    xs.map((x) => ({ series, x, workload: workload(change(x)) }));
   return [
     {
       name: 'devices',
       about: `From few devices to many, ${fixed}.`,
       xLabel: 'devices',
       logarithmicX: true,
-      points: points((devices) => ({ devices }), DEVICES),
+      points: [
+        ...points((devices) => ({ devices }), DEVICES),
+        ...BESIDE.flatMap((beside) =>
+          DEVICES_BESIDE.map((x) => ({ series: beside, x, beside, workload: workload({ devices: x }) })),
+        ),
+      ],
     },
     {
       name: 'routes',
@@ -117,10 +132,13 @@ function paced(changes: Partial<Workload>, seconds: number): Workload {
   return { ...workload, messages: workload.rate * seconds, warmup: 40_000, warmupRate: 15_000 };
 }
 
-/** All points of a study that can be measured, `rounds` times, every other round backwards. */
+/**
+ * All points of a study that can be measured, `rounds` times, every other round backwards. `contestants`: the one
+ * that it is about, and those that it may show beside.
+ */
 export async function measureStudy(
   study: Study,
-  contestant: Contestant,
+  contestants: readonly Contestant[],
   rounds: number,
   kafka: BenchKafka,
   say: (text: string) => void,
@@ -132,7 +150,7 @@ export async function measureStudy(
       say(`${study.name}, round ${round} of ${rounds}: ${point.series}, ${study.xLabel} ${point.x}`);
       const topic = `study-${study.name}-${round}-${turn}`;
       try {
-        const result = await runOnce(contestant, point.workload, kafka, topic);
+        const result = await runOnce(contestantOf(point, contestants), point.workload, kafka, topic);
         say(`  ${result.cpuMicrosPerMessage.toFixed(2)} us of CPU a message`);
         results.set(point, [...(results.get(point) ?? []), result]);
       } catch (error) {
@@ -147,22 +165,45 @@ export async function measureStudy(
   });
 }
 
+/** @throws Error it is not there */
+function contestantOf({ beside }: StudyPoint, contestants: readonly Contestant[]): Contestant {
+  const found =
+    beside === undefined ? contestants[0] : contestants.find((one) => titleOf(one).startsWith(beside));
+  if (found === undefined) throw new Error(`${beside ?? 'the contestant'} can't take part here`);
+  return found;
+}
+
+/** Of these contestants those that a study needs: the first, which it is about, and those beside it. */
+export function contestantsOf(studies: readonly Study[], all: readonly Contestant[]): Contestant[] {
+  const points = studies.flatMap((study) => study.points);
+  const beside = new Set(points.flatMap((point) => point.beside ?? []));
+  return all.filter((one, at) => at === 0 || [...beside].some((text) => titleOf(one).startsWith(text)));
+}
+
 function measured(point: StudyPoint, runs: readonly RunResult[]): Measured {
   const counter = (run: RunResult, name: string): number =>
     run.counters?.[`sluice_producer_${name}_total`] ?? NaN;
   const each = (value: (run: RunResult) => number): number => median(runs.map(value));
   return {
+    ...(runs.every(({ counters }) => counters !== undefined) && {
+      requestsPerSecond: each((run) => (counter(run, 'request') * run.perSecond) / run.messages),
+      recordsPerBatch: each((run) => counter(run, 'record_send') / counter(run, 'batch_send')),
+      compressionRatio: each((run) => counter(run, 'uncompressed_bytes') / counter(run, 'outgoing_bytes')),
+    }),
     ...point,
     cpuMicrosPerMessage: each((run) => run.cpuMicrosPerMessage),
     p50Ms: each((run) => run.latency.p50Ms),
     p99Ms: each((run) => run.latency.p99Ms),
     sentPerSecond: each((run) => run.sentPerSecond),
-    requestsPerSecond: each((run) => (counter(run, 'request') * run.perSecond) / run.messages),
-    recordsPerBatch: each((run) => counter(run, 'record_send') / counter(run, 'batch_send')),
-    compressionRatio: each((run) => counter(run, 'uncompressed_bytes') / counter(run, 'outgoing_bytes')),
     kafkaBytesPerMessage: each((run) => run.kafkaBytesPerMessage),
     peakMemoryBytes: each((run) => run.peakMemoryBytes),
   };
+}
+
+/** The cost of a message at the dearest point, beside the cheapest; one point is no growth. */
+export function growthOf(points: readonly Measured[]): number | undefined {
+  const costs = points.map(({ cpuMicrosPerMessage }) => cpuMicrosPerMessage);
+  return costs.length < 2 ? undefined : Math.max(...costs) / Math.min(...costs);
 }
 
 export interface StudyReport {

@@ -6,7 +6,7 @@ import { RECORD } from '../../bench/harness/plan.ts';
 import { filled, sectionsOf } from '../../bench/harness/record-docs.ts';
 import { markdownRecord, withComparison, withStudy } from '../../bench/harness/record.ts';
 import type { BenchRecord, ComparisonRecord, StudyRecord } from '../../bench/harness/record.ts';
-import { growthStudies } from '../../bench/harness/study.ts';
+import { contestantsOf, growthStudies } from '../../bench/harness/study.ts';
 import type { Study } from '../../bench/harness/study.ts';
 import { markdownStudy, plainStudy } from '../../bench/harness/study-report.ts';
 import { summarise } from '../../bench/harness/summary.ts';
@@ -125,6 +125,15 @@ describe('a record', () => {
       expect(titles.some((title) => title.includes(text))).toBe(true);
     }
   });
+
+  it('of growth has beside our devices what grows with them anyway: sockets alone, and a good bridge', () => {
+    const studied = contestantsOf(growthStudies(1), CONTESTANTS);
+    expect(studied.map(titleOf)).toEqual([
+      'sluice, raw, PUBACK after Kafka',
+      'go: mochi-mqtt + franz-go, raw, PUBACK after Kafka',
+      'node, sockets alone, nothing, PUBACK on receipt',
+    ]);
+  });
 });
 
 describe('a study', () => {
@@ -141,6 +150,23 @@ describe('a study', () => {
     const study = growth('devices', [[10, 500], [11, 400]]); // prettier-ignore
     const broken = { ...study, measured: study.measured.slice(1) };
     expect(plainStudy(broken)).toContain('1 of 2 points could not be measured');
+  });
+
+  it('says beside our growth how much that of the floor is, which counts for no aim of ours', () => {
+    const study = growth('devices', [[10, 500], [11, 400]]); // prettier-ignore
+    const floor = [5, 8].map((cpuMicrosPerMessage, i) => ({
+      ...study.measured[i]!,
+      ...{ requestsPerSecond: undefined, recordsPerBatch: undefined, compressionRatio: undefined },
+      ...{ cpuMicrosPerMessage, kafkaBytesPerMessage: 0, series: 'floor', beside: 'floor' },
+    }));
+    const both = { ...study, measured: [...study.measured, ...floor] };
+    const read = JSON.parse(JSON.stringify(both)) as StudyRecord;
+    const words = 'CPU a message, dearest to cheapest point: sluice 1.10x; floor 1.60x.';
+    expect(plainStudy(read)).toContain(words);
+    expect(markdownStudy(read).join()).toContain(words);
+    expect(markdownStudy(read)[2]).not.toContain('NaN');
+    expect(aim(withStudy(NOTHING, read), 'devices')?.measured).toBe(1.1);
+    expect(plainStudy(study)).not.toContain('dearest');
   });
 });
 
