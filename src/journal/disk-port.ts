@@ -120,13 +120,15 @@ export interface DiskOperations {
   open(settings: DiskSettings): OpenResult;
   commit(chunks: readonly Chunk[]): CommitResult;
   read(cursor: DiskCursor, maxBytes: number): ReadResult;
-  /** Removes finished segments, and makes the progress of the others and the note durable. */
+  /** Begins to remove finished segments, and makes the progress of the others and the note durable. */
   checkpoint(
     progress: readonly SegmentProgress[],
     finished: readonly number[],
     note: string,
     recall: RecallMark,
   ): DiskState;
+  /** Does a piece of the work of removing finished segments. True: all that can be done is. */
+  clear(): boolean;
   /** Does a piece of the work of replacing a segment by one with only what is not done. True: finished. */
   compact(progress: SegmentProgress): CompactResult;
   /** Looks through a closed segment; nothing of one that is gone. */

@@ -101,6 +101,7 @@ export class DiskThread implements DiskPort {
   readonly commit: DiskPort['commit'] = (...parameters) => this.#call('commit', parameters);
   readonly read: DiskPort['read'] = (...parameters) => this.#call('read', parameters);
   readonly checkpoint: DiskPort['checkpoint'] = (...parameters) => this.#call('checkpoint', parameters);
+  readonly clear: DiskPort['clear'] = (...parameters) => this.#call('clear', parameters);
   readonly compact: DiskPort['compact'] = (...parameters) => this.#call('compact', parameters);
   readonly survey: DiskPort['survey'] = (...parameters) => this.#call('survey', parameters);
 

@@ -79,6 +79,16 @@ export class Housekeeping {
       }
       this.health = { state: 'degraded', reason: `checkpoints can't be written: ${reason}` };
     }
+    await this.#clear();
+  }
+
+  /** Waits until the space of what is done is free: in small pieces, so that no commit waits for long. */
+  async #clear(): Promise<void> {
+    try {
+      while (!this.#stopped && !(await this.#options.disk.clear()));
+    } catch {
+      // The disk's side is gone, which is said elsewhere.
+    }
   }
 
   async #compactOneStuck(): Promise<void> {

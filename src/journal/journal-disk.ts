@@ -24,12 +24,13 @@ import type {
 } from './disk-port.ts';
 import { loadKey } from './encryption.ts';
 import { JournalError, JournalUnavailableError } from './errors.ts';
+import { FinishedFiles, REMOVED_TOGETHER } from './finished-files.ts';
 import type { JournalFs } from './journal-fs.ts';
 import { MAX_SEGMENT_ID } from './position.ts';
 import { recallPublications } from './recall.ts';
 import { recover } from './recovery.ts';
 import { SegmentReader } from './segment-reader.ts';
-import { segmentPath, SPARE_NAME, type StoredSegment } from './segment-files.ts';
+import { segmentPath, type StoredSegment } from './segment-files.ts';
 import { newHeader, type SegmentEnd } from './segment-header.ts';
 import { type Chunk, SegmentWriter } from './segment-writer.ts';
 import { surveySegment } from './survey.ts';
@@ -63,7 +64,7 @@ export class JournalDisk implements DiskOperations {
   #current: SegmentWriter | undefined;
   /** How the last segment that this life wrote ended. */
   #previous: SegmentEnd = { id: 0, endOffset: 0, records: 0 };
-  #spares = new Set<string>();
+  readonly #finishedFiles: FinishedFiles;
   #nextId = 1;
   #generation = 0;
   #progress: readonly SegmentProgress[] = [];
@@ -78,6 +79,7 @@ export class JournalDisk implements DiskOperations {
     this.#fs = environment.fs;
     this.#wallMs = environment.wallMs;
     this.#reader = new SegmentReader(environment.fs);
+    this.#finishedFiles = new FinishedFiles(environment.fs);
   }
 
   get #directories(): readonly string[] {
@@ -101,7 +103,7 @@ export class JournalDisk implements DiskOperations {
         this.#key,
       );
       for (const segment of segments) this.#add(segment);
-      this.#spares = new Set(spares);
+      this.#finishedFiles.found(spares);
       this.#nextId = nextId;
       this.#previous = { id: nextId - 1, endOffset: 0, records: 0 };
       this.#generation = checkpoint?.generation ?? 0;
@@ -162,11 +164,10 @@ export class JournalDisk implements DiskOperations {
     const nowMs = this.#wallMs();
     for (const directory of this.#directories) {
       if (failed.has(directory)) continue;
-      if (this.#nextId > MAX_SEGMENT_ID)
-        throw new JournalError('JOURNAL_EXHAUSTED', 'no segment ids are left');
       const id = this.#nextId++;
+      if (id > MAX_SEGMENT_ID) throw new JournalError('JOURNAL_EXHAUSTED', 'no segment ids are left');
       const { header, cipher } = newHeader({ id, createdAtMs: nowMs, previous: this.#previous }, this.#key);
-      const spare = this.#spares.delete(directory);
+      const spare = this.#finishedFiles.takeSpare(directory);
       try {
         this.#current = new SegmentWriter(header, cipher, { fs: this.#fs, directory, segmentBytes, spare });
         return this.#current;
@@ -279,21 +280,30 @@ export class JournalDisk implements DiskOperations {
     return saved ? undefined : fault;
   }
 
-  /** Removes the files of segments that nobody needs, and forgets a segment when its removal is durable. */
-  #clearAway(): void {
+  clear(): boolean {
+    return this.#finishedFiles.giveBack() && !this.#clearAway();
+  }
+
+  /** Removes files of segments that nobody needs, and forgets a segment when that is durable. True: some are gone. */
+  #clearAway(): boolean {
+    let isProgress = false;
     for (const directory of this.#directories) {
       const removed: number[] = [];
       for (const segment of this.#leaving.values()) {
-        if (segment.directory === directory && this.#release(segment)) removed.push(segment.id);
+        if (segment.directory !== directory) continue;
+        if (this.#release(segment)) removed.push(segment.id);
+        if (removed.length === REMOVED_TOGETHER) break;
       }
       if (removed.length === 0) continue;
       try {
         this.#fs.syncDirectory(directory);
         for (const id of removed) this.#leaving.delete(id);
+        isProgress = true;
       } catch {
         // Tried again with the next checkpoint, which still says that they are done.
       }
     }
+    return isProgress;
   }
 
   /** Removes a segment's file, or keeps it as the directory's spare; false if the disk does not let us. */
@@ -301,19 +311,12 @@ export class JournalDisk implements DiskOperations {
     this.#reader.forget(segment.id);
     if (this.#compaction?.id === segment.id) this.#abandonCompaction();
     const { segmentBytes, maxBytes } = this.#settings as DiskSettings;
-    const path = segmentPath(segment);
     const worthKeeping =
       segment.endOffset > segmentBytes / 2 && this.#usedBytes + segmentBytes < maxBytes / 2;
-    if (worthKeeping && !this.#spares.has(segment.directory)) {
-      try {
-        this.#fs.rename(path, `${segment.directory}/${SPARE_NAME}`);
-        this.#spares.add(segment.directory);
-        return true;
-      } catch {
-        // Then it is removed.
-      }
-    }
-    return this.#tryRemove(path);
+    return (
+      (worthKeeping && this.#finishedFiles.keepAsSpare(segment)) ||
+      this.#finishedFiles.remove(segmentPath(segment))
+    );
   }
 
   compact(progress: SegmentProgress): CompactResult {
@@ -357,6 +360,7 @@ export class JournalDisk implements DiskOperations {
     this.#closeCurrent();
     this.#save();
     this.#reader.close();
+    this.#finishedFiles.close();
     this.#unlock();
   }
 

@@ -55,6 +55,14 @@ describe('the fault report', () => {
     ]);
   });
 
+  it('says below the counts, or in the line, what else was measured', () => {
+    const note = 'p99 before: 20 ms; during: 21 ms';
+    expect(faultReport([{ ...BASE, note }])).toContain(
+      'passed | abc1234 |\n\n- keeps all, seed 1: p99 before: 20 ms',
+    );
+    expect(faultReport([{ ...BASE, row: undefined, note }])).toContain('(12 s, abc1234): p99 before: 20 ms');
+  });
+
   it('has a line for a test that counts nothing, or failed before it had counted', () => {
     expect(faultReport([{ ...BASE, row: undefined, passed: false }])).toContain(
       '- **failed**: keeps all, seed 1 (12 s, abc1234)',

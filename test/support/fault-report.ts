@@ -20,6 +20,8 @@ export interface FaultTrialResult {
   readonly seconds: number;
   /** Missing where a test doesn't count, or did not come so far. */
   readonly row?: FaultRow | undefined;
+  /** What else it measured. */
+  readonly note?: string | undefined;
 }
 
 const HEAD = `# Fault report
@@ -45,6 +47,8 @@ export function faultReport(results: readonly FaultTrialResult[]): string {
     sections.push(`## ${capitalised(suite)}\n\n\`${file}\`\n`);
     const counted = ofSuite.filter(({ row }) => row !== undefined);
     if (counted.length > 0) sections.push(`${table(counted)}\n`);
+    const noted = counted.filter(({ note }) => note !== undefined);
+    if (noted.length > 0) sections.push(`${noted.map(noteLine).join('\n')}\n`);
     const others = ofSuite.filter(({ row }) => row === undefined);
     if (others.length > 0) sections.push(`${others.map(line).join('\n')}\n`);
   }
@@ -102,9 +106,19 @@ function table(results: readonly FaultTrialResult[]): string {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-function line({ scenario, seed, passed, seconds, revision }: FaultTrialResult): string {
-  const name = seed === undefined ? scenario : `${scenario}, seed ${seed}`;
-  return `- ${passed ? 'passed' : '**failed**'}: ${name} (${seconds.toFixed(0)} s, ${revision})`;
+/** Below the table: what a row has no column for. */
+function noteLine(result: FaultTrialResult): string {
+  return `- ${nameOf(result)}: ${result.note ?? ''}`;
+}
+
+function line(result: FaultTrialResult): string {
+  const { passed, seconds, revision, note } = result;
+  const verdict = `${passed ? 'passed' : '**failed**'}: ${nameOf(result)} (${seconds.toFixed(0)} s, ${revision})`;
+  return `- ${verdict}${note === undefined ? '' : `: ${note}`}`;
+}
+
+function nameOf({ scenario, seed }: FaultTrialResult): string {
+  return seed === undefined ? scenario : `${scenario}, seed ${seed}`;
 }
 
 function count(value: number | undefined): string {

@@ -23,7 +23,7 @@ export default class FaultReporter implements Reporter {
     const { state } = test.result();
     if (test.project.name !== 'fault' || (state !== 'passed' && state !== 'failed')) return;
     const [, scenario = test.name, seed] = /^(.*), seed (\d+)$/.exec(test.name) ?? [];
-    const { faultRow } = test.meta();
+    const { faultRow, faultNote } = test.meta();
     const result: FaultTrialResult = {
       run: this.#run,
       date: this.#run.slice(0, 10),
@@ -37,6 +37,7 @@ export default class FaultReporter implements Reporter {
       passed: state === 'passed',
       seconds: (test.diagnostic()?.duration ?? 0) / 1_000,
       row: faultRow,
+      note: faultNote,
     };
     mkdirSync(dirname(RESULTS), { recursive: true });
     appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);

@@ -24,6 +24,7 @@ export interface FaultRow {
 declare module 'vitest' {
   interface TaskMeta {
     faultRow?: FaultRow;
+    faultNote?: string;
   }
 }
 
@@ -32,6 +33,13 @@ export function reportFaultRow(row: FaultRow): void {
   const test = TestRunner.getCurrentTest<RunnerTestCase | undefined>();
   if (test === undefined) throw new Error('a row of the fault report belongs to a test that runs');
   test.meta.faultRow = row;
+}
+
+/** Enters a sentence with what else was measured into the fault report. Call it before it is judged. */
+export function reportFaultNote(note: string): void {
+  const test = TestRunner.getCurrentTest<RunnerTestCase | undefined>();
+  if (test === undefined) throw new Error('a note of the fault report belongs to a test that runs');
+  test.meta.faultNote = note;
 }
 
 /** Compares a fleet's ledger with what Kafka holds, and enters the counts into the fault report. */
