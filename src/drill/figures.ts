@@ -118,8 +118,12 @@ export function explainRepeats(
   };
 }
 
-/** Each time that a connection broke with the message on its way, the device sends it once more. */
-function timesSentAgain(
+/**
+ * How often a device may have sent its message again: once for each time that its connection broke with the message on
+ * its way.
+ * @param index of the message in the history
+ */
+export function timesSentAgain(
   { sentAtMs, acknowledgedAtMs, lostAtMs }: DeviceHistory,
   index: number,
   breaksAtMs: readonly number[],

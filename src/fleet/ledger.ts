@@ -14,8 +14,8 @@ export interface DeviceAccount {
 export interface FleetObserver {
   /** A device joined, before anything else is said of it. */
   joined?(device: string, type: string, topic: string): void;
-  /** Message `sequence` of `device` was handed to the connection. */
-  sent?(device: string, sequence: number): void;
+  /** Message `sequence` of `device` was handed to the connection; its payload is not written to any more. */
+  sent?(device: string, sequence: number, payload: Uint8Array): void;
   /** Message `sequence` of `device` had its PUBACK (QoS 1) or PUBCOMP (QoS 2); once for each message. */
   acknowledged?(device: string, sequence: number): void;
   /** The connection of `device` ended without a DISCONNECT. */

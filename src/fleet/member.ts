@@ -143,7 +143,7 @@ export class Member {
     const sentAtMs = clock.monotonicMs();
     this.sent = sequence;
     this.inFlight++;
-    observer.sent?.(device.id, sequence);
+    observer.sent?.(device.id, sequence, message.payload);
     this.link?.publish(message.topic, message.payload, (error) => {
       this.inFlight--;
       if (error === undefined && this.#options.countsAcknowledgements) this.#acknowledged(sequence, sentAtMs);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { systemClock } from '../../src/core/clock.ts';
 import { faultRecords } from '../support/fault-records.ts';
 import { runGatewayTrial, type GatewayTrial } from '../support/gateway-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
@@ -7,10 +8,19 @@ import type { WireFaults } from '../support/proxy.ts';
 import { faultSeeds } from '../support/seeds.ts';
 import { until } from '../support/until.ts';
 
-const isLarge = process.env.FAULT_RECORDS !== undefined;
-const KILLS = isLarge ? 20 : 2;
-/** Kafka stays away for so many messages that the disk takes: minutes with `npm run test:faults`. */
-const AWAY_MESSAGES = Math.ceil(faultRecords(800) / 4);
+/** 20 with `npm run test:faults`. */
+const KILLS = Number(process.env.FAULT_KILLS ?? 2);
+/** How long Kafka stays away at each moment; two minutes with `npm run test:faults`. */
+const AWAY_SECONDS = Number(process.env.FAULT_AWAY_SECONDS ?? 0);
+/** The disk takes at least so many messages meanwhile. */
+const AWAY_MESSAGES = 200;
+/** Before a kill the gateway runs for so many more messages than it does at the least. */
+const LIFE_MESSAGES = faultRecords(1_000) / KILLS;
+/** Before it is ever seen, and each of {@link MOMENTS}. */
+const OUTAGES = 5;
+/** Messages a second, so that all of them together are about FAULT_RECORDS. */
+const AWAY_RATE = AWAY_SECONDS === 0 ? undefined : Math.ceil(faultRecords(0) / (OUTAGES * AWAY_SECONDS));
+const AWAY_TIMEOUT_MS = 600_000 + 2 * OUTAGES * AWAY_SECONDS * 1_000;
 
 let kafka: TestKafka;
 
@@ -27,8 +37,18 @@ const inJournal = ({ gateway }: GatewayTrial): Promise<number> =>
 
 /** Kafka is gone, and devices of the contracts with a disk go on. */
 async function away(trial: GatewayTrial): Promise<void> {
-  trial.kafkaWire.setState({ kind: 'refused' });
+  trial.takeKafkaAway();
   await trial.untilAcknowledged(AWAY_MESSAGES, 'the disk to acknowledge without Kafka');
+}
+
+/** The same, for as long as the run is meant to have it. */
+async function longAway(trial: GatewayTrial): Promise<void> {
+  const backAtMs = systemClock.monotonicMs() + AWAY_SECONDS * 1_000;
+  await away(trial);
+  await until(() => systemClock.monotonicMs() >= backAtMs, {
+    timeoutMs: AWAY_TIMEOUT_MS,
+    what: 'the end of an outage',
+  });
 }
 
 interface Moment {
@@ -63,14 +83,14 @@ const MOMENTS: readonly Moment[] = [
         timeoutMs: 60_000,
         what: 'records in the accumulator',
       });
-      await away(trial);
+      await longAway(trial);
     },
   },
   {
     name: 'sent, and not answered',
     async happen(trial, answers) {
       await answers.loseNext();
-      await away(trial);
+      await longAway(trial);
     },
   },
   {
@@ -82,8 +102,8 @@ const MOMENTS: readonly Moment[] = [
         what: 'records on the disk',
       });
       // Back for a moment, in which nothing has been read back yet, or something.
-      trial.kafkaWire.setState({ kind: 'open' });
-      await away(trial);
+      trial.bringKafkaBack();
+      await longAway(trial);
     },
   },
   {
@@ -91,34 +111,43 @@ const MOMENTS: readonly Moment[] = [
     async happen(trial) {
       await away(trial);
       const backlog = await inJournal(trial);
-      trial.kafkaWire.setState({ kind: 'open' });
+      trial.bringKafkaBack();
       await until(async () => (await inJournal(trial)) < backlog, {
         timeoutMs: 120_000,
         what: 'the journal to be read back',
       });
-      await away(trial);
+      await longAway(trial);
     },
   },
 ];
 
+const LASTS = AWAY_SECONDS === 0 ? '' : `for ${AWAY_SECONDS} seconds each time, `;
+
 describe('a gateway whose Kafka goes away, each contract', () => {
   it.each(faultSeeds())(
-    'before it is ever seen, with records appended, sent, spilled or being drained: nothing is lost, repeated or turned around, seed %i',
+    `${LASTS}before it is ever seen, with records appended, sent, spilled or being drained: nothing is lost, repeated or turned around, seed %i`,
     async (seed) => {
       const answers = new Answers();
-      const options = { topic: `away-${seed}`, seed, wireFaults: answers, startsWithoutKafka: true };
+      const options = {
+        topic: `away-${seed}`,
+        seed,
+        wireFaults: answers,
+        startsWithoutKafka: true,
+        ...(AWAY_RATE !== undefined && { rate: AWAY_RATE }),
+      };
       await runGatewayTrial(kafka, options, async (trial) => {
-        await away(trial);
-        trial.kafkaWire.setState({ kind: 'open' });
+        await longAway(trial);
+        trial.bringKafkaBack();
         await trial.gateway.untilReady();
         for (const { happen } of trial.random.shuffled(MOMENTS)) {
           await happen(trial, answers);
-          trial.kafkaWire.setState({ kind: 'open' });
+          trial.bringKafkaBack();
           await trial.untilSettled('what was on its way when Kafka went');
         }
         expect(Math.max(...trial.devices.lostConnections)).toBe(0);
       });
     },
+    AWAY_TIMEOUT_MS,
   );
 });
 
@@ -129,10 +158,10 @@ describe('a gateway that is killed with kill -9 under load, each contract', () =
       await runGatewayTrial(kafka, { topic: `killed-${seed}`, seed }, async (trial) => {
         for (let kill = 1; kill <= KILLS; kill++) {
           // Every other time the disk has what Kafka has not.
-          if (kill % 2 === 0) trial.kafkaWire.setState({ kind: 'refused' });
-          await trial.untilAcknowledged(trial.random.between(50, 600));
+          if (kill % 2 === 0) trial.takeKafkaAway();
+          await trial.untilAcknowledged(trial.random.between(50, 50 + LIFE_MESSAGES));
           await trial.killGateway();
-          trial.kafkaWire.setState({ kind: 'open' });
+          trial.bringKafkaBack();
           await trial.startGateway();
         }
         await trial.untilSettled('what was on its way at the last kill');

@@ -3,13 +3,13 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { QoS } from '../../src/core/publication.ts';
-import type { FleetLedger } from '../../src/fleet/ledger.ts';
 import { judge, PERFECT } from '../support/delivery-verdict.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTelemetry, readTopic, type ConsumedTelemetry } from '../support/telemetry-topic.ts';
 import { until } from '../support/until.ts';
+import type { WatchedLedger } from '../support/watched-ledger.ts';
 
 const PARTITIONS = 2;
 
@@ -38,7 +38,7 @@ interface FleetRun {
   readonly rate: number;
 }
 
-async function runFleet(run: FleetRun): Promise<FleetLedger> {
+async function runFleet(run: FleetRun): Promise<WatchedLedger> {
   const { fleet, ledger } = startFleet(gateway, run);
   const summary = await fleet.done();
   expect(summary).toMatchObject({ sent: run.count, unacknowledged: 0, unsent: 0, lostConnections: 0 });

@@ -1,29 +1,31 @@
 import { expect } from 'vitest';
 
 import type { Clock } from '../../src/core/clock.ts';
-import { DeliveryJudge } from '../../src/drill/delivery-judge.ts';
-import { explainRepeats } from '../../src/drill/figures.ts';
-import { FleetHistory, type DeviceHistory } from '../../src/drill/fleet-history.ts';
-import { FleetLedger, type FleetObserver } from '../../src/fleet/ledger.ts';
+import { timesSentAgain } from '../../src/drill/figures.ts';
+import { FleetHistory } from '../../src/drill/fleet-history.ts';
+import type { FleetObserver } from '../../src/fleet/ledger.ts';
 import { PERFECT } from './delivery-verdict.ts';
 import { judgeAndReport } from './fault-row.ts';
 import type { ConsumedTelemetry } from './telemetry-topic.ts';
+import type { Ends } from './topic-ends.ts';
+import { WatchedLedger } from './watched-ledger.ts';
 
 /**
- * How long before a kill the last checkpoint may lie. One is due every second; on a disk and a processor that others
- * use it may be as late as this.
+ * What the journal may bring to Kafka again after a kill: what lies behind `from` (what was there before the last
+ * checkpoint), and in front of `upTo` (what was there when the gateway was started again).
  */
-const CHECKPOINT_MS = 10_000;
+export interface Relapse {
+  readonly from: Ends;
+  readonly upTo: Ends;
+}
 
 /** The devices' own accounts of a trial, with times: what Kafka is compared with. */
 export class DeviceAccounts {
   readonly #clock: Clock;
   readonly #history: FleetHistory;
-  readonly #ledger = new FleetLedger();
-  /** By device id. */
-  readonly #types = new Map<string, string>();
+  readonly #ledger = new WatchedLedger();
   readonly #breaksAtMs: number[] = [];
-  readonly #killsAtMs: number[] = [];
+  readonly #relapses: Relapse[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -50,13 +52,12 @@ export class DeviceAccounts {
 
   readonly observer: FleetObserver = {
     joined: (device, type, topic) => {
-      this.#types.set(device, type);
       this.#history.joined(device);
       this.#ledger.joined(device, type, topic);
     },
-    sent: (device, sequence) => {
+    sent: (device, sequence, payload) => {
       this.#history.sentOne(device, sequence);
-      this.#ledger.sent(device, sequence);
+      this.#ledger.sent(device, sequence, payload);
     },
     acknowledged: (device, sequence) => {
       this.#history.acknowledgedOne(device, sequence);
@@ -73,36 +74,45 @@ export class DeviceAccounts {
     this.#breaksAtMs.push(this.#clock.monotonicMs());
   }
 
-  /** The gateway is about to be killed: its journal may send again what Kafka took since the last checkpoint. */
-  noteKill(): void {
-    this.noteBreak();
-    this.#killsAtMs.push(this.#clock.monotonicMs());
+  /** The gateway was killed, and started again. */
+  noteRelapse(relapse: Relapse): void {
+    this.#relapses.push(relapse);
   }
 
   /** Compares with everything that Kafka holds of these devices, and enters it into the fault report. */
   judge(records: readonly ConsumedTelemetry[]): void {
-    const verdict = judgeAndReport(this.#ledger.accounts(), records);
-    const judge = new DeliveryJudge(this.#ledger.accounts());
-    for (const record of records) judge.take(record);
-    const unexplained = [...Map.groupBy(this.#history.devices, ([device]) => this.#types.get(device) ?? '')]
-      .map(([type, ofType]) => ({ type, devices: new Map(ofType) }))
-      .map(({ type, devices }) => {
-        const bound = type.includes('journal') ? this.#replayBound(devices) : 0;
-        return { type, ...explainRepeats(judge, devices, this.#breaksAtMs, bound).unexplained };
-      })
-      .filter(({ count }) => count > 0);
+    const allowed = this.#replays(records);
+    for (const [device, history] of this.#history.devices) {
+      for (let index = 0; index < history.sentAtMs.length; index++) {
+        const times = timesSentAgain(history, index, this.#breaksAtMs);
+        if (times > 0) add(allowed, `${device}#${index + 1}`, times);
+      }
+    }
+    const mayBeTwice = [...allowed.values()].reduce((sum, times) => sum + times, 0);
+    const { repeated, ...verdict } = judgeAndReport(this.#ledger.accounts(), records, mayBeTwice);
+    const unexplained = repeated.filter((name) => add(allowed, name, -1) < 0);
     expect({ ...verdict, repeated: unexplained }).toEqual(PERFECT);
   }
 
-  /** What these devices had sent since the last checkpoint before each kill. */
-  #replayBound(devices: ReadonlyMap<string, DeviceHistory>): number {
-    return this.#killsAtMs
-      .map((killMs) =>
-        [...devices.values()].map(
-          ({ sentAtMs }) => sentAtMs.filter((ms) => ms > killMs - CHECKPOINT_MS && ms <= killMs).length,
-        ),
-      )
-      .flat()
-      .reduce((sum, count) => sum + count, 0);
+  /** How often the journal may have brought each message again: once after each kill, if it lies in its stretch. */
+  #replays(records: readonly ConsumedTelemetry[]): Map<string, number> {
+    const allowed = new Map<string, number>();
+    const journaled = records.filter(({ deviceType }) => deviceType.includes('journal'));
+    for (const { from, upTo } of this.#relapses) {
+      const stretch = journaled.filter(
+        ({ partition, offset }) =>
+          offset >= (from.get(partition) ?? 0) && offset < (upTo.get(partition) ?? 0),
+      );
+      const names = new Set(stretch.map(({ deviceId, sequence }) => `${deviceId}#${sequence}`));
+      for (const name of names) add(allowed, name, 1);
+    }
+    return allowed;
   }
+}
+
+/** The new count. */
+function add(counts: Map<string, number>, name: string, more: number): number {
+  const count = (counts.get(name) ?? 0) + more;
+  counts.set(name, count);
+  return count;
 }

@@ -18,7 +18,9 @@ const BASE: FaultTrialResult = {
     acknowledged: 209_790,
     refused: 210,
     lost: 0,
+    wrong: 0,
     twice: 0,
+    mayBeTwice: 0,
     disordered: 0,
     answeredOnce: 210_000,
   },
@@ -28,11 +30,11 @@ describe('the fault report', () => {
   it('has a row for each seed with what was counted, and the sum of all', () => {
     const report = faultReport([BASE, { ...BASE, seed: 2, passed: false, row: { ...BASE.row!, lost: 3 } }]);
     expect(report).toContain(
-      '| keeps all | 1 | 210,000 | 209,790 | 210 | 0 | 0 | 0 | 210,000 | 12 | passed | abc1234 |\n' +
-        '| keeps all | 2 | 210,000 | 209,790 | 210 | 3 | 0 | 0 | 210,000 | 12 | **failed** | abc1234 |',
+      '| keeps all | 1 | 210,000 | 209,790 | 210 | 0 | 0 | 0 | 0 | 0 | 210,000 | 12 | passed | abc1234 |\n' +
+        '| keeps all | 2 | 210,000 | 209,790 | 210 | 3 | 0 | 0 | 0 | 0 | 210,000 | 12 | **failed** | abc1234 |',
     );
     expect(report).toContain(
-      '2 trials, 1 failed; 419,580 of 420,000 records acknowledged, 3 lost, 0 disordered. 2026-01-02, Kafka 4.3.1',
+      '2 trials, 1 failed; 419,580 of 420,000 records acknowledged, 3 lost, 0 wrong, 0 disordered. 2026-01-02, Kafka 4.3.1',
     );
   });
 

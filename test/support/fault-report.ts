@@ -30,12 +30,14 @@ Written by \`npm run test:faults\`: real Kafka brokers are killed, stopped, cut 
 afterwards is compared, record by record, with what was acknowledged. A seed repeats a run:
 \`FAULT_SEEDS=17,4711 npm run test:faults -- -t 'part of a name'\`. Each scenario is shown as of its last run.
 
-- **lost**: acknowledged, and not in Kafka. **twice**: in Kafka more than once. **disordered**: behind a later record
-  of the same key.
+- **lost**: acknowledged, and not in Kafka. **wrong**: in Kafka with another key, time or value than was sent, or never
+  sent. **twice**: copies in Kafka beyond the first. **disordered**: behind a later record of the same key.
 - **refused**: records made to be refused by the broker, and refused. **answered**: called back, or acknowledged to the
   device, exactly once.
-- In tests of the gateway, _acknowledged_ is by PUBACK, and a device that was cut off repeats what it has no PUBACK for:
-  MQTT allows these messages to be there twice.
+- **may be**: copies that are allowed, and each that is there has to be one of these. In tests of the gateway
+  _acknowledged_ is by PUBACK, and a device that was cut off repeats what it has no PUBACK for, as MQTT has it; after a
+  kill -9 the journal may bring again what Kafka took since the last checkpoint.
+- An empty cell: not counted at that revision, or nothing to count.
 `;
 
 /** The results of each scenario's last run, as Markdown. */
@@ -76,7 +78,7 @@ function summary(results: readonly FaultTrialResult[]): string {
     return all.length < 2 ? all.join('') : `${all[0] as string} to ${all.at(-1) as string}`;
   };
   return `${results.length} trials, ${failed} failed; ${sum((row) => row.acknowledged)} of ${sum((row) => row.records)} \
-records acknowledged, ${sum((row) => row.lost)} lost, ${sum((row) => row.disordered)} disordered. ${distinct(
+records acknowledged, ${sum((row) => row.lost)} lost, ${sum((row) => row.wrong ?? 0)} wrong, ${sum((row) => row.disordered)} disordered. ${distinct(
     ({ date }) => date,
   )}, Kafka ${distinct(({ kafka }) => kafka)}, Node ${distinct(({ node }) => node)}.
 `;
@@ -89,7 +91,9 @@ const COLUMNS: readonly (readonly [string, (result: FaultTrialResult) => string]
   ['acknowledged', ({ row }) => count(row?.acknowledged)],
   ['refused', ({ row }) => count(row?.refused)],
   ['lost', ({ row }) => count(row?.lost)],
+  ['wrong', ({ row }) => count(row?.wrong)],
   ['twice', ({ row }) => count(row?.twice)],
+  ['may be', ({ row }) => count(row?.mayBeTwice)],
   ['disordered', ({ row }) => count(row?.disordered)],
   ['answered', ({ row }) => count(row?.answeredOnce)],
   ['seconds', ({ seconds }) => seconds.toFixed(0)],

@@ -1,7 +1,7 @@
 import { TestRunner, type RunnerTestCase } from 'vitest';
-import type { DeviceAccount } from '../../src/fleet/ledger.ts';
 import { judge, type DeliveryVerdict } from './delivery-verdict.ts';
 import type { ConsumedTelemetry } from './telemetry-topic.ts';
+import type { WatchedAccount } from './watched-ledger.ts';
 
 /** What a fault test counted: its row in the fault report (`npm run test:faults`). */
 export interface FaultRow {
@@ -13,8 +13,12 @@ export interface FaultRow {
   readonly refused: number;
   /** Acknowledged, and not in Kafka. */
   readonly lost: number;
-  /** In Kafka more than once. */
+  /** In Kafka, and not what was sent: another key, another value, or never sent at all. */
+  readonly wrong?: number;
+  /** Copies in Kafka beyond the first. */
   readonly twice: number;
+  /** Copies that there may be: what was sent again, and what the journal may bring again after a kill. */
+  readonly mayBeTwice?: number;
   /** In Kafka behind a later one of the same key. */
   readonly disordered: number;
   /** Those that were called back, or answered, exactly once. */
@@ -42,10 +46,14 @@ export function reportFaultNote(note: string): void {
   test.meta.faultNote = note;
 }
 
-/** Compares a fleet's ledger with what Kafka holds, and enters the counts into the fault report. */
+/**
+ * Compares a fleet's ledger with what Kafka holds, and enters the counts into the fault report.
+ * @param mayBeTwice copies that there may be
+ */
 export function judgeAndReport(
-  accounts: ReadonlyMap<string, Readonly<DeviceAccount>>,
+  accounts: ReadonlyMap<string, WatchedAccount>,
   records: readonly ConsumedTelemetry[],
+  mayBeTwice = 0,
 ): DeliveryVerdict {
   const verdict = judge(accounts, records);
   const all = [...accounts.values()];
@@ -54,7 +62,9 @@ export function judgeAndReport(
     acknowledged: sum(all.map(({ acknowledged }) => acknowledged.length)),
     refused: 0,
     lost: verdict.lost.length,
+    wrong: verdict.wrong.length + verdict.invented.length,
     twice: verdict.repeated.length,
+    mayBeTwice,
     disordered: verdict.disordered.length,
     answeredOnce: sum(all.map(({ acknowledged }) => new Set(acknowledged).size)),
   });

@@ -5,14 +5,14 @@ import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
-import { FleetLedger } from '../../src/fleet/ledger.ts';
 import type { FleetOptions } from '../../src/fleet/options.ts';
 import type { TestGateway } from './gateway.ts';
+import { WatchedLedger } from './watched-ledger.ts';
 
 /** A fleet in front of a gateway, and the ledger on the devices' side. */
 export interface WatchedFleet {
   readonly fleet: Fleet;
-  readonly ledger: FleetLedger;
+  readonly ledger: WatchedLedger;
 }
 
 /** Starts devices of shipped profiles, environment sensors if none are named; the ledger remembers what was acknowledged. */
@@ -21,7 +21,7 @@ export function startFleet(
   options: Pick<FleetOptions, 'devices' | 'rate' | 'qos'> & Partial<FleetOptions>,
   types: readonly string[] = ['env-sensor'],
 ): WatchedFleet {
-  const ledger = new FleetLedger();
+  const ledger = new WatchedLedger();
   const { profiles } = loadConfig(join(gateway.folder, 'sluice.yaml'), {});
   const fleet = new Fleet({
     url: gateway.mqttUrl,

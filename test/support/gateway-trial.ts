@@ -19,6 +19,7 @@ import type { TestKafka } from './kafka.ts';
 import { FaultyWire, type WireFaults } from './proxy.ts';
 import { SeededRandom } from './seeds.ts';
 import { readTelemetry, type ConsumedTelemetry } from './telemetry-topic.ts';
+import { TopicEnds, type Ends } from './topic-ends.ts';
 import { until } from './until.ts';
 
 /** A third of a trial's devices each: those that promise to lose nothing. */
@@ -26,6 +27,11 @@ export const CONTRACTS = ['kafka', 'journal', 'kafka-or-journal'] as const satis
 const DEVICES_A_CONTRACT = 10;
 /** Messages a second of all devices together: a machine that runs other tests at the same time is not to be the fault. */
 const RATE = process.env.FAULT_RECORDS === undefined ? 600 : 3_000;
+/**
+ * How long before a kill the last checkpoint may lie, and the answers that it knows of. One is due every second; it
+ * may be so much later where others use the disk and the processor too.
+ */
+const CHECKPOINT_MS = process.env.FAULT_RECORDS === undefined ? 10_000 : 3_000;
 /** After an outage, on a machine that is busy with other things. */
 const DRAIN_TIMEOUT_MS = 120_000;
 
@@ -58,6 +64,11 @@ export class GatewayTrial {
   readonly kafkaWire: FaultyWire;
   readonly devices = new DeviceAccounts(systemClock);
   readonly #options: GatewayTrialOptions;
+  readonly #ends: TopicEnds;
+  /** Since when Kafka is out of the gateway's reach: until then its answers may have got lost. */
+  #awaySinceMs = Infinity;
+  /** What was certainly in Kafka before the last checkpoint of a gateway that was killed. */
+  #knownDone: Ends | undefined;
   #deviceWire: TcpProxy | undefined;
   #gateway: TestGateway | undefined;
   #fleet: Fleet | undefined;
@@ -68,18 +79,21 @@ export class GatewayTrial {
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const wire = await FaultyWire.open(kafka.ports, options.wireFaults);
     onTestFinished(() => wire.close());
-    const trial = new GatewayTrial(options, folder, wire);
+    const ends = await TopicEnds.watch(kafka.bootstrapServers, options.topic);
+    onTestFinished(() => ends.close());
+    const trial = new GatewayTrial(options, folder, wire, ends);
     onTestFinished(() => trial.#close());
     const isAlone = options.startsWithoutKafka ?? false;
-    if (isAlone) wire.setState({ kind: 'refused' });
+    if (isAlone) trial.takeKafkaAway();
     await trial.startGateway();
     if (!isAlone) await trial.gateway.untilReady();
     await trial.#startFleet();
     return trial;
   }
 
-  private constructor(options: GatewayTrialOptions, folder: string, kafkaWire: FaultyWire) {
+  private constructor(options: GatewayTrialOptions, folder: string, kafkaWire: FaultyWire, ends: TopicEnds) {
     this.#options = options;
+    this.#ends = ends;
     this.folder = folder;
     this.kafkaWire = kafkaWire;
     this.random = new SeededRandom(options.seed);
@@ -106,12 +120,29 @@ export class GatewayTrial {
         ...Object.fromEntries(CONTRACTS.map((ack) => [`trial/${ack}.yaml`, profile(ack, topic)])),
       },
     });
+    if (this.#knownDone === undefined) return;
+    this.devices.noteRelapse({ from: this.#knownDone, upTo: await this.#ends.now() });
+    this.#knownDone = undefined;
   }
 
   /** kill -9 */
   async killGateway(): Promise<void> {
-    this.devices.noteKill();
+    this.devices.noteBreak();
+    const lastAnswersMs = Math.min(systemClock.monotonicMs(), this.#awaySinceMs);
     await this.gateway.kill9();
+    // Of a gateway that was killed before it had done anything, what its predecessor knew.
+    this.#knownDone ??= this.#ends.before(lastAnswersMs - CHECKPOINT_MS);
+  }
+
+  /** Kafka is gone: connections end, and no new ones are to be had. */
+  takeKafkaAway(): void {
+    this.#awaySinceMs = Math.min(systemClock.monotonicMs(), this.#awaySinceMs);
+    this.kafkaWire.setState({ kind: 'refused' });
+  }
+
+  bringKafkaBack(): void {
+    this.#awaySinceMs = Infinity;
+    this.kafkaWire.setState({ kind: 'open' });
   }
 
   /** Does something to the connections between devices and gateway. */

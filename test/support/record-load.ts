@@ -13,6 +13,8 @@ export interface RecordLoadOptions {
 export interface LoadVerdict {
   /** Acknowledged, and not in Kafka. */
   readonly lost: number;
+  /** In Kafka, and not what was sent, or not to be there at all. */
+  readonly wrong: number;
   /** In Kafka more than once. */
   readonly twice: number;
   /** In Kafka behind a later one of the same key. */
@@ -73,7 +75,7 @@ export class RecordLoad implements RecordTarget {
     while (this.appended < count && !this.#stopped) {
       const token = this.appended;
       record.key = Buffer.from(keyOf(token, this.#keys));
-      record.value = Buffer.from(`${token} some payload that a device might have sent ${token * 7}`);
+      record.value = Buffer.from(valueOf(token));
       record.timestampMs = Date.now() + (this.#isRefused(token) ? TEN_HOURS_MS : 0);
       const refusal = this.#producer.tryAppend(record, this, token);
       if (refusal === undefined) {
@@ -131,23 +133,29 @@ export class RecordLoad implements RecordTarget {
    */
   examine(records: readonly ReadRecord[], chapter = 0): LoadVerdict {
     const faults: string[] = [];
+    let wrong = 0;
     let twice = 0;
     let disordered = 0;
     const seen = new Set<number>();
     const lastOfKey = new Map<string, number>();
     for (const { key, value } of records) {
       const token = Number(value?.split(' ')[0]);
+      if (key === null || key !== keyOf(token, this.#keys) || value !== valueOf(token)) {
+        faults.push(`nobody sent this: ${key} ${value}`);
+        wrong++;
+        continue;
+      }
       if (seen.has(token)) {
         faults.push(`record ${token} is there twice`);
         twice++;
         continue;
       }
       seen.add(token);
-      if ((lastOfKey.get(key ?? '') ?? -1) > token) {
+      if ((lastOfKey.get(key) ?? -1) > token) {
         faults.push(`record ${token} stands behind a later one of ${key}`);
         disordered++;
       }
-      lastOfKey.set(key ?? '', token);
+      lastOfKey.set(key, token);
     }
 
     let lost = 0;
@@ -158,12 +166,15 @@ export class RecordLoad implements RecordTarget {
         faults.push(`record ${token} is lost`);
         lost++;
       }
-      if (!expected && seen.has(token)) faults.push(`record ${token} is there and should not be`);
+      if (!expected && seen.has(token)) {
+        faults.push(`record ${token} is there and should not be`);
+        wrong++;
+      }
       const answers = this.#answers[token] ?? 0;
       if (answers === 1) answeredOnce++;
       else faults.push(`record ${token} was called back ${answers} times`);
     }
-    return { lost, twice, disordered, answeredOnce, faults: [...this.errors, ...faults] };
+    return { lost, wrong, twice, disordered, answeredOnce, faults: [...this.errors, ...faults] };
   }
 
   /** The first faults of {@link examine}; empty when all is well. */
@@ -174,6 +185,10 @@ export class RecordLoad implements RecordTarget {
 
 function keyOf(token: number, keys: number): string {
   return `device-${token % keys}`;
+}
+
+function valueOf(token: number): string {
+  return `${token} some payload that a device might have sent ${token * 7}`;
 }
 
 function nextTurn(): Promise<void> {

@@ -27,6 +27,10 @@ export interface ConsumedTelemetry extends ConsumedRecord {
   readonly deviceId: string;
   readonly deviceType: string;
   readonly sequence: number;
+  /** undefined: the device gave no time. */
+  readonly observedAtMs: number | undefined;
+  /** In the envelope's order. */
+  readonly metrics: readonly (readonly [name: string, value: unknown])[];
 }
 
 /**
@@ -108,6 +112,19 @@ async function endOffsets(
   }
 }
 
+/** As protobufjs has them: a number, or a Long. */
+interface Int64 {
+  toString(): string;
+}
+
+function toNumber(value: Int64): number {
+  return Number(value.toString());
+}
+
+function plain(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? toNumber(value) : value;
+}
+
 /** The envelope decoded by protobufjs from its .proto file, as any consumer would. */
 export async function readTelemetry(bootstrapServers: string, topic: string): Promise<ConsumedTelemetry[]> {
   const schema = await protobuf.load(
@@ -120,13 +137,18 @@ export async function readTelemetry(bootstrapServers: string, topic: string): Pr
     const message = Telemetry.decode(record.value) as unknown as {
       deviceId: string;
       deviceType: string;
-      sequence: { toString(): string };
+      sequence: Int64;
+      observedAtMs?: Int64 | null;
+      metrics: ({ name: string; value?: string } & Record<string, unknown>)[];
     };
     return {
       ...record,
       deviceId: message.deviceId,
       deviceType: message.deviceType,
-      sequence: Number(message.sequence.toString()),
+      sequence: toNumber(message.sequence),
+      observedAtMs: message.observedAtMs == null ? undefined : toNumber(message.observedAtMs),
+      // `value` says which of the oneof is set.
+      metrics: message.metrics.map((metric) => [metric.name, plain(metric[metric.value ?? ''])]),
     };
   });
 }
