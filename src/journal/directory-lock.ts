@@ -6,6 +6,11 @@ import { errorMessage, SluiceError } from '../core/errors.ts';
 import { JournalLockedError, JournalUnavailableError } from './errors.ts';
 
 const SQLITE_BUSY = 5;
+/**
+ * Two that come at the same moment stand in each other's way, and without a second try both would be refused. Whoever
+ * has the lock keeps it much longer than this.
+ */
+const BUSY_TIMEOUT_MS = 200;
 
 /** Another process has the directory. */
 export class DirectoryLockedError extends SluiceError {
@@ -33,7 +38,7 @@ export function lockDirectory(directory: string): () => void {
   const ownerFile = join(directory, 'lock-owner');
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(join(directory, 'lock'));
+    database = new DatabaseSync(join(directory, 'lock'), { timeout: BUSY_TIMEOUT_MS });
     database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();

@@ -7,6 +7,7 @@ import type { Publication, PublicationOrigin, PublicationSink } from '../../src/
 import { connectPacket, publish, subscribe } from '../mqtt/harness.ts';
 import { newHub, turns, Wire } from '../mqtt/hub-rig.ts';
 import { faultRecords } from '../support/fault-records.ts';
+import { reportFaultRow } from '../support/fault-row.ts';
 import { faultSeeds, SeededRandom } from '../support/seeds.ts';
 
 /** Ten times as many frames as a fault test has records: two million with `npm run test:faults`. */
@@ -177,6 +178,16 @@ describe.each(faultSeeds())('mutated frames in pieces of any size, seed %i', (se
         if (heapBytes === 0 && frames > FRAMES / 10) heapBytes = heapAfterCollection();
       }
       await turns(20);
+      reportFaultRow({
+        records: frames,
+        acknowledged: sink.accepted,
+        refused: 0,
+        lost: 0,
+        wrong: sink.wrong.length,
+        twice: 0,
+        disordered: 0,
+        answeredOnce: sink.accepted,
+      });
       expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
       expect(stats.closed['internal-error']).toBe(0);
       expect(sink.accepted).toBeGreaterThan(FRAMES / 20);

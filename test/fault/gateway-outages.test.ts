@@ -151,18 +151,35 @@ describe('a gateway whose Kafka goes away, each contract', () => {
   );
 });
 
+/** Another on its journal is refused, and told who has it. */
+async function intrude(trial: GatewayTrial): Promise<void> {
+  const { pid } = trial.gateway;
+  const { exit, output } = await trial.startIntruder();
+  expect(exit, output).toBe(1);
+  expect(output).toContain(`is in use by process ${pid} on`);
+}
+
+async function startRivals(trial: GatewayTrial): Promise<void> {
+  const { exit, output } = await trial.startRivals();
+  expect(exit, output).toBe(1);
+  expect(output).toContain('is in use by');
+}
+
 describe('a gateway that is killed with kill -9 under load, each contract', () => {
   it.each(faultSeeds())(
-    `${KILLS} times, with Kafka there and away: nothing is lost or turned around, copies stay within the bound, seed %i`,
+    `${KILLS} times, with Kafka there and away, and with others started on its journal: nothing is lost or turned around, copies stay within the bound, seed %i`,
     async (seed) => {
       await runGatewayTrial(kafka, { topic: `killed-${seed}`, seed }, async (trial) => {
         for (let kill = 1; kill <= KILLS; kill++) {
           // Every other time the disk has what Kafka has not.
           if (kill % 2 === 0) trial.takeKafkaAway();
+          if (kill % 4 === 1) await intrude(trial);
           await trial.untilAcknowledged(trial.random.between(50, 50 + LIFE_MESSAGES));
           await trial.killGateway();
           trial.bringKafkaBack();
-          await trial.startGateway();
+          // Two at the same moment, of which one goes on.
+          if (kill % 4 === 2) await startRivals(trial);
+          else await trial.startGateway();
         }
         await trial.untilSettled('what was on its way at the last kill');
       });

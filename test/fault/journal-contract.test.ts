@@ -197,21 +197,6 @@ describe('contract journal', () => {
     expect(sequences).toEqual([1, 2, 3, 4, ...range(83, 10)]);
   });
 
-  it('a second gateway on the same journal is refused, and told who has it', async () => {
-    const options = {
-      folder: await gatewayFolder(),
-      bootstrapServers: kafka.bootstrapServers,
-      files: sensorWith('journal'),
-    };
-    const first = await start(options);
-    const second = await start({ ...options, awaitBanner: false });
-    expect(await second.exit()).toBe(1);
-    expect(second.output).toContain(`is in use by process ${first.pid}`);
-    const client = await mqtt.connectAsync(first.mqttUrl);
-    await client.publishAsync('fleet/oslo/d1/telemetry', Buffer.from([0x10, 1]), { qos: 1 });
-    await client.endAsync();
-  });
-
   it('devices wait while its directory is gone, and everything arrives when it is back', async () => {
     const gateway = await start({
       folder: await gatewayFolder('journal: { segment.max.age.ms: 1000 }\n'),

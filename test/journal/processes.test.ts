@@ -98,6 +98,12 @@ describe('a journal on a real disk', () => {
     await until(() => third.output().startsWith('open'), { everyMs: 10 });
   });
 
+  it('is given to one of two processes that ask at the same moment', async () => {
+    const rivals = [startWriter(), startWriter()];
+    await until(() => rivals.every(({ output }) => output().includes('\n')), { everyMs: 10 });
+    expect(rivals.map(({ output }) => output().split(/\s/, 1)[0]).toSorted()).toEqual(['open', 'refused']);
+  });
+
   it('is refused to a second journal of the same process', async () => {
     const journal = await open();
     await expect(open()).rejects.toMatchObject({ code: 'JOURNAL_LOCKED' });

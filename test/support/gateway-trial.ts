@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
 
 import { expect, onTestFinished } from 'vitest';
@@ -14,7 +15,7 @@ import type { Contract } from '../../src/core/route.ts';
 import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
 import { DeviceAccounts } from './device-accounts.ts';
-import { TestGateway } from './gateway.ts';
+import { TestGateway, type TestGatewayOptions } from './gateway.ts';
 import type { TestKafka } from './kafka.ts';
 import { FaultyWire, type WireFaults } from './proxy.ts';
 import { SeededRandom } from './seeds.ts';
@@ -41,6 +42,8 @@ export interface GatewayTrialOptions {
   readonly seed: number;
   /** Messages a second of all devices together; a few hundred, or thousands with `npm run test:faults`. */
   readonly rate?: number;
+  /** More keys of its journal section, on one line. */
+  readonly journal?: string;
   /** More lines of sluice.yaml. */
   readonly config?: string;
   /** More files of the gateway's folder: path -> text. */
@@ -108,18 +111,61 @@ export class GatewayTrial {
   }
 
   async startGateway(): Promise<void> {
-    const { topic, config = '', files, environment } = this.#options;
-    this.#gateway = await TestGateway.start({
+    this.#gateway = await this.#launch();
+    await this.#noteStart();
+  }
+
+  /** After a kill: starts a gateway and kills it after so many milliseconds, wherever it is then. */
+  async startBriefly(ms: number): Promise<void> {
+    const brief = await this.#launch({ awaitBanner: false });
+    await delay(ms);
+    await brief.kill9();
+  }
+
+  /** Starts a gateway on the journal of the one that runs; resolves with how it ended. */
+  async startIntruder(): Promise<{ readonly exit: number | NodeJS.Signals; readonly output: string }> {
+    const intruder = await this.#launch({ awaitBanner: false });
+    onTestFinished(async () => {
+      await intruder.stop();
+    });
+    return { exit: await intruder.exit(), output: intruder.output };
+  }
+
+  /** After a kill: starts two at the same moment, one of which goes on; resolves with how the other ended. */
+  async startRivals(): Promise<{ readonly exit: number | NodeJS.Signals; readonly output: string }> {
+    const rivals = await Promise.all([
+      this.#launch({ awaitBanner: false }),
+      this.#launch({ awaitBanner: false }),
+    ]);
+    const [one, other] = rivals;
+    onTestFinished(async () => {
+      await Promise.all(rivals.map((rival) => rival.stop()));
+    });
+    const loser = await Promise.race(rivals.map((rival) => rival.exit().then(() => rival)));
+    const winner = loser === one ? other : one;
+    await winner.untilRunning();
+    this.#gateway = winner;
+    await this.#noteStart();
+    return { exit: await loser.exit(), output: loser.output };
+  }
+
+  #launch(more: TestGatewayOptions = {}): Promise<TestGateway> {
+    const { topic, config = '', journal = '', files, environment } = this.#options;
+    return TestGateway.start({
       folder: this.folder,
       bootstrapServers: this.kafkaWire.bootstrapServers,
       environment: environment?.(this.folder) ?? {},
       files: {
-        'sluice.yaml': `${CONFIG}${config}`,
+        'sluice.yaml': `${CONFIG}journal: { spill.after.ms: 500, ${journal} }\n${config}`,
         'proto/env_sensor.proto': readFileSync(SCHEMA, 'utf8'),
         ...files,
         ...Object.fromEntries(CONTRACTS.map((ack) => [`trial/${ack}.yaml`, profile(ack, topic)])),
       },
+      ...more,
     });
+  }
+
+  async #noteStart(): Promise<void> {
     if (this.#knownDone === undefined) return;
     this.devices.noteRelapse({ from: this.#knownDone, upTo: await this.#ends.now() });
     this.#knownDone = undefined;
@@ -239,7 +285,6 @@ const CONFIG = `
 kafka:
   topics: { partitions: 4 }
   producer: { request.timeout.ms: 1000, retry.backoff.max.ms: 200, reconnect.backoff.max.ms: 200 }
-journal: { spill.after.ms: 500 }
 profiles: trial
 `;
 
