@@ -5,6 +5,7 @@ import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import type { DeviceTable } from '../decode/normalise/device-table.ts';
 import { schemaFiles } from '../decode/schema-files.ts';
+import { SharedReaders } from '../decode/shared-readers.ts';
 import type { TypedEdgeNodes } from '../decode/sparkplug/edge-node-metrics.ts';
 import { compileProfile, type Transcoder } from '../decode/transcoder.ts';
 import { RouteTable } from '../route/route-table.ts';
@@ -38,13 +39,14 @@ export function compileRouteSet(
 ): RouteSet {
   const routes = new RouteTable<Transcoder>();
   const transcoders = new Map<string, Transcoder>();
+  const readers = new SharedReaders();
   for (const profile of loaded.profiles) {
     const tell = (fault: KeyFault): void => {
       faults.push(loaded.locate(fault, profile));
     };
     const { services, faults: problems } = shared.of(profile);
     [...problems, ...registryFaults(loaded, profile)].forEach(tell);
-    const compiled = compileProfile(profile, services, earlier?.transcoders.get(profile.type));
+    const compiled = compileProfile(profile, services, earlier?.transcoders.get(profile.type), readers);
     if ('faults' in compiled) {
       compiled.faults.forEach(tell);
       continue;

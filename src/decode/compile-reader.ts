@@ -10,6 +10,7 @@ import { JSON_FORMAT } from './json.ts';
 import { MSGPACK_FORMAT } from './msgpack.ts';
 import type { FieldInfo, FieldProblem, PayloadReader } from './payload-reader.ts';
 import { compileProtobufReader } from './protobuf-readers.ts';
+import { SharedReaders } from './shared-readers.ts';
 import { EdgeNodes } from './sparkplug/edge-nodes.ts';
 import { loadPayloadType, rebirthCommand } from './sparkplug/message.ts';
 import { SPARKPLUG_FIELDS, SparkplugReader } from './sparkplug/sparkplug-reader.ts';
@@ -33,7 +34,7 @@ export type CompiledReader =
 /**
  * Compiles the reader of a profile's payloads for the fields that it names: slot n is the n-th field. No reader:
  * the payload isn't read. `levels` are the names of the topic pattern; `edgeNodes` is what an earlier reader of
- * Sparkplug B remembers. Never throws.
+ * Sparkplug B remembers; `shared` has the readers of other profiles. Never throws.
  */
 export function compileReader(
   decode: DecoderSpec,
@@ -41,8 +42,9 @@ export function compileReader(
   levels: readonly string[],
   services: RouteServices = {},
   edgeNodes?: EdgeNodes,
+  shared = new SharedReaders(),
 ): CompiledReader {
-  const compiled = compileFormat(decode, fields, levels, services, edgeNodes);
+  const compiled = compileFormat(decode, fields, levels, services, edgeNodes, shared);
   const { compression, framing } = decode;
   if ('problems' in compiled || (compression === undefined && framing === undefined)) return compiled;
   if (compiled.reader === undefined) {
@@ -58,6 +60,7 @@ function compileFormat(
   levels: readonly string[],
   services: RouteServices,
   edgeNodes: EdgeNodes | undefined,
+  shared: SharedReaders,
 ): CompiledReader {
   switch (decode.kind) {
     case 'raw': {
@@ -88,7 +91,7 @@ function compileFormat(
       return { problems: [{ path: ['decode', 'text', 'pattern'], found, expected: compiled.problem }] };
     }
     case 'protobuf':
-      return compileProtobufReader(decode, fields, levels);
+      return compileProtobufReader(decode, fields, levels, shared);
     case 'sparkplug':
       return sparkplugReader(fields, services, edgeNodes);
   }

@@ -8,6 +8,7 @@ import type { FieldInfo, FieldProblem, PayloadReader } from './payload-reader.ts
 import { loadMessageType, SchemaError, type MessageType } from './protobuf.ts';
 import { compileMessagePlan } from './protobuf-plan.ts';
 import { ProtobufReader } from './protobuf-reader.ts';
+import type { SharedReaders } from './shared-readers.ts';
 import { resolveTreeField, type TreeField } from './protobuf-tree.ts';
 import { TreeReader } from './tree-reader.ts';
 
@@ -16,11 +17,12 @@ export function compileProtobufReader(
   spec: ProtobufSpec,
   fields: readonly string[],
   levels: readonly string[],
+  shared: SharedReaders,
 ): CompiledReader {
   const { message } = spec;
   const compiled =
     typeof message === 'string'
-      ? compileMessage(spec.file, message, ['decode', 'protobuf', 'message'], fields)
+      ? compileOnce(spec.file, message, fields, shared)
       : compileChoice(spec.file, message, fields, levels);
   if ('problems' in compiled || spec.delimited !== true) return compiled;
   if (compiled.reader.batch !== undefined) {
@@ -35,6 +37,23 @@ export function compileProtobufReader(
 }
 
 type CompiledMessage = { readonly reader: PayloadReader } | { readonly problems: readonly ReaderProblem[] };
+
+/** The only message of a profile, unless another profile has the same reader. */
+function compileOnce(
+  file: string,
+  message: string,
+  fields: readonly string[],
+  shared: SharedReaders,
+): CompiledMessage {
+  const known = shared.find(file, message, fields);
+  if (known !== undefined) return { reader: known };
+  const compiled = compileMessage(file, message, ['decode', 'protobuf', 'message'], fields);
+  // The one by way of protobufjs keeps a message while its readings are gone through.
+  if ('reader' in compiled && compiled.reader instanceof ProtobufReader) {
+    shared.add(file, message, fields, compiled.reader);
+  }
+  return compiled;
+}
 
 /** `fields` that are undefined are not in the message, which is one of several. */
 function compileMessage(

@@ -3,6 +3,7 @@ import { deadLetterTopicFor } from '../core/output.ts';
 import type { DeviceProfile } from '../core/profile.ts';
 import type { Publication } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
+import type { DeviceLookup } from '../core/route-services.ts';
 import type { Batch, Contract, DecodeFault, Route } from '../core/route.ts';
 import { decoderError, fieldType } from './decode-fault.ts';
 import type { BoundDevices } from './bound-devices.ts';
@@ -29,7 +30,6 @@ export interface CompiledProfile {
   /** undefined: the payload isn't read. */
   readonly reader: PayloadReader | undefined;
   readonly edgeNodes?: EdgeNodes | undefined;
-  readonly slotCount: number;
   readonly device: { readonly template: Template } | { readonly slot: number; readonly field: string };
   readonly sequenceSlot: number | undefined;
   readonly normaliser: Normaliser;
@@ -44,6 +44,11 @@ export interface CompiledProfile {
 /** A compiled profile, and what its routes work in. They share it: one publication is read at a time. */
 export interface Workshop {
   readonly compiled: CompiledProfile;
+  // Of the compiled profile what every message needs, at hand: with many profiles each step to it is a cache miss.
+  readonly normaliser: Normaliser;
+  readonly isRaw: boolean;
+  readonly registry: DeviceLookup | undefined;
+  /** Profiles with the same reader have the same. */
   readonly values: FieldValues;
   readonly boundDevices: BoundDevices;
 }
@@ -105,8 +110,7 @@ export class TranscoderRoute implements Route {
 
   taken(): void {
     this.#reader?.taken?.();
-    const { normaliser } = this.#workshop.compiled;
-    normaliser.taken();
+    this.#workshop.normaliser.taken();
   }
 
   whenReady(callback: () => void): void {
@@ -117,8 +121,7 @@ export class TranscoderRoute implements Route {
 
   #toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     const { payload, receivedAtMs } = publication;
-    const { compiled, values } = this.#workshop;
-    const { normaliser } = compiled;
+    const { normaliser, values, isRaw } = this.#workshop;
     normaliser.forget();
 
     const fault = this.#reader?.read(payload, values) ?? this.#bindDevice(values);
@@ -127,7 +130,7 @@ export class TranscoderRoute implements Route {
     const verdict = normaliser.run(values, device.state, receivedAtMs, publication.dup);
     if (verdict !== undefined) return verdict;
 
-    if (compiled.profile.produce.value === 'raw') record.value = this.batch?.bytes() ?? payload;
+    if (isRaw) record.value = this.batch?.bytes() ?? payload;
     else record.value = this.#envelope(device, receivedAtMs);
     normaliser.quarantines = device.quarantined;
     record.topic = device.topic;
@@ -179,17 +182,17 @@ export class TranscoderRoute implements Route {
 
   /** Binds the message's device, unless it is the last one's and nothing new is known of it. */
   #bindDevice(values: FieldValues): DecodeFault | undefined {
-    const { binding, device: where } = this.#workshop.compiled;
-    const { devices } = binding.services;
+    const { registry, compiled } = this.#workshop;
     let id = this.#deviceId;
     if (id === undefined) {
-      const read = readDeviceId(values, where as { readonly slot: number; readonly field: string });
+      const read = readDeviceId(values, compiled.device as { readonly slot: number; readonly field: string });
       if (typeof read !== 'string') return read;
       id = read;
     }
-    const version = devices?.version ?? 0;
+    const version = registry?.version ?? 0;
     const last = this.#device;
     if (last?.id === id && version === last.registryVersion) return undefined;
+    const { binding, device: where } = compiled;
     const { boundDevices } = this.#workshop;
     const isShared = last !== undefined && last.id !== id;
     const known = isShared ? boundDevices.find(this, id) : undefined;

@@ -10,7 +10,7 @@ import { AvroEnvelope } from './envelope-avro.ts';
 import type { EnvelopeEncoder } from './envelope-encoder.ts';
 import { JsonEnvelope } from './envelope-json.ts';
 import { EnvelopeWriter } from './envelope.ts';
-import { FieldValues } from './field-values.ts';
+import type { FieldValues } from './field-values.ts';
 import type { FieldInfo, PayloadReader } from './payload-reader.ts';
 import { remembersAlike } from './earlier-profile.ts';
 import { compileNormaliser, type NormalisedMetric } from './normalise/compile.ts';
@@ -18,6 +18,7 @@ import { DeviceTable } from './normalise/device-table.ts';
 import { Quality } from './normalise/metric-checks.ts';
 import type { CloudEventsPlan } from './record-headers.ts';
 import type { EdgeNodes } from './sparkplug/edge-nodes.ts';
+import { SharedReaders } from './shared-readers.ts';
 import { parseTemplate, type Template } from './template.ts';
 import {
   TranscoderRoute,
@@ -31,11 +32,14 @@ export class Transcoder {
   readonly profile: DeviceProfile;
   readonly #workshop: Workshop;
 
-  constructor(compiled: CompiledProfile) {
+  constructor(compiled: CompiledProfile, values: FieldValues) {
     this.profile = compiled.profile;
     this.#workshop = {
       compiled,
-      values: new FieldValues(compiled.slotCount),
+      normaliser: compiled.normaliser,
+      isRaw: compiled.profile.produce.value === 'raw',
+      registry: compiled.binding.services.devices,
+      values,
       boundDevices: new BoundDevices(),
     };
   }
@@ -63,14 +67,15 @@ type KeyPath = KeyFault['path'];
  * template that the profile names. Returns all that is wrong with them instead; never throws.
  *
  * `earlier` is the transcoder whose place this one is to take: what it remembers of its devices is taken over, as
- * far as it still means the same.
+ * far as it still means the same. `shared` is what the profiles of its set have in common.
  */
 export function compileProfile(
   profile: DeviceProfile,
   services: RouteServices = {},
   earlier?: Transcoder,
+  shared = new SharedReaders(),
 ): { readonly transcoder: Transcoder } | { readonly faults: readonly KeyFault[] } {
-  const compiler = new ProfileCompiler(profile, services, earlier);
+  const compiler = new ProfileCompiler(profile, services, earlier, shared);
   const transcoder = compiler.compile();
   return transcoder === undefined ? { faults: compiler.faults } : { transcoder };
 }
@@ -80,15 +85,22 @@ class ProfileCompiler {
   readonly #profile: DeviceProfile;
   readonly #services: RouteServices;
   readonly #devices: DeviceTable;
+  readonly #shared: SharedReaders;
   #edgeNodes: EdgeNodes | undefined;
   /** The decoded fields' paths, each once: its index is its slot. */
   readonly #fields: string[] = [];
   /** Where each of them was named first. */
   readonly #places: KeyPath[] = [];
 
-  constructor(profile: DeviceProfile, services: RouteServices, earlier: Transcoder | undefined) {
+  constructor(
+    profile: DeviceProfile,
+    services: RouteServices,
+    earlier: Transcoder | undefined,
+    shared: SharedReaders,
+  ) {
     this.#profile = profile;
     this.#services = services;
+    this.#shared = shared;
     this.#edgeNodes = earlier?.edgeNodes;
     this.#devices =
       earlier !== undefined && remembersAlike(earlier.profile, profile)
@@ -148,11 +160,10 @@ class ProfileCompiler {
     const { normaliser } = normalised;
     const envelope = envelopeEncoder(produce.format ?? 'protobuf');
     const compiledMetrics = normalised.metrics.map((metric) => compiledMetric(envelope, metric));
-    return new Transcoder({
+    const compiled: CompiledProfile = {
       profile: this.#profile,
       reader,
       edgeNodes: this.#edgeNodes,
-      slotCount: normalised.slotCount,
       device:
         'field' in device
           ? { slot: deviceSlot, field: device.field }
@@ -182,7 +193,8 @@ class ProfileCompiler {
         cloudEvents,
         nextEventId: eventIds(),
       },
-    });
+    };
+    return new Transcoder(compiled, this.#shared.values(reader, normalised.slotCount));
   }
 
   #cloudEvents(known: readonly string[]): CloudEventsPlan | undefined {
@@ -260,6 +272,7 @@ class ProfileCompiler {
       levels,
       this.#services,
       this.#edgeNodes,
+      this.#shared,
     );
     if ('reader' in compiled) {
       this.#edgeNodes = compiled.edgeNodes;

@@ -3,6 +3,7 @@ import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { RouteServices } from '../../src/core/route-services.ts';
 import type { DecodeFault, Route } from '../../src/core/route.ts';
 import type { Publication } from '../../src/core/publication.ts';
+import type { SharedReaders } from '../../src/decode/shared-readers.ts';
 import { TelemetryReader, type Telemetry } from '../../src/decode/telemetry.ts';
 import { compileProfile, type Transcoder } from '../../src/decode/transcoder.ts';
 
@@ -42,8 +43,9 @@ export function bench(
   services?: RouteServices,
   device = 'd-1',
   site = 'oslo',
+  shared?: SharedReaders,
 ): Bench {
-  const compiled = compileProfile({ ...BASE, ...profile }, services);
+  const compiled = compileProfile({ ...BASE, ...profile }, services, undefined, shared);
   if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
   const { transcoder } = compiled;
   const topic = { name: `fleet/${site}/${device}`, id: 0 };
