@@ -11,7 +11,7 @@ COPY src src
 RUN node scripts/build.mjs && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:24-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
@@ -27,5 +27,5 @@ EXPOSE 1883 8080
 # 8080 is the admin port of sluice.yaml; a container that sets another needs a check of its own.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8080/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--max-semi-space-size=8", "bin/sluice.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--expose-gc", "bin/sluice.js"]
 CMD ["run"]

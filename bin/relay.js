@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { NODE_ENVIRONMENT } from './node-options.js';
 
 /**
  * One Ctrl-C arrives here up to three times: from the terminal, which tells every process of the group, and
@@ -8,7 +9,7 @@ import { constants } from 'node:os';
 const ONE_KEYPRESS_MS = 700;
 
 /**
- * Runs a program that ends in good order on its first SIGINT or SIGTERM and at once on its second, so that it
+ * Runs Sluice's Node, a program that ends in good order on its first SIGINT or SIGTERM and at once on its second, so that it
  * hears of each exactly once: in a session of its own, where the terminal's signals don't reach it, with the
  * signals that arrive here passed on. If this process is killed, the program is told through the IPC channel.
  *
@@ -17,7 +18,11 @@ const ONE_KEYPRESS_MS = 700;
  * @returns {Promise<number>} the program's exit status; 128 + the signal's number if a signal ended it
  */
 export function relay(command, args) {
-  const child = spawn(command, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], detached: true });
+  const child = spawn(command, args, {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...NODE_ENVIRONMENT, ...process.env },
+    detached: true,
+  });
 
   /** @type {Map<string, number>} */
   const lastPassedOn = new Map();

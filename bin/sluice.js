@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=4 --expose-gc
 // The command `sluice`, in a clone (sources, run as they are) and in an installed package (built JavaScript).
 // This file and what it imports must be readable to Node 18, to tell people with an old Node what to do.
 import { existsSync } from 'node:fs';

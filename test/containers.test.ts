@@ -29,10 +29,17 @@ const compose = parse(read('docker-compose.yml')) as {
 const dockerfile = read('Dockerfile').replaceAll('\\\n', ' ').split('\n');
 const hasCompose = spawnSync('docker', ['compose', 'version']).status === 0;
 
-test('Node runs with the same options from a clone, a package and an image', async () => {
+test('Node runs with the same options and environment from a clone, a package and an image', async () => {
   const module = new URL('../bin/node-options.js', import.meta.url).href;
-  const { NODE_OPTIONS } = (await import(module)) as { NODE_OPTIONS: string[] };
-  expect(read('bin/sluice.js').split('\n')[0]).toBe(`#!/usr/bin/env -S node ${NODE_OPTIONS.join(' ')}`);
+  const { NODE_OPTIONS, NODE_ENVIRONMENT } = (await import(module)) as {
+    NODE_OPTIONS: string[];
+    NODE_ENVIRONMENT: Record<string, string>;
+  };
+  const variables = Object.entries(NODE_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+  expect(read('bin/sluice.js').split('\n')[0]).toBe(
+    `#!/usr/bin/env -S ${[...variables, 'node', ...NODE_OPTIONS].join(' ')}`,
+  );
+  expect(dockerfile).toContain(`ENV NODE_ENV=production ${variables.join(' ')}`);
   expect(dockerfile).toContain(
     `ENTRYPOINT ${JSON.stringify(['node', ...NODE_OPTIONS, 'bin/sluice.js']).replaceAll(',', ', ')}`,
   );
