@@ -47,6 +47,7 @@ const soleImporters: Record<string, readonly string[]> = {
   '@platformatic/kafka': ['src/kafka/'],
   mqtt: ['src/fleet/'],
   protobufjs: ['src/decode/'],
+  fastify: ['src/admin/'],
   'prom-client': ['src/admin/'],
   yaml: ['src/config/'],
   zod: ['src/config/'],

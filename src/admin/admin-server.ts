@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pipeline, Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { SluiceError, errorMessage } from '../core/errors.ts';
 import type { Metric } from '../core/metric.ts';
 import { prometheusRegistry } from './prometheus.ts';
@@ -31,85 +31,49 @@ export class AdminListenError extends SluiceError {}
 const WORST = 20;
 const WORST_MAX = 1_000;
 
-/** As long as a scraper may wait between two scrapes and find its connection open: longer than the usual minute. */
-const KEEP_ALIVE_MS = 72_000;
-
-/** What a request is answered with; a body that is no text is JSON. */
-interface Answer {
-  readonly status?: number;
-  readonly type?: string;
-  readonly body: object | string | Readable;
-}
-
-type Handler = (query: URLSearchParams, request: IncomingMessage) => Answer | Promise<Answer>;
-
-/**
- * HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`, `/api/ledger`, `/api/capture`. On Node's own
- * server: six paths without parameters need no framework, and fastify with its schema compilers takes 7 MB.
- */
+/** HTTP for operators: `/healthz`, `/readyz`, `/metrics`, `/api/devices`, `/api/ledger`, `/api/capture`. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
-  readonly #handlers: ReadonlyMap<string, Handler>;
-  readonly #http: Server;
+  readonly #http: FastifyInstance;
   #registry = prometheusRegistry([]);
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
-    this.#handlers = new Map<string, Handler>([
-      ['/healthz', () => ({ body: { status: 'ok' } })],
-      ['/readyz', () => readinessAnswer(options.readiness())],
-      ['/metrics', async () => ({ type: this.#registry.contentType, body: await this.#registry.metrics() })],
-      ['/api/devices', (query) => ({ body: { types: options.devices?.(worstOf(query)) ?? [] } })],
-      ['/api/ledger', () => ({ body: options.ledger?.() ?? {} })],
-      ['/api/capture', (query, request) => this.#capture(query, request)],
-    ]);
-    this.#http = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
-      void this.#serve(request, response);
+    this.#http = fastify({ logger: false, forceCloseConnections: true });
+    this.#http.get('/healthz', () => ({ status: 'ok' }));
+    this.#http.get('/readyz', (_request, reply) => {
+      const readiness = options.readiness();
+      return reply.code(readiness.ready ? 200 : 503).send(readiness);
     });
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      send(response, await this.#answer(request), request.method === 'HEAD');
-    } catch (error) {
-      send(response, { status: 500, body: { problem: errorMessage(error) } });
-    }
-  }
-
-  #answer(request: IncomingMessage): Answer | Promise<Answer> {
-    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-    const handler = this.#handlers.get(path);
-    if (handler === undefined) {
-      return {
-        status: 404,
-        body: { problem: `nothing at ${path}`, paths: [...this.#handlers.keys()] },
-      };
-    }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return { status: 405, body: { problem: `${path} can only be read (GET)` } };
-    }
-    return handler(new URLSearchParams(query), request);
+    this.#http.get<{ Querystring: { worst?: string } }>('/api/devices', (request) => {
+      const worst = Number(request.query.worst ?? WORST);
+      const limit = Number.isInteger(worst) && worst >= 0 ? Math.min(worst, WORST_MAX) : WORST;
+      return { types: options.devices?.(limit) ?? [] };
+    });
+    this.#http.get('/api/ledger', () => options.ledger?.() ?? {});
+    this.#http.get<{ Querystring: { topic?: string; count?: string } }>('/api/capture', (request, reply) =>
+      this.#capture(request, request.query, reply),
+    );
+    this.#http.get('/metrics', async (_request, reply) =>
+      reply.type(this.#registry.contentType).send(await this.#registry.metrics()),
+    );
   }
 
   /**
    * Payloads are nobody's business but the operator's: only who is on this machine may have them, and no browser,
    * which a page of somebody else's could be sending (DNS rebinding).
    */
-  #capture(query: URLSearchParams, request: IncomingMessage): Answer {
+  #capture(
+    request: FastifyRequest,
+    query: { readonly topic?: string; readonly count?: string },
+    reply: FastifyReply,
+  ): FastifyReply {
     if (!isLoopback(request.socket.remoteAddress ?? '') || request.headers['sec-fetch-site'] !== undefined) {
-      return {
-        status: 403,
-        body: { problem: 'captures are for `sluice capture` on the same machine' },
-      };
+      return reply.code(403).send({ problem: 'captures are for `sluice capture` on the same machine' });
     }
-    const topic = query.get('topic');
-    const count = query.get('count');
-    const opened = this.#options.capture?.({
-      ...(topic === null ? {} : { topic }),
-      ...(count === null ? {} : { count }),
-    }) ?? { problem: 'there is nothing to capture', busy: true };
-    if ('problem' in opened) return { status: opened.busy ? 503 : 400, body: { problem: opened.problem } };
-    return { type: 'application/x-ndjson', body: opened.lines };
+    const opened = this.#options.capture?.(query) ?? { problem: 'there is nothing to capture', busy: true };
+    if ('problem' in opened) return reply.code(opened.busy ? 503 : 400).send({ problem: opened.problem });
+    return reply.type('application/x-ndjson').send(opened.lines);
   }
 
   /**
@@ -120,7 +84,7 @@ export class AdminServer {
     const { host, port, metrics } = this.#options;
     this.#registry = prometheusRegistry(metrics());
     try {
-      await this.#listen(host, port);
+      await this.#http.listen({ host, port });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
         throw new AdminListenError(
@@ -137,60 +101,14 @@ export class AdminServer {
     }
   }
 
-  #listen(host: string, port: number): Promise<void> {
-    return new Promise((listening, failed) => {
-      this.#http.once('error', failed);
-      this.#http.listen({ host, port }, () => {
-        this.#http.off('error', failed);
-        listening();
-      });
-    });
-  }
-
   /** The port that is really open. */
   get port(): number {
-    return (this.#http.address() as AddressInfo).port;
+    return (this.#http.server.address() as AddressInfo).port;
   }
 
-  /** Ends what is being answered, too: a capture would never end by itself. */
-  close(): Promise<void> {
-    return new Promise((closed) => {
-      this.#http.close(() => {
-        closed();
-      });
-      this.#http.closeAllConnections();
-    });
+  async close(): Promise<void> {
+    await this.#http.close();
   }
-}
-
-function readinessAnswer(readiness: Readiness): Answer {
-  return { status: readiness.ready ? 200 : 503, body: readiness };
-}
-
-function worstOf(query: URLSearchParams): number {
-  const worst = Number(query.get('worst') ?? WORST);
-  return Number.isInteger(worst) && worst >= 0 ? Math.min(worst, WORST_MAX) : WORST;
-}
-
-function send(response: ServerResponse, { status = 200, type, body }: Answer, headOnly = false): void {
-  response.statusCode = status;
-  if (!(body instanceof Readable)) {
-    const isText = typeof body === 'string';
-    const bytes = Buffer.from(isText ? body : JSON.stringify(body));
-    response.setHeader('content-type', type ?? (isText ? 'text/plain' : 'application/json; charset=utf-8'));
-    response.setHeader('content-length', bytes.length);
-    response.end(bytes);
-    return;
-  }
-  response.setHeader('content-type', type ?? 'application/octet-stream');
-  if (headOnly) {
-    body.destroy();
-    response.end();
-    return;
-  }
-  response.flushHeaders();
-  // Whoever goes away, the reader or the gateway, ends the other side too.
-  pipeline(body, response, () => undefined);
 }
 
 function isLoopback(address: string): boolean {

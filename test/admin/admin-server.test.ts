@@ -1,7 +1,5 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AdminServer } from '../../src/admin/admin-server.ts';
 import { readinessOf, type Condition } from '../../src/admin/readiness.ts';
@@ -75,61 +73,6 @@ describe('the admin server', () => {
     expect(await (await fetch(`${url}/metrics`)).text()).toContain('sluice_test_total{type="sensor"} 3');
     produced = 5;
     expect(await (await fetch(`${url}/metrics`)).text()).toContain('sluice_test_total{type="sensor"} 5');
-  });
-
-  it('names its paths to whoever asks for another one, and is only read', async () => {
-    const url = await startServer([]);
-    const missing = await fetch(`${url}/metric`);
-    expect(missing.status).toBe(404);
-    expect(await missing.json()).toMatchObject({
-      problem: 'nothing at /metric',
-      paths: ['/healthz', '/readyz', '/metrics', '/api/devices', '/api/ledger', '/api/capture'],
-    });
-    expect((await fetch(`${url}/healthz`, { method: 'POST', body: 'x' })).status).toBe(405);
-    const head = await fetch(`${url}/healthz`, { method: 'HEAD' });
-    expect([head.status, await head.text()]).toEqual([200, '']);
-    expect((await fetch(`${url}/healthz?a=1?b=2`)).status).toBe(200);
-  });
-
-  it('survives a figure that cannot be read, and says why', async () => {
-    const url = await startServer(
-      [],
-      [
-        {
-          name: 'sluice_broken',
-          help: 'A test.',
-          kind: 'gauge',
-          read: () => {
-            throw new Error('it has gone');
-          },
-        },
-      ],
-    );
-    const failed = await fetch(`${url}/metrics`);
-    expect(failed.status).toBe(500);
-    expect(await failed.json()).toEqual({ problem: 'it has gone' });
-    expect((await fetch(`${url}/healthz`)).status).toBe(200);
-  });
-
-  it('ends with its last request still open', async () => {
-    const lines = new Readable({ read: () => undefined });
-    const server = new AdminServer({
-      host: '127.0.0.1',
-      port: 0,
-      readiness: () => readinessOf([]),
-      metrics: () => [],
-      capture: () => ({ lines }),
-    });
-    await server.start();
-    const endless = await fetch(`http://127.0.0.1:${server.port}/api/capture`);
-    expect(endless.headers.get('content-type')).toBe('application/x-ndjson');
-    const body = endless.text();
-    await Promise.all([
-      server.close(),
-      expect(body).rejects.toThrow(),
-      finished(lines).catch(() => undefined),
-    ]);
-    expect(lines.destroyed).toBe(true);
   });
 
   it('says what to do when its port is taken', async () => {
