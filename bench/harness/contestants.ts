@@ -116,6 +116,16 @@ export const CONTESTANTS: readonly Contestant[] = [
   floor('node, sockets alone', 'peers/floor/node-server.ts: reads, and answers 4 bytes', () =>
     Promise.resolve([process.execPath, join(peers, 'floor/node-server.ts')]),
   ),
+  {
+    ...floor(
+      'node, answers after linger.ms',
+      'the same, but the answers of linger.ms leave together: what waiting alone costs',
+      () => Promise.resolve([process.execPath, join(peers, 'floor/node-server.ts')]),
+      { PEER_LATE: 'yes' },
+    ),
+    // Under saturation devices would wait for it, and nothing would be saturated.
+    concerns: ({ rate, lingerMs }) => rate > 0 && lingerMs > 0,
+  },
   floor('C with epoll', 'peers/floor/epoll.c: reads, and answers 4 bytes', async () => [
     join(await build(EPOLL), 'epoll'),
   ]),
@@ -236,7 +246,12 @@ function mosquittoTelegraf(): Contestant {
   };
 }
 
-function floor(name: string, about: string, command: () => Promise<[string, ...string[]]>): Contestant {
+function floor(
+  name: string,
+  about: string,
+  command: () => Promise<[string, ...string[]]>,
+  environment: Readonly<Record<string, string>> = {},
+): Contestant {
   return {
     name,
     acknowledges: 'on receipt',
@@ -248,7 +263,7 @@ function floor(name: string, about: string, command: () => Promise<[string, ...s
     prepare: async () => {
       await command();
     },
-    start: async (target) => startPeer(await command(), target, {}),
+    start: async (target) => startPeer(await command(), target, environment),
   };
 }
 

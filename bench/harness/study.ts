@@ -47,8 +47,8 @@ const DEVICES = [100, 300, 1_000, 3_000, 10_000];
 const ROUTES = [1, 10, 100, 1_000];
 /** At the growth's rate and the shipped linger.ms a batch holds 100 records of one and of two partitions. */
 const PARTITIONS = [1, 2, 4, 16, 64, 256];
-/** What grows with the devices whatever a bridge does: that of a good one, and of sockets that are only answered. */
-const BESIDE = ['go: mochi-mqtt + franz-go, raw', 'node, sockets alone'];
+/** What grows with the devices whatever a bridge does: sockets that are only answered, now or later; and a good bridge. */
+const BESIDE = ['go: mochi-mqtt + franz-go, raw', 'node, sockets alone', 'node, answers after linger.ms'];
 const DEVICES_BESIDE = [100, 1_000, 10_000];
 const GROWTH_RATE = 10_000;
 

@@ -132,6 +132,7 @@ describe('a record', () => {
       'sluice, raw, PUBACK after Kafka',
       'go: mochi-mqtt + franz-go, raw, PUBACK after Kafka',
       'node, sockets alone, nothing, PUBACK on receipt',
+      'node, answers after linger.ms, nothing, PUBACK on receipt',
     ]);
   });
 });

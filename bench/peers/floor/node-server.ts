@@ -1,7 +1,8 @@
 /**
  * What Node's own sockets cost: a server that reads what a device sends and answers each PUBLISH with its
  * PUBACK. Of MQTT it knows just enough to find where frames end, and nothing goes anywhere. It prints its port
- * when it is ready, and ends with SIGTERM.
+ * when it is ready, and ends with SIGTERM. With PEER_LATE it answers PEER_LINGER_MS later, many sockets at a time, as
+ * a bridge does that waits for Kafka.
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
@@ -10,6 +11,10 @@ const CONNECT = 0x10;
 const PUBLISH = 0x30;
 const DISCONNECT = 0xe0;
 const CONNACK = Buffer.from([0x20, 2, 0, 0]);
+
+const lateMs = process.env.PEER_LATE === undefined ? 0 : Number(process.env.PEER_LINGER_MS);
+/** Answers that wait. */
+let due: { socket: Socket; pubacks: Buffer }[] = [];
 
 const server = createServer({ noDelay: true }, (socket) => {
   let rest: Buffer | undefined;
@@ -59,6 +64,21 @@ function answer(socket: Socket, bytes: Buffer): number {
     }
     at = body + remaining;
   }
-  if (pubacks !== undefined) socket.write(pubacks.subarray(0, out));
+  if (pubacks !== undefined) send(socket, pubacks.subarray(0, out));
   return at;
+}
+
+function send(socket: Socket, pubacks: Buffer): void {
+  if (lateMs === 0) {
+    socket.write(pubacks);
+    return;
+  }
+  if (due.length === 0) setTimeout(sendAll, lateMs);
+  due.push({ socket, pubacks });
+}
+
+function sendAll(): void {
+  const all = due;
+  due = [];
+  for (const { socket, pubacks } of all) socket.write(pubacks);
 }
