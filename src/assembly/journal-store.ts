@@ -9,7 +9,7 @@ import type { PublicationMemory, RecalledPublications } from '../core/publicatio
 import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger.ts';
-import { ledgerNote, restoreLedger, type LedgerEpoch } from '../delivery/ledger-note.ts';
+import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../delivery/ledger-note.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import { StoreAndForward } from '../delivery/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
@@ -28,9 +28,6 @@ export interface JournalStoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-/** The account of what a journal can't name: damaged before it was read. */
-const UNREAD_ACCOUNT = '(unread)';
 
 /** Whether a profile's contract needs the journal. */
 export function promisesDisk({ ack }: DeviceProfile): boolean {
@@ -75,12 +72,10 @@ export class JournalStore {
         store.dropped(account, records);
       },
       onLost: () => {
-        const account = ledger.account(UNREAD_ACCOUNT);
-        account.openInJournal--;
-        account.damaged++;
+        loseUnread(ledger, 1);
       },
     });
-    epoch = restoreLedger(ledger, journal.recoveredNote, journal.backlog.openRecords, clock.wallMs());
+    epoch = restoreLedger(ledger, journal.recoveredNote, journal.found, clock.wallMs());
     const store = new StoreAndForward({
       ...options,
       journal,
@@ -117,7 +112,10 @@ export class JournalStore {
     const { state, reason } = this.#journal.health;
     const { openRecords } = this.#journal.backlog;
     const ready = state === 'ok' || state === 'degraded';
-    const backlog = `${openRecords} records wait for Kafka`;
+    const { lostRecords } = this.#journal.stats;
+    const damage =
+      lostRecords === 0 ? '' : `; ${lostRecords} acknowledged records were lost to damage on the disk`;
+    const backlog = `${openRecords} records wait for Kafka${damage}`;
     return { name: 'journal', ready, reason: reason === undefined ? backlog : `${reason}; ${backlog}` };
   }
 

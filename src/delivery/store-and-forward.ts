@@ -62,7 +62,9 @@ export class StoreAndForward {
     this.#options = options;
     const { openRecords } = journal.backlog;
     this.#lanes = new Lanes(records, openRecords > 0);
-    this.#recovered = openRecords > 0 ? new RecoveredRecords(ledger) : undefined;
+    const recovered = new RecoveredRecords(ledger);
+    if (openRecords > 0) this.#recovered = recovered;
+    else recovered.settle();
     const deliveries = new StoredDeliveries({
       ...options,
       onJournaled: (position, toBeRead) => {

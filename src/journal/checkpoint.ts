@@ -36,8 +36,15 @@ export interface Checkpoint {
   readonly recall: RecallMark;
 }
 
+/** Ids that a checkpoint reserves ahead, so that a directory that comes back later has none of ours. */
+export const RESERVED_IDS = 1024;
+
 const FORMAT = 1;
 const CHECKPOINT_FILES = ['checkpoint-0', 'checkpoint-1'] as const;
+
+export function isCheckpoint(name: string): boolean {
+  return CHECKPOINT_FILES.some((file) => file === name);
+}
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
   const body = Buffer.from(

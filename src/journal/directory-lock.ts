@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -23,6 +23,16 @@ export class DirectoryLockedError extends SluiceError {
   }
 }
 
+/** A directory that this process has for itself. */
+export interface DirectoryLock {
+  readonly release: () => void;
+  /**
+   * Whether its path still leads to it. Where a disk was unplugged, the path leads nowhere, or to the empty directory
+   * that it was mounted on: what is written there would be out of sight when the disk is back.
+   */
+  isThere(): boolean;
+}
+
 /**
  * Locks a directory for as long as this process lives.
  *
@@ -31,14 +41,14 @@ export class DirectoryLockedError extends SluiceError {
  * the one way to it that Node has without an add-on is its own SQLite: an exclusive transaction on a database
  * that is never written to.
  *
- * @returns the function that gives the directory back
  * @throws DirectoryLockedError if somebody else has it; what the system says if it can't be locked at all
  */
-export function lockDirectory(directory: string): () => void {
+function holdDirectory(directory: string): DirectoryLock {
+  const lockFile = join(directory, 'lock');
   const ownerFile = join(directory, 'lock-owner');
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(join(directory, 'lock'), { timeout: BUSY_TIMEOUT_MS });
+    database = new DatabaseSync(lockFile, { timeout: BUSY_TIMEOUT_MS });
     database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
@@ -47,24 +57,38 @@ export function lockDirectory(directory: string): () => void {
     }
     throw error;
   }
+  let owner: string | undefined =
+    `process ${process.pid} on ${hostname()} (since ${new Date().toISOString()})`;
   try {
-    writeFileSync(ownerFile, `process ${process.pid} on ${hostname()} (since ${new Date().toISOString()})\n`);
+    writeFileSync(ownerFile, `${owner}\n`);
   } catch {
+    owner = undefined;
     // It only makes the other's error message better; a full disk must not keep anybody from starting.
   }
   const held = database;
-  return () => {
-    held.close();
+  return {
+    release: () => {
+      held.close();
+    },
+    isThere: () => (owner === undefined ? existsSync(lockFile) : readOwner(ownerFile) === owner),
   };
 }
 
 /**
- * {@link lockDirectory} in the journal's own words.
+ * {@link holdDirectory} for whoever only wants to have it.
+ * @returns the function that gives the directory back
+ */
+export function lockDirectory(directory: string): () => void {
+  return holdDirectory(directory).release;
+}
+
+/**
+ * {@link holdDirectory} in the journal's own words.
  * @throws JournalLockedError if somebody else has it; JournalUnavailableError if it can't be locked at all
  */
-export function lockJournal(directory: string): () => void {
+export function lockJournal(directory: string): DirectoryLock {
   try {
-    return lockDirectory(directory);
+    return holdDirectory(directory);
   } catch (error) {
     if (error instanceof DirectoryLockedError) {
       throw new JournalLockedError(directory, error.owner, { cause: error });

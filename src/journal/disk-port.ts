@@ -47,6 +47,10 @@ export interface RecoveryReport {
   /** Records of a group that nobody was told of, and that could be read nevertheless. */
   readonly unacknowledged: number;
   readonly damage: readonly Damage[];
+  /** Open records of segments that are gone or were set aside whole: no reader comes across them. */
+  readonly lostWithSegments: number;
+  /** Without one, all that is in the segments is read again, and nobody knows whether some are missing. */
+  readonly hadCheckpoint: boolean;
   /** Files that could not be made sense of and were renamed. */
   readonly setAside: readonly string[];
 }

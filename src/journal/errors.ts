@@ -44,6 +44,16 @@ export class JournalUnavailableError extends JournalError {
   }
 }
 
+/** The path of a directory leads nowhere, or to another one than at the start: its disk was unplugged. */
+export class DirectoryGoneError extends JournalError {
+  constructor(directory: string) {
+    super(
+      'JOURNAL_DIRECTORY_GONE',
+      `${directory} is not the directory that the journal was opened in: mount its disk again`,
+    );
+  }
+}
+
 /** The settings contradict each other. */
 export class JournalSettingsError extends JournalError {
   constructor(message: string) {

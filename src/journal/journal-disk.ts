@@ -3,10 +3,12 @@ import {
   type Checkpoint,
   encodeCheckpoint,
   type RecallMark,
+  RESERVED_IDS,
   saveCheckpoint,
   type SegmentProgress,
 } from './checkpoint.ts';
 import { Compaction } from './compaction.ts';
+import type { DirectoryLock } from './directory-lock.ts';
 import { DiskFaultError, faultOf } from './disk-fault.ts';
 import type {
   CommitResult,
@@ -23,20 +25,18 @@ import type {
   Survey,
 } from './disk-port.ts';
 import { loadKey } from './encryption.ts';
-import { JournalError, JournalUnavailableError } from './errors.ts';
-import { FinishedFiles, REMOVED_TOGETHER } from './finished-files.ts';
+import { DirectoryGoneError, JournalError, JournalUnavailableError } from './errors.ts';
 import type { JournalFs } from './journal-fs.ts';
 import { MAX_SEGMENT_ID } from './position.ts';
 import { recallPublications } from './recall.ts';
 import { recover } from './recovery.ts';
+import { SegmentRemoval, tryRemove } from './segment-removal.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { segmentPath, type StoredSegment } from './segment-files.ts';
 import { newHeader, type SegmentEnd } from './segment-header.ts';
 import { type Chunk, SegmentWriter } from './segment-writer.ts';
 import { surveySegment } from './survey.ts';
 
-/** Ids that a checkpoint reserves ahead, so that a directory that comes back later has none of ours. */
-const RESERVED_IDS = 1024;
 const NOTHING = new Uint32Array(0);
 const NOTHING_OPEN: Survey = { owners: [], ordinals: NOTHING, ownerOf: NOTHING };
 
@@ -54,19 +54,20 @@ export class JournalDisk implements DiskOperations {
   readonly #wallMs: () => number;
   #settings: DiskSettings | undefined;
   #key: Buffer | undefined;
-  readonly #unlocks: (() => void)[] = [];
+  readonly #isThere: (directory: string) => boolean;
+  readonly #locks = new Map<string, DirectoryLock>();
   /** Closed segments, oldest first. */
   readonly #segments = new Map<number, StoredSegment>();
   #closedBytes = 0;
   #newlyClosed: SegmentInfo[] = [];
-  /** Segments that nobody needs any more, until their removal is durable: a loss of power may bring a file back. */
-  readonly #leaving = new Map<number, StoredSegment>();
+  readonly #removal: SegmentRemoval;
   #current: SegmentWriter | undefined;
   /** How the last segment that this life wrote ended. */
   #previous: SegmentEnd = { id: 0, endOffset: 0, records: 0 };
-  readonly #finishedFiles: FinishedFiles;
   #nextId = 1;
   #generation = 0;
+  /** The last checkpoint could be written. */
+  #isSaved = false;
   #progress: readonly SegmentProgress[] = [];
   #note = '';
   #recall: RecallMark = { from: 0, nextOrdinal: 1 };
@@ -78,8 +79,10 @@ export class JournalDisk implements DiskOperations {
   constructor(environment: DiskEnvironment) {
     this.#fs = environment.fs;
     this.#wallMs = environment.wallMs;
-    this.#reader = new SegmentReader(environment.fs);
-    this.#finishedFiles = new FinishedFiles(environment.fs);
+    const isThere = (directory: string): boolean => this.#locks.get(directory)?.isThere() === true;
+    this.#isThere = isThere;
+    this.#reader = new SegmentReader(environment.fs, isThere);
+    this.#removal = new SegmentRemoval(environment.fs, isThere);
   }
 
   get #directories(): readonly string[] {
@@ -95,15 +98,12 @@ export class JournalDisk implements DiskOperations {
       for (const directory of settings.directories) {
         at = directory;
         this.#fs.ensureDirectory(directory);
-        this.#unlocks.push(this.#fs.lock(directory));
+        this.#locks.set(directory, this.#fs.lock(directory));
       }
-      const { checkpoint, segments, report, spares, nextId } = recover(
-        this.#fs,
-        settings.directories,
-        this.#key,
-      );
+      const found = recover(this.#fs, settings.directories, this.#key);
+      const { checkpoint, segments, report, nextId } = found;
       for (const segment of segments) this.#add(segment);
-      this.#finishedFiles.found(spares);
+      this.#removal.files.found(found.spares);
       this.#nextId = nextId;
       this.#previous = { id: nextId - 1, endOffset: 0, records: 0 };
       this.#generation = checkpoint?.generation ?? 0;
@@ -113,6 +113,7 @@ export class JournalDisk implements DiskOperations {
       const recalled = recallPublications(this.#fs, segments, this.#recall);
       // The ends that were just found need not be looked for again.
       const fault = this.#save();
+      if (fault === undefined) for (const path of found.finished) tryRemove(this.#fs, path);
       return { state: this.#state(), progress: this.#progress, note: this.#note, recalled, report, fault };
     } catch (error) {
       this.#unlock();
@@ -167,13 +168,14 @@ export class JournalDisk implements DiskOperations {
       const id = this.#nextId++;
       if (id > MAX_SEGMENT_ID) throw new JournalError('JOURNAL_EXHAUSTED', 'no segment ids are left');
       const { header, cipher } = newHeader({ id, createdAtMs: nowMs, previous: this.#previous }, this.#key);
-      const spare = this.#finishedFiles.takeSpare(directory);
       try {
+        this.#expect(directory);
+        const spare = this.#removal.files.takeSpare(directory);
         this.#current = new SegmentWriter(header, cipher, { fs: this.#fs, directory, segmentBytes, spare });
         return this.#current;
       } catch (error) {
         this.#fail(directory, error, failed);
-        this.#tryRemove(segmentPath({ id, directory }));
+        tryRemove(this.#fs, segmentPath({ id, directory }));
       }
     }
     return undefined;
@@ -185,7 +187,7 @@ export class JournalDisk implements DiskOperations {
     this.#current = undefined;
     const stored = current.finish();
     if (stored.records === 0) {
-      this.#tryRemove(segmentPath(stored));
+      tryRemove(this.#fs, segmentPath(stored));
       return;
     }
     this.#add(stored);
@@ -235,19 +237,26 @@ export class JournalDisk implements DiskOperations {
     this.#recall = recall;
     for (const id of finished) {
       const segment = this.#take(id);
-      if (segment !== undefined) this.#leaving.set(id, segment);
+      if (segment === undefined) continue;
+      this.#reader.forget(id);
+      if (this.#compaction?.id === id) this.#abandonCompaction();
+      this.#removal.add(segment);
     }
     const fault = this.#save();
-    // Also when the checkpoint could not be written: on a full disk this is what makes room for the next one.
+    if (fault !== undefined) {
+      // On a full disk this is what makes room for the next one.
+      this.#removal.empty();
+      throw new DiskFaultError(fault);
+    }
     this.#clearAway();
-    if (fault !== undefined) throw new DiskFaultError(fault);
     return this.#state();
   }
 
   /** Writes the checkpoint to every directory that takes it; a fault if none does. */
   #save(): DiskFault | undefined {
     const ends: Checkpoint['ends'][number][] = [];
-    for (const { id, endOffset, records } of [...this.#leaving.values(), ...this.#segments.values()]) {
+    const leaving = this.#removal.segments();
+    for (const { id, endOffset, records } of [...leaving, ...this.#segments.values()]) {
       ends.push({ id, endOffset, records, closed: true });
     }
     const current = this.#current;
@@ -260,8 +269,8 @@ export class JournalDisk implements DiskOperations {
       reservedId: this.#nextId + RESERVED_IDS,
       ends,
       progress: [
-        ...this.#progress.filter(({ id }) => !this.#leaving.has(id)),
-        ...[...this.#leaving.values()].map(({ id, records }) => ({ id, low: records, bits: NOTHING })),
+        ...this.#progress.filter(({ id }) => !this.#removal.has(id)),
+        ...leaving.map(({ id, records }) => ({ id, low: records, bits: NOTHING })),
       ],
       note: this.#note,
       recall: this.#recall,
@@ -271,51 +280,26 @@ export class JournalDisk implements DiskOperations {
     let saved = false;
     for (const directory of this.#directories) {
       try {
+        this.#expect(directory);
         saveCheckpoint(this.#fs, directory, bytes, this.#generation);
         saved = true;
       } catch (error) {
         fault ??= faultOf(error, directory);
       }
     }
+    this.#isSaved = saved;
     return saved ? undefined : fault;
   }
 
   clear(): boolean {
-    return this.#finishedFiles.giveBack() && !this.#clearAway();
+    return this.#removal.files.giveBack() && !(this.#isSaved && this.#clearAway());
   }
 
-  /** Removes files of segments that nobody needs, and forgets a segment when that is durable. True: some are gone. */
+  /** Removes files of segments that the last checkpoint says are done. True: some are gone. */
   #clearAway(): boolean {
-    let isProgress = false;
-    for (const directory of this.#directories) {
-      const removed: number[] = [];
-      for (const segment of this.#leaving.values()) {
-        if (segment.directory !== directory) continue;
-        if (this.#release(segment)) removed.push(segment.id);
-        if (removed.length === REMOVED_TOGETHER) break;
-      }
-      if (removed.length === 0) continue;
-      try {
-        this.#fs.syncDirectory(directory);
-        for (const id of removed) this.#leaving.delete(id);
-        isProgress = true;
-      } catch {
-        // Tried again with the next checkpoint, which still says that they are done.
-      }
-    }
-    return isProgress;
-  }
-
-  /** Removes a segment's file, or keeps it as the directory's spare; false if the disk does not let us. */
-  #release(segment: StoredSegment): boolean {
-    this.#reader.forget(segment.id);
-    if (this.#compaction?.id === segment.id) this.#abandonCompaction();
     const { segmentBytes, maxBytes } = this.#settings as DiskSettings;
-    const worthKeeping =
-      segment.endOffset > segmentBytes / 2 && this.#usedBytes + segmentBytes < maxBytes / 2;
-    return (
-      (worthKeeping && this.#finishedFiles.keepAsSpare(segment)) ||
-      this.#finishedFiles.remove(segmentPath(segment))
+    return this.#removal.clearAway(
+      ({ endOffset }) => endOffset > segmentBytes / 2 && this.#usedBytes + segmentBytes < maxBytes / 2,
     );
   }
 
@@ -360,22 +344,18 @@ export class JournalDisk implements DiskOperations {
     this.#closeCurrent();
     this.#save();
     this.#reader.close();
-    this.#finishedFiles.close();
+    this.#removal.files.close();
     this.#unlock();
   }
 
   #unlock(): void {
-    for (const unlock of this.#unlocks.splice(0)) unlock();
+    for (const lock of this.#locks.values()) lock.release();
+    this.#locks.clear();
   }
 
-  /** A file that is left over is void by its successor's header, or done by the checkpoint. */
-  #tryRemove(path: string): boolean {
-    try {
-      this.#fs.remove(path);
-      return true;
-    } catch {
-      return false;
-    }
+  /** @throws DirectoryGoneError when the disk of this directory is not there */
+  #expect(directory: string): void {
+    if (!this.#isThere(directory)) throw new DirectoryGoneError(directory);
   }
 
   get #usedBytes(): number {

@@ -1,3 +1,5 @@
+import type { DirectoryLock } from './directory-lock.ts';
+
 /** An open file of the journal. Every call blocks and throws the operating system's error. */
 export interface JournalFile {
   /** Reads up to `target.length` bytes at `position`; returns how many, 0 at the end of the file. */
@@ -23,10 +25,9 @@ export interface JournalFs {
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectory(directory: string): void;
   /**
-   * Takes the directory for this process, until the returned function is called or the process is gone, by
-   * whatever death.
+   * Takes the directory for this process, until the lock is released or the process is gone, by whatever death.
    *
    * @throws JournalLockedError if another process, or another journal of this one, has it
    */
-  lock(directory: string): () => void;
+  lock(directory: string): DirectoryLock;
 }

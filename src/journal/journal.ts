@@ -172,10 +172,16 @@ export class Journal {
   }
 
   #reportRecovery(logger: Logger): void {
-    const { damage, ...found } = this.recovery;
+    const { damage, lostWithSegments, ...found } = this.recovery;
     logger.info({ ...found, open: this.#book.openRecords }, 'journal opened');
     this.stats.damages += damage.length;
+    this.stats.lostRecords += lostWithSegments;
     for (const piece of damage) logger.error({ ...piece }, 'the journal is damaged: records are lost');
+    if (found.segments > 0 && !found.hadCheckpoint) {
+      const what =
+        'all that is in its segments is sent again, and files that are missing would not be noticed';
+      logger.error({ directories: this.settings.directories }, `the journal has no checkpoint: ${what}`);
+    }
   }
 
   /**
@@ -298,6 +304,11 @@ export class Journal {
       pendingRecords: this.#commits.pendingRecords,
       usedBytes: this.#room.usedBytes,
     };
+  }
+
+  /** What a start has to account for: open records, and those that are known to be lost. */
+  get found(): { readonly openRecords: number; readonly lostRecords: number } {
+    return { openRecords: this.#book.openRecords, lostRecords: this.recovery.lostWithSegments };
   }
 
   /** Callers that wait for room. */

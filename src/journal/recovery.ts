@@ -1,10 +1,13 @@
-import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, isCheckpoint, loadCheckpoint } from './checkpoint.ts';
 import type { RecoveryReport } from './disk-port.ts';
+import { JournalUnavailableError } from './errors.ts';
 import type { JournalFile, JournalFs } from './journal-fs.ts';
-import { OrdinalSet } from './ordinal-set.ts';
+import { missingSegments, openRecordsOf } from './missing-segments.ts';
 import {
   COMPACTING_SUFFIX,
   DAMAGED_SUFFIX,
+  FINISHED_SUFFIX,
+  formerSegmentIdOf,
   SalvagedFile,
   segmentIdOf,
   segmentPath,
@@ -28,6 +31,8 @@ export interface Recovered {
   readonly report: RecoveryReport;
   /** Directories that hold a spare file. */
   readonly spares: ReadonlySet<string>;
+  /** Files that say of a segment that it is done: not needed any more when a checkpoint says so. */
+  readonly finished: readonly string[];
   /** Higher than every id in the directories, and than those that were reserved. */
   readonly nextId: number;
 }
@@ -49,9 +54,10 @@ export function recover(
   journalKey: Buffer | undefined,
 ): Recovered {
   const checkpoint = loadCheckpoint(fs, directories);
-  const { files, spares } = listFiles(fs, directories);
+  const { files, formerIds, finished, spares, empty } = listFiles(fs, directories);
   const recovery = new Recovery(fs, checkpoint, journalKey);
   const headers = recovery.readHeaders(files);
+  recovery.missSegments(new Set([...files.map(({ id }) => id), ...formerIds]), headers, empty);
   const segments = recovery.locateEnds(headers);
   const highest = files.at(-1)?.id ?? 0;
   return {
@@ -59,26 +65,42 @@ export function recover(
     segments,
     report: recovery.report(segments),
     spares,
+    finished,
     nextId: Math.max(highest + 1, checkpoint?.reservedId ?? 1),
   };
 }
 
-function listFiles(
-  fs: JournalFs,
-  directories: readonly string[],
-): { readonly files: readonly Found[]; readonly spares: ReadonlySet<string> } {
+interface Listing {
+  readonly files: readonly Found[];
+  /** Of segments whose files have other names now. */
+  readonly formerIds: readonly number[];
+  readonly finished: readonly string[];
+  readonly spares: ReadonlySet<string>;
+  /** Directories in which no journal has ever been. */
+  readonly empty: readonly string[];
+}
+
+function listFiles(fs: JournalFs, directories: readonly string[]): Listing {
   const files: Found[] = [];
+  const formerIds: number[] = [];
+  const finished: string[] = [];
   const spares = new Set<string>();
+  const empty: string[] = [];
   for (const directory of directories) {
-    for (const name of fs.list(directory)) {
+    const names = fs.list(directory);
+    if (!names.some((name) => segmentIdOf(name) !== undefined || isCheckpoint(name))) empty.push(directory);
+    for (const name of names) {
       const id = segmentIdOf(name);
+      const formerId = formerSegmentIdOf(name);
+      if (formerId !== undefined) formerIds.push(formerId);
+      if (name.endsWith(FINISHED_SUFFIX)) finished.push(`${directory}/${name}`);
       if (id !== undefined) files.push({ id, directory });
       else if (name === SPARE_NAME) spares.add(directory);
       else if (name.endsWith(COMPACTING_SUFFIX)) fs.remove(`${directory}/${name}`);
     }
   }
   files.sort((a, b) => a.id - b.id);
-  return { files, spares };
+  return { files, formerIds, finished, spares, empty };
 }
 
 interface Headed extends Found {
@@ -93,6 +115,7 @@ class Recovery {
   readonly #setAside: string[] = [];
   #scanned = 0;
   #unacknowledged = 0;
+  #gone = 0;
 
   constructor(fs: JournalFs, checkpoint: Checkpoint | undefined, journalKey: Buffer | undefined) {
     this.#fs = fs;
@@ -120,7 +143,7 @@ class Recovery {
       else headless.push({ ...found, size, begun: header === 'stale' || size <= HEADER_BYTES });
     }
     for (const found of this.#withoutVoid(headless, headed)) {
-      const lostRecords = this.#openRecordsOf(found, headed);
+      const lostRecords = openRecordsOf(found.id, this.#checkpoint, headed);
       // Begun when the process died, and no group of it was ever durable: unless it is known that there were some.
       if (found.begun && lostRecords === 0) this.#fs.remove(segmentPath(found));
       else this.#setSegmentAside(found, found.size, lostRecords);
@@ -128,13 +151,22 @@ class Recovery {
     return this.#withoutVoid(headed, headed);
   }
 
-  /** As far as it can be known without its own header: from the checkpoint, and from the segment behind it. */
-  #openRecordsOf({ id }: Found, headed: readonly Headed[]): number {
-    const known = this.#checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
-    const told = headed.find(({ header }) => header.previous.id === id)?.header.previous.records ?? 0;
-    const progress = this.#checkpoint?.progress.find((segment) => segment.id === id);
-    const done = progress === undefined ? 0 : OrdinalSet.restore(progress.low, progress.bits).size;
-    return Math.max(0, known - done, told - done);
+  /**
+   * Reports segments that are gone. Where a directory has never seen a journal, they are in the one that should be
+   * there in its stead: its disk is not mounted.
+   *
+   * @throws JournalUnavailableError in that case
+   */
+  missSegments(present: ReadonlySet<number>, headed: readonly Headed[], empty: readonly string[]): void {
+    const missing = missingSegments(this.#checkpoint, present, headed);
+    if (missing.length === 0) return;
+    const records = missing.reduce((sum, { lostRecords }) => sum + lostRecords, 0);
+    if (empty[0] !== undefined) {
+      const reason = `it is empty, and ${records} records that are to be sent are in none of the journal's directories`;
+      throw new JournalUnavailableError(empty[0], reason);
+    }
+    this.#gone += records;
+    this.#damage.push(...missing);
   }
 
   #setSegmentAside(found: Found, size: number, lostRecords: number): void {
@@ -142,6 +174,7 @@ class Recovery {
     this.#fs.rename(path, path + DAMAGED_SUFFIX);
     this.#setAside.push(path + DAMAGED_SUFFIX);
     this.#damage.push({ segmentId: found.id, offset: 0, bytes: size, lostRecords });
+    this.#gone += lostRecords;
   }
 
   /** Removes those that were given up: a later segment says that it follows on one before them. */
@@ -221,6 +254,8 @@ class Recovery {
       scanned: this.#scanned,
       unacknowledged: this.#unacknowledged,
       damage: this.#damage,
+      lostWithSegments: this.#gone,
+      hadCheckpoint: this.#checkpoint !== undefined,
       setAside: this.#setAside,
     };
   }

@@ -15,6 +15,12 @@ export function segmentIdOf(name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
+/** The segment whose file was renamed when it was set aside, or when nothing of it was needed any more. */
+export function formerSegmentIdOf(name: string): number | undefined {
+  const suffix = [DAMAGED_SUFFIX, FINISHED_SUFFIX].find((end) => name.endsWith(end));
+  return suffix === undefined ? undefined : segmentIdOf(name.slice(0, -suffix.length));
+}
+
 /** Whether a journal has written to this directory; false of one that isn't there. */
 export function holdsSegments(directory: string): boolean {
   return existsSync(directory) && readdirSync(directory).some((name) => segmentIdOf(name) !== undefined);
@@ -24,6 +30,8 @@ export function holdsSegments(directory: string): boolean {
 export const SPARE_NAME = 'spare';
 export const COMPACTING_SUFFIX = '.compacting';
 export const DAMAGED_SUFFIX = '.damaged';
+/** Nothing of it is needed, though no checkpoint says so yet. */
+export const FINISHED_SUFFIX = '.finished';
 
 /** A segment that nothing is written to any more. */
 export interface StoredSegment {

@@ -1,8 +1,15 @@
 import { DiskFaultError, faultOf } from './disk-fault.ts';
 import type { DiskCursor, ReadResult } from './disk-port.ts';
+import { systemCode } from './errors.ts';
 import type { JournalFs } from './journal-fs.ts';
 import { RecordRuns } from './record-runs.ts';
-import { DAMAGED_SUFFIX, SalvagedFile, segmentPath, type StoredSegment } from './segment-files.ts';
+import {
+  DAMAGED_SUFFIX,
+  SalvagedFile,
+  segmentName,
+  segmentPath,
+  type StoredSegment,
+} from './segment-files.ts';
 import { HEADER_BYTES } from './segment-header.ts';
 import { type Damage, SegmentScanner } from './segment-scan.ts';
 import { readFully, writeFully } from './whole-file.ts';
@@ -13,10 +20,13 @@ const MAX_SET_ASIDE_BYTES = 16 << 20;
 /** Reads batches of records back, from one segment at a time. */
 export class SegmentReader {
   readonly #fs: JournalFs;
+  /** Whether the disk of a directory is there. */
+  readonly #isThere: (directory: string) => boolean;
   #open: { readonly id: number; readonly file: SalvagedFile } | undefined;
 
-  constructor(fs: JournalFs) {
+  constructor(fs: JournalFs, isThere: (directory: string) => boolean) {
     this.#fs = fs;
+    this.#isThere = isThere;
   }
 
   /** Whole groups from the cursor on, until they make `maxBytes`; at least one. Throws a DiskFaultError. */
@@ -33,7 +43,17 @@ export class SegmentReader {
     } catch (error) {
       // The next try opens the file anew: the disk may have been away.
       this.close();
+      if (systemCode(error) === 'ENOENT' && this.#isGone(segment)) return allLost(segment, cursor);
       throw new DiskFaultError(faultOf(error, segment.directory), { cause: error });
+    }
+  }
+
+  /** The file is gone, and the disk is there: nothing to wait for. */
+  #isGone({ id, directory }: StoredSegment): boolean {
+    try {
+      return !this.#fs.list(directory).includes(segmentName(id)) && this.#isThere(directory);
+    } catch {
+      return false;
     }
   }
 
@@ -152,6 +172,22 @@ function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends
     ends[index] = at;
   }
   return { bytes: packed, ends, ordinals: Uint32Array.from(runs.ordinals) };
+}
+
+/** Of a segment whose file is gone: what the cursor had not had of it. */
+function allLost(segment: StoredSegment, cursor: DiskCursor): ReadResult {
+  const { id: segmentId, generation, endOffset, records } = segment;
+  const { offset, ordinal } = startIn(segment, cursor);
+  const lostRecords = records - ordinal;
+  return {
+    ...emptyRead(cursor),
+    segmentId,
+    fromOrdinal: ordinal,
+    toOrdinal: records,
+    next: { segmentId, generation, offset: endOffset, ordinal: records },
+    atEnd: false,
+    damage: [{ segmentId, offset, bytes: endOffset - offset, lostRecords, gone: true }],
+  };
 }
 
 function emptyRead(cursor: DiskCursor): ReadResult {

@@ -21,6 +21,8 @@ export interface Damage {
   readonly bytes: number;
   /** Records that can't be read because of it. In a compacted segment at most so many. */
   readonly lostRecords: number;
+  /** The whole file is gone. */
+  readonly gone?: true;
 }
 
 /** Records that were read, and where to go on. */

@@ -6,7 +6,7 @@ import type { Publication, PublicationOrigin } from '../../src/core/publication.
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { SlotKind } from '../../src/delivery/delivery-slots.ts';
 import { balances, Ledger } from '../../src/delivery/ledger.ts';
-import { ledgerNote, restoreLedger, type LedgerEpoch } from '../../src/delivery/ledger-note.ts';
+import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../../src/delivery/ledger-note.ts';
 import type {
   Bottleneck,
   PartitionedSink,
@@ -151,7 +151,7 @@ export class StoreRig implements PublicationOrigin {
   ) {
     this.sink = sink;
     this.ledger = ledger;
-    this.epoch = restoreLedger(ledger, rig.journal.recoveredNote, rig.journal.backlog.openRecords, 1_000);
+    this.epoch = restoreLedger(ledger, rig.journal.recoveredNote, rig.journal.found, 1_000);
     this.fs = rig.fs;
     this.#rig = rig;
     this.store = new StoreAndForward({
@@ -188,6 +188,9 @@ export class StoreRig implements PublicationOrigin {
     const journal = await openRig(fs, settings, {
       onDropped,
       note,
+      onLost: () => {
+        loseUnread(ledger, 1);
+      },
       ...(policyOf !== undefined && { policyOf }),
     });
     const rig = new StoreRig(journal, sink, ledger, clock, options);

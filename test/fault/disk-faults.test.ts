@@ -250,6 +250,26 @@ describe.skipIf(noMounts !== undefined)(
       },
     );
 
+    it.skipIf(!isLarge)(
+      'that is unplugged: nothing is written where it was, `kafka` and `kafka-or-journal` go on, and it heals by itself',
+      async () => {
+        await prepare();
+        const small = new SmallDisk(join(folder, 'disk'), 64 << 20);
+        const gateway = await start(small.launch);
+        await gateway.untilReady();
+        const fleets = startFleets(gateway, 'away', 300);
+        for (const contract of CONTRACTS) await moreAcknowledged(fleets[contract], 100);
+        small.unplug(gateway.pid);
+        await untilBroken(gateway, 'mount its disk again');
+        await moreAcknowledged(fleets.kafka, 200);
+        await moreAcknowledged(fleets['kafka-or-journal'], 200);
+        expect(small.list(gateway.pid)).toEqual([]);
+        small.uncover(gateway.pid);
+        await untilHealed(gateway, fleets, 'away');
+        expect(complaints(gateway)).toBeLessThan(4);
+      },
+    );
+
     it('that is full while Kafka does not answer: devices wait, and go on when there is space, and when Kafka is back', async () => {
       await prepare();
       const small = new SmallDisk(join(folder, 'disk'), 8 << 20);

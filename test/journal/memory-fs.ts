@@ -1,3 +1,4 @@
+import type { DirectoryLock } from '../../src/journal/directory-lock.ts';
 import { JournalLockedError } from '../../src/journal/errors.ts';
 import type { JournalFile, JournalFs } from '../../src/journal/journal-fs.ts';
 
@@ -30,6 +31,8 @@ export class MemoryFs implements JournalFs {
   #durableNames = new Map<string, Inode>();
   readonly #locks = new Set<string>();
   readonly log: string[] = [];
+  /** Directories whose disks are away: their paths lead to others. */
+  readonly unplugged = new Set<string>();
   /** Throws, or returns how many bytes a write may take. */
   fault: (operation: Operation, path: string) => number | undefined = () => undefined;
 
@@ -107,11 +110,14 @@ export class MemoryFs implements JournalFs {
     }
   }
 
-  lock(directory: string): () => void {
+  lock(directory: string): DirectoryLock {
     if (this.#locks.has(directory)) throw new JournalLockedError(directory, undefined);
     this.#locks.add(directory);
-    return () => {
-      this.#locks.delete(directory);
+    return {
+      release: () => {
+        this.#locks.delete(directory);
+      },
+      isThere: () => !this.unplugged.has(directory),
     };
   }
 

@@ -1,5 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestGatewayOptions } from './gateway.ts';
 
@@ -91,11 +100,24 @@ export class SmallDisk {
     rmSync(this.#filler(pid));
   }
 
-  /** Puts a read-only file system in its place. */
+  /** Puts a read-only file system in its place, which still says whose it is. */
   cover(pid: number): void {
-    this.#inside(pid, 'mount', '-t', 'tmpfs', '-o', 'ro', 'none', this.#directory);
+    const script =
+      'owner=$(cat "$1/lock-owner") && mount -t tmpfs none "$1" && echo "$owner" >"$1/lock-owner" && mount -o remount,ro "$1"';
+    this.#inside(pid, 'sh', '-ec', script, 'sh', this.#directory);
   }
 
+  /** Unplugs it: its path leads to an empty directory, which can be written to. */
+  unplug(pid: number): void {
+    this.#inside(pid, 'mount', '-t', 'tmpfs', 'none', this.#directory);
+  }
+
+  /** What the gateway sees in its place. */
+  list(pid: number): readonly string[] {
+    return readdirSync(`/proc/${pid}/root${this.#directory}`);
+  }
+
+  /** Undoes {@link cover} and {@link unplug}. */
   uncover(pid: number): void {
     this.#inside(pid, 'umount', this.#directory);
   }
