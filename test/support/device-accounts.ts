@@ -91,7 +91,19 @@ export class DeviceAccounts {
     const mayBeTwice = [...allowed.values()].reduce((sum, times) => sum + times, 0);
     const { repeated, ...verdict } = judgeAndReport(this.#ledger.accounts(), records, mayBeTwice);
     const unexplained = repeated.filter((name) => add(allowed, name, -1) < 0);
-    expect({ ...verdict, repeated: unexplained }).toEqual(PERFECT);
+    const stories = unexplained.slice(0, 5).map((name) => this.#story(name, records));
+    expect({ ...verdict, repeated: unexplained }, stories.join('\n')).toEqual(PERFECT);
+  }
+
+  /** Where the copies of a message are, and where the journal may have brought some again. */
+  #story(name: string, records: readonly ConsumedTelemetry[]): string {
+    const copies = records.filter(({ deviceId, sequence }) => `${deviceId}#${sequence}` === name);
+    const partition = copies[0]?.partition ?? -1;
+    const stretches = this.#relapses.map(
+      ({ from, upTo }) => `${from.get(partition) ?? 0} to ${upTo.get(partition) ?? 0}`,
+    );
+    const offsets = copies.map(({ offset }) => offset);
+    return `${name} is in partition ${partition} at ${offsets.join(', ')}; kills: ${stretches.join(', ')}`;
   }
 
   /** How often the journal may have brought each message again: once after each kill, if it lies in its stretch. */

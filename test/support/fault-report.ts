@@ -36,8 +36,8 @@ afterwards is compared, record by record, with what was acknowledged. A seed rep
   device, exactly once.
 - **may be**: copies that are allowed, and each that is there has to be one of these. In tests of the gateway
   _acknowledged_ is by PUBACK, and a device that was cut off repeats what it has no PUBACK for, as MQTT has it; after a
-  kill -9 the journal may bring again what Kafka took since the last checkpoint: in the two seconds before the kill, or
-  before Kafka went away, one for the interval of checkpoints and one for answers that are on their way.
+  kill -9 the journal may bring again what Kafka took since the last checkpoint was written (one is due every second), and a
+  second before it or before Kafka went away, for answers that were on their way.
 - An empty cell: not counted at that revision, or nothing to count.
 `;
 

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,10 +29,10 @@ const DEVICES_A_CONTRACT = 10;
 /** Messages a second of all devices together: a machine that runs other tests at the same time is not to be the fault. */
 const RATE = process.env.FAULT_RECORDS === undefined ? 600 : 3_000;
 /**
- * How long before a kill Kafka may have taken what the last checkpoint does not know. One is due every second, and an
- * answer may take another, as `sluice drill` has it; much longer where many tests share disk and processor.
+ * How long the answers may have been on their way that the last checkpoint does not know of; much longer where many
+ * tests share disk and processor.
  */
-const CHECKPOINT_MS = process.env.FAULT_RECORDS === undefined ? 10_000 : 2_000;
+const ANSWERS_MS = process.env.FAULT_RECORDS === undefined ? 10_000 : 1_000;
 /** After an outage, on a machine that is busy with other things. */
 const DRAIN_TIMEOUT_MS = 120_000;
 
@@ -120,6 +120,10 @@ export class GatewayTrial {
     const brief = await this.#launch({ awaitBanner: false });
     await delay(ms);
     await brief.kill9();
+    // It may have begun to send again, as the next one may.
+    const knownDone = this.#knownDone;
+    await this.#noteStart();
+    this.#knownDone = knownDone;
   }
 
   /** Starts a gateway on the journal of the one that runs; resolves with how it ended. */
@@ -174,10 +178,11 @@ export class GatewayTrial {
   /** kill -9 */
   async killGateway(): Promise<void> {
     this.devices.noteBreak();
-    const lastAnswersMs = Math.min(systemClock.monotonicMs(), this.#awaySinceMs);
     await this.gateway.kill9();
+    const checkpointAgeMs = systemClock.wallMs() - lastCheckpointMs(this.folder);
+    const lastAnswersMs = Math.min(systemClock.monotonicMs() - checkpointAgeMs, this.#awaySinceMs);
     // Of a gateway that was killed before it had done anything, what its predecessor knew.
-    this.#knownDone ??= this.#ends.before(lastAnswersMs - CHECKPOINT_MS);
+    this.#knownDone ??= this.#ends.before(lastAnswersMs - ANSWERS_MS);
   }
 
   /** Kafka is gone: connections end, and no new ones are to be had. */
@@ -277,6 +282,15 @@ export async function runGatewayTrial(
   const records = await readTelemetry(kafka.bootstrapServers, options.topic);
   trial.devices.judge(records);
   return records;
+}
+
+/** When the journal's last checkpoint was written, wall clock; 0: there is none. */
+function lastCheckpointMs(folder: string): number {
+  const times = ['checkpoint-0', 'checkpoint-1'].map((name) => {
+    const path = join(folder, '.sluice/journal', name);
+    return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  });
+  return Math.max(...times);
 }
 
 const SCHEMA = resolve(import.meta.dirname, '../../proto/devices/env_sensor.proto');
