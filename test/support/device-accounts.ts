@@ -81,13 +81,15 @@ export class DeviceAccounts {
 
   /** Compares with everything that Kafka holds of these devices, and enters it into the fault report. */
   judge(records: readonly ConsumedTelemetry[]): void {
-    const allowed = this.#replays(records);
+    const sentAgain = new Map<string, number>();
     for (const [device, history] of this.#history.devices) {
       for (let index = 0; index < history.sentAtMs.length; index++) {
         const times = timesSentAgain(history, index, this.#breaksAtMs);
-        if (times > 0) add(allowed, `${device}#${index + 1}`, times);
+        if (times > 0) sentAgain.set(`${device}#${index + 1}`, times);
       }
     }
+    const allowed = this.#replays(records, sentAgain);
+    for (const [name, times] of sentAgain) add(allowed, name, times);
     const mayBeTwice = [...allowed.values()].reduce((sum, times) => sum + times, 0);
     const { repeated, ...verdict } = judgeAndReport(this.#ledger.accounts(), records, mayBeTwice);
     const unexplained = repeated.filter((name) => add(allowed, name, -1) < 0);
@@ -106,17 +108,25 @@ export class DeviceAccounts {
     return `${name} is in partition ${partition} at ${offsets.join(', ')}; kills: ${stretches.join(', ')}`;
   }
 
-  /** How often the journal may have brought each message again: once after each kill, if it lies in its stretch. */
-  #replays(records: readonly ConsumedTelemetry[]): Map<string, number> {
+  /**
+   * How often the journal may have brought each message again: after each kill those copies that lie in its stretch, as
+   * often at most as the journal has the message, which is once more for each time that its device sent it again.
+   */
+  #replays(
+    records: readonly ConsumedTelemetry[],
+    sentAgain: ReadonlyMap<string, number>,
+  ): Map<string, number> {
     const allowed = new Map<string, number>();
     const journaled = records.filter(({ deviceType }) => deviceType.includes('journal'));
     for (const { from, upTo } of this.#relapses) {
-      const stretch = journaled.filter(
-        ({ partition, offset }) =>
-          offset >= (from.get(partition) ?? 0) && offset < (upTo.get(partition) ?? 0),
-      );
-      const names = new Set(stretch.map(({ deviceId, sequence }) => `${deviceId}#${sequence}`));
-      for (const name of names) add(allowed, name, 1);
+      const copies = new Map<string, number>();
+      for (const { deviceId, sequence, partition, offset } of journaled) {
+        if (offset < (from.get(partition) ?? 0) || offset >= (upTo.get(partition) ?? 0)) continue;
+        add(copies, `${deviceId}#${sequence}`, 1);
+      }
+      for (const [name, count] of copies) {
+        add(allowed, name, Math.min(count, 1 + (sentAgain.get(name) ?? 0)));
+      }
     }
     return allowed;
   }
