@@ -73,7 +73,7 @@ export class JournalDisk implements DiskOperations {
   #recall: RecallMark = { from: 0, nextOrdinal: 1 };
   readonly #reader: SegmentReader;
   #compaction: Compaction | undefined;
-  /** Directories whose last write failed. */
+  /** Directories whose last write failed: to a segment, or of a checkpoint where another one has the segment. */
   readonly #faults = new Map<string, DiskFault>();
 
   constructor(environment: DiskEnvironment) {
@@ -283,12 +283,20 @@ export class JournalDisk implements DiskOperations {
         this.#expect(directory);
         saveCheckpoint(this.#fs, directory, bytes, this.#generation);
         saved = true;
+        if (this.#isStandby(directory)) this.#faults.delete(directory);
       } catch (error) {
         fault ??= faultOf(error, directory);
+        if (this.#isStandby(directory)) this.#faults.set(directory, faultOf(error, directory));
       }
     }
     this.#isSaved = saved;
     return saved ? undefined : fault;
+  }
+
+  /** No segment is tried in it as long as the one that is written to works: only checkpoints show how it is. */
+  #isStandby(directory: string): boolean {
+    const current = this.#current?.directory;
+    return current !== undefined && this.#directories.indexOf(directory) > this.#directories.indexOf(current);
   }
 
   clear(): boolean {

@@ -48,7 +48,10 @@ describe('a gateway whose wall clock is set while devices publish, each contract
       const options = {
         topic,
         seed,
-        environment: (folder: string) => (clock ??= new WallClock(folder)).environment,
+        launch: (folder: string) => {
+          const { environment } = (clock ??= new WallClock(folder));
+          return { environment };
+        },
         files: { 'trial/timeless.yaml': timeless(topic) },
         // What else goes by time: segments that age, sessions that expire, an audit log.
         config: 'audit: { directory: audit }\nmqtt: { sessions: { expiry.ms: 60000 } }\n',

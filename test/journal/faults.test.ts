@@ -200,6 +200,51 @@ describe('several directories', () => {
     await again.journal.close();
   });
 
+  it('of which one that stands by is unplugged: the state says so before it is needed, and is well when it is back', async () => {
+    const fs = new MemoryFs();
+    const rig = await openRig(fs, { directories: ['/a', '/b'] });
+    const journalOne = async (number: number): Promise<void> => {
+      rig.append(number);
+      await rig.journal.flush();
+      rig.journal.acknowledge(rig.durable.get(number)!);
+      await rig.journal.checkpoint();
+      // A commit asks the disk how it is.
+      rig.append(number + 1);
+      await rig.journal.flush();
+    };
+    await journalOne(0);
+    expect(rig.journal.health.state).toBe('ok');
+    fs.unplugged.add('/b');
+    await journalOne(2);
+    expect(rig.journal.health).toMatchObject({ state: 'degraded', code: 'JOURNAL_DIRECTORY_GONE' });
+    expect(rig.journal.health.reason).toMatch(/^\/b: /);
+    fs.unplugged.delete('/b');
+    await journalOne(4);
+    expect(rig.journal.health).toEqual({ state: 'ok' });
+    await rig.journal.close();
+  });
+
+  it('that all failed: the state is well when they are back, though only one of them is written to', async () => {
+    const fs = new MemoryFs();
+    const rig = await openRig(fs, { directories: ['/a', '/b'] });
+    rig.append(0);
+    await rig.journal.flush();
+    fs.fault = (operation, path) => {
+      if (operation === 'sync' && path.endsWith('.segment')) throw new FsError('EIO');
+      return undefined;
+    };
+    rig.append(1);
+    await until(() => rig.journal.health.state === 'faulty', { ...quickly, what: 'the fault to show' });
+    fs.fault = () => undefined;
+    await rig.journal.flush();
+    rig.journal.acknowledge(rig.durable.get(0)!);
+    await rig.journal.checkpoint();
+    rig.append(2);
+    await rig.journal.flush();
+    expect(rig.journal.health).toEqual({ state: 'ok' });
+    await rig.journal.close();
+  });
+
   it('of which one can not be used at the start: the journal is refused, and the message says what to do', async () => {
     const fs = new MemoryFs();
     fs.fault = (operation, path) => {

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -39,8 +40,11 @@ export class FaultyDisk {
     execFileSync('mkfifo', [this.#hang]);
   }
 
-  fail(): void {
-    writeFileSync(join(this.#folder, 'EIO'), '');
+  /** Of files in these folders; without any, all. */
+  fail(...folders: readonly string[]): void {
+    // In one step: a gateway may look at any moment.
+    writeFileSync(join(this.#folder, 'EIO.new'), folders.join('\n'));
+    renameSync(join(this.#folder, 'EIO.new'), join(this.#folder, 'EIO'));
   }
 
   /** Everybody who hangs goes on, and nothing hangs or fails any more. */
@@ -61,6 +65,14 @@ export const noMounts: string | undefined = (() => {
   return `user namespaces are not to be had here: ${tried.error?.message ?? tried.stderr.trim()}`;
 })();
 
+/** Has a gateway see small file systems of its own: their sizes in bytes, by directory. */
+function launchWith(disks: Readonly<Record<string, number>>): Launch {
+  const mount =
+    'while [ "$1" != -- ]; do mount -t tmpfs -o size="$2" none "$1" && shift 2 || exit 1; done; shift && exec "$@"';
+  const places = Object.entries(disks).flatMap(([directory, bytes]) => [directory, String(bytes)]);
+  return { launcher: ['unshare', '-Urm', 'sh', '-c', mount, 'sh', ...places, '--'] };
+}
+
 /** A small file system that only one gateway sees, which is started with {@link launch}. */
 export class SmallDisk {
   readonly #directory: string;
@@ -73,10 +85,12 @@ export class SmallDisk {
   }
 
   get launch(): Launch {
-    const mount = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"';
-    return {
-      launcher: ['unshare', '-Urm', 'sh', '-c', mount, 'sh', String(this.#bytes), this.#directory],
-    };
+    return launchWith({ [this.#directory]: this.#bytes });
+  }
+
+  /** For a gateway that sees all of these. */
+  static launchAll(disks: readonly SmallDisk[]): Launch {
+    return launchWith(Object.fromEntries(disks.map((disk) => [disk.#directory, disk.#bytes])));
   }
 
   #filler(pid: number): string {

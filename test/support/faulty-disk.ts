@@ -1,7 +1,8 @@
 /**
  * Preloaded into a gateway (NODE_OPTIONS): what it does to its disks' syncs, as the folder FAULTY_DISK says. While there
  * is a FIFO `hang`, every fsync and fdatasync opens it first, and so stands in a system call, in whatever thread,
- * until the test opens the other end. While there is a file `EIO`, they fail.
+ * until the test opens the other end. While there is a file `EIO`, they fail: all of them, or, where it names folders, one
+ * a line, those of files in there.
  */
 import fs, { type PathLike } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -10,8 +11,14 @@ import { join } from 'node:path';
 const folder = process.env.FAULTY_DISK!;
 const hang = join(folder, 'hang');
 
-function failIfTold(): void {
-  if (!fs.existsSync(join(folder, 'EIO'))) return;
+const { closeSync, existsSync, openSync, fdatasyncSync, fsyncSync, readFileSync, readlinkSync } = fs;
+
+function failIfTold(fd: number): void {
+  const order = join(folder, 'EIO');
+  if (!existsSync(order)) return;
+  const folders = readFileSync(order, 'utf8').split('\n').filter(Boolean);
+  const file = readlinkSync(`/proc/self/fd/${fd}`);
+  if (folders.length > 0 && !folders.some((path) => file.startsWith(`${path}/`))) return;
   throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO', syscall: 'fdatasync' });
 }
 
@@ -19,8 +26,6 @@ function failIfTold(): void {
 function unlessGone(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }
-
-const { closeSync, openSync, fdatasyncSync, fsyncSync } = fs;
 
 function hangIfTold(): void {
   if (!fs.existsSync(hang)) return;
@@ -35,7 +40,7 @@ for (const [name, sync] of Object.entries({ fdatasyncSync, fsyncSync })) {
   Object.assign(fs, {
     [name]: (fd: number) => {
       hangIfTold();
-      failIfTold();
+      failIfTold(fd);
       sync(fd);
     },
   });
@@ -49,7 +54,7 @@ Object.assign(fs.promises, {
       const sync = file[name].bind(file);
       file[name] = async () => {
         if (fs.existsSync(hang)) await open(hang, 'r').then((end) => end.close(), unlessGone);
-        failIfTold();
+        failIfTold(file.fd);
         await sync();
       };
     }

@@ -48,8 +48,8 @@ export interface GatewayTrialOptions {
   readonly config?: string;
   /** More files of the gateway's folder: path -> text. */
   readonly files?: Readonly<Record<string, string>>;
-  /** More of the gateway's environment, given its folder. */
-  readonly environment?: (folder: string) => Readonly<Record<string, string>>;
+  /** More of the gateway's environment, and what it is started by, given its folder. */
+  readonly launch?: (folder: string) => Pick<TestGatewayOptions, 'environment' | 'launcher'>;
   readonly wireFaults?: WireFaults;
   /** The devices'. */
   readonly keepaliveSeconds?: number;
@@ -154,11 +154,11 @@ export class GatewayTrial {
   }
 
   #launch(more: TestGatewayOptions = {}): Promise<TestGateway> {
-    const { topic, config = '', journal = '', files, environment } = this.#options;
+    const { topic, config = '', journal = '', files, launch } = this.#options;
     return TestGateway.start({
       folder: this.folder,
       bootstrapServers: this.kafkaWire.bootstrapServers,
-      environment: environment?.(this.folder) ?? {},
+      ...launch?.(this.folder),
       files: {
         'sluice.yaml': `${CONFIG}journal: { spill.after.ms: 500, ${journal} }\n${config}`,
         'proto/env_sensor.proto': readFileSync(SCHEMA, 'utf8'),
