@@ -3,6 +3,7 @@ import { readinessOf, type Condition, type Readiness } from './admin/readiness.t
 import { auditTrail, type AuditTrail } from './assembly/audit-trail.ts';
 import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
+import { ClockWatch } from './assembly/clock-watch.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
 import { LiveRoutes } from './assembly/live-routes.ts';
 import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mqtt-edge.ts';
@@ -80,6 +81,7 @@ export class Gateway {
   /** Opened by start, where a contract needs it. */
   #store: JournalStore | undefined;
   readonly #ledgerWatch: LedgerWatch;
+  readonly #clockWatch: ClockWatch;
   #localKafka: LocalKafka | undefined;
   #isAccepting = false;
 
@@ -164,6 +166,7 @@ export class Gateway {
       clock,
       logger: logger.child({ stage: 'ledger' }),
     });
+    this.#clockWatch = new ClockWatch({ clock, logger: logger.child({ stage: 'clock' }) });
     this.#admin = new AdminServer({
       ...config.admin,
       readiness: () => this.readiness(),
@@ -171,6 +174,7 @@ export class Gateway {
         ...this.#delivery.metrics(),
         ...(this.#store?.metrics() ?? []),
         ...this.#ledgerWatch.metrics(),
+        ...this.#clockWatch.metrics(),
         ...ingressMetrics(() => this.#ingress.stats),
         ...storageMetrics(() => this.#ingress.storage),
         ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
@@ -228,6 +232,7 @@ export class Gateway {
    * @throws SluiceError a journal that is in use or can't be read, a port that can't be opened, or a local Kafka that can't be started
    */
   async start(): Promise<void> {
+    this.#clockWatch.start();
     const { services } = this.#blueprint;
     services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
     await this.#openStore();
@@ -281,6 +286,7 @@ export class Gateway {
     this.#blueprint.services.framings.close();
     await this.#producer.close(0);
     this.#ledgerWatch.stop();
+    this.#clockWatch.stop();
     await this.#store?.close();
     await this.#audit.close(shutdownTimeoutMs);
     await this.#admin.close();
@@ -291,8 +297,8 @@ export class Gateway {
   /** Has disk and Kafka confirm what was read. What the disk has need not wait for brokers that are away. */
   async #flush(): Promise<void> {
     await this.#store?.settle();
-    const { connectedBrokers } = this.#producer.connectionState();
-    if (connectedBrokers > 0 || this.#delivery.ledger.total().open > 0) await this.#producer.flush();
+    const isConnected = this.#producer.connectionState().connectedBrokers > 0;
+    if (isConnected || this.#delivery.ledger.total().open > 0) await this.#producer.flush();
     await this.#ingress.drained();
   }
 
@@ -304,6 +310,7 @@ export class Gateway {
       ...sessionsCondition(this.#ingress.storage),
       ...kafka,
       ...this.#schemasCondition(),
+      ...this.#clockWatch.conditions(),
       { name: 'profiles', ready: true, reason: this.#reload.description() },
       ...this.#commands.conditions().map((one) => (canWait ? { ...one, required: false } : one)),
       ...(this.#store === undefined ? [] : [this.#store.condition()]),
@@ -380,16 +387,13 @@ export class Gateway {
 
   /** What an operator should know before trusting this gateway with devices. */
   warnings(): string[] {
-    const { weakerPromises } = this.#blueprint;
     const open = openListeners(this.#ingress.addresses().map(({ spec }) => spec));
-    if (this.#localKafka === undefined) return [...open, ...weakerPromises, ...this.#topics.warnings()];
-    return [
-      ...open,
-      ...weakerPromises,
-      'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk',
-    ];
+    const kafka = this.#localKafka === undefined ? this.#topics.warnings() : [LOCAL_KAFKA_PROMISE];
+    return [...this.#clockWatch.warnings(), ...open, ...this.#blueprint.weakerPromises, ...kafka];
   }
 }
 
 /** The client libraries behind the producer, by their names in kafka.adapter. */
 const ADAPTERS = { platformatic: ClusterPort, kafkajs: KafkaJsPort } as const;
+const LOCAL_KAFKA_PROMISE =
+  'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk';

@@ -2,10 +2,10 @@
 export type Cancel = () => void;
 
 /**
- * No gateway ran before. A wall clock that says less has not been set yet, as after the start of a machine whose clock
- * has no battery.
+ * Before the first release: no gateway ran then. A wall clock that says less has not been set yet, as after the start of
+ * a machine whose clock has no battery, in 1970 or when its image was built.
  */
-export const EARLIEST_PLAUSIBLE_MS = Date.UTC(2023, 0, 1);
+export const EARLIEST_PLAUSIBLE_MS = Date.UTC(2026, 0, 1);
 
 /** Where every stage gets its time from, so that a test can own it. */
 export interface Clock {

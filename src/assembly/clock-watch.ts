@@ -1,0 +1,75 @@
+import type { Condition } from '../admin/readiness.ts';
+import { EARLIEST_PLAUSIBLE_MS, type Cancel, type Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Metric } from '../core/metric.ts';
+
+export interface ClockWatchOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const LOOK_MS = 1_000;
+
+/**
+ * Looks whether the wall clock can be right, which dates the records of devices without a time of their own. One that
+ * has not been set is no reason to turn devices away, but it must not be found out by what Kafka has deleted.
+ */
+export class ClockWatch {
+  readonly #options: ClockWatchOptions;
+  #timer: Cancel = () => {};
+  #unset = false;
+
+  constructor(options: ClockWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at once, and then every second. */
+  start(): void {
+    this.#look();
+    this.#timer = this.#options.clock.schedule(() => {
+      this.start();
+    }, LOOK_MS);
+  }
+
+  stop(): void {
+    this.#timer();
+  }
+
+  #look(): void {
+    const { clock, logger } = this.#options;
+    const nowMs = clock.wallMs();
+    const unset = nowMs < EARLIEST_PLAUSIBLE_MS;
+    if (unset === this.#unset) return;
+    this.#unset = unset;
+    if (unset) logger.warn({}, consequence(nowMs));
+    else logger.info({}, `the clock says ${new Date(nowMs).toISOString()}: it has been set`);
+  }
+
+  /** Only while the clock has not been set. */
+  conditions(): Condition[] {
+    if (!this.#unset) return [];
+    const reason = consequence(this.#options.clock.wallMs());
+    return [{ name: 'clock', ready: false, required: false, reason }];
+  }
+
+  /** For whoever starts the gateway. */
+  warnings(): string[] {
+    return this.conditions().map(({ reason }) => reason);
+  }
+
+  metrics(): readonly Metric[] {
+    return [
+      {
+        name: 'sluice_clock_unset',
+        help: "1 while the gateway's clock says a time before Sluice was released: it dates records of devices without a time.",
+        kind: 'gauge',
+        read: () => (this.#unset ? 1 : 0),
+      },
+    ];
+  }
+}
+
+function consequence(nowMs: number): string {
+  const now = new Date(nowMs).toISOString();
+  return `the clock says ${now}: records of devices without a time of their own are dated so, and Kafka may delete them by retention at once`;
+}
