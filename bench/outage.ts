@@ -3,7 +3,7 @@
  * drains while devices go on sending. What each phase costs, how long devices wait for their PUBACK before, during
  * and after, and whether memory grows with the backlog.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { simulatedTypes } from '../src/cli/simulated-types.ts';
@@ -13,6 +13,8 @@ import { BenchKafka } from './harness/bench-kafka.ts';
 import { CONTESTANTS } from './harness/contestants.ts';
 import { BenchTopic } from './harness/kafka-topic.ts';
 import { describeMachine, machine } from './harness/machine.ts';
+import type { Machine } from './harness/machine.ts';
+import { fillPage } from './harness/record-docs.ts';
 import { writeSetting } from './harness/setting.ts';
 import { chosenWorkloads, type Payload } from './harness/workloads.ts';
 import { LIVE_CONTRACTS } from './outage/live-traffic.ts';
@@ -23,6 +25,13 @@ interface OutageArguments extends OutageChoices {
   readonly journal: number;
   readonly value: 'raw' | 'normalised';
   readonly out: string;
+  readonly docs?: true;
+  readonly measure: boolean;
+}
+
+/** What the file of `--out` holds. */
+interface OutageRecord extends OutageReport {
+  readonly machine: Machine;
 }
 
 const TOPIC = 'bench-outage';
@@ -39,18 +48,33 @@ await new Command('outage')
   .option('--journal <GiB>', 'journal.max.bytes', wholeNumber(1), 16)
   .option('--value <kind>', 'raw or normalised', 'normalised')
   .option('-o, --out <file>', 'the figures and all samples, as JSON', '.cache/bench/outage.json')
+  .option('--docs', 'put the report into docs/performance.md')
+  .option('--no-measure', 'with --docs: only write it, from the file that is there')
   .action(main)
   .parseAsync();
 
 async function main(options: OutageArguments): Promise<void> {
+  const record = options.measure
+    ? await measure(options)
+    : (JSON.parse(readFileSync(options.out, 'utf8')) as OutageRecord);
+  const text = outageText(record);
+  const measuredOn = describeMachine(record.machine);
+  process.stdout.write(`${text}\n${measuredOn}\n`);
+  if (options.docs === true) {
+    const section = `\`\`\`\n${text}\n\`\`\`\n\n${measuredOn}.`;
+    say(await fillPage(new Map([['journal-outage', section]])));
+  }
+}
+
+async function measure(options: OutageArguments): Promise<OutageRecord> {
   const at = machine();
   say('starting Kafka');
   const kafka = await BenchKafka.start();
   try {
-    const report = await rehearse(kafka, options);
-    process.stdout.write(`${outageText(report)}\n${describeMachine(at)}\n`);
+    const record = { machine: at, options, ...(await rehearse(kafka, options)) };
     mkdirSync(dirname(resolve(options.out)), { recursive: true });
-    writeFileSync(options.out, JSON.stringify({ machine: at, options, ...report }, undefined, 2));
+    writeFileSync(options.out, JSON.stringify(record, undefined, 2));
+    return record;
   } finally {
     await kafka.stop();
   }

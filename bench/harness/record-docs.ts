@@ -22,15 +22,20 @@ const CHARTS_OF_SWEEP = ['cpu', 'p99', 'requests', 'compression'];
 /** Puts a record into docs/performance.md, with its charts beside it; returns the files that were written. */
 export async function writeRecordDocs(record: BenchRecord): Promise<string[]> {
   const { sections, charts } = sectionsOf(record);
+  mkdirSync(join(docs, FOLDER), { recursive: true });
+  const files = charts.map(({ file, svg }) => {
+    writeFileSync(join(docs, file), svg);
+    return join(docs, file);
+  });
+  return [await fillPage(sections), ...files];
+}
+
+/** Puts sections between their marks in docs/performance.md; returns the page's file. */
+export async function fillPage(sections: ReadonlyMap<string, string>): Promise<string> {
   const config = await resolveConfig(PAGE);
   const text = filled(readFileSync(PAGE, 'utf8'), sections);
-  const contents: [file: string, text: string][] = [
-    [PAGE, await format(text, { ...config, filepath: PAGE })],
-    ...charts.map(({ file, svg }): [string, string] => [join(docs, file), svg]),
-  ];
-  mkdirSync(join(docs, FOLDER), { recursive: true });
-  for (const [file, content] of contents) writeFileSync(file, content);
-  return contents.map(([file]) => file);
+  writeFileSync(PAGE, await format(text, { ...config, filepath: PAGE }));
+  return PAGE;
 }
 
 interface ChartFile {
