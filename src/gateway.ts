@@ -393,7 +393,7 @@ export class Gateway {
   }
 }
 
-/** The client libraries behind the producer, by their names in kafka.adapter. */
-const ADAPTERS = { platformatic: ClusterPort, kafkajs: KafkaJsPort } as const;
+/** What carries the producer's batches to the brokers, by its name in kafka.adapter. */
+const ADAPTERS = { native: ClusterPort, kafkajs: KafkaJsPort } as const;
 const LOCAL_KAFKA_PROMISE =
   'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk';

@@ -44,7 +44,8 @@ const soleImporters: Record<string, readonly string[]> = {
   aedes: ['src/mqtt/'],
   'mqtt-packet': ['src/mqtt/'],
   kafkajs: ['src/kafka/kafkajs'],
-  '@platformatic/kafka': ['src/kafka/'],
+  // A peer in the benches; its connection alone takes 31 MB.
+  '@platformatic/kafka': [],
   mqtt: ['src/fleet/'],
   protobufjs: ['src/decode/'],
   fastify: ['src/admin/'],
@@ -99,16 +100,8 @@ describe('the house rules', () => {
     }
   });
 
-  it('aedes, kafkajs, @platformatic/kafka, mqtt, protobufjs, cborg and msgpack are each imported by exactly one file', () => {
-    const importers = [
-      'aedes',
-      'kafkajs',
-      '@platformatic/kafka',
-      'mqtt',
-      'protobufjs',
-      'cborg',
-      '@msgpack/msgpack',
-    ].map((name) => [
+  it('aedes, kafkajs, mqtt, protobufjs, cborg and msgpack are each imported by exactly one file', () => {
+    const importers = ['aedes', 'kafkajs', 'mqtt', 'protobufjs', 'cborg', '@msgpack/msgpack'].map((name) => [
       name,
       new Set(imports.filter(({ specifier }) => specifier === name).map(({ file }) => file)).size,
     ]);

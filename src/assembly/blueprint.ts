@@ -182,6 +182,6 @@ function weakerPromises({ config, profiles }: LoadedConfig): string[] {
   if (config.kafka.adapter !== 'kafkajs' || promising.length === 0) return [];
   return [
     `kafka.adapter is kafkajs, which is not idempotent: after a lost answer a record stands in Kafka twice ` +
-      `(at least once, not once), for ${promising.join(', ')}; kafka.adapter: platformatic writes each once`,
+      `(at least once, not once), for ${promising.join(', ')}; kafka.adapter: native writes each once`,
   ];
 }

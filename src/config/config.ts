@@ -44,8 +44,8 @@ export interface SluiceConfig {
     readonly bootstrapServers: readonly string[] | undefined;
     readonly clientId: string;
     readonly local: { readonly port: number; /** Absolute path. */ readonly dataDir: string };
-    /** The client library behind the producer. */
-    readonly adapter: 'platformatic' | 'kafkajs';
+    /** What carries the producer's batches to the brokers. */
+    readonly adapter: 'native' | 'kafkajs';
     /** What is set of TLS and SASL, under Kafka's own names, for every client alike. May hold secrets. */
     readonly security: Readonly<Partial<Record<KafkaSecurityKey, string>>>;
     /** Under Kafka's own names; the producer knows and validates them. */

@@ -22,6 +22,12 @@ export function choice<const T extends readonly [string, ...string[]]>(words: T)
   return z.enum(words, { error: words.join(' or ') });
 }
 
+function adapters({ input }: { readonly input?: unknown }): string {
+  return input === 'platformatic'
+    ? 'native, which is what it is called now, or kafkajs'
+    : 'native or kafkajs';
+}
+
 /** A map with exactly these keys; of many keys, an example says more than their names. */
 export function section<T extends z.core.$ZodLooseShape>(shape: T, example?: string) {
   return z.strictObject(shape, { error: `a map ${example ?? `of ${Object.keys(shape).join(', ')}`}` });
@@ -184,7 +190,7 @@ export const configSchema = section({
       port: integer(1, 65_535).default(9092),
       data: text('a folder, relative to this file').default('.sluice/kafka'),
     }).prefault({}),
-    adapter: choice(['platformatic', 'kafkajs']).default('platformatic'),
+    adapter: z.enum(['native', 'kafkajs'], { error: adapters }).default('native'),
     ...kafkaSecurityShape,
     'schema.registry': section({
       url: z

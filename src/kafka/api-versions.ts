@@ -1,7 +1,16 @@
 import { UnsupportedBrokerError } from '../producer/errors.ts';
 import { KafkaErrorCode } from '../producer/kafka-errors.ts';
 import { ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
-import type { ApiVersion, Wire } from './wire.ts';
+import type { RequestChannel } from './request-channel.ts';
+
+/** A Kafka API in the version that is spoken, as the request's header names it. */
+export interface ApiVersion {
+  readonly key: number;
+  readonly version: number;
+  /** Whether request and response headers end with tagged fields (KIP-482). */
+  readonly requestTags: boolean;
+  readonly responseTags: boolean;
+}
 
 /** The APIs we speak, with the versions that our code can encode, and the first that is flexible (KIP-482). */
 const API = {
@@ -9,7 +18,9 @@ const API = {
   fetch: { key: 1, name: 'Fetch', least: 7, most: 12, flexible: 12 },
   listOffsets: { key: 2, name: 'ListOffsets', least: 2, most: 6, flexible: 6 },
   metadata: { key: 3, name: 'Metadata', least: 7, most: 12, flexible: 9 },
+  saslHandshake: { key: 17, name: 'SaslHandshake', least: 1, most: 1, flexible: 2 },
   initProducerId: { key: 22, name: 'InitProducerId', least: 3, most: 4, flexible: 2 },
+  saslAuthenticate: { key: 36, name: 'SaslAuthenticate', least: 0, most: 2, flexible: 2 },
 } as const;
 
 export type ApiName = keyof typeof API;
@@ -34,6 +45,8 @@ const NEEDED_FOR: Readonly<Record<ApiName, string>> = {
   fetch: 'Kafka 2.1 or newer is needed',
   listOffsets: 'Kafka 2.1 or newer is needed',
   metadata: 'Kafka 2.1 or newer is needed',
+  saslHandshake: 'a login needs Kafka 2.1 or newer',
+  saslAuthenticate: 'a login needs Kafka 2.1 or newer',
   initProducerId: 'idempotence needs Kafka 2.5 or newer: set enable.idempotence to false, or upgrade',
 };
 
@@ -79,16 +92,16 @@ const API_VERSIONS = { key: 18, responseTags: false };
  * before Kafka 2.4; they answer in the form of version 0, KIP-511).
  */
 export async function fetchApiVersions(
-  wire: Pick<Wire, 'request'>,
+  channel: Pick<RequestChannel, 'request'>,
   broker: string,
 ): Promise<NegotiatedVersions> {
   const write = new ProtocolWriter(true);
   const body = [write.string('sluice'), write.string('1'), write.noTags()];
-  let bytes = await wire.request({ ...API_VERSIONS, version: 3, requestTags: true }, body);
+  let bytes = await channel.request({ ...API_VERSIONS, version: 3, requestTags: true }, body);
   let flexible = true;
   if (new ProtocolReader(bytes).int16() === KafkaErrorCode.UnsupportedVersion) {
     flexible = false;
-    bytes = await wire.request({ ...API_VERSIONS, version: 0, requestTags: false }, []);
+    bytes = await channel.request({ ...API_VERSIONS, version: 0, requestTags: false }, []);
   }
   const reader = new ProtocolReader(bytes, flexible);
   const errorCode = reader.int16();

@@ -1,22 +1,13 @@
-import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { errorMessage } from '../core/errors.ts';
 import { BrokerUnavailableError } from '../producer/errors.ts';
-import { fetchApiVersions, type NegotiatedVersions } from './api-versions.ts';
 import { BrokerSecurityError } from './security/failure.ts';
 import { Wire, type WireOptions } from './wire.ts';
-
-/** A connection that is up, and what the broker speaks. */
-export interface OpenWire {
-  readonly wire: Wire;
-  readonly versions: NegotiatedVersions;
-}
 
 export interface BrokerConnectionOptions {
   readonly host: string;
   readonly port: number;
   readonly wire: WireOptions;
-  readonly clock: Clock;
   readonly logger: Logger;
   /** A connection that has carried nothing for this long is ended (connections.max.idle.ms). */
   readonly maxIdleMs: number;
@@ -35,8 +26,8 @@ const IDLE_CHECK_MS = 1_000;
 export class BrokerConnection {
   readonly address: string;
   readonly #options: BrokerConnectionOptions;
-  #open: OpenWire | undefined;
-  #opening: Promise<OpenWire> | undefined;
+  #wire: Wire | undefined;
+  #opening: Promise<Wire> | undefined;
   #failures = 0;
   #refusals = 0;
   /** Connections in a row that the broker closed instead of answering the first real request. */
@@ -58,7 +49,7 @@ export class BrokerConnection {
   }
 
   get isConnected(): boolean {
-    return this.#open !== undefined;
+    return this.#wire !== undefined;
   }
 
   /** It is up, or was when it was ended for want of traffic. */
@@ -68,14 +59,14 @@ export class BrokerConnection {
 
   /** Requests that wait for their answers. */
   get unanswered(): number {
-    return this.#open?.wire.unanswered ?? 0;
+    return this.#wire?.unanswered ?? 0;
   }
 
   /** The connection, if it is up. If not, it is made as soon as its pause allows. */
-  current(): OpenWire | undefined {
-    this.#lastUsedMs = this.#options.clock.monotonicMs();
-    if (this.#open !== undefined) return this.#open;
-    const restMs = this.#notBeforeMs - this.#options.clock.monotonicMs();
+  current(): Wire | undefined {
+    this.#lastUsedMs = this.#options.wire.clock.monotonicMs();
+    if (this.#wire !== undefined) return this.#wire;
+    const restMs = this.#notBeforeMs - this.#options.wire.clock.monotonicMs();
     if (restMs <= 0) {
       this.connect().catch(() => {});
     }
@@ -83,12 +74,12 @@ export class BrokerConnection {
   }
 
   /** The connection; rejects at once while its pause lasts. */
-  async connect(): Promise<OpenWire> {
-    this.#lastUsedMs = this.#options.clock.monotonicMs();
-    if (this.#open !== undefined) return this.#open;
+  async connect(): Promise<Wire> {
+    this.#lastUsedMs = this.#options.wire.clock.monotonicMs();
+    if (this.#wire !== undefined) return this.#wire;
     if (this.#opening !== undefined) return this.#opening;
     if (this.#closed) throw new BrokerUnavailableError('the producer is closed');
-    if (this.#options.clock.monotonicMs() < this.#notBeforeMs) {
+    if (this.#options.wire.clock.monotonicMs() < this.#notBeforeMs) {
       throw (
         this.securityFailure ??
         new BrokerUnavailableError(this.lastFailure ?? `${this.address} has just closed the connection`)
@@ -102,18 +93,17 @@ export class BrokerConnection {
     }
   }
 
-  async #connect(): Promise<OpenWire> {
+  async #connect(): Promise<Wire> {
     const { host, port, wire: wireOptions, logger, onChange } = this.#options;
     let wire: Wire | undefined;
     try {
       wire = await Wire.open(host, port, wireOptions, () => {
         this.#onClose();
       });
-      const versions = await fetchApiVersions(wire, this.address);
       if (this.#closed || !wire.isConnected) {
         throw new BrokerUnavailableError(`${this.address} closed the connection`);
       }
-      this.#open = { wire, versions };
+      this.#wire = wire;
       this.#isResting = false;
       this.#checkIdleIn(this.#options.maxIdleMs);
       this.lastFailure = undefined;
@@ -121,7 +111,7 @@ export class BrokerConnection {
       this.#refusals = 0;
       logger.debug({ broker: this.address }, 'connected to the broker');
       onChange();
-      return this.#open;
+      return wire;
     } catch (error) {
       wire?.close().catch(() => {});
       this.#pause(error);
@@ -130,9 +120,9 @@ export class BrokerConnection {
   }
 
   #onClose(): void {
-    if (this.#open === undefined) return;
-    const { wire } = this.#open;
-    this.#open = undefined;
+    if (this.#wire === undefined) return;
+    const wire = this.#wire;
+    this.#wire = undefined;
     this.#options.logger.debug({ broker: this.address }, 'the connection to the broker is gone');
     if (wire.hasServed || wire.unanswered === 0) {
       // No failure yet: brokers close what is idle. The next attempt will tell.
@@ -159,7 +149,7 @@ export class BrokerConnection {
 
   /** Waits before the next attempt: the longer, the more have failed, and longer still if only a person can help. */
   #pause(failure: unknown): void {
-    const { clock, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
+    const { wire, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
     this.lastFailure = failure === undefined ? undefined : errorMessage(failure);
     this.#isResting = false;
     this.#cancelIdleCheck();
@@ -173,30 +163,30 @@ export class BrokerConnection {
       }
     }
     this.securityFailure = failure instanceof BrokerSecurityError ? failure : undefined;
-    this.#notBeforeMs = clock.monotonicMs() + pauseMs;
+    this.#notBeforeMs = wire.clock.monotonicMs() + pauseMs;
     this.#cancelRetry();
-    if (!this.#closed) this.#cancelRetry = clock.schedule(onChange, Math.ceil(pauseMs) + 1);
+    if (!this.#closed) this.#cancelRetry = wire.clock.schedule(onChange, Math.ceil(pauseMs) + 1);
     onChange();
   }
 
   #checkIdleIn(delayMs: number): void {
     this.#cancelIdleCheck();
-    this.#cancelIdleCheck = this.#options.clock.schedule(() => {
+    this.#cancelIdleCheck = this.#options.wire.clock.schedule(() => {
       this.#endIfIdle();
     }, Math.ceil(delayMs));
   }
 
   /** Brokers and firewalls cut idle connections, some of them without a word: better we do. */
   #endIfIdle(): void {
-    const { clock, maxIdleMs, logger, onChange } = this.#options;
-    if (this.#open === undefined) return;
-    const restMs = this.#lastUsedMs + maxIdleMs - clock.monotonicMs();
+    const { maxIdleMs, logger, onChange } = this.#options;
+    if (this.#wire === undefined) return;
+    const restMs = this.#lastUsedMs + maxIdleMs - this.#options.wire.clock.monotonicMs();
     if (restMs > 0 || this.unanswered > 0) {
       this.#checkIdleIn(Math.max(restMs, IDLE_CHECK_MS));
       return;
     }
-    const { wire } = this.#open;
-    this.#open = undefined;
+    const wire = this.#wire;
+    this.#wire = undefined;
     this.#isResting = true;
     logger.debug({ broker: this.address }, 'the connection was idle and is ended');
     wire.close().catch(() => {});
@@ -207,6 +197,6 @@ export class BrokerConnection {
     this.#closed = true;
     this.#cancelRetry();
     this.#cancelIdleCheck();
-    await this.#open?.wire.close();
+    await this.#wire?.close();
   }
 }

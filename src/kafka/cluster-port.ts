@@ -11,13 +11,13 @@ import type {
   ProducerIdAndEpoch,
 } from '../producer/port.ts';
 import type { ProducerBatch } from '../producer/producer-batch.ts';
-import { BrokerConnection, type OpenWire } from './broker-connection.ts';
+import { BrokerConnection } from './broker-connection.ts';
 import { firstAnswer } from './first-answer.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from './produce.ts';
 import { fetchMetadata, initProducerId } from './requests.ts';
 import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS, type PortOptions } from './port-options.ts';
 import { requireSecurity } from './security/security.ts';
-import type { WireOptions } from './wire.ts';
+import type { Wire, WireOptions } from './wire.ts';
 
 /** How long a broker may take to answer what any other could answer too, before another one is asked. */
 const PATIENCE_MS = 1_500;
@@ -57,6 +57,7 @@ export class ClusterPort implements BrokerPort {
       connectTimeoutMs: config.connectionSetupTimeoutMs,
       requestTimeoutMs: config.requestTimeoutMs,
       security: options.security ?? requireSecurity(config),
+      clock,
     };
     this.#securityBackoffMs = exponentialBackoff(SECURITY_BACKOFF_MS, SECURITY_BACKOFF_MAX_MS, random);
     this.#backoffMs = exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random);
@@ -69,12 +70,11 @@ export class ClusterPort implements BrokerPort {
   }
 
   #connection(host: string, port: number): BrokerConnection {
-    const { clock, logger } = this.#options;
+    const { logger } = this.#options;
     return new BrokerConnection({
       host,
       port,
       wire: this.#wireOptions,
-      clock,
       logger,
       maxIdleMs: this.#options.config.connectionsMaxIdleMs,
       backoffMs: this.#backoffMs,
@@ -105,15 +105,15 @@ export class ClusterPort implements BrokerPort {
   }
 
   fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
-    return this.#askAny(({ wire, versions }) => fetchMetadata(wire, versions.of('metadata'), topics));
+    return this.#askAny((wire) => fetchMetadata(wire, wire.versions.of('metadata'), topics));
   }
 
   initProducerId(): Promise<ProducerIdAndEpoch> {
-    return this.#askAny(({ wire, versions }) => initProducerId(wire, versions.of('initProducerId')));
+    return this.#askAny((wire) => initProducerId(wire, wire.versions.of('initProducerId')));
   }
 
   /** Has one broker answer, of those that {@link setBrokers} named. */
-  async ask<T>(brokerId: number, ask: (open: OpenWire) => Promise<T>): Promise<T> {
+  async ask<T>(brokerId: number, ask: (wire: Wire) => Promise<T>): Promise<T> {
     const connection = this.#brokers.get(brokerId);
     if (connection === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not known`);
     return ask(await connection.connect());
@@ -123,7 +123,7 @@ export class ClusterPort implements BrokerPort {
    * Has any broker answer: first those that are connected, the least busy ones in front, then those that may be,
    * bootstrap servers last.
    */
-  #askAny<T>(ask: (open: OpenWire) => Promise<T>): Promise<T> {
+  #askAny<T>(ask: (wire: Wire) => Promise<T>): Promise<T> {
     const turn = this.#turn++;
     const rotate = (list: readonly BrokerConnection[]) =>
       list.map((_, i) => list[(i + turn) % list.length] as BrokerConnection);
@@ -169,15 +169,15 @@ export class ClusterPort implements BrokerPort {
     batches: readonly ProducerBatch[],
     options: ProduceOptions,
   ): Promise<ProduceResponse> {
-    const open = this.#brokers.get(brokerId)?.current();
-    if (open === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
-    const api = open.versions.of('produce');
+    const wire = this.#brokers.get(brokerId)?.current();
+    if (wire === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
+    const api = wire.versions.of('produce');
     const body = encodeProduceRequest(api, batches, options);
     if (options.acks === 0) {
-      await open.wire.notify(api, body);
+      await wire.notify(api, body);
       return unacknowledged(batches);
     }
-    return parseProduceResponse(api, await open.wire.request(api, body), batches);
+    return parseProduceResponse(api, await wire.request(api, body), batches);
   }
 
   connectionState(): ConnectionState {

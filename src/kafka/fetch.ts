@@ -1,6 +1,7 @@
 import { KafkaError, KafkaErrorCode } from '../producer/kafka-errors.ts';
 import { int32, int64, int8, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
-import type { ApiVersion, Wire } from './wire.ts';
+import type { ApiVersion } from './api-versions.ts';
+import type { Wire } from './wire.ts';
 
 /** Where a log begins or ends (ListOffsets' special timestamps). */
 export const LATEST = -1n;

@@ -2,7 +2,7 @@ import type { ProducerBatch } from '../producer/producer-batch.ts';
 import { encodeBatch } from '../producer/record-batch.ts';
 import type { PartitionResponse, ProduceOptions, ProduceResponse, RecordFault } from '../producer/port.ts';
 import { int16, int32, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
-import type { ApiVersion } from './wire.ts';
+import type { ApiVersion } from './api-versions.ts';
 
 /** A Produce request of version 7 to 12 (Kafka protocol guide, Produce API), one record batch a partition. */
 export function encodeProduceRequest(

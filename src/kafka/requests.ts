@@ -1,7 +1,8 @@
 import { KafkaError, KafkaErrorCode } from '../producer/kafka-errors.ts';
 import type { ClusterMetadata, ProducerIdAndEpoch } from '../producer/port.ts';
 import { int16, int32, int64, int8, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
-import type { ApiVersion, Wire } from './wire.ts';
+import type { ApiVersion } from './api-versions.ts';
+import type { Wire } from './wire.ts';
 
 /** Metadata 7 to 12: the brokers, and the named topics. Never creates a topic. */
 export async function fetchMetadata(

@@ -5,10 +5,10 @@ import type { ProducerConfig } from '../producer/config-table.ts';
 import { ProducerError } from '../producer/errors.ts';
 import { KafkaError, KafkaErrorCode } from '../producer/kafka-errors.ts';
 import { ClusterPort } from './cluster-port.ts';
-import type { OpenWire } from './broker-connection.ts';
 import { EARLIEST, fetchRecords, LATEST, listOffset } from './fetch.ts';
 import { readBatches, type StoredRecord } from './record-batch-reader.ts';
 import type { ClientSecurity } from './security/security.ts';
+import type { Wire } from './wire.ts';
 
 export interface TopicReaderOptions {
   /** Of which the addresses and timeouts of connections are used. */
@@ -86,8 +86,8 @@ export class TopicReader {
   }
 
   #offset(topic: string, partition: number, timestamp: bigint): Promise<number> {
-    return this.#askLeader(topic, partition, ({ wire, versions }) =>
-      listOffset(wire, versions.of('listOffsets'), topic, partition, timestamp),
+    return this.#askLeader(topic, partition, (wire) =>
+      listOffset(wire, wire.versions.of('listOffsets'), topic, partition, timestamp),
     );
   }
 
@@ -99,10 +99,10 @@ export class TopicReader {
     let offset = from;
     while (offset < to) {
       const position = offset;
-      const fetched = await this.#askLeader(topic, partition, async ({ wire, versions }) => {
+      const fetched = await this.#askLeader(topic, partition, async (wire) => {
         const options = { topic, partition, offset: position, waitMs: FETCH_WAIT_MS, maxBytes: FETCH_BYTES };
         try {
-          return await fetchRecords(wire, versions.of('fetch'), options);
+          return await fetchRecords(wire, wire.versions.of('fetch'), options);
         } catch (error) {
           if (error instanceof KafkaError && error.errorCode === OFFSET_OUT_OF_RANGE) return undefined;
           throw error;
@@ -139,7 +139,7 @@ export class TopicReader {
     return known;
   }
 
-  #askLeader<T>(topic: string, partition: number, ask: (open: OpenWire) => Promise<T>): Promise<T> {
+  #askLeader<T>(topic: string, partition: number, ask: (wire: Wire) => Promise<T>): Promise<T> {
     return this.#retrying(async () => {
       const known = this.#topics.get(topic) ?? (await this.#look(topic));
       const leader = known?.leaders[partition];

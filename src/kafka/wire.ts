@@ -1,19 +1,12 @@
-import { Connection, Writer, type ConnectionOptions, type SASLOptions } from '@platformatic/kafka';
 import { errorMessage } from '../core/errors.ts';
-import { BrokerUnavailableError, type ProducerError } from '../producer/errors.ts';
+import type { Cancel, Clock } from '../core/clock.ts';
+import { BrokerUnavailableError, UnsupportedBrokerError, type ProducerError } from '../producer/errors.ts';
+import { fetchApiVersions, type ApiVersion, type NegotiatedVersions } from './api-versions.ts';
+import { RequestChannel } from './request-channel.ts';
 import { securityFailure } from './security/failure.ts';
-import { rejectedTokenReason } from './security/oauth.ts';
-import type { Sasl } from './security/sasl.ts';
+import { logIn, prepareLogin } from './security/login.ts';
 import type { ClientSecurity } from './security/security.ts';
-
-/** A Kafka API in the version that is spoken, as the request's header names it. */
-export interface ApiVersion {
-  readonly key: number;
-  readonly version: number;
-  /** Whether request and response headers end with tagged fields (KIP-482). */
-  readonly requestTags: boolean;
-  readonly responseTags: boolean;
-}
+import { openSocket } from './socket.ts';
 
 export interface WireOptions {
   readonly clientId: string;
@@ -21,83 +14,87 @@ export interface WireOptions {
   /** A request without an answer after this time ends the connection. */
   readonly requestTimeoutMs: number;
   readonly security: ClientSecurity;
+  readonly clock: Clock;
 }
 
+/** A login is renewed when this share of its life is over (Java's client: at 85 to 95 %). */
+const RENEWED_AT = 0.8;
+/** Timers of Node go no further than this: what is longer would run at once. */
+const LONGEST_TIMER_MS = 0x7fff_ffff;
+
 /**
- * One connection to a broker, which carries requests and responses as bytes. It wraps @platformatic/kafka's
- * Connection: framing, correlation, timeouts, TLS and SASL, with TCP_NODELAY on. What is in the bytes is ours.
+ * One connection to a broker that takes requests: its socket is open, the versions of the protocol are agreed, and
+ * we are logged in, where that is wanted, and stay so.
  */
 export class Wire {
-  readonly #connection: Connection;
-  readonly #security: ClientSecurity;
+  /** What the broker speaks. */
+  readonly versions: NegotiatedVersions;
+
   readonly #address: string;
-  /** The last thing that the socket complained of, which says more than "closed". */
-  #lastError: unknown;
-  #answers = 0;
+  readonly #channel: RequestChannel;
+  readonly #options: WireOptions;
+  /** While we log in again: requests that wait for that, in their order. */
+  #held: (() => void)[] | undefined;
+  #cancelRenewal: Cancel = () => {};
+  #hasServed = false;
   #unanswered = 0;
 
-  private constructor(connection: Connection, security: ClientSecurity, address: string) {
-    this.#connection = connection;
-    this.#security = security;
+  private constructor(
+    address: string,
+    channel: RequestChannel,
+    versions: NegotiatedVersions,
+    options: WireOptions,
+  ) {
+    this.versions = versions;
     this.#address = address;
-    // Failures reach us through the requests and through 'close'; without a listener the event would throw.
-    connection.on('error', (error) => {
-      this.#lastError = error;
-    });
+    this.#channel = channel;
+    this.#options = options;
   }
 
   /**
    * Connects, and logs in. `onClose` is called once when the connection is gone, by whatever cause.
    * @throws BrokerSecurityError the broker and we don't trust each other
-   * @throws BrokerUnavailableError it can't be reached
+   * @throws UnsupportedBrokerError it is too old
+   * @throws BrokerUnavailableError it can't be reached, or does not answer as a broker does
    */
   static async open(host: string, port: number, options: WireOptions, onClose: () => void): Promise<Wire> {
-    const { security } = options;
+    const { security, clock, connectTimeoutMs } = options;
     const address = `${host}:${port}`;
-    let connection: Connection | undefined;
+    let channel: RequestChannel | undefined;
     try {
-      connection = new Connection(options.clientId, {
-        connectTimeout: options.connectTimeoutMs,
-        requestTimeout: options.requestTimeoutMs,
-        // How many requests are in flight is the sender's decision; none of ours may queue behind another here.
-        maxInflights: 1_000,
-        ...securityOptions(security, host),
-      });
-      const wire = new Wire(connection, security, address);
-      await connection.connect(host, port);
-      connection.once('close', onClose);
+      const login = security.sasl && (await prepareLogin(security.sasl));
+      const tls = security.tls?.(host);
+      const socket = await openSocket(host, port, { tls, timeoutMs: connectTimeoutMs, clock });
+      channel = new RequestChannel(socket, options);
+      // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
+      const versions = await fetchApiVersions(channel, address);
+      const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
+      const wire = new Wire(address, channel, versions, options);
+      channel.onGone = () => {
+        wire.#cancelRenewal();
+        onClose();
+      };
+      wire.#renewIn(lifetimeMs);
       return wire;
     } catch (error) {
-      connection?.close().catch(() => {});
-      // After a failed handshake it would only be half closed.
-      connection?.socket.destroy();
-      throw (
-        securityFailure(error, address, security.protocol) ??
-        new BrokerUnavailableError(`${address} can't be reached: ${rootMessage(error)}`, { cause: error })
-      );
+      channel?.end(error as Error);
+      const what = channel === undefined ? "can't be reached" : 'was reached, but gave no usable answer';
+      throw failure(error, address, security, `${address} ${what}`);
     }
   }
 
   get isConnected(): boolean {
-    return this.#connection.isConnected() || this.#isLoggingInAgain;
+    return this.#channel.isOpen;
   }
 
-  /** Whether the broker has answered anything but the first question, which it also answers to strangers. */
+  /** Whether the broker has answered anything but what it also answers to strangers, and the login. */
   get hasServed(): boolean {
-    return this.#answers > 1;
+    return this.#hasServed;
   }
 
   /** Requests that wait for their answers. */
   get unanswered(): number {
     return this.#unanswered;
-  }
-
-  /**
-   * Logins have an end (connections.max.reauth.ms, KIP-368), and are renewed in good time by Connection. Until
-   * that is done the broker takes no other request: it would close the connection.
-   */
-  get #isLoggingInAgain(): boolean {
-    return this.#connection.status === 'reauthenticating';
   }
 
   /**
@@ -108,127 +105,87 @@ export class Wire {
   async request(api: ApiVersion, body: readonly Uint8Array[]): Promise<Buffer> {
     this.#unanswered++;
     try {
-      const answer = await (this.#isLoggingInAgain
-        ? this.#loggedIn().then(() => this.#send(api, body))
-        : this.#send(api, body));
-      this.#answers++;
+      const answer = await (this.#held === undefined
+        ? this.#channel.request(api, body)
+        : this.#whenLoggedIn(() => this.#channel.request(api, body)));
+      this.#hasServed = true;
       return answer;
+    } catch (error) {
+      throw this.#unavailable(error);
     } finally {
       this.#unanswered--;
     }
   }
 
-  #send(api: ApiVersion, body: readonly Uint8Array[]): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      this.#connection.send<Buffer>(
-        api.key,
-        api.version,
-        () => writerOf(body),
-        (_correlationId, _apiKey, _apiVersion, reader) => reader.buffer.slice(reader.position),
-        api.requestTags,
-        api.responseTags,
-        (error, response) => {
-          if (error === null && response !== undefined) resolve(response);
-          else reject(this.#unavailable(error));
-        },
-      );
-    });
-  }
-
-  /** Sends a request that the broker does not answer: Produce with acks=0. Resolves when it was handed to the socket. */
+  /** Sends a request that the broker does not answer: Produce with acks=0. Resolves when the kernel has it. */
   async notify(api: ApiVersion, body: readonly Uint8Array[]): Promise<void> {
-    if (this.#isLoggingInAgain) await this.#loggedIn();
-    await new Promise<void>((resolve, reject) => {
-      this.#connection.send<boolean>(
-        api.key,
-        api.version,
-        () => {
-          const writer = writerOf(body);
-          writer.context.noResponse = true;
-          return writer;
-        },
-        () => true,
-        api.requestTags,
-        api.responseTags,
-        (error) => {
-          if (error === null) resolve();
-          else reject(this.#unavailable(error));
-        },
-      );
-    });
+    try {
+      await (this.#held === undefined
+        ? this.#channel.notify(api, body)
+        : this.#whenLoggedIn(() => this.#channel.notify(api, body)));
+    } catch (error) {
+      throw this.#unavailable(error);
+    }
   }
 
-  /** Resolves when the login is renewed, or the connection gone; callers go on in the order in which they came. */
-  #loggedIn(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#channel.close();
+  }
+
+  /** Logins have an end (connections.max.reauth.ms, or the token's; KIP-368) and are renewed before it. */
+  #renewIn(lifetimeMs: number): void {
+    if (lifetimeMs <= 0 || !this.#channel.isOpen) return;
+    this.#cancelRenewal = this.#options.clock.schedule(
+      () => void this.#renew(),
+      Math.min(lifetimeMs * RENEWED_AT, LONGEST_TIMER_MS),
+    );
+  }
+
+  /**
+   * While a login is renewed the broker takes no other request: it would close the connection. Those that are under
+   * way it answers first.
+   */
+  async #renew(): Promise<void> {
+    const { sasl } = this.#options.security;
+    if (sasl === undefined) return;
+    const held: (() => void)[] = [];
+    try {
+      const login = await prepareLogin(sasl);
+      this.#held = held;
+      this.#renewIn(await logIn(this.#channel, this.versions, login));
+    } catch (error) {
+      this.#channel.end(error as Error);
+    }
+    this.#held = undefined;
+    for (const send of held) send();
+  }
+
+  #whenLoggedIn<T>(send: () => Promise<T>): Promise<T> {
     return new Promise((resolve) => {
-      const done = (): void => {
-        this.#connection.off('connect', done);
-        this.#connection.off('close', done);
-        resolve();
-      };
-      this.#connection.on('connect', done);
-      this.#connection.on('close', done);
+      this.#held?.push(() => {
+        resolve(send());
+      });
     });
   }
 
   #unavailable(error: unknown): ProducerError {
-    const { protocol } = this.#security;
     // What a broker holds against a certificate or a login may come after the connection was made.
-    const failure =
-      securityFailure(error, this.#address, protocol) ??
-      securityFailure(this.#lastError, this.#address, protocol);
-    if (failure !== undefined) return failure;
-    return new BrokerUnavailableError(`no answer from ${this.#address}: ${rootMessage(error)}`, {
-      cause: error,
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.#connection.close();
+    return failure(error, this.#address, this.#options.security, `no answer from ${this.#address}`);
   }
 }
 
-function securityOptions({ tls, sasl }: ClientSecurity, host: string): ConnectionOptions {
-  return {
-    ...(tls === undefined ? {} : { tls: tls(host) }),
-    ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
-  };
+function failure(error: unknown, address: string, { protocol }: ClientSecurity, what: string): ProducerError {
+  const ofSecurity = securityFailure(error, address, protocol);
+  if (ofSecurity !== undefined) return ofSecurity;
+  if (error instanceof UnsupportedBrokerError) return error;
+  return new BrokerUnavailableError(`${what}: ${rootMessage(error)}`, { cause: error });
 }
 
-function saslOptions(sasl: Sasl): SASLOptions {
-  const { mechanism } = sasl;
-  if (mechanism !== 'OAUTHBEARER') {
-    return {
-      mechanism,
-      username: () => sasl.credentials().username,
-      password: () => sasl.credentials().password,
-    };
-  }
-  return {
-    mechanism,
-    token: async () => (await sasl.token()).value,
-    oauthBearerExtensions: async () => ({ ...(await sasl.token()).extensions }),
-    authBytesValidator(bytes, callback) {
-      const reason = rejectedTokenReason(bytes);
-      if (reason === undefined) callback(null, bytes);
-      else callback(new Error(`authentication failed: ${reason}`), bytes);
-    },
-  };
-}
-
-function writerOf(body: readonly Uint8Array[]): Writer {
-  const writer = Writer.create();
-  for (const piece of body) {
-    // An empty piece would corrupt the writer's buffer list (platformatic/dynamic-buffer#12).
-    if (piece.length > 0) writer.append(Buffer.from(piece.buffer, piece.byteOffset, piece.length));
-  }
-  return writer;
-}
-
-/** The message of the first cause: "connect ECONNREFUSED ..." says more than "Connection failed". */
+/** The message of the first cause, or of the first of several attempts: "connect ECONNREFUSED …" says the most. */
 function rootMessage(error: unknown): string {
   let root = error;
   while (root instanceof Error && root.cause !== undefined) root = root.cause;
+  if (root instanceof AggregateError && root.message === '') return rootMessage(root.errors[0]);
   const message = errorMessage(root);
   return message === '' && root instanceof Error && 'code' in root ? String(root.code) : message;
 }

@@ -47,7 +47,7 @@ describe('a configuration without faults', () => {
         bootstrapServers: undefined,
         clientId: 'sluice',
         local: { port: 9092, dataDir: join(home.folder, '.sluice/kafka') },
-        adapter: 'platformatic',
+        adapter: 'native',
         security: {},
         producer: {},
         topics: { create: true, partitions: 8, replicationFactor: undefined, config: {} },

@@ -23,7 +23,7 @@ import { until } from '../support/until.ts';
 type Settings = Readonly<Record<string, unknown>>;
 
 const ADAPTERS = {
-  platformatic: ClusterPort,
+  native: ClusterPort,
   kafkajs: KafkaJsPort,
 } as const;
 

@@ -1,8 +1,9 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { fetchApiVersions, NegotiatedVersions } from '../../src/kafka/api-versions.ts';
+import { NegotiatedVersions } from '../../src/kafka/api-versions.ts';
 import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { encodeProduceRequest, parseProduceResponse } from '../../src/kafka/produce.ts';
 import { fetchMetadata, initProducerId } from '../../src/kafka/requests.ts';
@@ -26,6 +27,7 @@ const wireOptions = {
   connectTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
   security: requireSecurity(parseProducerConfig({}).config),
+  clock: systemClock,
 };
 
 /** The newest versions that the broker and we both speak. */
@@ -34,7 +36,7 @@ let newest: NegotiatedVersions;
 let wire: Wire | undefined;
 const connect = async () => {
   wire = await Wire.open(host, Number(port), wireOptions, () => {});
-  newest = await fetchApiVersions(wire, 'test');
+  newest = wire.versions;
   return wire;
 };
 
@@ -183,8 +185,7 @@ describe('connections', () => {
     const connection = new BrokerConnection({
       host,
       port: Number(port),
-      wire: wireOptions,
-      clock,
+      wire: { ...wireOptions, clock },
       logger: silentLogger,
       maxIdleMs: 60_000,
       backoffMs: () => 50,

@@ -41,7 +41,7 @@ const settings = () => ({
 });
 
 it.each([
-  { adapter: 'platformatic', firstPassword: 'not-the-password' },
+  { adapter: 'native', firstPassword: 'not-the-password' },
   { adapter: 'kafkajs', firstPassword: PASSWORD },
 ])(
   'a gateway over $adapter gets in with a password that is put right meanwhile, says what is wrong until then, and shows no secret',

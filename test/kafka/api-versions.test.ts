@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fetchApiVersions, NegotiatedVersions } from '../../src/kafka/api-versions.ts';
+import { fetchApiVersions, NegotiatedVersions, type ApiVersion } from '../../src/kafka/api-versions.ts';
 import { int16, int32 } from '../../src/kafka/protocol-bytes.ts';
-import type { ApiVersion } from '../../src/kafka/wire.ts';
 
 const versions = (ranges: readonly (readonly [key: number, least: number, most: number])[]) =>
   new NegotiatedVersions('old:9092', new Map(ranges.map(([key, least, most]) => [key, [least, most]])));

@@ -4,7 +4,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
 import type { Translated, Translation, WireState } from '../../src/drill/wire.ts';
 import { AddressTranslation, type AddressMap } from '../../src/kafka/proxy/address-translation.ts';
-import { FrameSplitter } from '../../src/kafka/proxy/frame-splitter.ts';
+import { FrameSplitter } from '../../src/kafka/frame-splitter.ts';
 
 /** Kafka protocol guide, "Api Keys". */
 const PRODUCE = 0;

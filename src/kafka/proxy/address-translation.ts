@@ -1,6 +1,6 @@
 import { readPartition } from '../produce.ts';
 import { int32, ProtocolReader, ProtocolWriter } from '../protocol-bytes.ts';
-import { FrameSplitter } from './frame-splitter.ts';
+import { FrameSplitter } from '../frame-splitter.ts';
 
 /** Kafka protocol guide, "Api Keys". */
 const PRODUCE = 0;
@@ -55,7 +55,7 @@ export class AddressTranslation {
     return { bytes: chunk };
   }
 
-  /** @throws whatever the address map throws, RangeError for what is not Kafka's */
+  /** @throws whatever the address map throws, NotKafkaError, or RangeError for versions that are not known */
   toClient(chunk: Buffer): { bytes: Buffer } {
     const frames = this.#responses.take(chunk).map((frame) => this.#translate(frame));
     return { bytes: frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames) };

@@ -1,7 +1,9 @@
 import { errorMessage } from '../../core/errors.ts';
 import { ProducerError } from '../../producer/errors.ts';
 import type { SecurityProtocol } from '../../producer/security-table.ts';
+import { NotKafkaError } from '../frame-splitter.ts';
 import { TokenError } from './oauth.ts';
+import { LoginError } from './sasl.ts';
 import { SecurityConfigError } from './sources.ts';
 
 /** How a connection failed that security is the reason for; the code of {@link BrokerSecurityError}. */
@@ -76,6 +78,7 @@ export function securityFailure(
       return fail('KAFKA_SECURITY_CONFIG', `can't be talked to: ${message}`);
     if (cause instanceof TokenError)
       return fail('KAFKA_TOKEN_UNAVAILABLE', `can't be logged in to: ${message}`);
+    if (cause instanceof LoginError) return fail('KAFKA_AUTHENTICATION_FAILED', message);
   }
   return certificateFailure(causes, fail) ?? tlsFailure(causes, fail, protocol) ?? loginFailure(causes, fail);
 }
@@ -129,8 +132,8 @@ function tlsFailure(
   protocol: SecurityProtocol,
 ): BrokerSecurityError | undefined {
   const usesTls = protocol === 'SSL' || protocol === 'SASL_SSL';
-  for (const { code, message } of causes) {
-    if (/broker requires tls/i.test(message)) {
+  for (const { code, message, error } of causes) {
+    if (error instanceof NotKafkaError && error.isTls) {
       const better = protocol === 'PLAINTEXT' ? 'SSL (or SASL_SSL)' : 'SASL_SSL';
       return fail('KAFKA_TLS_REQUIRED', `speaks TLS, and we do not: set security.protocol to ${better}`);
     }
@@ -185,7 +188,7 @@ function loginFailure(causes: readonly Cause[], fail: Fail): BrokerSecurityError
       /authentication failed|invalid server signature|invalid credentials|server nonce/i.test(message),
   );
   if (refused === undefined) return undefined;
-  const said = refused.message.replace(/^.*?(authentication failed)[^:]*:?\s*(?=\S)/i, '');
+  const said = refused.message.replace(/^.*authentication failed:?\s*(?=\S)/i, '');
   return fail(
     'KAFKA_AUTHENTICATION_FAILED',
     `refused our login (${said}): check user and password, and that they exist for this sasl.mechanism`,

@@ -1,3 +1,4 @@
+import { SluiceError } from '../../core/errors.ts';
 import type { SecurityConfig } from '../../producer/security-table.ts';
 import { parseJaas } from './jaas.ts';
 import { tokenProvider, type BearerToken } from './oauth.ts';
@@ -16,6 +17,16 @@ export type Sasl =
       credentials(): Credentials;
     }
   | { readonly mechanism: 'OAUTHBEARER'; token(): Promise<BearerToken> };
+
+/** Sends one message of a mechanism to the broker, and resolves with what it says to that. */
+export type Exchange = (message: Buffer) => Promise<Buffer>;
+
+/** The broker, and not its error code, shows that a login can't be. The message completes the sentence "the broker …". */
+export class LoginError extends SluiceError {
+  constructor(message: string) {
+    super('KAFKA_AUTHENTICATION_FAILED', message);
+  }
+}
 
 const MODULES = {
   PLAIN: 'PlainLoginModule',
