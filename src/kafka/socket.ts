@@ -32,7 +32,7 @@ export function openSocket(
       reject(error);
     };
     const cancelTimeout = clock.schedule(() => {
-      fail(new Error(`socket.connection.setup.timeout.ms (${timeoutMs} ms) is over`));
+      fail(setupTimeout(timeoutMs));
     }, timeoutMs);
     const onClose = (): void => {
       fail(new Error('the connection was closed'));
@@ -48,4 +48,8 @@ export function openSocket(
       resolve(socket);
     });
   });
+}
+
+export function setupTimeout(timeoutMs: number): Error {
+  return new Error(`socket.connection.setup.timeout.ms (${timeoutMs} ms) is over`);
 }

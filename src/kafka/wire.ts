@@ -6,10 +6,11 @@ import { RequestChannel } from './request-channel.ts';
 import { securityFailure } from './security/failure.ts';
 import { logIn, prepareLogin } from './security/login.ts';
 import type { ClientSecurity } from './security/security.ts';
-import { openSocket } from './socket.ts';
+import { openSocket, setupTimeout } from './socket.ts';
 
 export interface WireOptions {
   readonly clientId: string;
+  /** How long an opening may take: connection, TLS, versions and login together. */
   readonly connectTimeoutMs: number;
   /** A request without an answer after this time ends the connection. */
   readonly requestTimeoutMs: number;
@@ -61,11 +62,14 @@ export class Wire {
     const { security, clock, connectTimeoutMs } = options;
     const address = `${host}:${port}`;
     let channel: RequestChannel | undefined;
+    let cancelTimeout: Cancel = () => {};
     try {
       const login = security.sasl && (await prepareLogin(security.sasl));
       const tls = security.tls?.(host);
+      const endMs = clock.monotonicMs() + connectTimeoutMs;
       const socket = await openSocket(host, port, { tls, timeoutMs: connectTimeoutMs, clock });
       channel = new RequestChannel(socket, options);
+      cancelTimeout = endAt(endMs, channel, options);
       // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
       const versions = await fetchApiVersions(channel, address);
       const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
@@ -80,6 +84,8 @@ export class Wire {
       channel?.end(error as Error);
       const what = channel === undefined ? "can't be reached" : 'was reached, but gave no usable answer';
       throw failure(error, address, security, `${address} ${what}`);
+    } finally {
+      cancelTimeout();
     }
   }
 
@@ -172,6 +178,16 @@ export class Wire {
     // What a broker holds against a certificate or a login may come after the connection was made.
     return failure(error, this.#address, this.#options.security, `no answer from ${this.#address}`);
   }
+}
+
+/** A broker that accepts connections and then says nothing is given up as soon as one that can't be reached. */
+function endAt(endMs: number, channel: RequestChannel, { clock, connectTimeoutMs }: WireOptions): Cancel {
+  return clock.schedule(
+    () => {
+      channel.end(setupTimeout(connectTimeoutMs));
+    },
+    Math.max(0, endMs - clock.monotonicMs()),
+  );
 }
 
 function failure(error: unknown, address: string, { protocol }: ClientSecurity, what: string): ProducerError {

@@ -229,6 +229,16 @@ wholly.unheard.of: 1
   });
 
   test.each([
+    ['platformatic', 'native, which is what it is called now, or kafkajs'],
+    ['librdkafka', 'native or kafkajs'],
+  ])('kafka.adapter: %s is refused with the names that there are', (adapter, expected) => {
+    const loaded = home.load(`kafka: { adapter: ${adapter} }\n`);
+    expect(home.lines(loaded)).toEqual([
+      `sluice.yaml:1 kafka.adapter: found "${adapter}", expected ${expected}`,
+    ]);
+  });
+
+  test.each([
     ['', 'sluice.yaml: found an empty file, expected a configuration, e.g. profiles: devices'],
     [
       '# only a comment\n',

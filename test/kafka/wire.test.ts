@@ -131,6 +131,29 @@ describe('a login', () => {
     expect(to.isConnected).toBe(false);
   });
 
+  it.each([
+    ['to nothing at all', API_VERSIONS],
+    ['to a login', HANDSHAKE],
+    ['to the password', AUTHENTICATE],
+  ])(
+    'of a broker that gives no answer %s is given up when the connection should stand',
+    async (_, silentAt) => {
+      let isAsked = false;
+      const opening = open((request) => {
+        if (request.key === silentAt) isAsked = true;
+        else answering(request);
+      });
+      const refused = expect(opening).rejects.toMatchObject({
+        code: 'BROKER_UNAVAILABLE',
+        message: expect.stringContaining('socket.connection.setup.timeout.ms (10000 ms) is over') as string,
+      });
+      await until(() => isAsked, { everyMs: 5, what: 'the request' });
+      clock.advance(10_000);
+      await refused;
+      await until(() => broker.sockets.size === 0, { everyMs: 5, what: 'the connection to be closed' });
+    },
+  );
+
   it('that lasts for months is not renewed at once', async () => {
     const to = await open((request) => {
       if (request.key !== AUTHENTICATE) answering(request);
