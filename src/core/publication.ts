@@ -38,6 +38,8 @@ export interface PublicationOrigin {
   complete(token: number, outcome: Outcome): void;
   /** There may be room again for the publication that was last refused with `false`. */
   resume(): void;
+  /** It has nothing to offer any more, and need not be resumed. Left out: it always may have. */
+  isGone?(): boolean;
 }
 
 /** The stage that takes publications from the ingress. */

@@ -205,10 +205,7 @@ export class Delivery implements PublicationSink {
         token,
       );
     }
-    refusal.wait(() => {
-      origin.resume();
-    });
-    return false;
+    return awaitRoom(refusal, origin);
   }
 
   /** The record that stands in the shared one, by way of the disk. */
@@ -220,10 +217,7 @@ export class Delivery implements PublicationSink {
       return true;
     }
     if (refusal instanceof SluiceError) return this.#deadLetter(publication, route, refusal, origin, token);
-    refusal.wait(() => {
-      origin.resume();
-    });
-    return false;
+    return awaitRoom(refusal, origin);
   }
 
   #toStore(
@@ -326,10 +320,7 @@ export class Delivery implements PublicationSink {
       endDelivery(origin, token, account, Outcome.Refused);
       return true;
     }
-    refusal.wait(() => {
-      origin.resume();
-    });
-    return false;
+    return awaitRoom(refusal, origin);
   }
 
   #logFailure(account: Account, error: SluiceError): void {
@@ -345,4 +336,15 @@ export class Delivery implements PublicationSink {
   metrics(): Metric[] {
     return [...this.ledger.metrics(), ...this.#unroutedTopics.metrics()];
   }
+}
+
+/** Returns that the publication was not taken. */
+function awaitRoom(bottleneck: Bottleneck, origin: PublicationOrigin): false {
+  bottleneck.wait(
+    () => {
+      origin.resume();
+    },
+    () => origin.isGone?.() === true,
+  );
+  return false;
 }

@@ -116,6 +116,10 @@ export class FanOut implements PublicationOrigin {
   resume(): void {
     this.#origin.resume();
   }
+
+  isGone(): boolean {
+    return this.#origin.isGone?.() === true;
+  }
 }
 
 /** Of several outcomes, the one that says most about the publication; one refused record refuses it. */

@@ -1,3 +1,4 @@
+import { WaitingLine } from '../core/waiting-line.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import type { Position } from './journal-port.ts';
 import type { Bottleneck, PartitionedSink } from './record-sink.ts';
@@ -45,7 +46,7 @@ export class Lane implements Bottleneck {
   closeAgainMs = 0;
   /** Lanes that its records went by while the topic had other partitions. */
   ancestors: readonly Lane[] = [];
-  readonly #waiters: (() => void)[] = [];
+  readonly #waiters = new WaitingLine();
   #waking = false;
   #refused = false;
 
@@ -66,9 +67,9 @@ export class Lane implements Bottleneck {
   }
 
   /** A device waits while the lane is closing, or copying, or for the disk. */
-  wait(callback: () => void): void {
+  wait(callback: () => void, isGone?: () => boolean): void {
     this.#refused = this.#waking;
-    this.#waiters.push(callback);
+    this.#waiters.push(callback, isGone);
   }
 
   get waiting(): number {
@@ -81,7 +82,7 @@ export class Lane implements Bottleneck {
     this.#waking = true;
     try {
       for (let turns = this.#waiters.length; turns > 0 && !this.#refused; turns--) {
-        (this.#waiters.shift() as () => void)();
+        this.#waiters.shift()?.();
       }
     } finally {
       this.#waking = false;

@@ -16,8 +16,8 @@ export interface RecordSink {
 
 /** What a record waits for: its partition's share, buffer memory, or its topic's metadata. */
 export interface Bottleneck {
-  /** Calls back once, when another try is worthwhile. */
-  wait(callback: () => void): void;
+  /** Calls back once, when another try is worthwhile. `isGone`: there would be no try, and it may be forgotten. */
+  wait(callback: () => void, isGone?: () => boolean): void;
 }
 
 /** What delivery needs beyond that where records may come from the disk: order is kept by partition. */

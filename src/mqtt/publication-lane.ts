@@ -71,6 +71,10 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     return this.#inFlight + this.#inFlightQos0 + this.#parked.count === 0;
   }
 
+  isGone(): boolean {
+    return this.#owner === undefined && this.#parked.count === 0;
+  }
+
   // Receipt.
 
   /**
@@ -164,8 +168,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     receivedAtMs: number,
   ): boolean {
     const qos = kind === ParkedKind.Will ? WILL_TOKEN : (header >> 1) & 3;
-    const hasPacketId = qos === 1 || qos === 2;
-    const packetId = hasPacketId ? packetIdAt(buffer, payloadStart - 2) : 0;
+    const packetId = qos === 1 || qos === 2 ? packetIdAt(buffer, payloadStart - 2) : 0;
     if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
       if (kind === ParkedKind.Repeat) this.#context.sink.suppressed?.(topic);
       this.#acknowledge(kind, qos, packetId);
@@ -247,14 +250,12 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   }
 
   #park(kind: ParkedKind, header: number, buffer: Buffer, start: number, end: number): void {
-    const { stats, receivedAtMs } = this.#context;
-    this.#parked.push(kind, header, receivedAtMs, buffer, start, end);
-    stats.parkedMessages++;
+    this.#parked.push(kind, header, this.#context.receivedAtMs, buffer, start, end);
+    this.#context.stats.parkedMessages++;
   }
 
   /** Passes on what is parked, in order, as far as window and sink let it. */
   #advance(): void {
-    const { stats } = this.#context;
     const parked = this.#parked;
     while (parked.count > 0) {
       const { buffer, header, kind, start, end } = parked;
@@ -264,10 +265,9 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
       // It was a valid topic when it was parked.
       const topic = this.#topics.intern(buffer, start + 2, topicEnd) as InternedTopic;
-      const { receivedAtMs } = parked;
-      if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, receivedAtMs)) return;
+      if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, parked.receivedAtMs)) return;
       parked.shift();
-      stats.parkedMessages--;
+      this.#context.stats.parkedMessages--;
     }
   }
 
@@ -275,11 +275,11 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
 
   complete(token: number, outcome: Outcome): void {
     const qos2 = (token & 3) === 2 && !this.session.clean && outcome !== Outcome.Refused;
-    const isKept = qos2
-      ? this.session.qos2Keep(this.acks.packetId(2, token >>> TOKEN_QOS_BITS), () => {
-          this.#completed(token, outcome);
-        })
-      : false;
+    const isKept =
+      qos2 &&
+      this.session.qos2Keep(this.acks.packetId(2, token >>> TOKEN_QOS_BITS), () => {
+        this.#completed(token, outcome);
+      });
     if (!isKept) this.#completed(token, outcome);
   }
 

@@ -1,3 +1,5 @@
+import { WaitingLine } from '../core/waiting-line.ts';
+
 /** What there is too little of: knowledge of the topic, a partition's share of memory, or memory. */
 export type BottleneckKind = 'metadata' | 'partition' | 'memory';
 
@@ -7,7 +9,7 @@ export type BottleneckKind = 'metadata' | 'partition' | 'memory';
  */
 export class Bottleneck {
   readonly kind: BottleneckKind;
-  readonly #waiters: (() => void)[] = [];
+  readonly #waiters = new WaitingLine();
   /** Total of records appended so far; tells whether a woken caller got on. */
   readonly #progress: () => number;
   #waking = false;
@@ -28,10 +30,13 @@ export class Bottleneck {
     return this.#waking;
   }
 
-  /** Calls back once, when another try is worthwhile. The callback should try at once: room is not reserved. */
-  wait(callback: () => void): void {
+  /**
+   * Calls back once, when another try is worthwhile. The callback should try at once: room is not reserved.
+   * `isGone`: it would not try any more, and may be forgotten.
+   */
+  wait(callback: () => void, isGone?: () => boolean): void {
     if (this.#waking) this.#refusedInRound = callback;
-    this.#waiters.push(callback);
+    this.#waiters.push(callback, isGone);
   }
 
   /** Calls those that wait, in order, until one of them is refused again or nobody waits. */
@@ -48,16 +53,11 @@ export class Bottleneck {
         if (refused === undefined) continue;
         // Who got nothing keeps the first place; who got something goes to the end: everyone has a turn, and
         // a large record is not overtaken for ever by small ones.
-        if (this.#progress() === before) this.#moveToFront(refused);
+        if (this.#progress() === before) this.#waiters.moveToFront(refused);
         return;
       }
     } finally {
       this.#waking = false;
     }
-  }
-
-  #moveToFront(callback: () => void): void {
-    this.#waiters.splice(this.#waiters.lastIndexOf(callback), 1);
-    this.#waiters.unshift(callback);
   }
 }
