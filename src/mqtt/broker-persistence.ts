@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { LocalMessage } from './local-message.ts';
+import { ownBytes, type LocalMessage } from './local-message.ts';
 import type { StoredSubscription } from './mailbox.ts';
 import type { SessionState } from './session-state.ts';
 import { settle, type SessionStore } from './session-store.ts';
@@ -44,7 +44,7 @@ export class BrokerPersistence {
   // Retained messages.
 
   storeRetained(packet: LocalMessage): Promise<void> {
-    this.#store.retain(packet);
+    this.#store.retain({ ...packet, payload: ownBytes(packet.payload) });
     return Promise.resolve();
   }
 
@@ -90,6 +90,8 @@ export class BrokerPersistence {
   // What goes out.
 
   outgoingEnqueueCombi(subscriptions: readonly StoredSubscription[], message: LocalMessage): Promise<void> {
+    // A will: its payload is a view of the CONNECT. The message itself is what is numbered afterwards.
+    if (subscriptions.length > 0) message.payload = ownBytes(message.payload);
     this.#store.enqueueFor(subscriptions, message);
     return Promise.resolve();
   }

@@ -10,7 +10,7 @@ import { BrokerPersistence } from './broker-persistence.ts';
 import type { ControlChannel } from './control-channel.ts';
 import type { IngressLimits } from './limits.ts';
 import { LocalDeliveries } from './local-deliveries.ts';
-import { localMessage, sizeOf, type LocalMessage } from './local-message.ts';
+import { localMessage, ownBytes, sizeOf, type LocalMessage } from './local-message.ts';
 import type { ConnectedClient } from './session-post.ts';
 import { SessionState } from './session-state.ts';
 import { SessionStore } from './session-store.ts';
@@ -41,6 +41,8 @@ interface ClientInternals {
   readonly subscriptions: Readonly<Record<string, { qos: number; granted?: number } | undefined>>;
   deliver0: (message: LocalMessage, done: () => void) => void;
   readonly deliverQoS: (message: LocalMessage, done: () => void) => void;
+  /** `done` is called when the connection takes more, or with an error when it does not for a minute. */
+  waitForDrain: (done: (error: Error | null, client: Client) => void) => void;
   /** The packet identifier of the next message; aedes counts on from a random start. */
   _nextId: number;
 }
@@ -64,7 +66,8 @@ export interface LocalBrokerOptions {
  * - a message is delivered with the highest QoS of all matching subscriptions ([MQTT-3.3.5-1]) and never above
  *   it ([MQTT-3.8.4-6]); aedes alone downgrades only where the filter equals the topic;
  * - nothing leaves before the CONNACK ([MQTT-3.2.0-1]);
- * - a subscriber that does not read is bounded.
+ * - a subscriber that does not read is bounded;
+ * - nothing waits for a connection that has ended.
  */
 export class LocalBroker {
   readonly #aedes: Aedes;
@@ -138,12 +141,21 @@ export class LocalBroker {
     internals.deliver0 = (message, done) => {
       (message.qos === 0 ? deliver0 : deliverQoS)(message, done);
     };
+    // What aedes writes to a connection that has ended it would wait for with a timer of a minute, which keeps the
+    // connection and its buffers in memory as long.
+    const waitForDrain = internals.waitForDrain.bind(client);
+    internals.waitForDrain = (done) => {
+      if (client.closed || channel.destroyed) setImmediate(done, new Error('connection closed'), client);
+      else waitForDrain(done);
+    };
     return client;
   }
 
   /** Delivers to local subscribers, present and absent, and stores what is retained. Copies the payload. */
   deliver(topic: { readonly name: string }, payload: Buffer, qos: QoS, retain: boolean): void {
-    const message = localMessage(topic.name, Buffer.from(payload), qos, retain);
+    const isKept = retain || qos > 0;
+    const copy = isKept ? ownBytes(payload) : Buffer.from(payload);
+    const message = localMessage(topic.name, copy, qos, retain);
     if (retain) this.store.retain(message);
     // All at once, where aedes' publish takes a different number of promises for each kind of message and so
     // changes their order ([MQTT-4.6.0-5]).

@@ -17,6 +17,16 @@ export interface LocalMessage {
 export const sizeOf = ({ topic, payload }: { topic: string; payload: Uint8Array }): number =>
   topic.length + payload.length;
 
+/**
+ * The bytes in memory of their own, for what is kept. `Buffer.from` cuts small copies from a pool, and one that is kept
+ * keeps the pool's 64 KB; a view keeps all that was read with it.
+ */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** A message that has not been numbered yet. */
 export function localMessage(
   topic: string,

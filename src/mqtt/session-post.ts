@@ -4,7 +4,7 @@ import type {
   SessionMessage,
   SessionOutcome,
 } from '../core/device-sessions.ts';
-import { localMessage, type LocalMessage } from './local-message.ts';
+import { localMessage, ownBytes, type LocalMessage } from './local-message.ts';
 import type { Queued } from './mailbox.ts';
 import type { SessionStore } from './session-store.ts';
 import { filterMatches } from './topic-filter.ts';
@@ -49,8 +49,10 @@ export class SessionPost implements DeviceSessions {
       later(obstacle);
       return;
     }
-    const packet = localMessage(message.topic, Buffer.from(message.payload), 1, false);
-    const queued = store.post(message, packet, later);
+    // Both are kept: one copy, and nothing of what was read with it.
+    const payload = ownBytes(message.payload);
+    const packet = localMessage(message.topic, payload, 1, false);
+    const queued = store.post({ ...message, payload }, packet, later);
     if (queued === undefined) later('queue-full');
     else if (client !== undefined) this.#send(message.clientId, client, queued, packet);
   }

@@ -7,7 +7,7 @@ import type { Publication, PublicationOrigin, PublicationSink } from '../../src/
 import { connectPacket, publish, subscribe } from '../mqtt/harness.ts';
 import { newHub, turns, Wire } from '../mqtt/hub-rig.ts';
 import { faultRecords } from '../support/fault-records.ts';
-import { reportFaultRow } from '../support/fault-row.ts';
+import { reportFaultNote, reportFaultRow } from '../support/fault-row.ts';
 import { faultSeeds, SeededRandom } from '../support/seeds.ts';
 
 /** Ten times as many frames as a fault test has records: two million with `npm run test:faults`. */
@@ -55,6 +55,7 @@ function publishesIn(bytes: Buffer): Reference[] {
 /** Compares what it is handed with what stands in the stream. */
 class JudgingSink implements PublicationSink {
   references: readonly Reference[] = [];
+  offered = 0;
   accepted = 0;
   readonly wrong: string[] = [];
   readonly #random: SeededRandom;
@@ -72,6 +73,7 @@ class JudgingSink implements PublicationSink {
   }
 
   accept({ topic, payload, qos, packetId }: Publication, origin: PublicationOrigin, token: number): boolean {
+    this.offered++;
     if (this.#random.next() < 0.05) {
       this.#refused.push(origin);
       return false;
@@ -138,10 +140,10 @@ function heapAfterCollection(): number {
   return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
 }
 
-describe.each(faultSeeds())('mutated frames in pieces of any size, seed %i', (seed) => {
-  it(
-    `${FRAMES} of them: nothing is thrown, nothing is handed over that was not sent, no memory stays`,
-    async () => {
+describe('mutated frames in pieces of any size', () => {
+  it.each(faultSeeds())(
+    `${FRAMES} of them: nothing is thrown, nothing is handed over that was not sent, no memory stays, seed %i`,
+    async (seed) => {
       const random = new SeededRandom(seed);
       const sink = new JudgingSink(random);
       const { hub, stats, broker, clock } = await newHub({}, sink);
@@ -178,20 +180,23 @@ describe.each(faultSeeds())('mutated frames in pieces of any size, seed %i', (se
         if (heapBytes === 0 && frames > FRAMES / 10) heapBytes = heapAfterCollection();
       }
       await turns(20);
+      // Of what the sink was offered, that is: most frames are none of its business.
       reportFaultRow({
-        records: frames,
+        records: sink.offered,
         acknowledged: sink.accepted,
-        refused: 0,
+        refused: sink.offered - sink.accepted,
         lost: 0,
         wrong: sink.wrong.length,
         twice: 0,
         disordered: 0,
         answeredOnce: sink.accepted,
       });
+      const grownBytes = heapAfterCollection() - heapBytes;
+      reportFaultNote(`memory grew by ${(grownBytes / 2 ** 20).toFixed(1)} MB after the first tenth`);
       expect(stats).toMatchObject({ connections: 0, inFlight: 0, parkedMessages: 0, parkedBytes: 0 });
       expect(stats.closed['internal-error']).toBe(0);
       expect(sink.accepted).toBeGreaterThan(FRAMES / 20);
-      expect(heapAfterCollection() - heapBytes).toBeLessThan(MEMORY_SLACK_BYTES);
+      expect(grownBytes).toBeLessThan(MEMORY_SLACK_BYTES);
       hub.stopClock();
       await broker.close(Promise.resolve());
     },

@@ -1,4 +1,5 @@
 import type { AbandonReason } from '../../core/device-sessions.ts';
+import { ownBytes } from '../local-message.ts';
 
 /** A message as a session keeps it. */
 export interface StoredMessage {
@@ -251,8 +252,8 @@ class FieldReader {
     const reference = (flags & 4) === 0 ? undefined : this.text();
     const length = this.#bytes.readUInt32LE(this.#at);
     this.#at += 4;
-    // A copy: a view would keep the whole file in memory.
-    const payload = Buffer.from(this.#take(length));
+    // A view would keep the whole file in memory.
+    const payload = ownBytes(this.#take(length));
     return { topic, payload, qos: (flags & 3) as 0 | 1 | 2, expiresAtMs, reference };
   }
 
