@@ -5,6 +5,7 @@ import type { Blueprint, DrawnBlueprint } from './assembly/blueprint.ts';
 import { openCapture } from './assembly/capture-requests.ts';
 import { ClockWatch } from './assembly/clock-watch.ts';
 import { CommandBridge } from './assembly/command-bridge.ts';
+import { deliverLast } from './assembly/final-delivery.ts';
 import { LiveRoutes } from './assembly/live-routes.ts';
 import { mqttEdgeOptions, openListeners, sessionsCondition } from './assembly/mqtt-edge.ts';
 import { presenceRecords } from './assembly/presence.ts';
@@ -263,8 +264,8 @@ export class Gateway {
   }
 
   /**
-   * Stops accepting, has Kafka acknowledge what was read and the devices know it, then closes everything;
-   * gives up waiting for Kafka after shutdown.timeout.ms. May be called after a start that failed.
+   * Stops accepting, has Kafka or the disk acknowledge what was read and the devices know it, then closes everything;
+   * gives up waiting for them after shutdown.timeout.ms. May be called after a start that failed.
    */
   async stop(): Promise<StopReport> {
     const { shutdownTimeoutMs } = this.#blueprint.config;
@@ -275,9 +276,11 @@ export class Gateway {
     this.#topics.stop();
     this.#commands.pause();
     await this.#ingress.stopAccepting();
-    await within(clock, shutdownTimeoutMs, this.#flush());
+    const { ledger } = this.#delivery;
+    const stages = { producer: this.#producer, store: this.#store, ledger, ingress: this.#ingress };
+    await deliverLast(stages, clock, shutdownTimeoutMs);
     await this.#commands.stop();
-    const undelivered = this.#delivery.ledger.total().open;
+    const undelivered = ledger.total().open;
     await this.#ingress.close();
     if (this.#presence !== undefined) {
       await within(clock, Math.min(shutdownTimeoutMs, 2_000), this.#presence.settled());
@@ -292,14 +295,6 @@ export class Gateway {
     await this.#admin.close();
     await this.#localKafka?.stop();
     return { undelivered };
-  }
-
-  /** Has disk and Kafka confirm what was read. What the disk has need not wait for brokers that are away. */
-  async #flush(): Promise<void> {
-    await this.#store?.settle();
-    const isConnected = this.#producer.connectionState().connectedBrokers > 0;
-    if (isConnected || this.#delivery.ledger.total().open > 0) await this.#producer.flush();
-    await this.#ingress.drained();
   }
 
   readiness(): Readiness {
@@ -395,5 +390,6 @@ export class Gateway {
 
 /** What carries the producer's batches to the brokers, by its name in kafka.adapter. */
 const ADAPTERS = { native: ClusterPort, kafkajs: KafkaJsPort } as const;
+
 const LOCAL_KAFKA_PROMISE =
   'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk';

@@ -125,6 +125,12 @@ export class JournalStore {
     await this.#journal.flush();
   }
 
+  /** Kafka does not answer: has the disk confirm what is in memory alone, where the contract has the disk for that. */
+  async copyWhatWaits(): Promise<void> {
+    await this.store.copyWhatWaits();
+    await this.#journal.flush();
+  }
+
   close(): Promise<void> {
     // The last checkpoint says that nothing is missing from the ledger.
     this.#onClose();

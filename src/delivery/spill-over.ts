@@ -37,6 +37,10 @@ const LOOKS = 4;
 export class SpillOver {
   readonly #options: SpillOverOptions;
   #timer: Cancel = () => {};
+  /** Lanes whose records are being copied. */
+  readonly #copying = new Set<Lane>();
+  /** Set while somebody waits for all of them. */
+  #onAllCopied: (() => void) | undefined;
 
   constructor(options: SpillOverOptions) {
     this.#options = options;
@@ -84,6 +88,22 @@ export class SpillOver {
     return true;
   }
 
+  /**
+   * All lanes' records go to the disk from now on. Resolves when nothing is left to be copied; does not, as long as a
+   * disk that is full or faulty takes nothing.
+   */
+  beginAll(): Promise<void> {
+    for (const lane of this.#options.lanes.all()) {
+      if (lane.direct && lane.uncopied > 0) this.begin(lane, true);
+    }
+    if (this.#copying.size === 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#onAllCopied = () => {
+      resolve(undefined);
+    };
+    return promise;
+  }
+
   /** Kafka was sooner than the disk. */
   settled(lane: Lane): void {
     if (lane.copying && lane.uncopied === 0) this.#end(lane);
@@ -98,6 +118,7 @@ export class SpillOver {
       const refusal = copy(waiting.token, waiting.record);
       if (refusal !== undefined && 'wait' in refusal) {
         if (copied === 0 && !must) return false;
+        this.#copying.add(lane);
         refusal.wait(() => {
           if (lane.copying) this.#copyAll(lane, true);
         });
@@ -112,6 +133,8 @@ export class SpillOver {
 
   #end(lane: Lane): void {
     lane.copying = false;
+    this.#copying.delete(lane);
     lane.wake();
+    if (this.#copying.size === 0) this.#onAllCopied?.();
   }
 }

@@ -56,6 +56,8 @@ export class StoreAndForward {
   readonly #pacer: Pacer;
   readonly #replay: Replay;
   readonly #spill: SpillOver;
+  /** Nothing more may be in the producer alone, but for what a lane has that is to be copied with the rest of it. */
+  #wantsDisk = false;
 
   constructor(options: StoreOptions) {
     const { journal, records, ledger, replay, clock, logger } = options;
@@ -118,6 +120,15 @@ export class StoreAndForward {
     this.#spill.stop();
   }
 
+  /**
+   * Gives the disk copies of what is in the producer alone, however long Kafka has had it. Resolves when the disk has
+   * taken them, or Kafka was sooner; waits as long as that takes.
+   */
+  copyWhatWaits(): Promise<void> {
+    this.#wantsDisk = true;
+    return this.#spill.beginAll();
+  }
+
   lanes(): readonly Lane[] {
     return [...this.#lanes.all()];
   }
@@ -152,7 +163,7 @@ export class StoreAndForward {
     const slot = this.#deliveries.begin(origin, token, account, kind, lane);
     const ordinal = ordinalOf(publication, origin);
     const refusal =
-      kafkaFirst && lane.direct
+      kafkaFirst && lane.direct && (!this.#wantsDisk || lane.uncopied > 0)
         ? this.#toKafka(slot, record, publication, ordinal, lane)
         : this.#toDisk(slot, record, publication, ordinal, lane, kafkaFirst);
     if (refusal !== undefined && !this.#voided) this.#deliveries.cancel(slot);
