@@ -215,6 +215,7 @@ export class Gateway {
     this.#store = await JournalStore.open({
       config,
       records: this.#audit.records,
+      isProducerBehind: () => this.#producer.isBehind,
       ledger: this.#delivery.ledger,
       publications: () => this.#ingress.publicationMemory,
       deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),

@@ -108,6 +108,17 @@ describe('the house rules', () => {
     expect(importers).toEqual(importers.map(([name]) => [name, 1]));
   });
 
+  it('the producer and its adapters call no codec that compresses on the main thread', () => {
+    const calling = sources.filter(
+      (file) =>
+        /^src\/(producer|kafka)\//.test(file) &&
+        /ompress(Frame)?Sync|(gzip|deflate(Raw)?)Sync/.test(
+          readFileSync(join(root, file), 'utf8').replaceAll(/decompress\w*/gi, ''),
+        ),
+    );
+    expect(calling).toEqual([]);
+  });
+
   it('no file is a drawer for whatever fits nowhere', () => {
     expect(sources.filter((file) => /(^|\/)(utils?|helpers?|common|misc)(\/|\.|-)/.test(file))).toEqual([]);
   });

@@ -18,6 +18,8 @@ import { holdsSegments } from '../journal/segment-files.ts';
 export interface JournalStoreOptions {
   readonly config: SluiceConfig;
   readonly records: PartitionedSink;
+  /** Whether the producer lacks processor time: commits then wait a moment. */
+  readonly isProducerBehind: () => boolean;
   readonly ledger: Ledger;
   /** The sessions, once they are there. */
   readonly publications: () => PublicationMemory | undefined;
@@ -64,6 +66,7 @@ export class JournalStore {
     const journal = await Journal.open({
       note: () => ledgerNote(ledger, epoch, isClosing),
       publications,
+      shouldYield: options.isProducerBehind,
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),

@@ -17,6 +17,8 @@ export interface CommitLoopOptions {
   readonly settings: ResolvedSettings;
   readonly stats: JournalStats;
   readonly book: SegmentBook;
+  /** Whether what else there is to do lacks processor time. */
+  readonly shouldYield: () => boolean;
   readonly onState: (state: DiskState) => void;
   /** After records were made durable and their targets told. */
   readonly onDurable: () => void;
@@ -26,6 +28,10 @@ export interface CommitLoopOptions {
 
 const RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
+
+/** So long after the last one a commit begins, whatever else there is to do. */
+const MAX_YIELD_MS = 20;
+const YIELD_STEP_MS = 1;
 
 /**
  * Group commit: one commit at a time is with the disk; what is appended meanwhile goes with the next. A commit that
@@ -99,10 +105,30 @@ export class CommitLoop {
     if (this.#failures > 0) {
       dueMs = this.#lastBeganMs + Math.min(RETRY_MS * 2 ** (this.#failures - 1), MAX_RETRY_MS);
     }
+    if (dueMs <= nowMs && this.#yields(nowMs)) dueMs = nowMs + YIELD_STEP_MS;
     this.#timer?.();
     this.#timer = undefined;
     if (dueMs <= nowMs) void this.#commit();
-    else this.#timer = this.#options.clock.schedule(() => void this.#commit(), dueMs - nowMs);
+    else {
+      this.#timer = this.#options.clock.schedule(() => {
+        this.#timer = undefined;
+        this.#schedule();
+      }, dueMs - nowMs);
+    }
+  }
+
+  /**
+   * Devices send as fast as they are acknowledged, here faster than Kafka: what the producer has no room for would be
+   * written, read back and sent later, which costs more than all the rest of its way. So a commit is late, and larger,
+   * while the producer's batches wait for the processor; while they wait for Kafka, it is not.
+   */
+  #yields(nowMs: number): boolean {
+    return (
+      nowMs < this.#lastBeganMs + MAX_YIELD_MS &&
+      this.#failures === 0 &&
+      !this.#hurried &&
+      this.#options.shouldYield()
+    );
   }
 
   /** With nothing to write the disk only closes a segment that is old enough. */

@@ -39,6 +39,8 @@ export interface JournalOptions {
   readonly note?: () => string;
   /** Who has to know of publications after a crash; the answer is undefined until it can be asked. */
   readonly publications?: () => PublicationMemory | undefined;
+  /** Whether commits should wait a moment, because what else there is to do lacks processor time; left out, never. */
+  readonly shouldYield?: () => boolean;
   /** What happens to an account's records when the journal is full; undefined: as the settings say. */
   readonly policyOf?: (account: string) => FullPolicy | undefined;
   /** Hears of records on the disk that policy drop-oldest gave up, by account. */
@@ -114,6 +116,7 @@ export class Journal {
     const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book };
     this.#commits = new CommitLoop({
       ...shared,
+      shouldYield: options.shouldYield ?? (() => false),
       onState: (state) => {
         this.#takeState(state);
       },

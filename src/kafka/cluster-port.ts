@@ -180,6 +180,10 @@ export class ClusterPort implements BrokerPort {
     return parseProduceResponse(api, await wire.request(api, body), batches);
   }
 
+  get isBehind(): boolean {
+    return this.#compressor.isBehind;
+  }
+
   connectionState(): ConnectionState {
     return {
       connectedBrokers: [...this.#connections()].filter((connection) => connection.isReachable).length,

@@ -26,6 +26,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
  */
 export class KafkaJsPort implements BrokerPort {
   readonly guarantees = { idempotent: false };
+  /** It compresses as it sends. */
+  readonly isBehind = false;
   onReadinessChange: (() => void) | undefined;
 
   readonly #options: PortOptions;

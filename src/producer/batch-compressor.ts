@@ -1,6 +1,6 @@
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import { compress, compressLz4Here, type Codec, type CompressionLevels } from './compression.ts';
+import { compress, type Codec, type CompressionLevels } from './compression.ts';
 import type { CompressionType } from './config-table.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 
@@ -18,9 +18,6 @@ export interface BatchCompressorOptions {
 /** libuv's own default (uv_threadpool: UV_THREADPOOL_SIZE). */
 const DEFAULT_POOL_THREADS = 4;
 
-/** More than that is never compressed on the main thread, even in lz4, which takes 0.4 ms for it. */
-const MOST_BYTES_HERE = 256 * 1024;
-
 const WARNING_INTERVAL_MS = 10_000;
 
 interface Job {
@@ -30,15 +27,12 @@ interface Job {
 
 /**
  * Has batches compressed in libuv's thread pool, several at once, but never in so many of its threads that file
- * system calls would have to wait for them: half the pool is left to others. While that half is busy, the main thread
- * takes part in lz4 itself, as the caller does in a Java executor's CallerRunsPolicy: it would otherwise take on more from
- * devices than the pool's threads, which share two cores with it, can pass on to Kafka. Slower codecs wait.
+ * system calls would have to wait for them: half the pool is left to others. The rest wait, first come, first served.
  */
 export class BatchCompressor {
   readonly #options: BatchCompressorOptions;
   readonly #compress: NonNullable<BatchCompressorOptions['compress']>;
   readonly #maxInPool: number;
-  /** First come, first served. */
   readonly #waiting: Job[] = [];
   #inPool = 0;
   #lastWarningMs = Number.NEGATIVE_INFINITY;
@@ -47,6 +41,11 @@ export class BatchCompressor {
     this.#options = options;
     this.#compress = options.compress ?? compress;
     this.#maxInPool = options.maxInPool ?? halfOfPool();
+  }
+
+  /** More batches are there than its threads can take at once: the processor does not keep up. */
+  get isBehind(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /**
@@ -60,22 +59,10 @@ export class BatchCompressor {
       batch.compressed = { type, bytes: batch.records };
       return undefined;
     }
-    if (type === 'lz4' && this.#inPool >= this.#maxInPool && batch.records.length <= MOST_BYTES_HERE) {
-      this.#compressHere(batch);
-      return undefined;
-    }
     return new Promise((done) => {
       this.#waiting.push({ batch, done });
       this.#fillPool(type);
     });
-  }
-
-  #compressHere(batch: ProducerBatch): void {
-    try {
-      batch.compressed = { type: 'lz4', bytes: compressLz4Here(batch.records) };
-    } catch (error) {
-      this.#leaveAsItIs(batch, 'lz4', error);
-    }
   }
 
   #fillPool(codec: Codec): void {

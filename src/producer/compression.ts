@@ -1,5 +1,5 @@
 import { constants, gzip, zstdCompress } from 'node:zlib';
-import { compressFrame, compressFrameSync } from 'lz4-napi';
+import { compressFrame } from 'lz4-napi';
 import type { CompressionType } from './config-table.ts';
 
 /** A codec's number in a batch's attributes (Kafka protocol guide, "Record Batch"). */
@@ -46,11 +46,6 @@ export async function compress(
         zstdCompress(records, { params, pledgedSrcSize: records.length }, done);
       });
   }
-}
-
-/** The same for lz4 alone, here and now: see producer/batch-compressor.ts for when. */
-export function compressLz4Here(records: Uint8Array): Uint8Array {
-  return compressFrameSync(Buffer.from(records.buffer, records.byteOffset, records.byteLength));
 }
 
 function inPool(start: (done: (error: Error | null, result: Buffer) => void) => void): Promise<Buffer> {

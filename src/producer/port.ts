@@ -120,6 +120,8 @@ export interface BrokerPort {
     options: ProduceOptions,
   ): Promise<ProduceResponse>;
   connectionState(): ConnectionState;
+  /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
+  readonly isBehind: boolean;
   /** Ends all connections; what is in flight is rejected. */
   close(): Promise<void>;
 }

@@ -290,6 +290,11 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     return this.#options.port.connectionState();
   }
 
+  /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
+  get isBehind(): boolean {
+    return this.#options.port.isBehind;
+  }
+
   /** Why batches can't be sent although their leaders are known: no producer id yet, and the reason. */
   producerIdFault(): unknown {
     return this.#producerIds?.lastError;

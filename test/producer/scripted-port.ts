@@ -90,6 +90,7 @@ export async function settled(): Promise<void> {
 /** A cluster whose every answer the test decides. */
 export class ScriptedPort implements BrokerPort {
   readonly guarantees = { idempotent: true };
+  readonly isBehind = false;
   onReadinessChange: (() => void) | undefined;
   /** What metadata says; a topic that is not here is unknown. */
   readonly topics = new Map<string, TopicMetadata>();
