@@ -57,7 +57,7 @@ const COMMON = {
 } satisfies WorkloadOptions;
 
 const SATURATION = { ...COMMON, devices: 100, window: 100, rate: 0, messages: 500_000, warmup: 200_000 };
-const FLEET = { ...COMMON, devices: 1_000, window: 20, rate: 20_000, messages: 200_000, warmup: 40_000 };
+const FLEET = { ...COMMON, devices: 1_000, window: 20, rate: 20_000, messages: 200_000, warmup: 120_000 };
 const EDGE: Link = { roundTripMs: 100, megabitsPerSecond: 20 };
 
 export const WORKLOADS: readonly Workload[] = [
