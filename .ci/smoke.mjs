@@ -130,7 +130,7 @@ async function until(what, condition, timeoutMs = 240_000) {
   }
 }
 
-/** Below the range of outgoing connections, see src/kafka/local/ports.ts. */
+/** Below the range of outgoing connections, see src/testbed/local-kafka/ports.ts. */
 async function freePorts(count) {
   const ports = new Set();
   while (ports.size < count) {

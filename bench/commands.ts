@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { wholeNumber } from '../src/cli/option-values.ts';
 import { silentLogger } from '../src/core/logger.ts';
-import { createProducer } from '../src/kafka/kafkajs.ts';
+import { createProducer } from '../src/kafka/clients/kafkajs.ts';
 import { startKafka } from '../test/support/kafka.ts';
 import { TestGateway } from '../test/support/gateway.ts';
 import { until } from '../test/support/until.ts';

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import { duration, list, rate, wholeNumber } from '../src/cli/option-values.ts';
-import { simulatedTypes } from '../src/cli/simulated-types.ts';
+import { simulatedTypes } from '../src/testbed/fleet/simulated-types.ts';
 import { usableConfig } from '../src/cli/usable-config.ts';
 import type { QoS } from '../src/core/publication.ts';
 import { Load } from './load/load.ts';

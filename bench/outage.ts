@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
-import { simulatedTypes } from '../src/cli/simulated-types.ts';
+import { simulatedTypes } from '../src/testbed/fleet/simulated-types.ts';
 import { usableConfig } from '../src/cli/usable-config.ts';
 import { wholeNumber } from '../src/cli/option-values.ts';
 import { BenchKafka } from './harness/bench-kafka.ts';

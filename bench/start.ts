@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { wholeNumber } from '../src/cli/option-values.ts';
-import { simulatedTypes } from '../src/cli/simulated-types.ts';
+import { simulatedTypes } from '../src/testbed/fleet/simulated-types.ts';
 import { usableConfig } from '../src/cli/usable-config.ts';
 import { BenchKafka } from './harness/bench-kafka.ts';
 import { CONTESTANTS, titleOf, type Contestant, type Target } from './harness/contestants.ts';

@@ -11,5 +11,5 @@ const { status } = spawnSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', '
   stdio: 'inherit',
 });
 // The one file beside the sources that they read at run time.
-copyFileSync(join(root, 'src/kafka/local/pom.xml'), join(root, 'dist/kafka/local/pom.xml'));
+copyFileSync(join(root, 'src/testbed/local-kafka/pom.xml'), join(root, 'dist/testbed/local-kafka/pom.xml'));
 process.exitCode = status ?? 1;

@@ -3,8 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { SETTINGS, UNSUPPORTED } from '../src/producer/config-table.ts';
-import { SECURITY_SETTINGS } from '../src/producer/security-table.ts';
+import { SETTINGS, UNSUPPORTED } from '../src/producer/config/config-table.ts';
+import { SECURITY_SETTINGS } from '../src/producer/config/security-table.ts';
 
 const page = join(import.meta.dirname, '..', 'docs', 'producer.md');
 

@@ -5,7 +5,7 @@
  *   npm run test:kafkas [release ...]
  */
 import { spawnSync } from 'node:child_process';
-import { KAFKA_VERSION } from '../src/kafka/local/jars.ts';
+import { KAFKA_VERSION } from '../src/testbed/local-kafka/jars.ts';
 
 const arguments_ = process.argv.slice(2);
 const releases = arguments_.length > 0 ? arguments_ : [KAFKA_VERSION, '3.9.1', '3.3.2'];

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 
 import { loadConfig } from '../src/config/load.ts';
 import { describeFault } from '../src/config/faults.ts';
-import { KAFKA_VERSION } from '../src/kafka/local/jars.ts';
+import { KAFKA_VERSION } from '../src/testbed/local-kafka/jars.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');

@@ -1,4 +1,4 @@
-import { memoryBytes } from '../../src/drill/process-memory.ts';
+import { memoryBytes } from '../../src/testbed/drill/gateway-process.ts';
 import type { TestGateway } from '../../test/support/gateway.ts';
 import { cpuMicros } from '../harness/process-figures.ts';
 import { plainText } from '../harness/table.ts';

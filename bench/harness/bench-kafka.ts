@@ -1,4 +1,4 @@
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
 import { startKafka } from '../../test/support/kafka.ts';
 import type { TestKafka } from '../../test/support/kafka.ts';
 import { SlowLink } from './slow-link.ts';

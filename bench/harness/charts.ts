@@ -1,5 +1,4 @@
-import { escapeHtml } from '../../src/drill/html-page.ts';
-import { figure, figureElement, niceTop, px } from '../../src/drill/svg.ts';
+import { escapeHtml, figure, figureElement, niceTop, px } from '../../src/testbed/drill/report/html-page.ts';
 
 /*
  * Static SVG charts for the pages of the benchmarks: colours come from the page's style sheet (`.series-0`, ...),

@@ -2,8 +2,8 @@ import { globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
-import type { Admin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
+import type { Admin } from '../../src/kafka/clients/kafkajs.ts';
 
 const LOOK_EVERY_MS = 10;
 /** A bridge that writes nothing for so long has stopped. */

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { svgFile } from '../../src/drill/svg.ts';
+import { svgFile } from '../../src/testbed/drill/report/html-page.ts';
 import { aimsOf, tableOfAims } from './aims.ts';
 import { measuredOn } from './record.ts';
 import type { BenchRecord, StudyRecord } from './record.ts';
@@ -63,7 +63,7 @@ export function sectionsOf(record: BenchRecord): Sections {
   }
   for (const part of record.studies) {
     const drawn = chartsOf(part).map((chart) => {
-      const file = `${FOLDER}/${part.study.name.replaceAll('.', '-')}-${chart.name}.svg`;
+      const file = `${FOLDER}/${part.study.name.replaceAll('./', '-')}-${chart.name}.svg`;
       charts.push({ file, svg: svgFile(studyChart(part, chart)) });
       return `${chart.yLabel}:\n\n![${chart.yLabel} over ${part.study.xLabel}](${file})`;
     });

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { page, escapeHtml } from '../../src/drill/html-page.ts';
+import { page, escapeHtml } from '../../src/testbed/drill/report/html-page.ts';
 import { aimsOf, tableOfAims } from './aims.ts';
 import { describeMachine } from './machine.ts';
 import type { Machine } from './machine.ts';

@@ -4,7 +4,7 @@ import { barChart } from './charts.ts';
 import { titleOf } from './contestants.ts';
 import { describeMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { escapeHtml, page } from '../../src/drill/html-page.ts';
+import { escapeHtml, page } from '../../src/testbed/drill/report/html-page.ts';
 import type { RunResult } from './run.ts';
 import type { Row } from './summary.ts';
 import { htmlTable, markdownTable, plainText, tableOf } from './table.ts';

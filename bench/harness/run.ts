@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { memoryBytes } from '../../src/drill/process-memory.ts';
+import { memoryBytes } from '../../src/testbed/drill/gateway-process.ts';
 import type { Percentiles } from '../load/histogram.ts';
 import type { BenchKafka } from './bench-kafka.ts';
 import type { Contestant, RunningBridge } from './contestants.ts';

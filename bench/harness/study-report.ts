@@ -1,4 +1,4 @@
-import { escapeHtml, page } from '../../src/drill/html-page.ts';
+import { escapeHtml, page } from '../../src/testbed/drill/report/html-page.ts';
 import { lineChart } from './charts.ts';
 import { describeMachine } from './machine.ts';
 import type { Machine } from './machine.ts';

@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../src/drill/html-page.ts';
+import { escapeHtml } from '../../src/testbed/drill/report/html-page.ts';
 import type { Row } from './summary.ts';
 import type { Workload } from './workloads.ts';
 

@@ -1,6 +1,6 @@
 import type { QoS } from '../../src/core/publication.ts';
-import { SimulatedDevice } from '../../src/fleet/device.ts';
-import type { SimulatedType } from '../../src/fleet/device.ts';
+import { SimulatedDevice } from '../../src/testbed/fleet/device.ts';
+import type { SimulatedType } from '../../src/testbed/fleet/device.ts';
 
 /** The PUBLISH packets of one device, encoded one behind the other, to be sent over and over in a ring. */
 export interface FrameRing {

@@ -1,6 +1,6 @@
 import type { QoS } from '../../src/core/publication.ts';
-import type { SimulatedType } from '../../src/fleet/device.ts';
-import { Pacer } from '../../src/fleet/pacer.ts';
+import type { SimulatedType } from '../../src/testbed/fleet/device.ts';
+import { Pacer } from '../../src/testbed/fleet/pacer.ts';
 import { LoadDevice } from './device.ts';
 import { encodeRing } from './frames.ts';
 import { Histogram } from './histogram.ts';

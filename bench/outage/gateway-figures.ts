@@ -1,4 +1,4 @@
-import { memoryBytes } from '../../src/drill/process-memory.ts';
+import { memoryBytes } from '../../src/testbed/drill/gateway-process.ts';
 import { cpuMicros } from '../harness/process-figures.ts';
 
 /** What a gateway and its process say of themselves at one moment. */

@@ -1,6 +1,6 @@
 import { Histogram, type Percentiles } from '../load/histogram.ts';
 import { Load } from '../load/load.ts';
-import type { SimulatedType } from '../../src/fleet/device.ts';
+import type { SimulatedType } from '../../src/testbed/fleet/device.ts';
 
 /** Device types of the two routes whose devices send all the time, and what they promise. */
 export const LIVE_CONTRACTS = ['journal', 'kafka'] as const;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SimulatedType } from '../../src/fleet/device.ts';
+import type { SimulatedType } from '../../src/testbed/fleet/device.ts';
 import type { BenchKafka } from '../harness/bench-kafka.ts';
 import type { RunningBridge } from '../harness/contestants.ts';
 import type { BenchTopic } from '../harness/kafka-topic.ts';

@@ -1,4 +1,4 @@
-import { AuditLog } from '../../src/audit/audit-log.ts';
+import { AuditLog } from '../../src/features/audit/audit-log.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { completion } from './completion.ts';
 

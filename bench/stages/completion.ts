@@ -1,4 +1,4 @@
-import type { AuditedResult } from '../../src/audit/audit-log.ts';
+import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
 import { emptyBatch, fill } from './append.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';

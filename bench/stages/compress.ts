@@ -1,6 +1,6 @@
 import { silentLogger } from '../../src/core/logger.ts';
-import { BatchCompressor } from '../../src/producer/batch-compressor.ts';
-import { encodeBatch } from '../../src/producer/record-batch.ts';
+import { BatchCompressor } from '../../src/producer/batches/batch-compressor.ts';
+import { encodeBatch } from '../../src/producer/batches/record-batch.ts';
 import { emptyBatch, fill } from './append.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
 import type { Blueprint } from '../../src/assembly/blueprint.ts';
-import { simulatedTypes } from '../../src/cli/simulated-types.ts';
-import { SimulatedDevice } from '../../src/fleet/device.ts';
-import type { SimulatedType } from '../../src/fleet/device.ts';
+import { simulatedTypes } from '../../src/testbed/fleet/simulated-types.ts';
+import { SimulatedDevice } from '../../src/testbed/fleet/device.ts';
+import type { SimulatedType } from '../../src/testbed/fleet/device.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const DEVICES = 1_000;

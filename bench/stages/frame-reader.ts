@@ -1,5 +1,5 @@
-import { FrameReader } from '../../src/mqtt/frame-reader.ts';
-import type { ReadAhead } from '../../src/mqtt/read-ahead.ts';
+import { FrameReader } from '../../src/mqtt/connection/frame-reader.ts';
+import type { ReadAhead } from '../../src/mqtt/connection/read-ahead.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
 

@@ -1,7 +1,7 @@
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { PendingChunk } from '../../src/journal/commit-queue.ts';
 import type { JournalTarget } from '../../src/journal/commit-queue.ts';
-import { GroupWriter } from '../../src/journal/group-writer.ts';
+import { GroupWriter } from '../../src/journal/disk/group-writer.ts';
 import { CHUNK_BYTES } from '../../src/journal/settings.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';

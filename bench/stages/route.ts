@@ -1,4 +1,4 @@
-import type { Topic } from '../../src/core/topic.ts';
+import type { Topic } from '../../src/core/publication.ts';
 import { RouteCache } from '../../src/route/route-cache.ts';
 import { messages, withBlueprint } from './fleet.ts';
 import type { Stage } from './stage.ts';

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import type { DeviceProfile } from '../../src/core/profile.ts';
-import { compileProfile } from '../../src/decode/transcoder.ts';
+import type { DeviceProfile } from '../../src/core/profile/profile.ts';
+import { compileProfile } from '../../src/decode/profile/transcoder.ts';
 import type { Stage } from './stage.ts';
 
 const RECEIVED_AT_MS = Date.UTC(2026, 0, 1, 1);

@@ -4,7 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { SluiceError, errorMessage } from '../core/errors.ts';
 import type { Metric } from '../core/metric.ts';
 import { prometheusRegistry } from './prometheus.ts';
-import type { Readiness } from './readiness.ts';
+import type { Readiness } from '../core/readiness.ts';
 
 export interface AdminServerOptions {
   readonly host: string;

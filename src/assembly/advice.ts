@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import type { ConfigWarning, KeyFault } from '../core/fault.ts';
-import { adviseOn, adviseOnPartition, type ConfigAdvice } from '../producer/config-advice.ts';
-import type { ProducerConfig } from '../producer/config-table.ts';
+import { adviseOn, adviseOnPartition, type ConfigAdvice } from '../producer/config/config-advice.ts';
+import type { ProducerConfig } from '../producer/config/config-table.ts';
 
 /** What our own headers and the envelope add to a payload, at most; bytes. */
 const RECORD_OVERHEAD_BYTES = 1_024;

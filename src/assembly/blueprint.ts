@@ -5,9 +5,9 @@ import type { SluiceConfig } from '../config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
 import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
 import { ProfileServices, type Surroundings } from './profile-services.ts';
-import { parseProducerConfig } from '../producer/config.ts';
-import type { ProducerConfig } from '../producer/config-table.ts';
-import { SECURITY_SETTINGS } from '../producer/security-table.ts';
+import { parseProducerConfig } from '../producer/config/config.ts';
+import type { ProducerConfig } from '../producer/config/config-table.ts';
+import { SECURITY_SETTINGS } from '../producer/config/security-table.ts';
 import { compileRouteSet, type RouteSet } from './route-set.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */

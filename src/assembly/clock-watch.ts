@@ -1,4 +1,4 @@
-import type { Condition } from '../admin/readiness.ts';
+import type { Condition } from '../core/readiness.ts';
 import { EARLIEST_PLAUSIBLE_MS, type Cancel, type Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';

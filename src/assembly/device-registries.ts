@@ -1,9 +1,9 @@
 import { readRegistryFile, type RegistryProblem, type RegistryRows } from '../config/registry-file.ts';
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
-import type { RegistrySpec } from '../core/normalise.ts';
-import type { DeviceLookup } from '../core/route-services.ts';
-import { stampOf } from './file-stamp.ts';
+import type { RegistrySpec } from '../core/profile/normaliser-spec.ts';
+import type { DeviceLookup } from '../core/route.ts';
+import { stampOf } from './file-watch.ts';
 
 /** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
 const LOOK_MS = 2_000;

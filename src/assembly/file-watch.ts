@@ -1,5 +1,26 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cancel, Clock } from '../core/clock.ts';
-import { stampOf } from './file-stamp.ts';
+
+/**
+ * What changes with a file's content, as far as can be seen without reading it; of a folder, with any of the YAML
+ * files in it. Links are followed: a mounted configuration is exchanged by moving a link. Never throws: that
+ * something can't be looked at is a stamp too.
+ */
+export function stampOf(path: string): string {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return 'none';
+    if (!stat.isDirectory()) return `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
+    return readdirSync(path)
+      .filter((name) => /\.ya?ml$/i.test(name))
+      .sort()
+      .map((name) => `${name} ${stampOf(join(path, name))}`)
+      .join('\n');
+  } catch (error) {
+    return String(error);
+  }
+}
 
 /** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
 const LOOK_MS = 1_000;

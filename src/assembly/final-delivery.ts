@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
-import { within } from '../core/within.ts';
-import type { Ledger } from '../delivery/ledger.ts';
+import { within } from '../core/clock.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
 import type { Ingress } from '../mqtt/ingress.ts';
 import type { Producer } from '../producer/producer.ts';
 import type { JournalStore } from './journal-store.ts';

@@ -1,19 +1,18 @@
-import type { Condition } from '../admin/readiness.ts';
+import type { Condition } from '../core/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
-import type { FullPolicy } from '../core/full-policy.ts';
+import type { DeviceProfile, FullPolicy } from '../core/profile/profile.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
-import type { DeviceProfile } from '../core/profile.ts';
-import type { PublicationMemory, RecalledPublications } from '../core/publication-memory.ts';
+import type { PublicationMemory, RecalledPublications } from '../core/publication.ts';
 import { needsDisk } from '../core/route.ts';
-import { laneMetrics } from '../delivery/lane-metrics.ts';
-import type { Ledger } from '../delivery/ledger.ts';
-import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../delivery/ledger-note.ts';
+import { laneMetrics } from '../delivery/disk/lane-metrics.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
+import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../delivery/ledger/ledger-note.ts';
 import type { PartitionedSink } from '../delivery/record-sink.ts';
-import { StoreAndForward } from '../delivery/store-and-forward.ts';
+import { StoreAndForward } from '../delivery/disk/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
-import { holdsSegments } from '../journal/segment-files.ts';
+import { holdsSegments } from '../journal/disk/segment-files.ts';
 
 export interface JournalStoreOptions {
   readonly config: SluiceConfig;

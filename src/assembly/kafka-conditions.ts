@@ -1,4 +1,4 @@
-import type { Condition } from '../admin/readiness.ts';
+import type { Condition } from '../core/readiness.ts';
 
 export interface KafkaSituation {
   readonly servers: readonly string[];

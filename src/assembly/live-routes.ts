@@ -1,7 +1,7 @@
-import type { FullPolicy } from '../core/full-policy.ts';
-import { deadLetterTopicFor } from '../core/output.ts';
+import type { FullPolicy } from '../core/profile/profile.ts';
+import { deadLetterTopicFor } from '../core/profile/output-spec.ts';
 import type { Route } from '../core/route.ts';
-import type { Topic } from '../core/topic.ts';
+import type { Topic } from '../core/publication.ts';
 import { RouteCache } from '../route/route-cache.ts';
 import type { RouteSet } from './route-set.ts';
 

@@ -1,4 +1,4 @@
-import type { DeviceCommands } from '../core/route-services.ts';
+import type { DeviceCommands } from '../core/route.ts';
 
 /** Commands to devices; they lead nowhere until the gateway's MQTT broker is there. */
 export class LocalCommands implements DeviceCommands {

@@ -1,14 +1,14 @@
-import type { Condition } from '../admin/readiness.ts';
+import type { Condition } from '../core/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
-import { lockDirectory } from '../journal/directory-lock.ts';
+import { lockDirectory } from '../journal/disk/directory-lock.ts';
 import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
-import { listenerName, type ListenerSpec } from '../mqtt/listener-spec.ts';
-import { NodeStoreDirectory } from '../mqtt/store/store-fs.ts';
-import { readTlsFiles } from '../mqtt/tls-credentials.ts';
+import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
+import { NodeStoreDirectory } from '../mqtt/sessions/store/store-fs.ts';
+import { readTlsFiles } from '../mqtt/edge/tls-credentials.ts';
 
 /** What the configuration says of the MQTT edge, in its own terms. */
 export function mqttEdgeOptions(

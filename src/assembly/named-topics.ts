@@ -1,4 +1,4 @@
-import type { TopicAdmission } from '../core/route-services.ts';
+import type { TopicAdmission } from '../core/route.ts';
 
 /** Topics that a profile may name when nothing else is said. */
 const DEFAULT_MAX = 100;

@@ -1,8 +1,8 @@
 import type { KeyFault } from '../core/fault.ts';
-import { isTopicTemplate } from '../core/output.ts';
-import type { DeviceProfile } from '../core/profile.ts';
-import type { RouteServices } from '../core/route-services.ts';
-import { parseTemplate } from '../decode/template.ts';
+import { isTopicTemplate } from '../core/profile/output-spec.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
+import type { RouteServices } from '../core/route.ts';
+import { parseTemplate } from '../decode/profile/template.ts';
 import { DeviceRegistries } from './device-registries.ts';
 import { LocalCommands } from './local-commands.ts';
 import { NamedTopics } from './named-topics.ts';

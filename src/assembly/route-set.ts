@@ -1,13 +1,13 @@
 import { commandTopics } from '../config/commands.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
-import { deadLetterTopicFor, isTopicTemplate } from '../core/output.ts';
-import type { DeviceProfile } from '../core/profile.ts';
+import { deadLetterTopicFor, isTopicTemplate } from '../core/profile/output-spec.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
 import type { DeviceTable } from '../decode/normalise/device-table.ts';
-import { schemaFiles } from '../decode/schema-files.ts';
-import { SharedReaders } from '../decode/shared-readers.ts';
+import { schemaFiles } from '../decode/protobuf/schema-files.ts';
+import { SharedReaders } from '../decode/formats/shared-readers.ts';
 import type { TypedEdgeNodes } from '../decode/sparkplug/edge-node-metrics.ts';
-import { compileProfile, type Transcoder } from '../decode/transcoder.ts';
+import { compileProfile, type Transcoder } from '../decode/profile/transcoder.ts';
 import { RouteTable } from '../route/route-table.ts';
 import type { ProfileServices } from './profile-services.ts';
 

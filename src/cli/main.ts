@@ -9,15 +9,15 @@ sizeThreadPool(process.env);
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
-  audit: async () => (await import('./audit.ts')).auditCommand(),
-  capture: async () => (await import('./capture.ts')).captureCommand(),
-  dlq: async () => (await import('./dlq.ts')).dlqCommand(),
-  explain: async () => (await import('./explain.ts')).explainCommand(),
-  plan: async () => (await import('./plan.ts')).planCommand(),
-  fleet: async () => (await import('./fleet.ts')).fleetCommand(),
+  audit: async () => (await import('../features/audit/command.ts')).auditCommand(),
+  capture: async () => (await import('../features/capture/command.ts')).captureCommand(),
+  dlq: async () => (await import('../features/dead-letters/command.ts')).dlqCommand(),
+  explain: async () => (await import('../features/explain/explain-command.ts')).explainCommand(),
+  plan: async () => (await import('../features/explain/plan-command.ts')).planCommand(),
+  fleet: async () => (await import('../testbed/fleet/command.ts')).fleetCommand(),
   ledger: async () => (await import('./ledger.ts')).ledgerCommand(),
-  tail: async () => (await import('./tail.ts')).tailCommand(),
-  drill: async () => (await import('./drill.ts')).drillCommand(),
+  tail: async () => (await import('../features/tail/command.ts')).tailCommand(),
+  drill: async () => (await import('../testbed/drill/command.ts')).drillCommand(),
 };
 
 const { version, description } = packageFacts();

@@ -134,8 +134,8 @@ async function startDemo(
     return () => Promise.resolve();
   }
   // A gateway without a demo has no use for an MQTT client.
-  const { Fleet } = await import('../fleet/fleet.ts');
-  const { simulatedTypes } = await import('./simulated-types.ts');
+  const { Fleet } = await import('../testbed/fleet/fleet.ts');
+  const { simulatedTypes } = await import('../testbed/fleet/simulated-types.ts');
   const fleet = new Fleet({
     url,
     devices: DEMO_DEVICES,

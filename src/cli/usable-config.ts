@@ -4,6 +4,13 @@ import type { LoadedConfig } from '../config/load.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
 
+/** Where the gateway of a configuration has its admin port, as this machine reaches it. */
+export function adminUrl(file: string | undefined): string {
+  const { host, port } = usableConfig(file).config.admin;
+  const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
+}
+
 /**
  * The configuration for a command that only makes use of it.
  * @throws {SluiceError} `CONFIG_INVALID` with every fault on a line.

@@ -1,6 +1,6 @@
-import type { CommandSettings } from '../core/command-settings.ts';
+import type { CommandSettings } from '../core/device-sessions.ts';
 import type { KeyFault } from '../core/fault.ts';
-import type { DeviceProfile } from '../core/profile.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import type { ConfigDocument } from './schema.ts';
 

@@ -12,7 +12,7 @@ import {
   type KeyPath,
   schemaAt,
 } from './schema-tree.ts';
-import { nearest } from '../core/suggestion.ts';
+import { nearest } from '../core/fault.ts';
 
 /*
  * SLUICE_KAFKA__PRODUCER__LINGER_MS=10 sets kafka.producer.linger.ms: `__` parts levels, `_` within a level

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { KeyFault } from '../core/fault.ts';
-import type { FullPolicy } from '../core/full-policy.ts';
+import type { FullPolicy } from '../core/profile/profile.ts';
 import type { Folders } from './config.ts';
 import type { ConfigDocument } from './schema.ts';
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
-import type { DeviceProfile } from '../core/profile.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
 import { needsDisk } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import { commandFaults, replyKey, replyProfiles } from './commands.ts';

@@ -8,7 +8,7 @@ import {
   type FormatSpec,
   type MessageChoice,
   type TextType,
-} from '../core/decoder.ts';
+} from '../core/profile/decoder-spec.ts';
 import { choice, integer, section, text } from './schema.ts';
 
 /* The `decode:` of a device profile: how its payloads are read. */

@@ -1,6 +1,12 @@
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } from '../core/normalise.ts';
+import type {
+  FilterSpec,
+  MetricSpec,
+  RegistrySpec,
+  SequenceSpec,
+  TimeSpec,
+} from '../core/profile/normaliser-spec.ts';
 import { defined } from './defined.ts';
 import { choice, integer, kafkaTopic, section, text } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { OutputSpec } from '../core/output.ts';
+import type { OutputSpec } from '../core/profile/output-spec.ts';
 import { defined } from './defined.ts';
 import { choice, integer, kafkaTopic, section, text } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { DeviceProfile, SignalSpec, SimulationSpec } from '../core/profile.ts';
-import { fixedTopic } from '../core/output.ts';
+import type { DeviceProfile, SignalSpec, SimulationSpec } from '../core/profile/profile.ts';
+import { fixedTopic } from '../core/profile/output-spec.ts';
 import {
   filterSchema,
   metricSchema,

@@ -28,3 +28,33 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** Resolves after the delay, or at once when `signal` is aborted: whoever waits has to look at it then. */
+export async function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.schedule(done, delayMs);
+    signal?.addEventListener('abort', done);
+  });
+}
+
+/** Waits for `work`, but not longer than `limitMs`: then it goes on alone. Its failure counts as its end. */
+export async function within(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
+  const cancel = clock.schedule(() => {
+    resolve(undefined);
+  }, limitMs);
+  await Promise.race([work.catch(() => undefined), timeUp]);
+  cancel();
+}
+
+/** Milliseconds since 1970 as ISO 8601 in UTC; a device may say times that no calendar has, and those stay numbers. */
+export function instantText(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? `${ms} ms since 1970` : date.toISOString();
+}

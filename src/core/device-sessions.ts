@@ -1,3 +1,33 @@
+/** One Kafka topic whose records are commands to devices. */
+export interface CommandSettings {
+  /** The Kafka topic. */
+  readonly topic: string;
+  /** The consumer group: one for all gateways that may read the topic, so that a second one is noticed. */
+  readonly group: string;
+  /** The header that names the device; undefined: the record's key does. */
+  readonly deviceHeader: string | undefined;
+  /** Templates of `{device}` and `{correlation}`: the MQTT topic that the device has subscribed to. */
+  readonly mqttTopic: string;
+  /** Template of `{device}`: the MQTT client id of the device. */
+  readonly clientId: string;
+  /** The header that tells commands apart and that replies carry again. */
+  readonly correlationHeader: string;
+  /** How long a command lives after its record's timestamp; undefined: for ever. */
+  readonly expiryMs: number | undefined;
+  /** The header that says so for one record, in milliseconds. */
+  readonly expiryHeader: string;
+  /** The Kafka topic of commands that did not reach their device. */
+  readonly undeliveredTopic: string;
+  /** How long a command may wait for its PUBACK, or for the session store. */
+  readonly ackTimeoutMs: number;
+  /** Commands of a partition that may be on their way at once. */
+  readonly maxInFlight: number;
+  /** How many of them may be one device's. */
+  readonly maxInFlightPerDevice: number;
+  /** Bytes of all commands on their way, of all partitions. */
+  readonly maxInFlightBytes: number;
+}
+
 /** A message for one client's session. */
 export interface SessionMessage {
   readonly clientId: string;
@@ -41,4 +71,28 @@ export interface DeviceSessions {
    * delivered. The store forgets each of them when `forget` is called, and tells it again after a restart otherwise.
    */
   onAbandoned(listener: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void): void;
+}
+
+/** An MQTT connection that a device has made. */
+export interface DeviceConnection {
+  /** Its client id. */
+  readonly deviceId: string;
+  /** The name of the listener, e.g. `tcp 127.0.0.1:1883`. */
+  readonly listener: string;
+  /** Where the device is, e.g. `192.0.2.7:49152`. */
+  readonly remote: string;
+  /** `3.1` or `3.1.1`. */
+  readonly protocolVersion: string;
+  /** Seconds; 0: none. */
+  readonly keepAliveSeconds: number;
+  readonly cleanSession: boolean;
+  /** A session was kept from before. */
+  readonly sessionPresent: boolean;
+}
+
+/** Who wants to know which devices are here. Called at once, in order for each device; must not throw. */
+export interface PresenceObserver {
+  connected(connection: DeviceConnection): void;
+  /** `reason`: stable word, e.g. `keepalive-timeout`; `willSent`: the device's will was published. */
+  disconnected(connection: DeviceConnection, reason: string, willSent: boolean): void;
 }

@@ -1,5 +1,16 @@
-import type { Outcome } from './outcome.ts';
-import type { Topic } from './topic.ts';
+/**
+ * An MQTT topic name, interned: the ingress makes one Topic for each distinct name and hands out the same
+ * object again, so that later stages cache by identity instead of hashing a string a message.
+ */
+export interface Topic {
+  /** The topic name: valid UTF-8, no wildcards, at least one character ([MQTT-4.7.3-1]). */
+  readonly name: string;
+  /**
+   * A small dense integer, for an array as cache. The table of topics is bounded: an id may later belong to
+   * another Topic, so a cache keeps the Topic beside its value and compares it.
+   */
+  readonly id: number;
+}
 
 export type QoS = 0 | 1 | 2;
 
@@ -57,4 +68,49 @@ export interface PublicationSink {
    * Left out: nobody counts them.
    */
   suppressed?(topic: Topic): void;
+}
+
+/**
+ * What became of a publication: its one final state. Everything but `Refused` lets the device be
+ * acknowledged (PUBACK, PUBREC); `Refused` closes its connection, the only "no" that MQTT 3.1.1 has
+ * ([MQTT-3.3.5-2]).
+ */
+export const Outcome = {
+  /** The route's contract is fulfilled: for `kafka`, its record's batch is acknowledged. */
+  Delivered: 0,
+  /** It could not be understood, and its dead letter is durable. */
+  DeadLettered: 1,
+  /** No route matches, and `unrouted: local` says that local subscribers were all it was for. */
+  Local: 2,
+  /** It may not be published: no route and `unrouted: refuse`, or a contract that can no longer be kept. */
+  Refused: 3,
+  /** Understood, and its profile's rules say that no record is due. */
+  Filtered: 4,
+  /** The journal is full, and its policy is to drop what comes. */
+  Dropped: 5,
+} as const;
+
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+/** A QoS 2 publication whose record a journal has; see {@link Publication.ordinal}. */
+export interface RecalledPublication {
+  readonly clientId: string;
+  readonly packetId: number;
+  readonly ordinal: number;
+}
+
+/** What a journal hands over after a start. */
+export interface RecalledPublications {
+  /** Those that their sessions may not know of. */
+  readonly publications: readonly RecalledPublication[];
+  /** Higher than the ordinal of every publication that it has, or ever had. */
+  readonly nextOrdinal: number;
+}
+
+/** Who has to know of publications after a crash: the sessions. */
+export interface PublicationMemory {
+  /** The next publication's. */
+  readonly nextOrdinal: number;
+  /** Calls back once it will know after a crash of every publication whose contract was said to be fulfilled by now. */
+  whenKept(callback: () => void): void;
 }

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import type { Publication } from './publication.ts';
 import type { SerializedRecord } from './record.ts';
 
@@ -82,4 +83,66 @@ export interface Batch {
 /** The Kafka topic of what could not become a record of `topic`. */
 export function deadLetterTopicOf(topic: string): string {
   return `${topic}.dlq`;
+}
+
+/*
+ * What the routes of a device profile ask of the rest of the gateway. All answers are immediate: a message
+ * waits for nobody's promise.
+ */
+
+/** What is known of devices from elsewhere. */
+export interface DeviceLookup {
+  /** Grows whenever an answer may have changed. */
+  readonly version: number;
+  /** The device's columns by name; undefined: the device is not known. */
+  find(deviceId: string): ReadonlyMap<string, string> | undefined;
+}
+
+/** Who may write to which Kafka topics, where messages name them. */
+export interface TopicAdmission {
+  /** Whether records may go to the topic; from then on the gateway sees to it that it exists. */
+  admit(topic: string): boolean;
+}
+
+/** The bytes that stand before a value, so that consumers find its schema. */
+export interface ValueFraming {
+  /** undefined: not known yet, see {@link whenReady}. */
+  prefix(topic: string): Uint8Array | DecodeFault | undefined;
+  /** Calls back once, when another question is worthwhile. */
+  whenReady(callback: () => void): void;
+}
+
+/** Messages to devices, by way of the gateway's own MQTT broker: at most once, to whoever is connected. */
+export interface DeviceCommands {
+  publish(topic: string, payload: Uint8Array): void;
+}
+
+export interface RouteServices {
+  /** Where its decoder talks back: Sparkplug B. */
+  readonly commands?: DeviceCommands;
+  readonly clock?: Clock;
+  /** Where the profile has a registry. */
+  readonly devices?: DeviceLookup;
+  /** Where its topic is a template. */
+  readonly topics?: TopicAdmission;
+  /** Where it has a subject. */
+  readonly framing?: ValueFraming;
+  /** Who is told what the profile's rules do; left out, nobody. */
+  readonly trace?: Trace;
+}
+
+/** A rule of a device profile, and what it made of a message. */
+export interface TraceEntry {
+  /** The profile's key, with dots: `time`, `metrics.speed.range`. */
+  readonly rule: string;
+  /** In words, values included. */
+  readonly says: string;
+}
+
+/**
+ * Told of every rule that a message meets, by routes that were compiled for it. Routes without one are compiled
+ * as if there were no such thing: to be told costs the gateway nothing.
+ */
+export interface Trace {
+  note(entry: TraceEntry): void;
 }

@@ -1,6 +1,5 @@
-import type { Publication, PublicationOrigin } from '../core/publication.ts';
-import type { Topic } from '../core/topic.ts';
-import type { Account } from './ledger.ts';
+import type { Publication, PublicationOrigin, Topic } from '../core/publication.ts';
+import type { Account } from './ledger/ledger.ts';
 
 /** What completes with the record in a slot. */
 export const SlotKind = { Record: 0, DeadLetter: 1 } as const;

@@ -2,26 +2,25 @@ import type { Clock } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
-import { Outcome } from '../core/outcome.ts';
-import type { Publication, PublicationOrigin, PublicationSink } from '../core/publication.ts';
+import { Outcome } from '../core/publication.ts';
+import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
 import {
-  deadLetterTopicOf,
   FILTERED,
-  needsDisk,
   NOT_READY,
   REFUSED,
+  deadLetterTopicOf,
+  needsDisk,
   type DecodeFault,
   type Route,
 } from '../core/route.ts';
-import type { Topic } from '../core/topic.ts';
 import { toDeadLetter, type DeadLetterPart } from './dead-letter.ts';
 import { SlotKind } from './delivery-slots.ts';
 import { DirectDeliveries } from './direct-deliveries.ts';
-import { endDelivery, FanOut } from './fan-out.ts';
-import { Ledger, type Account } from './ledger.ts';
+import { FanOut, endDelivery } from './fan-out.ts';
+import { Ledger, type Account } from './ledger/ledger.ts';
 import type { Bottleneck, RecordSink } from './record-sink.ts';
-import type { StoreAndForward } from './store-and-forward.ts';
+import type { StoreAndForward } from './disk/store-and-forward.ts';
 import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
 
 /** The account of publications that no profile matches, where the policy dead-letters them. */

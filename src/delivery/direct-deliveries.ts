@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import type { SluiceError } from '../core/errors.ts';
-import { Outcome } from '../core/outcome.ts';
+import { Outcome } from '../core/publication.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
 import { endDelivery } from './fan-out.ts';
-import type { Account } from './ledger.ts';
+import type { Account } from './ledger/ledger.ts';
 import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
 import { RejectedRecords } from './rejected-records.ts';
 

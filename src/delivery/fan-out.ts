@@ -1,8 +1,8 @@
-import { Outcome } from '../core/outcome.ts';
+import { Outcome } from '../core/publication.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
 import type { DecodeFault, Route } from '../core/route.ts';
 import { BadReadings } from './bad-readings.ts';
-import type { Account } from './ledger.ts';
+import type { Account } from './ledger/ledger.ts';
 
 /**
  * One publication on its way to several records, because several routes match or its payload holds several

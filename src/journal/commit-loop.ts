@@ -3,11 +3,11 @@ import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { CommitQueue, type JournalTarget, type PendingChunk } from './commit-queue.ts';
-import type { CommitResult, DiskFault, DiskPort, DiskState, Placement } from './disk-port.ts';
+import type { CommitResult, DiskFault, DiskPort, DiskState, Placement } from './disk/disk-port.ts';
 import { describeFault, type JournalHealth } from './health.ts';
 import type { JournalStats } from './journal-stats.ts';
 import type { RecordMeta } from './record-codec.ts';
-import type { SegmentBook } from './segment-book.ts';
+import type { SegmentBook } from './recovery/segment-book.ts';
 import type { ResolvedSettings } from './settings.ts';
 
 export interface CommitLoopOptions {

@@ -1,9 +1,9 @@
 import type { SerializedRecord } from '../core/record.ts';
-import type { Placement } from './disk-port.ts';
-import { COMMIT_FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from './frame.ts';
+import type { Placement } from './disk/disk-port.ts';
+import { COMMIT_FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from './disk/frame.ts';
 import { type Position, positionOf } from './position.ts';
 import { encodeRecord, type RecordMeta } from './record-codec.ts';
-import type { Chunk } from './segment-writer.ts';
+import type { Chunk } from './disk/segment-writer.ts';
 import { CHUNK_BYTES } from './settings.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { DiskFault } from './disk-port.ts';
+import type { DiskFault } from './disk/disk-port.ts';
 
 /**
  * - `ok`: records are durable within the commit interval.

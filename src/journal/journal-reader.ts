@@ -1,4 +1,4 @@
-import type { DiskCursor, ReadResult } from './disk-port.ts';
+import type { DiskCursor, ReadResult } from './disk/disk-port.ts';
 import { ordinalOf, type Position, positionOf, segmentOf } from './position.ts';
 import { decodeRecord, type JournalRecord } from './record-codec.ts';
 

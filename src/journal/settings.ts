@@ -1,6 +1,6 @@
-import type { FullPolicy } from '../core/full-policy.ts';
-import type { DiskSettings } from './disk-port.ts';
-import type { KeySource } from './encryption.ts';
+import type { FullPolicy } from '../core/profile/profile.ts';
+import type { DiskSettings } from './disk/disk-port.ts';
+import type { KeySource } from './disk/encryption.ts';
 import { JournalSettingsError } from './errors.ts';
 import { MAX_RECORDS_PER_SEGMENT } from './position.ts';
 

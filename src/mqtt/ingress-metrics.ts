@@ -1,6 +1,6 @@
 import type { Metric } from '../core/metric.ts';
 import type { IngressStats } from './stats.ts';
-import type { StoreLogStats } from './store/store-log.ts';
+import type { StoreLogStats } from './sessions/store/store-log.ts';
 
 const counter = (name: string, help: string, read: () => number): Metric => ({
   name: `sluice_mqtt_${name}`,

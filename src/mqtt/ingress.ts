@@ -1,18 +1,16 @@
 import type { Cancel, Clock } from '../core/clock.ts';
-import type { DeviceSessions } from '../core/device-sessions.ts';
+import type { DeviceSessions, PresenceObserver } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
-import { pause } from '../core/pause.ts';
-import type { PresenceObserver } from '../core/presence.ts';
-import type { PublicationMemory, RecalledPublications } from '../core/publication-memory.ts';
-import type { PublicationSink } from '../core/publication.ts';
-import { ConnectionHub } from './connection-hub.ts';
+import { pause } from '../core/clock.ts';
+import type { PublicationMemory, PublicationSink, RecalledPublications } from '../core/publication.ts';
+import { ConnectionHub } from './connection/connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
-import { Listener, type ListenerOptions } from './listener.ts';
-import { listenerName, type ListenerAddress, type ListenerSpec } from './listener-spec.ts';
-import { LocalBroker } from './local-broker.ts';
-import { SessionPost } from './session-post.ts';
-import type { StoreDirectory } from './store/store-fs.ts';
-import { SysTopics } from './sys-topics.ts';
+import { Listener, type ListenerOptions } from './edge/listener.ts';
+import { listenerName, type ListenerAddress, type ListenerSpec } from './edge/listener-spec.ts';
+import { LocalBroker } from './broker/local-broker.ts';
+import { SessionPost } from './sessions/session-post.ts';
+import type { StoreDirectory } from './sessions/store/store-fs.ts';
+import { SysTopics } from './broker/sys-topics.ts';
 import { IngressStats } from './stats.ts';
 
 export interface IngressOptions {

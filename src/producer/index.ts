@@ -2,10 +2,10 @@
 export {
   StandaloneProducer as Producer,
   type StandaloneProducerOptions as ProducerOptions,
-} from './standalone-producer.ts';
+} from './api/standalone-producer.ts';
 export type { Refusal, UndeliveredRecords } from './producer.ts';
-export type { RawProducerConfig as ProducerSettings } from './config.ts';
-export { ProducerRecord } from './producer-record.ts';
+export type { RawProducerConfig as ProducerSettings } from './config/config.ts';
+export { ProducerRecord } from './api/producer-record.ts';
 export {
   encodeHeaders,
   NO_HEADERS,
@@ -14,13 +14,13 @@ export {
   type RecordMetadata,
   type SerializedRecord,
 } from '../core/record.ts';
-export type { BatchRecord, BatchResult, RecordTarget } from './record-target.ts';
-export type { Bottleneck } from './bottleneck.ts';
+export type { BatchRecord, BatchResult, RecordTarget } from './cluster/record-target.ts';
+export type { Bottleneck } from './batches/bottleneck.ts';
 export type { Logger } from '../core/logger.ts';
-export type { SendCallback } from './sends.ts';
-export { RoundRobinPartitioner, type Partitioner, type PartitionView } from './partitioner.ts';
-export type { KafkaMetrics } from './kafka-metrics.ts';
-export { Mistake } from './mistakes.ts';
+export type { SendCallback } from './api/sends.ts';
+export { RoundRobinPartitioner, type Partitioner, type PartitionView } from './cluster/partitioner.ts';
+export type { KafkaMetrics } from './metrics/kafka-metrics.ts';
+export { Mistake } from './api/mistakes.ts';
 
 export { SluiceError } from '../core/errors.ts';
 export {
@@ -35,7 +35,7 @@ export {
   TimeoutError,
   UnsupportedBrokerError,
 } from './errors.ts';
-export { KafkaError } from './kafka-errors.ts';
+export { KafkaError } from './cluster/kafka-errors.ts';
 
 export type { Deserializer, Serializer } from './serializers/serializer.ts';
 export { SerializationError } from './serializers/errors.ts';

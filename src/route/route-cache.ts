@@ -1,4 +1,4 @@
-import type { Topic } from '../core/topic.ts';
+import type { Topic } from '../core/publication.ts';
 
 /**
  * What each topic leads to, found once for every distinct topic. The key is the topic's dense id, compared

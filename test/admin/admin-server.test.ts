@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AdminServer } from '../../src/admin/admin-server.ts';
-import { readinessOf, type Condition } from '../../src/admin/readiness.ts';
+import { readinessOf, type Condition } from '../../src/core/readiness.ts';
 import type { Metric } from '../../src/core/metric.ts';
 
 const open: AdminServer[] = [];

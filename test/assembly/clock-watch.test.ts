@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import { readinessOf } from '../../src/admin/readiness.ts';
+import { readinessOf } from '../../src/core/readiness.ts';
 import { ClockWatch } from '../../src/assembly/clock-watch.ts';
-import { ManualClock } from '../fleet/manual-clock.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { LogLines } from '../support/log-lines.ts';
 
 /** Its wall clock can be set. */

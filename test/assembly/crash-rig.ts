@@ -4,13 +4,13 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import type { Contract, Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import { StoreAndForward } from '../../src/delivery/store-and-forward.ts';
+import { StoreAndForward } from '../../src/delivery/disk/store-and-forward.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import { GatedSink } from '../delivery/store-rig.ts';
 import { MemoryFs } from '../journal/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
 import { RawClient } from '../mqtt/harness.ts';
-import { MemoryDirectory } from '../mqtt/store/memory-directory.ts';
+import { MemoryDirectory } from '../mqtt/sessions/store/memory-directory.ts';
 import { until } from '../support/until.ts';
 
 /** What survives a gateway. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLogger, type Logger } from '../../src/core/logger.ts';
-import type { RegistrySpec } from '../../src/core/normalise.ts';
+import type { RegistrySpec } from '../../src/core/profile/normaliser-spec.ts';
 import { DeviceRegistries } from '../../src/assembly/device-registries.ts';
 
 let folder: string;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { deliverLast } from '../../src/assembly/final-delivery.ts';
-import { Ledger } from '../../src/delivery/ledger.ts';
-import { ManualClock } from '../fleet/manual-clock.ts';
+import { Ledger } from '../../src/delivery/ledger/ledger.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { until } from '../support/until.ts';
 
 const TIMEOUT_MS = 10_000;

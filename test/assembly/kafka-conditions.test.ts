@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readinessOf } from '../../src/admin/readiness.ts';
+import { readinessOf } from '../../src/core/readiness.ts';
 import { kafkaConditions, type KafkaSituation } from '../../src/assembly/kafka-conditions.ts';
 
 const away: KafkaSituation = {

@@ -4,9 +4,9 @@ import { LiveRoutes } from '../../src/assembly/live-routes.ts';
 import { ProfileReload } from '../../src/assembly/profile-reload.ts';
 import { describeFault } from '../../src/config/faults.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import { TelemetryReader, type Telemetry } from '../../src/decode/telemetry.ts';
+import { TelemetryReader, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
 import { ConfigFolder } from '../config/files.ts';
-import { ManualClock } from '../fleet/manual-clock.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { LogLines } from '../support/log-lines.ts';
 
 const SENSOR = `

@@ -30,8 +30,8 @@ describe("Node's thread pool", () => {
     const users = globSync('src/**/*.ts', { cwd: root }).filter((file) =>
       /from 'node:fs\/promises'|\bpromises\b[^;]*from 'node:fs'/.test(readFileSync(join(root, file), 'utf8')),
     );
-    const whileRunning = ['src/audit/audit-files.ts', 'src/mqtt/store/store-fs.ts'];
-    const otherwise = ['src/assembly/thread-pool.ts', 'src/kafka/local/', 'src/assembly/drill/', 'src/cli/'];
+    const whileRunning = ['src/features/audit/audit-files.ts', 'src/mqtt/sessions/store/store-fs.ts'];
+    const otherwise = ['src/assembly/thread-pool.ts', 'src/testbed/', 'src/cli/', 'src/features/capture/'];
     const strays = users.filter((file) => !otherwise.some((place) => file.startsWith(place)));
     expect(strays.sort()).toEqual(whileRunning);
   });

@@ -4,9 +4,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeConnect, encodeRing } from '../../bench/load/frames.ts';
 import { Load } from '../../bench/load/load.ts';
 import type { LoadOptions } from '../../bench/load/load.ts';
-import { jsonType, payloadOf } from '../fleet/profiles.ts';
-import { ScriptedBroker } from '../fleet/scripted-broker.ts';
-import type { BrokerConnection } from '../fleet/scripted-broker.ts';
+import { jsonType, payloadOf } from '../testbed/fleet/profiles.ts';
+import { ScriptedBroker } from '../testbed/fleet/scripted-broker.ts';
+import type { BrokerConnection } from '../testbed/fleet/scripted-broker.ts';
 import { until } from '../support/until.ts';
 
 let broker: ScriptedBroker;

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { writeSetting } from '../../bench/harness/setting.ts';
 import { chosenWorkloads, PAYLOADS } from '../../bench/harness/workloads.ts';
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
-import { simulatedTypes } from '../../src/cli/simulated-types.ts';
-import { SimulatedDevice } from '../../src/fleet/device.ts';
+import { simulatedTypes } from '../../src/testbed/fleet/simulated-types.ts';
+import { SimulatedDevice } from '../../src/testbed/fleet/device.ts';
 
 const BYTES = { 'env-sensor': 32, 'field-sensor': 100, 'data-logger': 1_024 };
 

@@ -7,7 +7,7 @@ import { createInterface, type Interface } from 'node:readline';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { identify } from '../../src/kafka/local/process-identity.ts';
+import { identify } from '../../src/testbed/local-kafka/process-identity.ts';
 import { until } from '../support/until.ts';
 
 const RELAY = new URL('../../bin/relay.js', import.meta.url).href;

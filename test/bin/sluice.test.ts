@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
 
 let folder: string;
 let gateway: ChildProcess;

@@ -3,12 +3,12 @@ import { basename, extname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
-import type { DeviceProfile } from '../../src/core/profile.ts';
+import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import type { Publication } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
-import { decodeEnvelope, type Telemetry } from '../../src/decode/telemetry.ts';
-import { compileProfile } from '../../src/decode/transcoder.ts';
+import { decodeEnvelope, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
+import { compileProfile } from '../../src/decode/profile/transcoder.ts';
 import { RouteTable } from '../../src/route/route-table.ts';
 
 const NOW = 1_767_225_600_500;

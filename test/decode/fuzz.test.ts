@@ -4,18 +4,18 @@ import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zl
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
-import type { DecoderSpec, MessageChoice } from '../../src/core/decoder.ts';
+import type { DecoderSpec, MessageChoice } from '../../src/core/profile/decoder-spec.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
-import type { DeviceProfile } from '../../src/core/profile.ts';
+import { Outcome } from '../../src/core/publication.ts';
+import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import type { PublicationOrigin } from '../../src/core/publication.ts';
 import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import { loadMessageType } from '../../src/decode/protobuf.ts';
+import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
 import { loadPayloadType } from '../../src/decode/sparkplug/message.ts';
-import { TelemetryReader } from '../../src/decode/telemetry.ts';
-import { compileProfile } from '../../src/decode/transcoder.ts';
+import { TelemetryReader } from '../../src/decode/envelope/telemetry.ts';
+import { compileProfile } from '../../src/decode/profile/transcoder.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import { balances } from '../../src/delivery/ledger.ts';
+import { balances } from '../../src/delivery/ledger/ledger.ts';
 import type { RecordTarget } from '../../src/delivery/record-sink.ts';
 
 const VECTORS = join(import.meta.dirname, 'vectors');

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import avro from 'avsc';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { MetricSpec } from '../../src/core/normalise.ts';
-import type { OutputSpec } from '../../src/core/output.ts';
+import type { MetricSpec } from '../../src/core/profile/normaliser-spec.ts';
+import type { OutputSpec } from '../../src/core/profile/output-spec.ts';
 import { NOT_READY } from '../../src/core/route.ts';
 import { bench, NOW, profileFaults } from './routes.ts';
 

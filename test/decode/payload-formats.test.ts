@@ -4,9 +4,9 @@ import { encode as encodeMsgpack } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { encode as encodeCbor } from 'cborg';
 import { describe, expect, test } from 'vitest';
-import type { CsvSpec, MessageChoice, ProtobufSpec, TextSpec } from '../../src/core/decoder.ts';
-import { writeCsv } from '../../src/decode/csv.ts';
-import { loadMessageType } from '../../src/decode/protobuf.ts';
+import type { CsvSpec, MessageChoice, ProtobufSpec, TextSpec } from '../../src/core/profile/decoder-spec.ts';
+import { writeCsv } from '../../src/decode/formats/csv.ts';
+import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
 import { problemsOf, readAll, readerOf, readOne } from './readers.ts';
 
 const ZOO = join(import.meta.dirname, 'schemas/zoo.proto');

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import type { DecoderSpec } from '../../src/core/decoder.ts';
-import { compileReader } from '../../src/decode/compile-reader.ts';
-import { FieldValues } from '../../src/decode/field-values.ts';
-import type { PayloadReader } from '../../src/decode/payload-reader.ts';
+import type { DecoderSpec } from '../../src/core/profile/decoder-spec.ts';
+import { compileReader } from '../../src/decode/formats/compile-reader.ts';
+import { FieldValues } from '../../src/decode/formats/field-values.ts';
+import type { PayloadReader } from '../../src/decode/formats/payload-reader.ts';
 import { plainValue, type PlainValue } from './values.ts';
 
 export function readerOf(decode: DecoderSpec, ...fields: string[]): PayloadReader {
@@ -17,7 +17,7 @@ export function problemsOf(decode: DecoderSpec, ...fields: string[]): string[] {
   if (!('problems' in compiled)) throw new Error('it was accepted');
   return compiled.problems.map(
     (problem) =>
-      `${'path' in problem ? problem.path.join('.') : fields[problem.field]!}: found ${problem.found}, expected ${problem.expected}`,
+      `${'path' in problem ? problem.path.join('./') : fields[problem.field]!}: found ${problem.found}, expected ${problem.expected}`,
   );
 }
 

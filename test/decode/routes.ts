@@ -1,11 +1,10 @@
-import type { DeviceProfile } from '../../src/core/profile.ts';
+import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import type { RouteServices } from '../../src/core/route-services.ts';
-import type { DecodeFault, Route } from '../../src/core/route.ts';
+import type { DecodeFault, Route, RouteServices } from '../../src/core/route.ts';
 import type { Publication } from '../../src/core/publication.ts';
-import type { SharedReaders } from '../../src/decode/shared-readers.ts';
-import { TelemetryReader, type Telemetry } from '../../src/decode/telemetry.ts';
-import { compileProfile, type Transcoder } from '../../src/decode/transcoder.ts';
+import type { SharedReaders } from '../../src/decode/formats/shared-readers.ts';
+import { TelemetryReader, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
+import { compileProfile, type Transcoder } from '../../src/decode/profile/transcoder.ts';
 
 /** Receipt of every message that says nothing else. */
 export const NOW = 1_767_225_600_000;
@@ -100,7 +99,7 @@ export function profileFaults(profile: Partial<DeviceProfile>): string[] {
   const compiled = compileProfile({ ...BASE, ...profile });
   if (!('faults' in compiled)) throw new Error('it was accepted');
   return compiled.faults.map(
-    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
+    ({ path, found, expected }) => `${path.join('./')}: found ${found}, expected ${expected}`,
   );
 }
 

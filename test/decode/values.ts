@@ -1,4 +1,4 @@
-import { ValueKind, type FieldValues } from '../../src/decode/field-values.ts';
+import { ValueKind, type FieldValues } from '../../src/decode/formats/field-values.ts';
 
 export type PlainValue = number | bigint | boolean | string | Uint8Array | undefined;
 

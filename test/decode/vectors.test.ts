@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DecoderSpec, WrappingSpec } from '../../src/core/decoder.ts';
-import { FieldValues } from '../../src/decode/field-values.ts';
+import type { DecoderSpec, WrappingSpec } from '../../src/core/profile/decoder-spec.ts';
+import { FieldValues } from '../../src/decode/formats/field-values.ts';
 import { readAll, readerOf } from './readers.ts';
 import type { PlainValue } from './values.ts';
 

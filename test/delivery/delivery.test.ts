@@ -2,13 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
-import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
-import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
+import { Outcome } from '../../src/core/publication.ts';
+import type { Publication, PublicationOrigin, Topic } from '../../src/core/publication.ts';
+import { NO_HEADERS, decodeHeaders, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, NOT_READY, REFUSED, type Route } from '../../src/core/route.ts';
-import type { Topic } from '../../src/core/topic.ts';
 import { Delivery, UNROUTED_ACCOUNT, type DeliveryOptions } from '../../src/delivery/delivery.ts';
-import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
+import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
 import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
 
 const fleetTopic: Topic = { name: 'fleet/north/d1/telemetry', id: 1 };

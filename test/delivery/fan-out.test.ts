@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AuditedSink } from '../../src/audit/audited-sink.ts';
-import type { AuditedResult } from '../../src/audit/audit-log.ts';
+import { AuditedSink } from '../../src/features/audit/audited-sink.ts';
+import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
+import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
 import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, REFUSED, type Contract, type DecodeFault, type Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import { acknowledgedButLost, balances } from '../../src/delivery/ledger.ts';
+import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
 import type {
   Bottleneck,
   RecordError,

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import type { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
+import { Outcome } from '../../src/core/publication.ts';
 import { encodeHeaders, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import { balances } from '../../src/delivery/ledger.ts';
+import { balances } from '../../src/delivery/ledger/ledger.ts';
 import type { Bottleneck, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
 import { ProducerError } from '../../src/producer/errors.ts';
 

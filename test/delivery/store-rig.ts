@@ -1,19 +1,23 @@
-import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { systemClock, type Clock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { Outcome } from '../../src/core/outcome.ts';
-import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
+import type { Outcome, Publication, PublicationOrigin } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { SlotKind } from '../../src/delivery/delivery-slots.ts';
-import { balances, Ledger } from '../../src/delivery/ledger.ts';
-import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../../src/delivery/ledger-note.ts';
+import { Ledger, balances } from '../../src/delivery/ledger/ledger.ts';
+import {
+  ledgerNote,
+  loseUnread,
+  restoreLedger,
+  type LedgerEpoch,
+} from '../../src/delivery/ledger/ledger-note.ts';
 import type {
   Bottleneck,
   PartitionedSink,
   RecordResult,
   RecordTarget,
 } from '../../src/delivery/record-sink.ts';
-import { StoreAndForward, type StoreOptions } from '../../src/delivery/store-and-forward.ts';
+import { StoreAndForward, type StoreOptions } from '../../src/delivery/disk/store-and-forward.ts';
 import type { Journal, JournalOptions } from '../../src/journal/journal.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
 import type { MemoryFs } from '../journal/memory-fs.ts';

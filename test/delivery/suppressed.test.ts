@@ -3,7 +3,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import { balances } from '../../src/delivery/ledger.ts';
+import { balances } from '../../src/delivery/ledger/ledger.ts';
 import type { UnroutedPolicy } from '../../src/delivery/unrouted-topics.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };

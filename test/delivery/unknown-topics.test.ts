@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Bottleneck } from '../../src/producer/bottleneck.ts';
+import type { Bottleneck } from '../../src/producer/batches/bottleneck.ts';
 import { publish, range } from '../mqtt/harness.ts';
 import { settled } from '../producer/scripted-port.ts';
 import { READ_AHEAD_BYTES, Site, type Device } from './site.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createProducer } from '../../src/kafka/kafkajs.ts';
+import { createProducer } from '../../src/kafka/clients/kafkajs.ts';
 import { CommandDevice } from '../support/command-device.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';

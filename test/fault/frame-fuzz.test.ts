@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { generate, type Packet } from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
-import { Outcome } from '../../src/core/outcome.ts';
+import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink } from '../../src/core/publication.ts';
 import { connectPacket, publish, subscribe } from '../mqtt/harness.ts';
 import { newHub, turns, Wire } from '../mqtt/hub-rig.ts';

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
 import { judgeAndReport } from '../support/fault-row.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';

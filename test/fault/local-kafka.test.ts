@@ -10,14 +10,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { brokerFolder } from '../../src/kafka/local/broker-files.ts';
-import { probeCluster } from '../../src/kafka/local/cluster-probe.ts';
-import { ensureKafkaJars } from '../../src/kafka/local/jars.ts';
-import { findJava } from '../../src/kafka/local/java.ts';
-import { startLocalKafka, type LocalKafka } from '../../src/kafka/local/local-kafka.ts';
-import { findFreePorts, portFault } from '../../src/kafka/local/ports.ts';
-import { identify, signal, type ProcessIdentity } from '../../src/kafka/local/process-identity.ts';
-import type { ProcessRecord } from '../../src/kafka/local/watcher.ts';
+import { brokerFolder } from '../../src/testbed/local-kafka/broker-files.ts';
+import { probeCluster } from '../../src/testbed/local-kafka/cluster-probe.ts';
+import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
+import { findJava } from '../../src/testbed/local-kafka/java.ts';
+import { startLocalKafka, type LocalKafka } from '../../src/testbed/local-kafka/local-kafka.ts';
+import { findFreePorts, portFault } from '../../src/testbed/local-kafka/ports.ts';
+import { identify, signal, type ProcessIdentity } from '../../src/testbed/local-kafka/process-identity.ts';
+import type { ProcessRecord } from '../../src/testbed/local-kafka/watcher.ts';
 import { KafkaTools } from '../support/kafka-tools.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { Admin } from '../../src/kafka/kafkajs.ts';
+import type { Admin } from '../../src/kafka/clients/kafkajs.ts';
 import { faultRecords } from '../support/fault-records.ts';
 import { createTopic, runTrial } from '../support/fault-trial.ts';
 import { leadersOf } from '../support/topics.ts';

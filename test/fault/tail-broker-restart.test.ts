@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { TailedRecord } from '../../src/cli/tail-record.ts';
-import { TailSession } from '../../src/cli/tail-session.ts';
+import type { TailedRecord } from '../../src/features/tail/tail-record.ts';
+import { TailSession } from '../../src/features/tail/tail-session.ts';
 import { produce } from '../integration/plain-producer.ts';
 import { startKafka } from '../support/kafka.ts';
 import type { TestKafka } from '../support/kafka.ts';

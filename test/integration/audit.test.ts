@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { sluice } from '../support/sluice-command.ts';

@@ -1,7 +1,7 @@
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { PASSWORD, quoted, USER } from '../support/secure-kafka.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, createProducer, type KafkaJsProducer } from '../../src/kafka/kafkajs.ts';
+import { createAdmin, createProducer, type KafkaJsProducer } from '../../src/kafka/clients/kafkajs.ts';
 import { CommandDevice } from '../support/command-device.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { until } from '../support/until.ts';
 

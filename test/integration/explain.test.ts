@@ -7,10 +7,10 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
-import { Explainer, RuleBook } from '../../src/assembly/rehearsal/explain.ts';
-import { RehearsalClock } from '../../src/assembly/rehearsal/rehearsal-clock.ts';
-import { readCapture } from '../../src/capture/capture-file.ts';
-import { partitionCounts, partitionOf } from '../../src/cli/partition-counts.ts';
+import { Explainer, RuleBook } from '../../src/features/explain/explain.ts';
+import { RehearsalClock } from '../../src/features/explain/rehearsal-clock.ts';
+import { readCapture } from '../../src/features/capture/capture-file.ts';
+import { partitionCounts, partitionOf } from '../../src/features/explain/partition-counts.ts';
 import { PLAINTEXT } from '../../src/kafka/security/security.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { SETTINGS, unsupported, type ProducerConfig } from '../../src/producer/config-table.ts';
-import { errorCodes } from '../../src/producer/kafka-errors.ts';
+import { SETTINGS, unsupported, type ProducerConfig } from '../../src/producer/config/config-table.ts';
+import { errorCodes } from '../../src/producer/cluster/kafka-errors.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 
 /*

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
+import { Outcome } from '../../src/core/publication.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';

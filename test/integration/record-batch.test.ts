@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeHeaders } from '../../src/core/record.ts';
-import { ensureKafkaJars } from '../../src/kafka/local/jars.ts';
-import { findJava } from '../../src/kafka/local/java.ts';
-import type { CompressionType } from '../../src/producer/config-table.ts';
-import { PartitionQueue } from '../../src/producer/partition-queue.ts';
-import { ProducerBatch, upperBoundBytes } from '../../src/producer/producer-batch.ts';
-import { encodeBatch } from '../../src/producer/record-batch.ts';
+import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
+import { findJava } from '../../src/testbed/local-kafka/java.ts';
+import type { CompressionType } from '../../src/producer/config/config-table.ts';
+import { PartitionQueue } from '../../src/producer/batches/partition-queue.ts';
+import { ProducerBatch, upperBoundBytes } from '../../src/producer/batches/producer-batch.ts';
+import { encodeBatch } from '../../src/producer/batches/record-batch.ts';
 import { compressBatch } from '../support/compress-batch.ts';
 import { KafkaTools } from '../support/kafka-tools.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { TelemetryReader } from '../../src/decode/telemetry.ts';
+import { TelemetryReader } from '../../src/decode/envelope/telemetry.ts';
 import { judge, PERFECT } from '../support/delivery-verdict.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';

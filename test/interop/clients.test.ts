@@ -4,7 +4,7 @@ import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
-import type { PortSpec } from '../../src/mqtt/listener-spec.ts';
+import type { PortSpec } from '../../src/mqtt/edge/listener-spec.ts';
 import { HeldSink, TestClock } from '../mqtt/harness.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import { until } from '../support/until.ts';

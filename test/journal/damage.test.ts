@@ -1,9 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { HEADER_BYTES } from '../../src/journal/segment-header.ts';
+import { HEADER_BYTES } from '../../src/journal/disk/segment-header.ts';
 import { emptyJournalRecord, decodeRecord } from '../../src/journal/record-codec.ts';
-import { JournalDisk } from '../../src/journal/journal-disk.ts';
-import type { DiskSettings } from '../../src/journal/disk-port.ts';
+import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
+import type { DiskSettings } from '../../src/journal/disk/disk-port.ts';
 import { chunkOf, diskOn, numbered, numberOf } from './rig.ts';
 import { MemoryFs } from './memory-fs.ts';
 

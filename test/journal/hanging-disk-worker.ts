@@ -1,9 +1,9 @@
 /** The journal's thread on a disk whose fdatasync takes two seconds. */
 import { parentPort } from 'node:worker_threads';
-import { serveDisk } from '../../src/journal/disk-thread.ts';
-import { JournalDisk } from '../../src/journal/journal-disk.ts';
-import { nodeFs } from '../../src/journal/node-fs.ts';
-import type { JournalFs } from '../../src/journal/journal-fs.ts';
+import { serveDisk } from '../../src/journal/disk/disk-thread.ts';
+import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
+import { nodeFs } from '../../src/journal/disk/node-fs.ts';
+import type { JournalFs } from '../../src/journal/disk/journal-fs.ts';
 
 const slow: JournalFs = {
   ...nodeFs,

@@ -1,4 +1,4 @@
-import type { DiskOperations, DiskPort } from '../../src/journal/disk-port.ts';
+import type { DiskOperations, DiskPort } from '../../src/journal/disk/disk-port.ts';
 
 /** The disk's side without a thread: each operation happens when its turn comes, and can be held back. */
 export class InlineDisk implements DiskPort {

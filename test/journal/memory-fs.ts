@@ -1,6 +1,6 @@
-import type { DirectoryLock } from '../../src/journal/directory-lock.ts';
+import type { DirectoryLock } from '../../src/journal/disk/directory-lock.ts';
 import { JournalLockedError } from '../../src/journal/errors.ts';
-import type { JournalFile, JournalFs } from '../../src/journal/journal-fs.ts';
+import type { JournalFile, JournalFs } from '../../src/journal/disk/journal-fs.ts';
 
 export type Operation =
   'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'syncDirectory';

@@ -7,7 +7,7 @@ import { deflate } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { DiskThread } from '../../src/journal/disk-thread.ts';
+import { DiskThread } from '../../src/journal/disk/disk-thread.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { until } from '../support/until.ts';
 import { numbered, readAll } from './rig.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { FullPolicy } from '../../src/core/full-policy.ts';
-import type { WaitingRoom } from '../../src/journal/waiting-room.ts';
+import type { FullPolicy } from '../../src/core/profile/profile.ts';
+import type { WaitingRoom } from '../../src/journal/room/waiting-room.ts';
 import { DROPPED, type Position } from '../../src/journal/position.ts';
 import { emptyJournalRecord } from '../../src/journal/record-codec.ts';
 import { until } from '../support/until.ts';

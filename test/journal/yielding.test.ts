@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from '../fleet/manual-clock.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { MemoryFs } from './memory-fs.ts';
 import { openRig, type Rig } from './rig.ts';
 

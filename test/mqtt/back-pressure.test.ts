@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Outcome } from '../../src/core/outcome.ts';
+import { Outcome } from '../../src/core/publication.ts';
 import { until } from '../support/until.ts';
 import { publish, RawClient, range, startIngress } from './harness.ts';
 

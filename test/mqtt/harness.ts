@@ -3,12 +3,11 @@ import { generate, parser, type Packet } from 'mqtt-packet';
 import { onTestFinished } from 'vitest';
 import type { Cancel, Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { Outcome } from '../../src/core/outcome.ts';
-import type { Publication, PublicationOrigin, PublicationSink } from '../../src/core/publication.ts';
-import type { Topic } from '../../src/core/topic.ts';
+import { Outcome } from '../../src/core/publication.ts';
+import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../../src/core/publication.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import type { IngressLimits } from '../../src/mqtt/limits.ts';
-import type { StoreDirectory } from '../../src/mqtt/store/store-fs.ts';
+import type { StoreDirectory } from '../../src/mqtt/sessions/store/store-fs.ts';
 import { until } from '../support/until.ts';
 
 /** A clock whose keepalive stands still until a test turns it; short waits (a few ms) really pass. */

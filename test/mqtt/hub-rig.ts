@@ -1,11 +1,11 @@
 import { expect } from 'vitest';
 import type { PublicationSink } from '../../src/core/publication.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { ConnectionHub } from '../../src/mqtt/connection-hub.ts';
+import { ConnectionHub } from '../../src/mqtt/connection/connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from '../../src/mqtt/limits.ts';
-import { LocalBroker } from '../../src/mqtt/local-broker.ts';
+import { LocalBroker } from '../../src/mqtt/broker/local-broker.ts';
 import { IngressStats } from '../../src/mqtt/stats.ts';
-import type { Transport } from '../../src/mqtt/transport.ts';
+import type { Transport } from '../../src/mqtt/edge/transport.ts';
 import { TestClock } from './harness.ts';
 
 /** A socket without a network. */

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { PresenceObserver } from '../../src/core/presence.ts';
+import type { PresenceObserver } from '../../src/core/device-sessions.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import { until } from '../support/until.ts';
 import { HeldSink, RawClient, RecordingLogger, TestClock } from './harness.ts';

@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
-import { ConnectionHub } from '../../src/mqtt/connection-hub.ts';
+import { ConnectionHub } from '../../src/mqtt/connection/connection-hub.ts';
 import { DEFAULT_LIMITS } from '../../src/mqtt/limits.ts';
-import { LocalBroker } from '../../src/mqtt/local-broker.ts';
+import { LocalBroker } from '../../src/mqtt/broker/local-broker.ts';
 import { IngressStats } from '../../src/mqtt/stats.ts';
 import { until } from '../support/until.ts';
 import { connectPacket, HeldSink, publish, RawClient, startIngress, TestClock } from './harness.ts';

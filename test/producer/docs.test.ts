@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { currentPage } from '../../scripts/producer-settings.ts';
 import * as entry from '../../src/producer/index.ts';
-import { Mistake } from '../../src/producer/mistakes.ts';
+import { Mistake } from '../../src/producer/api/mistakes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const page = await readFile(join(root, 'docs/producer.md'), 'utf8');

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BrokerUnavailableError, RecordTooLargeError } from '../../src/producer/errors.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
-import { KafkaErrorCode } from '../../src/producer/kafka-errors.ts';
-import { partitionForKey } from '../../src/producer/murmur2.ts';
-import type { BatchResult } from '../../src/producer/record-target.ts';
+import { KafkaErrorCode } from '../../src/producer/cluster/kafka-errors.ts';
+import { partitionForKey } from '../../src/producer/cluster/murmur2.ts';
+import type { BatchResult } from '../../src/producer/cluster/record-target.ts';
 import { settled } from './scripted-port.ts';
 import { SeededRandom } from '../support/seeds.ts';
 import { ScriptedProducer } from './scripted-producer.ts';

@@ -7,8 +7,8 @@ import type {
   ProduceResponse,
   ProducerIdAndEpoch,
   TopicMetadata,
-} from '../../src/producer/port.ts';
-import type { ProducerBatch } from '../../src/producer/producer-batch.ts';
+} from '../../src/producer/cluster/port.ts';
+import type { ProducerBatch } from '../../src/producer/batches/producer-batch.ts';
 
 /** A batch as it was when it was sent. */
 export interface SentBatch {

@@ -1,9 +1,9 @@
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { parseProducerConfig } from '../../src/producer/config.ts';
+import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import { Producer, type ProducerOptions, type Refusal } from '../../src/producer/producer.ts';
-import type { BatchResult, RecordTarget } from '../../src/producer/record-target.ts';
-import { ManualClock } from '../fleet/manual-clock.ts';
+import type { BatchResult, RecordTarget } from '../../src/producer/cluster/record-target.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { ScriptedPort, settled } from './scripted-port.ts';
 
 /** A producer on a scripted port and a manual clock, with the results of its records as they come. */

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import type { Topic } from '../../src/core/topic.ts';
+import type { Topic } from '../../src/core/publication.ts';
 import { RouteCache } from '../../src/route/route-cache.ts';
 
 function topic(name: string, id: number): Topic {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import protobuf from 'protobufjs';
 
-import { DeliveryJudge } from '../../src/drill/delivery-judge.ts';
+import { DeliveryJudge } from '../../src/testbed/drill/delivery-judge.ts';
 import type { ConsumedTelemetry } from './telemetry-topic.ts';
 import type { WatchedAccount } from './watched-ledger.ts';
 

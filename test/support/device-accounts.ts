@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
 
 import type { Clock } from '../../src/core/clock.ts';
-import { timesSentAgain } from '../../src/drill/figures.ts';
-import { FleetHistory } from '../../src/drill/fleet-history.ts';
-import type { FleetObserver } from '../../src/fleet/ledger.ts';
+import { timesSentAgain } from '../../src/testbed/drill/report/figures.ts';
+import { FleetHistory } from '../../src/testbed/drill/fleet-history.ts';
+import type { FleetObserver } from '../../src/testbed/fleet/ledger.ts';
 import { PERFECT } from './delivery-verdict.ts';
 import { judgeAndReport } from './fault-row.ts';
 import type { ConsumedTelemetry } from './telemetry-topic.ts';

@@ -1,7 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, type Admin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin, type Admin } from '../../src/kafka/clients/kafkajs.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import { reportFaultRow } from './fault-row.ts';
 import type { TestKafka } from './kafka.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 
-import { simulatedTypes } from '../../src/cli/simulated-types.ts';
+import { simulatedTypes } from '../../src/testbed/fleet/simulated-types.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { Fleet } from '../../src/fleet/fleet.ts';
-import type { FleetOptions } from '../../src/fleet/options.ts';
+import { Fleet } from '../../src/testbed/fleet/fleet.ts';
+import type { FleetOptions } from '../../src/testbed/fleet/options.ts';
 import type { TestGateway } from './gateway.ts';
 import { WatchedLedger } from './watched-ledger.ts';
 

@@ -7,13 +7,13 @@ import { join, resolve } from 'node:path';
 
 import { expect, onTestFinished } from 'vitest';
 
-import { simulatedTypes } from '../../src/cli/simulated-types.ts';
+import { simulatedTypes } from '../../src/testbed/fleet/simulated-types.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Contract } from '../../src/core/route.ts';
-import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
-import { Fleet } from '../../src/fleet/fleet.ts';
+import { TcpProxy } from '../../src/testbed/drill/tcp-proxy.ts';
+import { Fleet } from '../../src/testbed/fleet/fleet.ts';
 import { DeviceAccounts } from './device-accounts.ts';
 import { TestGateway, type TestGatewayOptions } from './gateway.ts';
 import type { TestKafka } from './kafka.ts';

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { ensureKafkaJars, jarCacheFolder, KAFKA_VERSION } from '../../src/kafka/local/jars.ts';
-import { runProgram } from '../../src/kafka/local/java.ts';
+import { ensureKafkaJars, jarCacheFolder, KAFKA_VERSION } from '../../src/testbed/local-kafka/jars.ts';
+import { runProgram } from '../../src/testbed/local-kafka/java.ts';
 
 /** The release of the brokers that tests run against: TEST_KAFKA, or the local Kafka's own. */
 export function brokerRelease(): string {
@@ -13,7 +13,7 @@ export function brokerRelease(): string {
 
 /** Whether that release is `major.minor` or newer. */
 function isAtLeast(major: number, minor: number): boolean {
-  const [itsMajor = 0, itsMinor = 0] = brokerRelease().split('.').map(Number);
+  const [itsMajor = 0, itsMinor = 0] = brokerRelease().split('./').map(Number);
   return itsMajor > major || (itsMajor === major && itsMinor >= minor);
 }
 

@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { SHORT_LIVED_JVM } from '../../src/kafka/local/broker-files.ts';
-import { classpath } from '../../src/kafka/local/jars.ts';
-import { runProgram } from '../../src/kafka/local/java.ts';
+import { SHORT_LIVED_JVM } from '../../src/testbed/local-kafka/broker-files.ts';
+import { classpath } from '../../src/testbed/local-kafka/jars.ts';
+import { runProgram } from '../../src/testbed/local-kafka/java.ts';
 
 /** What DumpLogSegments says of one record batch. */
 export interface DumpedBatch {

@@ -12,13 +12,13 @@ import {
   type BrokerFolder,
   type BrokerNode,
   type Properties,
-} from '../../src/kafka/local/broker-files.ts';
-import { lastWords, startBroker, type BrokerProcess } from '../../src/kafka/local/broker-process.ts';
-import { probeCluster } from '../../src/kafka/local/cluster-probe.ts';
-import { ensureKafkaJars } from '../../src/kafka/local/jars.ts';
-import { findJava } from '../../src/kafka/local/java.ts';
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
-import { signal } from '../../src/kafka/local/process-identity.ts';
+} from '../../src/testbed/local-kafka/broker-files.ts';
+import { lastWords, startBroker, type BrokerProcess } from '../../src/testbed/local-kafka/broker-process.ts';
+import { probeCluster } from '../../src/testbed/local-kafka/cluster-probe.ts';
+import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
+import { findJava } from '../../src/testbed/local-kafka/java.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
+import { signal } from '../../src/testbed/local-kafka/process-identity.ts';
 import { brokerJars } from './kafka-release.ts';
 import { KafkaTools } from './kafka-tools.ts';
 import { until } from './until.ts';

@@ -6,7 +6,7 @@
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { startLocalKafka } from '../../src/kafka/local/local-kafka.ts';
+import { startLocalKafka } from '../../src/testbed/local-kafka/local-kafka.ts';
 
 process.on('SIGINT', () => {});
 const [dataDir = '', port = ''] = process.argv.slice(2);

@@ -1,9 +1,9 @@
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger, type Logger } from '../../src/core/logger.ts';
-import { ClusterPort } from '../../src/kafka/cluster-port.ts';
-import { createAdmin, createConsumer } from '../../src/kafka/kafkajs.ts';
+import { ClusterPort } from '../../src/kafka/connection/cluster-port.ts';
+import { createAdmin, createConsumer } from '../../src/kafka/clients/kafkajs.ts';
 import { PLAINTEXT, type ClientSecurity } from '../../src/kafka/security/security.ts';
-import { parseProducerConfig } from '../../src/producer/config.ts';
+import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import { Producer } from '../../src/producer/producer.ts';
 import { until } from './until.ts';
 

@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 
 import { systemClock } from '../../src/core/clock.ts';
-import { TcpProxy } from '../../src/drill/tcp-proxy.ts';
-import type { Translated, Translation, WireState } from '../../src/drill/wire.ts';
-import { AddressTranslation, type AddressMap } from '../../src/kafka/proxy/address-translation.ts';
-import { FrameSplitter } from '../../src/kafka/frame-splitter.ts';
+import { TcpProxy } from '../../src/testbed/drill/tcp-proxy.ts';
+import type { Translated, Translation, WireState } from '../../src/testbed/drill/wire.ts';
+import { AddressTranslation, type AddressMap } from '../../src/testbed/drill/address-translation.ts';
+import { FrameSplitter } from '../../src/kafka/protocol/frame-splitter.ts';
 
 /** Kafka protocol guide, "Api Keys". */
 const PRODUCE = 0;

@@ -1,4 +1,4 @@
-import { findFreePorts } from '../../src/kafka/local/ports.ts';
+import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
 import { CertificateAuthority, type IssuedCertificate } from './certificates.ts';
 import { keepsScramUsers } from './kafka-release.ts';
 import { startKafka, type TestKafka } from './kafka.ts';

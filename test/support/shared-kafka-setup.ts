@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node';
 
-import { ensureKafkaJars } from '../../src/kafka/local/jars.ts';
-import { findJava } from '../../src/kafka/local/java.ts';
+import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
+import { findJava } from '../../src/testbed/local-kafka/java.ts';
 import { startKafka } from './kafka.ts';
 
 /** Vitest's global setup of the integration project: one broker for all of its files. */

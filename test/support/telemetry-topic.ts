@@ -9,7 +9,7 @@ import {
   createConsumer,
   kafkaErrorType,
   type KafkaClientOptions,
-} from '../../src/kafka/kafkajs.ts';
+} from '../../src/kafka/clients/kafkajs.ts';
 import { until } from './until.ts';
 
 /** A record as a consumer of the topic sees it. */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { createAdmin, type Admin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin, type Admin } from '../../src/kafka/clients/kafkajs.ts';
 
 const LOOK_EVERY_MS = 250;
 

@@ -1,7 +1,7 @@
 import type { ITopicConfig } from 'kafkajs';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, kafkaErrorType, type Admin } from '../../src/kafka/kafkajs.ts';
+import { createAdmin, kafkaErrorType, type Admin } from '../../src/kafka/clients/kafkajs.ts';
 import { until } from './until.ts';
 
 /** Creates the topics on a Kafka without security, and waits until they can be used. */

@@ -1,4 +1,4 @@
-import { FleetLedger, type DeviceAccount, type FleetObserver } from '../../src/fleet/ledger.ts';
+import { FleetLedger, type DeviceAccount, type FleetObserver } from '../../src/testbed/fleet/ledger.ts';
 
 /** What a device did, and what it said. */
 export interface WatchedAccount extends Readonly<DeviceAccount> {

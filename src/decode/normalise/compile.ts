@@ -1,8 +1,8 @@
 import type { KeyFault } from '../../core/fault.ts';
-import type { MetricSpec } from '../../core/normalise.ts';
-import type { DeviceProfile } from '../../core/profile.ts';
-import type { Trace } from '../../core/trace.ts';
-import type { FieldInfo } from '../payload-reader.ts';
+import type { MetricSpec } from '../../core/profile/normaliser-spec.ts';
+import type { DeviceProfile } from '../../core/profile/profile.ts';
+import type { Trace } from '../../core/route.ts';
+import type { FieldInfo } from '../formats/payload-reader.ts';
 import type { DeviceTable } from './device-table.ts';
 import { MessageFilter, type Deadband } from './message-filter.ts';
 import { MetricCheck, type Check } from './metric-checks.ts';

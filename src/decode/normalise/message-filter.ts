@@ -1,5 +1,5 @@
-import type { FilterSpec } from '../../core/normalise.ts';
-import { ValueKind, type FieldValues } from '../field-values.ts';
+import type { FilterSpec } from '../../core/profile/normaliser-spec.ts';
+import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState } from './device-table.ts';
 
 /** A metric whose change decides. */

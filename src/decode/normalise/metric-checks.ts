@@ -1,6 +1,6 @@
-import type { CheckPolicy, MetricSpec } from '../../core/normalise.ts';
+import type { CheckPolicy, MetricSpec } from '../../core/profile/normaliser-spec.ts';
 import { FILTERED, type DecodeFault } from '../../core/route.ts';
-import { ValueKind, type FieldValues } from '../field-values.ts';
+import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 
 /** What the checks say of a metric. The first three stand in the envelope, under the same numbers. */
 export const Quality = { Good: 0, OutOfRange: 1, Missing: 2, LeftOut: 3 } as const;

@@ -1,7 +1,7 @@
-import type { MetricSpec } from '../../core/normalise.ts';
+import type { MetricSpec } from '../../core/profile/normaliser-spec.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { fieldType } from '../decode-fault.ts';
-import { ValueKind, type FieldValues } from '../field-values.ts';
+import { fieldType } from '../formats/decode-fault.ts';
+import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { Linear } from './units.ts';
 
 /** Makes one slot's value of another's. Steps are compiled once and run for every message. */

@@ -1,8 +1,8 @@
-import type { TimeSpec, TimeWindow } from '../../core/normalise.ts';
+import type { TimeSpec, TimeWindow } from '../../core/profile/normaliser-spec.ts';
 import { FILTERED, type DecodeFault } from '../../core/route.ts';
-import { fieldType } from '../decode-fault.ts';
-import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime } from '../event-time.ts';
-import { ValueKind, type FieldValues } from '../field-values.ts';
+import { fieldType } from '../formats/decode-fault.ts';
+import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime } from './event-time.ts';
+import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState, DeviceTable } from './device-table.ts';
 import type { MessageFilter } from './message-filter.ts';
 import type { Check } from './metric-checks.ts';

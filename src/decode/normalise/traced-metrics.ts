@@ -1,12 +1,10 @@
-import type { MetricSpec } from '../../core/normalise.ts';
-import type { DecodeFault } from '../../core/route.ts';
-import type { Trace } from '../../core/trace.ts';
-import { ValueKind, type FieldValues } from '../field-values.ts';
+import type { FilterSpec, MetricSpec } from '../../core/profile/normaliser-spec.ts';
+import type { DecodeFault, Trace } from '../../core/route.ts';
+import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import { MessageFilter, type Deadband } from './message-filter.ts';
 import { Quality, type Check } from './metric-checks.ts';
 import type { MetricStep, Slots } from './metric-steps.ts';
 import type { DeviceState } from './device-table.ts';
-import type { FilterSpec } from '../../core/normalise.ts';
 
 /*
  * Variants of what runs between fields and envelope that tell what they do, for `sluice explain`. Each has the real

@@ -1,8 +1,7 @@
-import { instantText } from '../../core/instant.ts';
-import type { DecodeFault } from '../../core/route.ts';
-import type { Trace } from '../../core/trace.ts';
-import { EVENT_TIME_WINDOW } from '../event-time.ts';
-import type { FieldValues } from '../field-values.ts';
+import { instantText } from '../../core/clock.ts';
+import type { DecodeFault, Trace } from '../../core/route.ts';
+import { EVENT_TIME_WINDOW } from './event-time.ts';
+import type { FieldValues } from '../formats/field-values.ts';
 import type { DeviceState } from './device-table.ts';
 import { Normaliser, TimeSource, type NormaliserPlan } from './normaliser.ts';
 import { valueText } from './traced-metrics.ts';

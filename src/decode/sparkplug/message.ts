@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { loadMessageType, type MessageType } from '../protobuf.ts';
+import { loadMessageType, type MessageType } from '../protobuf/protobuf.ts';
 import { DataType, type WireMetric } from './metric-value.ts';
 
 /** The payload of a Sparkplug B message as protobuf gives it. */

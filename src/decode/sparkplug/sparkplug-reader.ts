@@ -1,10 +1,16 @@
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, PAYLOAD_EMPTY } from '../decode-fault.ts';
-import type { FieldValues } from '../field-values.ts';
-import type { BoundTopic, FieldInfo, Inspection, PayloadReader, ReadingBatch } from '../payload-reader.ts';
-import { PlainValues } from '../plain-values.ts';
-import type { MessageType } from '../protobuf.ts';
+import { decodeFailed, PAYLOAD_EMPTY } from '../formats/decode-fault.ts';
+import type { FieldValues } from '../formats/field-values.ts';
+import type {
+  BoundTopic,
+  FieldInfo,
+  Inspection,
+  PayloadReader,
+  ReadingBatch,
+} from '../formats/payload-reader.ts';
+import { PlainValues } from '../formats/plain-values.ts';
+import type { MessageType } from '../protobuf/protobuf.ts';
 import type { BornMetric, EdgeNode, EdgeNodes } from './edge-nodes.ts';
 import { bdSeqOf, parseState, type SparkplugPayload } from './message.ts';
 import { metricValue, toJson, type SparkplugValue, type WireMetric } from './metric-value.ts';

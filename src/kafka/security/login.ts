@@ -1,7 +1,7 @@
-import { KafkaError, KafkaErrorCode } from '../../producer/kafka-errors.ts';
-import type { NegotiatedVersions } from '../api-versions.ts';
-import { ProtocolReader, ProtocolWriter } from '../protocol-bytes.ts';
-import type { RequestChannel } from '../request-channel.ts';
+import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
+import type { NegotiatedVersions } from '../protocol/api-versions.ts';
+import { ProtocolReader, ProtocolWriter } from '../protocol/protocol-bytes.ts';
+import type { RequestChannel } from '../connection/request-channel.ts';
 import { rejectedTokenReason, type BearerToken } from './oauth.ts';
 import { LoginError, type Credentials, type Exchange, type Sasl } from './sasl.ts';
 import { scramLogin } from './scram.ts';

@@ -1,5 +1,5 @@
 import { SluiceError } from '../../core/errors.ts';
-import type { SecurityConfig } from '../../producer/security-table.ts';
+import type { SecurityConfig } from '../../producer/config/security-table.ts';
 import { parseJaas } from './jaas.ts';
 import { tokenProvider, type BearerToken } from './oauth.ts';
 import { followReferences, SecurityConfigError, type SecuritySources } from './sources.ts';

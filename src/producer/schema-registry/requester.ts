@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import { exponentialBackoff } from '../backoff.ts';
+import { exponentialBackoff } from '../sending/backoff.ts';
 import { isRetriableStatus, refusal, SchemaRegistryError } from './errors.ts';
 import { publicUrl, type RegistryHttp } from './http.ts';
 

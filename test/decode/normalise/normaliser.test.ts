@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { MetricSpec } from '../../../src/core/normalise.ts';
+import type { MetricSpec } from '../../../src/core/profile/normaliser-spec.ts';
 import { bench, NOW, profileFaults } from '../routes.ts';
 
 const metric = (spec: Partial<MetricSpec>) => ({ metrics: new Map([['m', { field: 'v', ...spec }]]) });

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DeviceCommands } from '../../../src/core/route-services.ts';
-import { compileReader } from '../../../src/decode/compile-reader.ts';
+import type { DeviceCommands } from '../../../src/core/route.ts';
+import { compileReader } from '../../../src/decode/formats/compile-reader.ts';
 import { EdgeNodes, REBIRTH_INTERVAL_MS } from '../../../src/decode/sparkplug/edge-nodes.ts';
 import { loadPayloadType } from '../../../src/decode/sparkplug/message.ts';
 import { plainValue, type PlainValue } from '../values.ts';
-import { FieldValues } from '../../../src/decode/field-values.ts';
+import { FieldValues } from '../../../src/decode/formats/field-values.ts';
 
 type Expected = number | string | boolean | null | { int: string } | { hex: string };
 interface Vector {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 
 import { tokenProvider } from '../../../src/kafka/security/oauth.ts';
-import { parseProducerConfig } from '../../../src/producer/config.ts';
+import { parseProducerConfig } from '../../../src/producer/config/config.ts';
 
 it.each([
   ['back to 1970', 0],

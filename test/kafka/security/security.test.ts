@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clientSecurity } from '../../../src/kafka/security/security.ts';
-import { parseProducerConfig } from '../../../src/producer/config.ts';
-import { SECURITY_SETTINGS } from '../../../src/producer/security-table.ts';
+import { parseProducerConfig } from '../../../src/producer/config/config.ts';
+import { SECURITY_SETTINGS } from '../../../src/producer/config/security-table.ts';
 import { KAFKA_SECURITY_KEYS } from '../../../src/config/kafka-security-keys.ts';
 import { CertificateAuthority, type IssuedCertificate } from '../../support/certificates.ts';
 
@@ -43,7 +43,7 @@ function made(settings: Record<string, unknown>, environment: Record<string, str
     monotonicMs: () => 0,
   });
   const lines = [...parsing, ...faults].map(
-    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
+    ({ path, found, expected }) => `${path.join('./')}: found ${found}, expected ${expected}`,
   );
   return { config, security, faults: lines };
 }

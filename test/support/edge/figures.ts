@@ -3,7 +3,7 @@ import { loadavg } from 'node:os';
 import { dirname } from 'node:path';
 import { describeMachine, machine } from '../../../bench/harness/machine.ts';
 import { cpuMicros } from '../../../bench/harness/process-figures.ts';
-import { memoryBytes } from '../../../src/drill/process-memory.ts';
+import { memoryBytes } from '../../../src/testbed/drill/gateway-process.ts';
 
 /** A gateway's processor time and memory over a stretch of a run. */
 export class Stretch {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { silentLogger } from '../../../src/core/logger.ts';
-import { createAdmin, createConsumer } from '../../../src/kafka/kafkajs.ts';
+import { createAdmin, createConsumer } from '../../../src/kafka/clients/kafkajs.ts';
 
 export interface EdgeVerdict {
   readonly records: number;

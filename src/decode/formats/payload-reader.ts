@@ -1,0 +1,72 @@
+import type { DecodeFault } from '../../core/route.ts';
+import type { FieldValues } from './field-values.ts';
+
+/** What a decoder can say beforehand about the values of a field. `any`: known only message by message. */
+export type FieldType = 'any' | 'number' | 'integer' | 'bool' | 'string' | 'bytes' | 'enum';
+
+export interface FieldInfo {
+  readonly type: FieldType;
+  /** Of an enum: the names of its values. */
+  readonly enumNames?: ReadonlyMap<number, string>;
+}
+
+/**
+ * Reads the fields that a profile asks for out of a payload; compiled once for a profile. Slot n of the
+ * values is the n-th field.
+ */
+export interface PayloadReader {
+  /** The media type of the payloads that it reads. */
+  readonly contentType: string;
+  readonly fields: readonly FieldInfo[];
+  /**
+   * Fills every slot of `values`, which may refer to bytes of `payload`. Returns why the payload could not
+   * be read; the values are then void. Never throws, keeps nothing. Of a batch it fills in the selected
+   * reading.
+   */
+  read(payload: Buffer, values: FieldValues): DecodeFault | undefined;
+  /** Where a payload may hold several readings. */
+  readonly batch?: ReadingBatch | undefined;
+  /** What `read` last said has come true; see Route.taken. For readers that remember something of a device. */
+  taken?(): void;
+  /** The reader of one topic, where it matters which. */
+  bind?(topic: BoundTopic): PayloadReader;
+  /** All of a payload, for a person to look at; remembers nothing. Never throws. */
+  inspect?(payload: Buffer): Inspection | DecodeFault;
+}
+
+/** A payload as a person looks at it, with what the profile doesn't ask for. */
+export interface Inspection {
+  /** Plain values: objects, maps, lists, single values, bytes. */
+  readonly tree: unknown;
+  /** What was taken off or chosen before, from the outside in; e.g. `gzip: 120 bytes inflate to 340`. */
+  readonly notes: readonly string[];
+}
+
+/** A topic that a profile's pattern matched. */
+export interface BoundTopic {
+  readonly name: string;
+  readonly captures: ReadonlyMap<string, string>;
+}
+
+/** More readings than this in one payload are refused: each becomes a record of its own. */
+export const MAX_READINGS = 10_000;
+
+/** The readings of a payload: `open`, then any of them by `select` and the reader's `read`, then `close`. */
+export interface ReadingBatch {
+  /** How many readings the payload holds, also none, or why it can't be read. Keeps it until `close`. Never throws. */
+  open(payload: Buffer): number | DecodeFault;
+  select(index: number): void;
+  /** The selected reading's own bytes, if it can be had without the others. */
+  bytes(): Uint8Array | undefined;
+  /** A payload that holds the selected reading alone, if one can be made: what it is read from again. */
+  alone(): Uint8Array | undefined;
+  close(): void;
+}
+
+/** A field that a payload's schema doesn't have, or that no single value can be read from. */
+export interface FieldProblem {
+  /** Index of the field that was asked for. */
+  readonly field: number;
+  readonly found: string;
+  readonly expected: string;
+}

@@ -1,0 +1,253 @@
+import type { Cancel, Clock } from '../../core/clock.ts';
+import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Journal, JournaledRecord, Position } from './journal-port.ts';
+import { JournalPass, type Verdict } from './journal-pass.ts';
+import type { Lane, Lanes } from './lane.ts';
+import type { Pacer } from './pacer.ts';
+
+export interface ReplayOptions {
+  readonly journal: Journal;
+  readonly lanes: Lanes;
+  /** Hands the record to the producer, and claims it; false when its lane has no room at present. */
+  readonly send: (record: JournaledRecord, lane: Lane) => boolean;
+  /** Hears once of each record of a former process, and when it has heard of all. */
+  readonly onRecovered: (record: JournaledRecord) => void;
+  readonly onAllRecovered: () => void;
+  /** Whether any broker can be talked to. */
+  readonly connected: () => boolean;
+  readonly pacer: Pacer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A lane that takes nothing for so long is left behind, so that the others get on. */
+const PATIENCE_MS = 1_000;
+/** How long new records of a lane may wait for it to become direct, and the pause before the next try. */
+const CLOSING_MS = 1_000;
+const CLOSE_AGAIN_MS = 5_000;
+const FAULT_RETRY_MS = 500;
+
+/**
+ * Brings what is in the journal back to the producer, in order within each lane.
+ *
+ * One pass goes from the oldest record to the tail. A lane that takes nothing (a partition without a leader, a topic
+ * that is not there) is left behind with the place of its first record that was skipped; when it has room again, a
+ * second pass fetches what was left, for all such lanes together. So there are never more than two readers, and what
+ * is remembered of a lane is one number. At the tail a lane becomes direct again.
+ */
+export class Replay {
+  readonly #options: ReplayOptions;
+  readonly #main: JournalPass;
+  /** The second pass, and the lanes that it is for. */
+  #sweep: JournalPass | undefined;
+  readonly #swept = new Set<Lane>();
+  /** Records in front of it are of a former process; unknown until the first one of this process is on the disk. */
+  #recoveredUpTo = Number.POSITIVE_INFINITY;
+  #woken = false;
+  #stopped = false;
+  readonly #timers = new Set<Cancel>();
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    this.#main = this.#newPass(
+      0,
+      (record) => this.#offerMain(record),
+      () => {
+        this.#wake();
+      },
+    );
+  }
+
+  start(): void {
+    this.#main.run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#main.end();
+    this.#sweep?.end();
+    for (const cancel of this.#timers) cancel();
+  }
+
+  /** A record of this process is on the disk. */
+  journaled(position: Position): void {
+    if (this.#recoveredUpTo === Number.POSITIVE_INFINITY) this.#recoveredUpTo = position;
+  }
+
+  /** A record that is to be read back is on the disk. */
+  follow(position: Position): void {
+    this.#main.follow(position);
+  }
+
+  /** Something has changed for a lane: there may be room, or what was to come back has come. */
+  changed(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    // Once for all records of a batch that was acknowledged.
+    queueMicrotask(() => {
+      this.#woken = false;
+      this.#wake();
+    });
+  }
+
+  /** A lane that waited for the producer has room: what is read back has its turn within this call. */
+  roomFor(): void {
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#stopped) return;
+    this.#main.resume();
+    this.#sweep?.resume();
+    this.#handOver();
+    this.#startSweep();
+  }
+
+  #newPass(
+    from: Position,
+    offer: (record: JournaledRecord) => Verdict,
+    onTail: () => void,
+    onEnd: () => void = () => {},
+  ): JournalPass {
+    const { journal, pacer, logger } = this.#options;
+    const pass: JournalPass = new JournalPass({
+      reader: journal.openReader({ from }),
+      offer: (record) => {
+        const verdict = offer(record);
+        if (verdict !== 'done' && verdict !== 'end') this.#watch(pass, verdict);
+        return verdict;
+      },
+      onTail,
+      onEnd,
+      onFault: (error) => {
+        logger.warn({ reason: errorMessage(error) }, 'the journal can not be read; trying again');
+      },
+      pace: (records, callback) => {
+        if (records === 0) this.#in(FAULT_RETRY_MS, callback);
+        else pacer.rest(records, callback);
+      },
+    });
+    return pass;
+  }
+
+  #offerMain(record: JournaledRecord): Verdict {
+    const { lanes, send, onRecovered } = this.#options;
+    const lane = lanes.of(record);
+    if (lane.skippedFrom === undefined && !send(record, lane)) return lane;
+    if (record.position < this.#recoveredUpTo) onRecovered(record);
+    return 'done';
+  }
+
+  /** Does not wait for one lane for ever, as long as others have a chance. */
+  #watch(pass: JournalPass, lane: Lane): void {
+    if (pass.blockedOn === lane) return;
+    const { blocks } = pass;
+    const check = (): void => {
+      if (this.#stopped || pass.blockedOn !== lane || pass.blocks !== blocks + 1) return;
+      // With no broker at all nothing would be gained: the whole journal would only be read in vain.
+      if (!this.#options.connected()) {
+        this.#in(PATIENCE_MS, check);
+        return;
+      }
+      this.#leaveBehind(lane, pass.record.position);
+      pass.resume();
+      this.#startSweep();
+    };
+    this.#in(PATIENCE_MS, check);
+  }
+
+  #leaveBehind(lane: Lane, position: Position): void {
+    lane.skippedFrom = position;
+    if (this.#swept.delete(lane)) return;
+    const { topic, partition } = lane;
+    this.#options.logger.warn(
+      { topic, partition },
+      'records for it stay in the journal: it takes none at present, and the others go on',
+    );
+  }
+
+  /** Fetches what was left behind, for all lanes that may have room now. */
+  #startSweep(): void {
+    if (this.#sweep !== undefined || this.#stopped) return;
+    let from = Number.POSITIVE_INFINITY;
+    for (const lane of this.#options.lanes.indirect) {
+      if (lane.skippedFrom === undefined || lane.awaitsRoom || lane.windowFull) continue;
+      this.#swept.add(lane);
+      from = Math.min(from, lane.skippedFrom);
+    }
+    if (this.#swept.size === 0) return;
+    const finish = (): void => {
+      this.#endSweep();
+    };
+    this.#sweep = this.#newPass(from, (record) => this.#offerSweep(record), finish, finish);
+    this.#sweep.run();
+  }
+
+  #offerSweep(record: JournaledRecord): Verdict {
+    // From there on it is the main pass that reads.
+    if (record.position >= this.#main.passed || this.#swept.size === 0) return 'end';
+    const lane = this.#options.lanes.of(record);
+    if (!this.#swept.has(lane)) return 'done';
+    return this.#options.send(record, lane) ? 'done' : lane;
+  }
+
+  /** Both passes are at the same place: what was left behind is not any more. */
+  #endSweep(): void {
+    const sweep = this.#sweep;
+    if (sweep === undefined) return;
+    sweep.end();
+    this.#sweep = undefined;
+    for (const lane of this.#swept) lane.skippedFrom = undefined;
+    this.#swept.clear();
+    this.changed();
+  }
+
+  /** Makes lanes direct of which nothing is left on the disk, and closes those of which little is left. */
+  #handOver(): void {
+    const { lanes, clock } = this.#options;
+    const { passed, atTail, nearTail } = this.#main;
+    if (lanes.recovering && (passed >= this.#recoveredUpTo || atTail)) {
+      lanes.recovering = false;
+      this.#options.onAllRecovered();
+    }
+    if (lanes.recovering) return;
+    for (const lane of lanes.indirect) {
+      const isRead = lane.isReadUpTo(passed);
+      if (isRead && lane.inFlight === 0 && !lane.copying) {
+        this.#makeDirect(lane);
+      } else if (nearTail && !lane.closing && lane.skippedFrom === undefined) {
+        const takes = !lane.slow && !lane.copying && (lane.moved || lane.inFlight === 0);
+        lane.moved = false;
+        if (takes && clock.monotonicMs() >= lane.closeAgainMs) this.#close(lane);
+      }
+    }
+  }
+
+  #makeDirect(lane: Lane): void {
+    this.#options.lanes.indirect.delete(lane);
+    lane.direct = true;
+    lane.closing = false;
+    lane.ancestors = [];
+    lane.wake();
+  }
+
+  /** New records wait a moment, until the last ones have come back from the disk and are in Kafka. */
+  #close(lane: Lane): void {
+    lane.closing = true;
+    this.#in(CLOSING_MS, () => {
+      if (!lane.closing) return;
+      lane.closing = false;
+      lane.closeAgainMs = this.#options.clock.monotonicMs() + CLOSE_AGAIN_MS;
+      lane.wake();
+    });
+  }
+
+  #in(delayMs: number, callback: () => void): void {
+    const cancel = this.#options.clock.schedule(() => {
+      this.#timers.delete(cancel);
+      callback();
+    }, delayMs);
+    this.#timers.add(cancel);
+  }
+}

@@ -1,0 +1,140 @@
+import type { Cancel, Clock } from '../../core/clock.ts';
+import type { SluiceError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { SerializedRecord } from '../../core/record.ts';
+import type { Lane, Lanes } from './lane.ts';
+import type { Bottleneck, PartitionedSink, RecordTarget } from '../record-sink.ts';
+
+export interface SpillSettings {
+  /** Kafka has not acknowledged a record for so long: its partition's records go to the disk. */
+  readonly afterMs: number;
+  /** So much of buffer.memory is taken: all partitions' do. Above 0, at most 1. */
+  readonly bufferShare: number;
+}
+
+export interface SpillOverOptions {
+  readonly settings: SpillSettings;
+  readonly lanes: Lanes;
+  readonly records: PartitionedSink;
+  /** Whose records in the producer may need a copy. */
+  readonly target: RecordTarget;
+  /** Whether the record with this token is of this lane, and on no disk. */
+  readonly needsCopy: (token: number, lane: Lane) => boolean;
+  /** Has the disk confirm a copy of the record, which stays with the producer. */
+  readonly copy: (token: number, record: SerializedRecord) => Bottleneck | SluiceError | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Looks in the time after which a lane spills: how exactly the time is kept. */
+const LOOKS = 4;
+
+/**
+ * Contract `kafka-or-journal`: notices that Kafka is away or slow, lane by lane, and turns to the disk. What is in the
+ * producer stays there; copies of it go to the journal, which only release the devices' acknowledgements, and they go
+ * there before anything newer of the lane does: after a crash the journal is read in its order.
+ */
+export class SpillOver {
+  readonly #options: SpillOverOptions;
+  #timer: Cancel = () => {};
+  /** Lanes whose records are being copied. */
+  readonly #copying = new Set<Lane>();
+  /** Set while somebody waits for all of them. */
+  #onAllCopied: (() => void) | undefined;
+
+  constructor(options: SpillOverOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { clock, settings } = this.#options;
+    this.#timer = clock.schedule(() => {
+      this.#look();
+      this.start();
+    }, settings.afterMs / LOOKS);
+  }
+
+  stop(): void {
+    this.#timer();
+  }
+
+  #look(): void {
+    const { lanes, records, settings } = this.#options;
+    const { totalBytes, availableBytes } = records.buffer;
+    const isFull = totalBytes - availableBytes > totalBytes * settings.bufferShare;
+    for (const lane of lanes.all()) {
+      lane.slow = lane.settled < lane.mark(LOOKS);
+      if (lane.direct && lane.uncopied > 0 && (lane.slow || isFull)) this.begin(lane, false);
+    }
+  }
+
+  /**
+   * The lane's records go to the disk from now on. False: the disk takes none at present, so that Kafka alone is
+   * waited for; unless it `must`, because something of it is on its way to the disk already.
+   */
+  begin(lane: Lane, must: boolean): boolean {
+    const { lanes, logger } = this.#options;
+    lane.direct = false;
+    lane.copying = lane.uncopied > 0;
+    if (lane.copying && !this.#copyAll(lane, must)) {
+      lane.direct = true;
+      lane.copying = false;
+      return false;
+    }
+    lane.moved = false;
+    lanes.indirect.add(lane);
+    const { topic, partition } = lane;
+    logger.info({ topic, partition }, 'Kafka is away or slow: records go to the journal');
+    return true;
+  }
+
+  /**
+   * All lanes' records go to the disk from now on. Resolves when nothing is left to be copied; does not, as long as a
+   * disk that is full or faulty takes nothing.
+   */
+  beginAll(): Promise<void> {
+    for (const lane of this.#options.lanes.all()) {
+      if (lane.direct && lane.uncopied > 0) this.begin(lane, true);
+    }
+    if (this.#copying.size === 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#onAllCopied = () => {
+      resolve(undefined);
+    };
+    return promise;
+  }
+
+  /** Kafka was sooner than the disk. */
+  settled(lane: Lane): void {
+    if (lane.copying && lane.uncopied === 0) this.#end(lane);
+  }
+
+  /** Goes on when the disk has room again. False: it took nothing, and it need not. */
+  #copyAll(lane: Lane, must: boolean): boolean {
+    const { records, target, needsCopy, copy } = this.#options;
+    let copied = 0;
+    for (const waiting of records.unacknowledged(lane.topic, lane.partition)) {
+      if (waiting.target !== target || !needsCopy(waiting.token, lane)) continue;
+      const refusal = copy(waiting.token, waiting.record);
+      if (refusal !== undefined && 'wait' in refusal) {
+        if (copied === 0 && !must) return false;
+        this.#copying.add(lane);
+        refusal.wait(() => {
+          if (lane.copying) this.#copyAll(lane, true);
+        });
+        return true;
+      }
+      // One that the journal can't take at all waits for Kafka alone.
+      copied++;
+    }
+    this.#end(lane);
+    return true;
+  }
+
+  #end(lane: Lane): void {
+    lane.copying = false;
+    this.#copying.delete(lane);
+    lane.wake();
+    if (this.#copying.size === 0) this.#onAllCopied?.();
+  }
+}

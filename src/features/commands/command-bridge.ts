@@ -1,0 +1,100 @@
+import type { Condition } from '../../core/readiness.ts';
+import { CommandTopic } from './command-topic.ts';
+import { commandMetrics } from './command-stats.ts';
+import { placeOf } from './reference.ts';
+import { Undelivered, type RecordOutlet } from './undelivered.ts';
+import { commandTopics, type CommandsConfig } from '../../config/commands.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { DeviceSessions } from '../../core/device-sessions.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Metric } from '../../core/metric.ts';
+import { GroupReader } from '../../kafka/clients/group-reader.ts';
+import type { ClientSecurity } from '../../kafka/security/security.ts';
+
+export interface CommandBridgeOptions {
+  readonly commands: readonly CommandsConfig[];
+  readonly bootstrapServers: readonly string[];
+  readonly clientId: string;
+  readonly security: ClientSecurity;
+  readonly producer: RecordOutlet;
+  /** The sessions of devices; asked for with the start. */
+  readonly sessions: () => DeviceSessions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Kafka topics bridged down to devices: for each its reader, joined with sessions and producer. */
+export class CommandBridge {
+  /** That it reads and writes. */
+  readonly kafkaTopics: readonly string[];
+  readonly #options: CommandBridgeOptions;
+  readonly #undelivered: Undelivered;
+  readonly #topics: readonly CommandTopic[];
+  #isStarted = false;
+
+  constructor(options: CommandBridgeOptions) {
+    const { commands, clock, logger, producer, sessions, bootstrapServers, clientId, security } = options;
+    this.#options = options;
+    this.kafkaTopics = commandTopics(commands);
+    this.#undelivered = new Undelivered(producer, clock, logger);
+    this.#topics = commands.map((settings) => {
+      const { topic, group: groupId } = settings;
+      const soleReader = 'one gateway for a command topic for now';
+      return new CommandTopic({
+        settings,
+        source: new GroupReader({
+          ...{ bootstrapServers, clientId, security, groupId, topic, soleReader, clock, logger },
+        }),
+        sessions,
+        undelivered: this.#undelivered,
+        clock,
+        logger,
+      });
+    });
+  }
+
+  /** Begins to read commands, whether or not Kafka is there. */
+  start(): void {
+    this.#isStarted = true;
+    this.#options.sessions().onAbandoned((message, reason, forget) => {
+      const place = placeOf(message.reference);
+      const topic = this.#topics.find((one) => one.topic === place?.topic);
+      if (place !== undefined && topic !== undefined) topic.abandoned(message, place, reason, forget);
+      else {
+        // Nobody knows any more where it would be written; the log is what is left.
+        const { clientId, reference } = message;
+        const fields = { client: clientId, reference, reason };
+        this.#options.logger.warn(
+          fields,
+          'a stored command is given up, and its topic is configured no more',
+        );
+        forget();
+      }
+    });
+    for (const topic of this.#topics) topic.start();
+  }
+
+  /** Takes no further commands; those on their way go on. */
+  pause(): void {
+    for (const topic of this.#topics) topic.pause();
+  }
+
+  /** Commits what has ended and leaves the groups. Commands still on their way come again after the next start. */
+  async stop(): Promise<void> {
+    if (this.#isStarted) await Promise.all(this.#topics.map((topic) => topic.stop()));
+    this.#undelivered.close();
+  }
+
+  /** Only where there are command topics. */
+  conditions(): Condition[] {
+    if (this.#topics.length === 0) return [];
+    const problems = this.#topics.flatMap(({ problem }) => problem ?? []);
+    const ready = problems.length === 0;
+    const names = this.#topics.map(({ topic }) => topic).join(', ');
+    return [{ name: 'commands', ready, reason: ready ? `reading ${names}` : problems.join('; ') }];
+  }
+
+  metrics(): Metric[] {
+    return commandMetrics(this.#topics);
+  }
+}

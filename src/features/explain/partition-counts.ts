@@ -1,0 +1,63 @@
+import { systemClock } from '../../core/clock.ts';
+import { silentLogger } from '../../core/logger.ts';
+import { createAdmin } from '../../kafka/clients/kafkajs.ts';
+import type { ClientSecurity } from '../../kafka/security/security.ts';
+import { partitionForKey } from '../../producer/cluster/murmur2.ts';
+
+/** What is known of topics' partitions. */
+export interface PartitionCounts {
+  /** By topic, as Kafka has them; undefined: Kafka was not asked, or did not answer. */
+  readonly found: ReadonlyMap<string, number> | undefined;
+  /** Of topics that are yet to be created. */
+  readonly configured: number;
+  /** The producer's `partitioner.ignore.keys`. */
+  readonly ignoreKeys: boolean;
+}
+
+/** Where a record with this key goes. */
+export interface PartitionChoice {
+  /** undefined: any. */
+  readonly partition: number | undefined;
+  readonly of: number;
+  /** `configured`: the topic isn't there, or Kafka wasn't asked. */
+  readonly by: 'kafka' | 'configured';
+}
+
+export function partitionOf(topic: string, key: Buffer | null, counts: PartitionCounts): PartitionChoice {
+  const there = counts.found?.get(topic);
+  const of = there ?? counts.configured;
+  return {
+    partition: key === null || counts.ignoreKeys ? undefined : partitionForKey(key, of),
+    of,
+    by: there === undefined ? 'configured' : 'kafka',
+  };
+}
+
+/** Nobody waits longer for an explanation. */
+const PATIENCE_MS = 3_000;
+
+/** How many partitions these topics have; undefined: no broker answers in time. Those that don't exist are left out. */
+export async function partitionCounts(where: {
+  readonly bootstrapServers: readonly string[];
+  readonly security: ClientSecurity;
+  readonly topics: readonly string[];
+}): Promise<ReadonlyMap<string, number> | undefined> {
+  const { topics, ...client } = where;
+  const admin = createAdmin({ ...client, clientId: 'sluice-explain', logger: silentLogger, retries: 0 });
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const cancel = systemClock.schedule(() => {
+    resolve(undefined);
+  }, PATIENCE_MS);
+  const asked = (async () => {
+    await admin.connect();
+    const existing = new Set(await admin.listTopics());
+    const wanted = topics.filter((topic) => existing.has(topic));
+    if (wanted.length === 0) return new Map<string, number>();
+    const { topics: found } = await admin.fetchTopicMetadata({ topics: wanted });
+    return new Map(found.map(({ name, partitions }) => [name, partitions.length]));
+  })().catch(() => undefined);
+  const counts = await Promise.race([asked, late]);
+  cancel();
+  await Promise.race([admin.disconnect().catch(() => undefined), asked]);
+  return counts;
+}

@@ -1,0 +1,206 @@
+import { DiskFaultError, faultOf } from './disk-fault.ts';
+import type { DiskCursor, ReadResult } from './disk-port.ts';
+import { systemCode } from '../errors.ts';
+import type { JournalFs } from './journal-fs.ts';
+import { RecordRuns } from '../recovery/record-runs.ts';
+import {
+  DAMAGED_SUFFIX,
+  SalvagedFile,
+  segmentName,
+  segmentPath,
+  type StoredSegment,
+} from './segment-files.ts';
+import { HEADER_BYTES } from './segment-header.ts';
+import { type Damage, SegmentScanner } from './segment-scan.ts';
+import { readFully, writeFully } from './whole-file.ts';
+
+/** A longer stretch of damaged bytes is set aside in part. */
+const MAX_SET_ASIDE_BYTES = 16 << 20;
+
+/** Reads batches of records back, from one segment at a time. */
+export class SegmentReader {
+  readonly #fs: JournalFs;
+  /** Whether the disk of a directory is there. */
+  readonly #isThere: (directory: string) => boolean;
+  #open: { readonly id: number; readonly file: SalvagedFile } | undefined;
+
+  constructor(fs: JournalFs, isThere: (directory: string) => boolean) {
+    this.#fs = fs;
+    this.#isThere = isThere;
+  }
+
+  /** Whole groups from the cursor on, until they make `maxBytes`; at least one. Throws a DiskFaultError. */
+  read(
+    closed: ReadonlyMap<number, StoredSegment>,
+    current: StoredSegment | undefined,
+    cursor: DiskCursor,
+    maxBytes: number,
+  ): ReadResult {
+    const segment = nextSegment(closed, current, cursor);
+    if (segment === undefined) return emptyRead(cursor);
+    try {
+      return this.#read(segment, cursor, maxBytes);
+    } catch (error) {
+      // The next try opens the file anew: the disk may have been away.
+      this.close();
+      if (systemCode(error) === 'ENOENT' && this.#isGone(segment)) return allLost(segment, cursor);
+      throw new DiskFaultError(faultOf(error, segment.directory), { cause: error });
+    }
+  }
+
+  /** The file is gone, and the disk is there: nothing to wait for. */
+  #isGone({ id, directory }: StoredSegment): boolean {
+    try {
+      return !this.#fs.list(directory).includes(segmentName(id)) && this.#isThere(directory);
+    } catch {
+      return false;
+    }
+  }
+
+  #read(segment: StoredSegment, cursor: DiskCursor, maxBytes: number): ReadResult {
+    const start = startIn(segment, cursor);
+    const scanner = new SegmentScanner(
+      this.#file(segment),
+      segment.header,
+      segment.cipher,
+      { segmentId: segment.id, endOffset: segment.endOffset, records: segment.records },
+      start,
+    );
+    const runs = new RecordRuns();
+    const damage: Damage[] = [];
+    let bytes = 0;
+    while (bytes < maxBytes) {
+      const group = scanner.next();
+      if (group === undefined) break;
+      for (let index = 0; index < group.runs.count; index++) {
+        bytes += (group.runs.ends[index] as number) - (group.runs.starts[index] as number);
+      }
+      runs.append(group.runs);
+      damage.push(...group.damage);
+    }
+    const ended = scanner.offset >= segment.endOffset;
+    return {
+      segmentId: segment.id,
+      ...pack(runs, bytes),
+      fromOrdinal: start.ordinal,
+      toOrdinal: ended ? segment.records : scanner.ordinal,
+      next: {
+        segmentId: segment.id,
+        generation: segment.generation,
+        offset: scanner.offset,
+        ordinal: ended ? segment.records : scanner.ordinal,
+      },
+      atEnd: false,
+      damage,
+      setAside: damage.flatMap((piece) => this.#setAside(segment, piece) ?? []),
+    };
+  }
+
+  #file(segment: StoredSegment): SalvagedFile {
+    if (this.#open?.id === segment.id) return this.#open.file;
+    this.close();
+    const file = new SalvagedFile(this.#fs.open(segmentPath(segment), 'read'));
+    this.#open = { id: segment.id, file };
+    return file;
+  }
+
+  /** Keeps damaged bytes for whoever wants to look at them: the segment itself will be gone. */
+  #setAside(segment: StoredSegment, { offset, bytes }: Damage): string | undefined {
+    const path = `${segment.directory}/${segment.id}-${offset}${DAMAGED_SUFFIX}`;
+    try {
+      const content = readFully(this.#file(segment), offset, Math.min(bytes, MAX_SET_ASIDE_BYTES));
+      const file = this.#fs.open(path, 'create');
+      try {
+        writeFully(file, content, 0);
+      } finally {
+        file.close();
+      }
+      return path;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Lets go of the segment's file: it is about to be replaced or removed. */
+  forget(segmentId: number): void {
+    if (this.#open?.id === segmentId) this.close();
+  }
+
+  close(): void {
+    try {
+      this.#open?.file.close();
+    } catch {
+      // It was only read.
+    }
+    this.#open = undefined;
+  }
+}
+
+/** The first segment that has something at or behind the cursor. */
+function nextSegment(
+  closed: ReadonlyMap<number, StoredSegment>,
+  current: StoredSegment | undefined,
+  cursor: DiskCursor,
+): StoredSegment | undefined {
+  const candidates = current === undefined ? closed.values() : [...closed.values(), current];
+  for (const segment of candidates) {
+    if (segment.id > cursor.segmentId) return segment;
+    if (segment.id === cursor.segmentId && cursor.ordinal < segment.records) return segment;
+  }
+  return undefined;
+}
+
+function startIn(
+  segment: StoredSegment,
+  cursor: DiskCursor,
+): { readonly offset: number; readonly ordinal: number } {
+  if (segment.id !== cursor.segmentId || segment.generation !== cursor.generation || cursor.offset === 0) {
+    return { offset: HEADER_BYTES, ordinal: 0 };
+  }
+  return cursor;
+}
+
+function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends' | 'ordinals'> {
+  const packed = new Uint8Array(bytes);
+  const ends = new Uint32Array(runs.count);
+  let at = 0;
+  for (let index = 0; index < runs.count; index++) {
+    const source = runs.buffers[index] as Buffer;
+    const body = source.subarray(runs.starts[index], runs.ends[index]);
+    packed.set(body, at);
+    at += body.length;
+    ends[index] = at;
+  }
+  return { bytes: packed, ends, ordinals: Uint32Array.from(runs.ordinals) };
+}
+
+/** Of a segment whose file is gone: what the cursor had not had of it. */
+function allLost(segment: StoredSegment, cursor: DiskCursor): ReadResult {
+  const { id: segmentId, generation, endOffset, records } = segment;
+  const { offset, ordinal } = startIn(segment, cursor);
+  const lostRecords = records - ordinal;
+  return {
+    ...emptyRead(cursor),
+    segmentId,
+    fromOrdinal: ordinal,
+    toOrdinal: records,
+    next: { segmentId, generation, offset: endOffset, ordinal: records },
+    atEnd: false,
+    damage: [{ segmentId, offset, bytes: endOffset - offset, lostRecords, gone: true }],
+  };
+}
+
+function emptyRead(cursor: DiskCursor): ReadResult {
+  return {
+    segmentId: cursor.segmentId,
+    bytes: new Uint8Array(0),
+    ends: new Uint32Array(0),
+    ordinals: new Uint32Array(0),
+    fromOrdinal: cursor.ordinal,
+    toOrdinal: cursor.ordinal,
+    next: cursor,
+    atEnd: true,
+    damage: [],
+    setAside: [],
+  };
+}

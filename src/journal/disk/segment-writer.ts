@@ -1,0 +1,153 @@
+import type { SegmentCipher } from './encryption.ts';
+import { GroupWriter } from './group-writer.ts';
+import type { JournalFile, JournalFs } from './journal-fs.ts';
+import { MAX_RECORDS_PER_SEGMENT } from '../position.ts';
+import { SPARE_NAME, segmentPath, type StoredSegment } from './segment-files.ts';
+import { encodeHeader, HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
+import { writeFully } from './whole-file.ts';
+
+/** Record frames with blank CRCs, and room for a commit frame behind them: what is written as one group. */
+export interface Chunk {
+  readonly memory: SharedArrayBuffer;
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/**
+ * Small commits find their blocks allocated and written: then fdatasync has no metadata to write (0.17 ms instead of
+ * 0.26 at 40 KB a commit on ext4; ftruncate alone gains nothing, because its extents are still to be converted).
+ * Large commits grow the file themselves: zeros would double what they write.
+ */
+const EXTENT_BYTES = 1 << 20;
+const SMALL_COMMIT_BYTES = 64 << 10;
+const ZEROS = Buffer.alloc(EXTENT_BYTES);
+
+export interface SegmentWriterOptions {
+  readonly fs: JournalFs;
+  readonly directory: string;
+  readonly segmentBytes: number;
+  /** Take the directory's spare file instead of making a new one. */
+  readonly spare: boolean;
+}
+
+/**
+ * Writes one segment, strictly forward. Whatever fails ends it: after a failed fdatasync the kernel may have marked
+ * pages clean that never reached the disk, so that another one proves nothing about them; what was not durable
+ * before is written again in another segment.
+ */
+export class SegmentWriter {
+  readonly directory: string;
+  readonly header: SegmentHeader;
+  readonly cipher: SegmentCipher | undefined;
+  /** What a completed {@link sync} covers. */
+  durableOffset = HEADER_BYTES;
+  durableRecords = 0;
+  readonly #file: JournalFile;
+  readonly #segmentBytes: number;
+  readonly #writer: GroupWriter;
+  #offset = HEADER_BYTES;
+  #records = 0;
+  /** Up to here the file has blocks with zeros or old content. */
+  #allocated: number;
+
+  /** Begins a segment. Throws what the file system throws; a file of it may then remain, and is void. */
+  constructor(header: SegmentHeader, cipher: SegmentCipher | undefined, options: SegmentWriterOptions) {
+    const { fs, directory } = options;
+    this.directory = directory;
+    this.header = header;
+    this.cipher = cipher;
+    this.#writer = new GroupWriter(header, cipher);
+    this.#segmentBytes = options.segmentBytes;
+    const path = segmentPath({ id: header.id, directory });
+    if (options.spare) fs.rename(`${directory}/${SPARE_NAME}`, path);
+    this.#file = fs.open(path, options.spare ? 'write' : 'create');
+    try {
+      this.#allocated = this.#file.size();
+      writeFully(this.#file, encodeHeader(header), 0);
+      fs.syncDirectory(directory);
+    } catch (error) {
+      this.#file.close();
+      throw error;
+    }
+  }
+
+  get id(): number {
+    return this.header.id;
+  }
+
+  /** Bytes that the file takes on the disk. */
+  get fileBytes(): number {
+    return Math.max(this.#allocated, this.#offset);
+  }
+
+  /** It holds something, and has been open for so long. */
+  isOld(nowMs: number, maxAgeMs: number): boolean {
+    const ageMs = nowMs - this.header.createdAtMs;
+    // A clock that jumped back does not keep a segment open for ever.
+    return this.durableRecords > 0 && (ageMs < 0 || ageMs >= maxAgeMs);
+  }
+
+  hasRoom(chunk: Chunk): boolean {
+    if (this.#records === 0) return true;
+    return (
+      this.#offset + this.#writer.boundBytes(chunk.bytes) <= this.#segmentBytes &&
+      this.#records + chunk.records <= MAX_RECORDS_PER_SEGMENT
+    );
+  }
+
+  /** Writes the chunk as one group, closed by its commit frame; returns its first record's ordinal. Not yet durable. */
+  write(chunk: Chunk, wallMs: number): number {
+    const { bytes, records } = chunk;
+    const firstOrdinal = this.#records;
+    const plain = Buffer.from(chunk.memory);
+    const group = this.#writer.encode(plain, { bytes, records, firstOrdinal }, this.#offset, wallMs);
+    writeFully(this.#file, group, this.#offset);
+    this.#offset += group.length;
+    this.#records += records;
+    if (this.#offset > this.#allocated) this.#extend(group.length);
+    return firstOrdinal;
+  }
+
+  #extend(lastBytes: number): void {
+    this.#allocated = this.#offset;
+    if (lastBytes > SMALL_COMMIT_BYTES) return;
+    const to = Math.min(Math.ceil(this.#offset / EXTENT_BYTES) * EXTENT_BYTES, this.#segmentBytes);
+    if (to <= this.#offset) return;
+    try {
+      writeFully(this.#file, ZEROS.subarray(0, to - this.#offset), this.#offset);
+      this.#allocated = to;
+    } catch {
+      // Room ahead is a matter of speed: where the disk is full, the records themselves may still fit.
+    }
+  }
+
+  /** Returns when all that was written is on stable storage. */
+  sync(): void {
+    this.#file.sync();
+    this.durableOffset = this.#offset;
+    this.durableRecords = this.#records;
+  }
+
+  /** Ends the segment where it is durable, and gives back what lies behind, if the disk lets us. */
+  finish(): StoredSegment {
+    try {
+      if (this.fileBytes > this.durableOffset) this.#file.truncate(this.durableOffset);
+    } catch {
+      // The end is also in the next segment's header, and in the checkpoint.
+    }
+    try {
+      this.#file.close();
+    } catch {
+      // Nothing that was acknowledged depends on it.
+    }
+    return {
+      id: this.id,
+      directory: this.directory,
+      header: this.header,
+      cipher: this.cipher,
+      endOffset: this.durableOffset,
+      records: this.durableRecords,
+      generation: 0,
+    };
+  }
+}

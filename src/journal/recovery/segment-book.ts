@@ -1,0 +1,215 @@
+import type { SegmentProgress } from './checkpoint.ts';
+import { OrdinalSet } from './ordinal-set.ts';
+import type { DiskState, SegmentInfo } from '../disk/disk-port.ts';
+import { ordinalOf, type Position, positionOf, segmentOf } from '../position.ts';
+
+/** What is known of one segment on the event loop's side. */
+interface SegmentEntry {
+  readonly id: number;
+  records: number;
+  bytes: number;
+  closed: boolean;
+  /** Time that passed since, as {@link SegmentBook.passTime} was told. */
+  closedForMs: number;
+  /** Delivered, lost to damage, or dropped. */
+  done: OrdinalSet;
+  /** Records that somebody is sending on; readers of this process leave them out. */
+  readonly claimed: OrdinalSet;
+  /** `done.size` at the last look: one that does not grow is stuck. */
+  doneAtLastLook: number;
+  /** Records not done when it was last compacted. */
+  openAtCompaction: number;
+}
+
+/** Compacting pays when at least three quarters of what a segment holds are done. */
+const WORTHWHILE_SHARE = 0.25;
+const WORTHWHILE_BYTES = 32 << 10;
+
+/** Which records of which segments are done. */
+export class SegmentBook {
+  /** Oldest first. */
+  readonly #entries = new Map<number, SegmentEntry>();
+  #finished: number[] = [];
+  #last: SegmentEntry | undefined;
+  #dirty = false;
+  /** Records on the disk that are not done. */
+  openRecords = 0;
+  /** Behind the last record on the disk. */
+  end: Position = 0;
+  /** What lies behind it must stay readable, done or not: see recall.ts. */
+  pinnedFrom: Position = Number.POSITIVE_INFINITY;
+
+  /** Something happened that a checkpoint should hold. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  get hasFinished(): boolean {
+    return this.#finished.length > 0;
+  }
+
+  restore(state: DiskState, progress: readonly SegmentProgress[]): void {
+    for (const { id, low, bits, closedForMs = 0 } of progress) {
+      const entry = this.#entry(id);
+      entry.done = OrdinalSet.restore(low, bits);
+      entry.closedForMs = closedForMs;
+    }
+    for (const info of state.closed) {
+      const entry = this.#entry(info.id);
+      entry.records = info.records;
+      this.openRecords += info.records - entry.done.size;
+      this.#close(entry, info);
+    }
+  }
+
+  /** Takes over what an answer of the disk says. */
+  update(state: DiskState): void {
+    for (const info of state.closed) this.#close(this.#entry(info.id), info);
+    if (state.current !== undefined) this.#entry(state.current.id).bytes = state.current.bytes;
+  }
+
+  #close(entry: SegmentEntry, { bytes, records }: SegmentInfo): void {
+    entry.records = records;
+    this.end = Math.max(this.end, positionOf(entry.id, records));
+    entry.bytes = bytes;
+    entry.closed = true;
+    entry.openAtCompaction = records;
+    this.#dirty = true;
+    if (entry.done.size >= records) this.#finished.push(entry.id);
+  }
+
+  #entry(id: number): SegmentEntry {
+    let entry = this.#entries.get(id);
+    if (entry === undefined) {
+      entry = {
+        id,
+        records: 0,
+        bytes: 0,
+        closed: false,
+        closedForMs: 0,
+        done: new OrdinalSet(),
+        claimed: new OrdinalSet(),
+        doneAtLastLook: 0,
+        openAtCompaction: 0,
+      };
+      this.#entries.set(id, entry);
+    }
+    return entry;
+  }
+
+  /** Records were made durable. */
+  placed(segmentId: number, records: number): void {
+    const entry = this.#entry(segmentId);
+    entry.records += records;
+    this.openRecords += records;
+    this.end = positionOf(segmentId, entry.records);
+  }
+
+  claim(position: Position): void {
+    const id = segmentOf(position);
+    const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
+    entry?.claimed.add(ordinalOf(position));
+  }
+
+  /** Marks a record as done; false if it was, or if its segment is gone. */
+  finish(position: Position): boolean {
+    const id = segmentOf(position);
+    const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
+    if (entry === undefined) return false;
+    this.#last = entry;
+    const ordinal = ordinalOf(position);
+    if (ordinal >= entry.records || !entry.done.add(ordinal)) return false;
+    this.openRecords--;
+    this.#dirty = true;
+    if (entry.closed && entry.done.size >= entry.records) this.#finished.push(id);
+    return true;
+  }
+
+  /** True for a record that a reader leaves out. */
+  isSettled(segmentId: number, ordinal: number, withClaimed: boolean): boolean {
+    const entry = this.#entries.get(segmentId);
+    if (entry === undefined || entry.done.has(ordinal)) return true;
+    return !withClaimed && entry.claimed.has(ordinal);
+  }
+
+  /**
+   * What a checkpoint should hold, and the segments that it lets go. They are forgotten here. `withPinned`: also what
+   * is pinned, because its room is needed.
+   */
+  takeCheckpoint(withPinned = false): {
+    readonly progress: readonly SegmentProgress[];
+    readonly finished: readonly number[];
+  } {
+    const finished = this.#finished.filter((id) => withPinned || !this.#isPinned(id));
+    this.#finished = this.#finished.filter((id) => !finished.includes(id));
+    // What is held back goes with the next one.
+    this.#dirty = this.#finished.length > 0;
+    const progress: SegmentProgress[] = [];
+    // The finished ones too: a file that was removed may be back after a loss of power.
+    for (const entry of this.#entries.values()) {
+      if (entry.done.size > 0 || entry.closedForMs > 0) progress.push(progressOf(entry));
+    }
+    for (const id of finished) this.#forget(id);
+    return { progress, finished };
+  }
+
+  #isPinned(id: number): boolean {
+    return positionOf(id, this.#entries.get(id)?.records ?? 0) > this.pinnedFrom;
+  }
+
+  /** The checkpoint could not be written, or there is more that it should hold. */
+  markDirty(): void {
+    this.#dirty = true;
+  }
+
+  #forget(id: number): void {
+    this.#entries.delete(id);
+    if (this.#last?.id === id) this.#last = undefined;
+  }
+
+  /** A closed segment of which little is left and nothing gets done: what a dead partition would pin. */
+  nextToCompact(): SegmentProgress | undefined {
+    let chosen: SegmentEntry | undefined;
+    for (const entry of this.#entries.values()) {
+      const stuck = entry.doneAtLastLook === entry.done.size;
+      entry.doneAtLastLook = entry.done.size;
+      const open = entry.records - entry.done.size;
+      if (chosen !== undefined || !entry.closed || !stuck || entry.bytes < WORTHWHILE_BYTES) continue;
+      if (open > 0 && open <= entry.openAtCompaction * WORTHWHILE_SHARE && !this.#isPinned(entry.id))
+        chosen = entry;
+    }
+    return chosen === undefined ? undefined : progressOf(chosen);
+  }
+
+  progressOf(segmentId: number): SegmentProgress | undefined {
+    const entry = this.#entries.get(segmentId);
+    return entry === undefined ? undefined : progressOf(entry);
+  }
+
+  compacted(segmentId: number, bytes: number): void {
+    const entry = this.#entries.get(segmentId);
+    if (entry === undefined) return;
+    entry.bytes = bytes;
+    entry.openAtCompaction = entry.records - entry.done.size;
+  }
+
+  has(segmentId: number): boolean {
+    return this.#entries.has(segmentId);
+  }
+
+  /** Closed segments with something in them that is not done, oldest first; closed for so long at least. */
+  openSegments(closedForMs = 0): readonly number[] {
+    return [...this.#entries.values()]
+      .filter((entry) => entry.closed && entry.done.size < entry.records && entry.closedForMs >= closedForMs)
+      .map(({ id }) => id);
+  }
+
+  /** Closed segments grow older. */
+  passTime(elapsedMs: number): void {
+    for (const entry of this.#entries.values()) if (entry.closed) entry.closedForMs += elapsedMs;
+  }
+}
+
+function progressOf({ id, done, closedForMs }: SegmentEntry): SegmentProgress {
+  return { id, low: done.low, bits: done.bitsAboveLow(), closedForMs };
+}

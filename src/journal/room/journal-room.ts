@@ -1,0 +1,165 @@
+import type { DropOldest } from './drop-oldest.ts';
+import type { SegmentBook } from '../recovery/segment-book.ts';
+import { WaitingRoom } from './waiting-room.ts';
+
+export interface JournalRoomOptions {
+  readonly maxBytes: number;
+  readonly book: SegmentBook;
+  /** Bytes of records on their way to the disk. */
+  readonly pendingBytes: () => number;
+  /** Memory for a record on its way. */
+  readonly hasMemory: (bytes: number) => boolean;
+  /** False: the disk's side is gone for good. */
+  readonly isAlive: () => boolean;
+  readonly dropOldest: DropOldest;
+  readonly checkpoint: () => Promise<void>;
+}
+
+/** An ordinary record. */
+const ORDINARY_BYTES = 1 << 10;
+
+/** The journal's room within `maxBytes`: how much is taken, who waits for it, and what is given up for whom. */
+export class JournalRoom {
+  readonly #options: JournalRoomOptions;
+  /** Routes that wait for room. */
+  readonly #blocked: WaitingRoom;
+  /** Routes that give up their oldest records for it. */
+  readonly #dropping: WaitingRoom;
+  #usedBytes = 0;
+  /** What the latter gave up and have not used yet: nobody else gets it, or one route would be pushed out by another. */
+  #reservedBytes = 0;
+  #reserving = false;
+  #dropWanted = false;
+  #making: Promise<boolean> | undefined;
+  #blockedFirst = true;
+  #closed = false;
+
+  constructor(options: JournalRoomOptions) {
+    this.#options = options;
+    this.#blocked = new WaitingRoom(() => this.has(ORDINARY_BYTES));
+    this.#dropping = new WaitingRoom(() => this.has(ORDINARY_BYTES, true));
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** Callers that wait. */
+  get waiting(): number {
+    return this.#blocked.waiting + this.#dropping.waiting;
+  }
+
+  /** Those who wait go first, or a small record would overtake a large one for ever. */
+  get mayPass(): boolean {
+    return this.waiting === 0 || this.#blocked.waking || this.#dropping.waking;
+  }
+
+  /** Within `maxBytes`. `own`: also in what routes that drop their oldest gave up. */
+  fits(bytes: number, own = false): boolean {
+    const { maxBytes, pendingBytes, isAlive } = this.#options;
+    const takenBytes = this.#usedBytes + pendingBytes() + (own ? 0 : this.#reservedBytes);
+    return isAlive() && takenBytes + bytes <= maxBytes;
+  }
+
+  /** As {@link fits}, and there is memory too. */
+  has(bytes: number, own = false): boolean {
+    return this.fits(bytes, own) && this.#options.hasMemory(bytes);
+  }
+
+  /** What the disk says. */
+  used(bytes: number): void {
+    if (this.#reserving) this.#reservedBytes += Math.max(0, this.#usedBytes - bytes);
+    else if (bytes < this.#options.maxBytes / 2) this.#reservedBytes = 0;
+    this.#usedBytes = bytes;
+    this.wake();
+  }
+
+  /** A record of a route that drops its oldest: may it go now? */
+  mayUseOwn(bytes: number): boolean {
+    const isFirst = this.#dropping.waiting === 0 || this.#dropping.waking;
+    return isFirst && this.fits(bytes, true);
+  }
+
+  /** It went. */
+  usedOwn(bytes: number): void {
+    this.#reservedBytes = Math.max(0, this.#reservedBytes - bytes);
+  }
+
+  /** Where to wait for room of so many bytes. */
+  waitingRoom(bytes: number, dropsOldest: boolean): WaitingRoom {
+    if (!this.fits(bytes, dropsOldest)) {
+      if (dropsOldest) this.#dropWanted = true;
+      this.makeForWaiting();
+    }
+    return dropsOldest ? this.#dropping : this.#blocked;
+  }
+
+  /** As long as somebody waits and there is something that can go for him. */
+  makeForWaiting(): void {
+    if (this.#making !== undefined) return;
+    void this.#make(() => this.#dropWanted || this.#dropping.waiting > 0).then((made) => {
+      if (!made || this.#closed) return;
+      this.wake();
+      const isShort =
+        (this.#blocked.waiting > 0 && !this.fits(ORDINARY_BYTES)) ||
+        (this.#dropping.waiting > 0 && !this.fits(ORDINARY_BYTES, true));
+      if (isShort) this.makeForWaiting();
+    });
+  }
+
+  /** The disk itself has no more space: what may go goes, whoever needs the room. True if there is more than before. */
+  makeForDisk(): Promise<boolean> {
+    return this.#make(() => true);
+  }
+
+  /** Gives up what these segments hold: the room is for whoever wants it. */
+  async expire(segments: readonly number[]): Promise<void> {
+    while (this.#making !== undefined) await this.#making;
+    this.#making = this.#options.dropOldest
+      .expire(segments)
+      .then(() => true)
+      .finally(() => {
+        this.#making = undefined;
+      });
+    await this.#making;
+  }
+
+  /** Gives room back: what is done; then what may be dropped. */
+  #make(mayDrop: () => boolean): Promise<boolean> {
+    this.#making ??= this.#makeOnce(mayDrop).finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  async #makeOnce(mayDrop: () => boolean): Promise<boolean> {
+    const { book, checkpoint, dropOldest } = this.#options;
+    if (book.hasFinished) {
+      await checkpoint();
+      return true;
+    }
+    if (!mayDrop()) return false;
+    this.#dropWanted = false;
+    this.#reserving = true;
+    try {
+      return await dropOldest.run();
+    } finally {
+      this.#reserving = false;
+    }
+  }
+
+  /** Both have their turn first, or one would take all of what is scarce. */
+  wake(): void {
+    this.#blockedFirst = !this.#blockedFirst;
+    if (this.#blockedFirst) this.#blocked.wake();
+    this.#dropping.wake();
+    if (!this.#blockedFirst) this.#blocked.wake();
+  }
+
+  /** There will be no room any more. */
+  close(): void {
+    this.#closed = true;
+    this.#blocked.dismiss();
+    this.#dropping.dismiss();
+  }
+}

@@ -1,0 +1,233 @@
+import { exponentialBackoff } from '../../producer/sending/backoff.ts';
+import { BatchCompressor } from '../../producer/batches/batch-compressor.ts';
+import { BrokerUnavailableError } from '../../producer/errors.ts';
+import type {
+  BrokerEndpoint,
+  BrokerPort,
+  ClusterMetadata,
+  ConnectionState,
+  ProduceOptions,
+  ProduceResponse,
+  ProducerIdAndEpoch,
+} from '../../producer/cluster/port.ts';
+import type { ProducerBatch } from '../../producer/batches/producer-batch.ts';
+import { BrokerConnection } from './broker-connection.ts';
+import { firstAnswer } from './first-answer.ts';
+import { encodeProduceRequest, parseProduceResponse, unacknowledged } from '../protocol/produce.ts';
+import { fetchMetadata, initProducerId } from '../protocol/requests.ts';
+import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS, type PortOptions } from './port-options.ts';
+import { requireSecurity } from '../security/security.ts';
+import type { Wire, WireOptions } from './wire.ts';
+
+/** How long a broker may take to answer what any other could answer too, before another one is asked. */
+const PATIENCE_MS = 1_500;
+
+/**
+ * The producer's way to a cluster over the wire protocol: one connection a broker, and another one to a
+ * bootstrap server while no broker is known or reachable.
+ */
+export class ClusterPort implements BrokerPort {
+  readonly guarantees = { idempotent: true };
+  onReadinessChange: (() => void) | undefined;
+
+  readonly #options: PortOptions;
+  readonly #compressor: BatchCompressor;
+  readonly #wireOptions: WireOptions;
+  readonly #backoffMs: (failures: number) => number;
+  readonly #securityBackoffMs: (failures: number) => number;
+  readonly #brokers = new Map<number, BrokerConnection>();
+  readonly #bootstrap: readonly BrokerConnection[];
+  /** By broker: settles when the last request so far has been handed to the socket. */
+  readonly #handover = new Map<number, Promise<void>>();
+  #turn = 0;
+  #unreachableSinceMs: number | undefined;
+  #lastFailure: string | undefined;
+
+  constructor(options: PortOptions) {
+    const { config, clock, logger, random = Math.random } = options;
+    this.#options = options;
+    this.#compressor = new BatchCompressor({
+      type: config.compressionType,
+      levels: { gzip: config.compressionGzipLevel, zstd: config.compressionZstdLevel },
+      nowMs: () => clock.monotonicMs(),
+      logger,
+    });
+    this.#wireOptions = {
+      clientId: config.clientId,
+      connectTimeoutMs: config.connectionSetupTimeoutMs,
+      requestTimeoutMs: config.requestTimeoutMs,
+      security: options.security ?? requireSecurity(config),
+      clock,
+    };
+    this.#securityBackoffMs = exponentialBackoff(SECURITY_BACKOFF_MS, SECURITY_BACKOFF_MAX_MS, random);
+    this.#backoffMs = exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random);
+    this.#bootstrap = config.bootstrapServers.map((server) => {
+      const colon = server.lastIndexOf(':');
+      const host = server.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+      return this.#connection(host, Number(server.slice(colon + 1)));
+    });
+    this.#unreachableSinceMs = clock.monotonicMs();
+  }
+
+  #connection(host: string, port: number): BrokerConnection {
+    const { logger } = this.#options;
+    return new BrokerConnection({
+      host,
+      port,
+      wire: this.#wireOptions,
+      logger,
+      maxIdleMs: this.#options.config.connectionsMaxIdleMs,
+      backoffMs: this.#backoffMs,
+      securityBackoffMs: this.#securityBackoffMs,
+      onChange: () => {
+        this.#noteReachability();
+        this.onReadinessChange?.();
+      },
+    });
+  }
+
+  setBrokers(endpoints: readonly BrokerEndpoint[]): void {
+    const known = new Set(endpoints.map(({ nodeId }) => nodeId));
+    for (const [nodeId, connection] of this.#brokers) {
+      const endpoint = endpoints.find((candidate) => candidate.nodeId === nodeId);
+      const address = endpoint === undefined ? '' : `${endpoint.host}:${endpoint.port}`;
+      if (known.has(nodeId) && connection.address === address) continue;
+      this.#brokers.delete(nodeId);
+      connection.close().catch(() => {});
+    }
+    for (const { nodeId, host, port } of endpoints) {
+      if (!this.#brokers.has(nodeId)) this.#brokers.set(nodeId, this.#connection(host, port));
+    }
+  }
+
+  isReady(brokerId: number): boolean {
+    return this.#brokers.get(brokerId)?.current() !== undefined;
+  }
+
+  fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
+    return this.#askAny((wire) => fetchMetadata(wire, wire.versions.of('metadata'), topics));
+  }
+
+  initProducerId(): Promise<ProducerIdAndEpoch> {
+    return this.#askAny((wire) => initProducerId(wire, wire.versions.of('initProducerId')));
+  }
+
+  /** Has one broker answer, of those that {@link setBrokers} named. */
+  async ask<T>(brokerId: number, ask: (wire: Wire) => Promise<T>): Promise<T> {
+    const connection = this.#brokers.get(brokerId);
+    if (connection === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not known`);
+    return ask(await connection.connect());
+  }
+
+  /**
+   * Has any broker answer: first those that are connected, the least busy ones in front, then those that may be,
+   * bootstrap servers last.
+   */
+  #askAny<T>(ask: (wire: Wire) => Promise<T>): Promise<T> {
+    const turn = this.#turn++;
+    const rotate = (list: readonly BrokerConnection[]) =>
+      list.map((_, i) => list[(i + turn) % list.length] as BrokerConnection);
+    const all = [...rotate([...this.#brokers.values()]), ...rotate(this.#bootstrap)];
+    const connected = all.filter(({ isConnected }) => isConnected);
+    connected.sort((a, b) => a.unanswered - b.unanswered);
+    const candidates = [...connected, ...all.filter(({ isConnected }) => !isConnected)];
+    if (candidates.length === 0) return Promise.reject(new BrokerUnavailableError('no broker is known'));
+    const patienceMs = Math.min(PATIENCE_MS, this.#wireOptions.requestTimeoutMs / 3);
+    return firstAnswer(
+      candidates,
+      async (candidate) => ask(await candidate.connect()),
+      patienceMs,
+      this.#options.clock,
+    );
+  }
+
+  async produce(
+    brokerId: number,
+    batches: readonly ProducerBatch[],
+    options: ProduceOptions,
+  ): Promise<ProduceResponse> {
+    // A partition's batches must reach the wire in the order of these calls, however long each one's
+    // compression takes: each request waits until the one before has been handed over.
+    const pending: Promise<void>[] = [];
+    const before = this.#handover.get(brokerId);
+    if (before !== undefined) pending.push(before);
+    for (const batch of batches) {
+      const compression = this.#compressor.compress(batch);
+      if (compression !== undefined) pending.push(compression);
+    }
+    if (pending.length > 0) {
+      const turn = Promise.all(pending).then(() => {});
+      this.#handover.set(brokerId, turn);
+      await turn;
+      if (this.#handover.get(brokerId) === turn) this.#handover.delete(brokerId);
+    }
+    return this.#send(brokerId, batches, options);
+  }
+
+  async #send(
+    brokerId: number,
+    batches: readonly ProducerBatch[],
+    options: ProduceOptions,
+  ): Promise<ProduceResponse> {
+    const wire = this.#brokers.get(brokerId)?.current();
+    if (wire === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
+    const api = wire.versions.of('produce');
+    const body = encodeProduceRequest(api, batches, options);
+    if (options.acks === 0) {
+      await wire.notify(api, body);
+      return unacknowledged(batches);
+    }
+    return parseProduceResponse(api, await wire.request(api, body), batches);
+  }
+
+  get isBehind(): boolean {
+    return this.#compressor.isBehind;
+  }
+
+  connectionState(): ConnectionState {
+    return {
+      connectedBrokers: [...this.#connections()].filter((connection) => connection.isReachable).length,
+      lastFailure: this.#lastFailure,
+      securityFailures: this.#securityFailures(),
+      unreachableSinceMs: this.#unreachableSinceMs,
+    };
+  }
+
+  /** Keeps the moment at which the last connection was lost, and tells a person of both changes. */
+  #noteReachability(): void {
+    const { clock, logger } = this.#options;
+    const connections = [...this.#connections()];
+    if (connections.some((connection) => connection.isReachable)) {
+      if (this.#unreachableSinceMs !== undefined) logger.info({}, 'connected to Kafka');
+      this.#unreachableSinceMs = undefined;
+      this.#lastFailure = undefined;
+      return;
+    }
+    const failure =
+      this.#securityFailures()[0] ??
+      connections.findLast(({ lastFailure }) => lastFailure !== undefined)?.lastFailure;
+    if (failure === undefined) return;
+    const isNews = this.#lastFailure === undefined;
+    this.#lastFailure = failure;
+    this.#unreachableSinceMs ??= clock.monotonicMs();
+    if (isNews) logger.warn({ reason: failure }, 'no Kafka broker can be reached; trying again and again');
+  }
+
+  #securityFailures(): string[] {
+    const brokers = [...this.#brokers.values()];
+    // A bootstrap server is of no interest while brokers are connected.
+    const isConnected = brokers.some((connection) => connection.isConnected);
+    const concerned = isConnected ? brokers : [...this.#connections()];
+    const failures = concerned.flatMap(({ securityFailure }) => securityFailure?.message ?? []);
+    return [...new Set(failures)];
+  }
+
+  *#connections(): Generator<BrokerConnection> {
+    yield* this.#bootstrap;
+    yield* this.#brokers.values();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#connections()].map((connection) => connection.close()));
+  }
+}

@@ -1,0 +1,115 @@
+import { gunzip } from 'node:zlib';
+import { promisify } from 'node:util';
+import { decompressFrame } from 'lz4-napi';
+import { CODEC_ID } from '../../producer/batches/compression.ts';
+import { ProducerError } from '../../producer/errors.ts';
+import { BATCH_HEADER_BYTES } from '../../producer/batches/producer-batch.ts';
+import { isIntact } from '../../producer/batches/record-batch.ts';
+import { VarintReader } from '../../producer/batches/varint.ts';
+import { decompressSnappy, decompressZstd } from './decompress.ts';
+
+/** A record as it lies in Kafka. Bytes are views. */
+export interface StoredRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** CreateTime, or the broker's time on a topic with LogAppendTime; milliseconds since 1970-01-01 UTC. */
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** In wire form, the count included (see core/record.ts). */
+  readonly headers: Uint8Array;
+}
+
+/** What of a partition's log was read. */
+export interface ReadBatches {
+  readonly records: readonly StoredRecord[];
+  /** Where to go on: behind the last batch, also where compaction took its last records. */
+  readonly nextOffset: number;
+}
+
+/** Bytes before the length of a batch, and with it: what the length does not count. */
+const LENGTH_OFFSET = 8;
+const LENGTH_END = 12;
+const LOG_APPEND_TIME = 0x08;
+const CONTROL_BATCH = 0x20;
+
+const DECOMPRESS: Readonly<Record<number, (records: Buffer) => Promise<Buffer>>> = {
+  [CODEC_ID.none]: (records) => Promise.resolve(records),
+  [CODEC_ID.gzip]: promisify(gunzip),
+  [CODEC_ID.snappy]: decompressSnappy,
+  [CODEC_ID.lz4]: (records) => decompressFrame(records),
+  [CODEC_ID.zstd]: decompressZstd,
+};
+
+/**
+ * Takes record batches apart (Kafka protocol guide, "Record Batch", magic 2). The last one of a fetch may be cut
+ * off, and is left out; what transactions write about themselves is no record.
+ *
+ * @throws ProducerError CORRUPT_BATCH for a batch whose checksum is wrong
+ */
+export async function readBatches(
+  topic: string,
+  partition: number,
+  bytes: Buffer,
+  fromOffset: number,
+): Promise<ReadBatches> {
+  const records: StoredRecord[] = [];
+  let nextOffset = fromOffset;
+  let position = 0;
+  while (position + BATCH_HEADER_BYTES <= bytes.length) {
+    const end = position + LENGTH_END + bytes.readInt32BE(position + LENGTH_OFFSET);
+    if (end > bytes.length) break;
+    const batch = bytes.subarray(position, end);
+    const baseOffset = Number(batch.readBigInt64BE(0));
+    if (!isIntact(batch)) {
+      throw new ProducerError(
+        'CORRUPT_BATCH',
+        `the batch at offset ${baseOffset} of ${topic}-${partition} is damaged: its checksum is wrong`,
+      );
+    }
+    for (const record of await recordsOf(batch)) {
+      const offset = baseOffset + record.offsetDelta;
+      if (offset >= fromOffset) records.push({ ...record, topic, partition, offset });
+    }
+    nextOffset = Math.max(nextOffset, baseOffset + batch.readInt32BE(23) + 1);
+    position = end;
+  }
+  return { records, nextOffset };
+}
+
+async function recordsOf(batch: Buffer) {
+  const attributes = batch.readInt16BE(21);
+  if ((attributes & CONTROL_BATCH) !== 0) return [];
+  const baseTimestampMs = Number(batch.readBigInt64BE(27));
+  const maxTimestampMs = Number(batch.readBigInt64BE(35));
+  const appendTime = (attributes & LOG_APPEND_TIME) !== 0;
+  const decompress = DECOMPRESS[attributes & 0x07];
+  if (decompress === undefined) {
+    throw new ProducerError('CORRUPT_BATCH', `a batch has an unknown codec: ${attributes & 0x07}`);
+  }
+  const source = await decompress(batch.subarray(BATCH_HEADER_BYTES));
+  const reader = new VarintReader(source, 0);
+  const bytes = (): Buffer | null => {
+    const length = reader.varint();
+    if (length < 0) return null;
+    const start = reader.position;
+    reader.position += length;
+    return source.subarray(start, start + length);
+  };
+  return Array.from({ length: batch.readInt32BE(57) }, () => {
+    const end = reader.varint() + reader.position;
+    reader.position++; // attributes: none are defined
+    const timestampMs = baseTimestampMs + reader.varlong();
+    const offsetDelta = reader.varint();
+    const record = {
+      offsetDelta,
+      timestampMs: appendTime ? maxTimestampMs : timestampMs,
+      key: bytes(),
+      value: bytes(),
+      headers: source.subarray(reader.position, end),
+    };
+    reader.position = end;
+    return record;
+  });
+}

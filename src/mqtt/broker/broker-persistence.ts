@@ -1,0 +1,160 @@
+import { Readable } from 'node:stream';
+import { ownBytes, type LocalMessage } from './local-message.ts';
+import type { StoredSubscription } from '../sessions/mailbox.ts';
+import type { SessionState } from '../sessions/session-state.ts';
+import { settle, type SessionStore } from '../sessions/session-store.ts';
+import type { SubscriptionBound } from './subscription-bound.ts';
+import type { SessionLog } from '../sessions/store/session-log.ts';
+
+interface ClientKey {
+  readonly id: string;
+}
+interface OutgoingPacket {
+  readonly cmd: string;
+  readonly brokerId?: string;
+  readonly brokerCounter?: number;
+  messageId?: number | undefined;
+  readonly qos?: number;
+}
+
+/**
+ * aedes' persistence interface in front of the {@link SessionStore}: above all, what is sent from the sessions'
+ * queues. Written instead of aedes-persistence because that queues without bound, delivers a retained message from
+ * the queue with RETAIN set ([MQTT-3.3.1-9]) and a repeated one without DUP ([MQTT-3.3.1-1]), and hides from us
+ * whether an absent client's subscription matches a topic. Without a disk, its promises resolve at once.
+ */
+export class BrokerPersistence {
+  readonly #store: SessionStore;
+  readonly #state: SessionState;
+  readonly #log: SessionLog;
+  readonly #bound: SubscriptionBound;
+  readonly #wills = new Map<string, object>();
+
+  constructor(store: SessionStore, state: SessionState, log: SessionLog, bound: SubscriptionBound) {
+    this.#store = store;
+    this.#state = state;
+    this.#log = log;
+    this.#bound = bound;
+  }
+
+  async setup(_broker: unknown): Promise<void> {
+    // aedes insists on an async function here.
+  }
+
+  // Retained messages.
+
+  storeRetained(packet: LocalMessage): Promise<void> {
+    this.#store.retain({ ...packet, payload: ownBytes(packet.payload) });
+    return Promise.resolve();
+  }
+
+  /** The matching retained messages of this moment: what is published later comes by subscription. */
+  createRetainedStreamCombi(filters: readonly string[]): Readable {
+    return Readable.from(this.#state.retained.matching(filters));
+  }
+
+  // Subscriptions.
+
+  addSubscriptions(
+    { id }: ClientKey,
+    subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
+  ): Promise<void> {
+    // aedes hands over those that were refused, too.
+    return this.#store.subscribe(
+      id,
+      subscriptions.filter((subscription) => !this.#bound.wasRefused(subscription)),
+    );
+  }
+
+  removeSubscriptions({ id }: ClientKey, filters: readonly string[]): Promise<void> {
+    return this.#store.unsubscribe(id, filters);
+  }
+
+  /** A client is back: what is published from now on must not overtake its queue. */
+  subscriptionsByClient({ id }: ClientKey): Promise<{ topic: string; qos: 0 | 1 | 2 }[]> {
+    const mailbox = this.#state.mailboxes.get(id);
+    if (mailbox !== undefined) mailbox.catchingUp = true;
+    const subscriptions = [...(mailbox?.subscriptions.values() ?? [])];
+    return Promise.resolve(subscriptions.map(({ topic, qos }) => ({ topic, qos })));
+  }
+
+  subscriptionsByTopic(topic: string): Promise<StoredSubscription[]> {
+    return Promise.resolve(this.#store.subscribersOf(topic));
+  }
+
+  /** A clean session begins: the one before it has ended when its client was let in. */
+  cleanSubscriptions(_client: ClientKey): Promise<void> {
+    return Promise.resolve();
+  }
+
+  // What goes out.
+
+  outgoingEnqueueCombi(subscriptions: readonly StoredSubscription[], message: LocalMessage): Promise<void> {
+    // A will: its payload is a view of the CONNECT. The message itself is what is numbered afterwards.
+    if (subscriptions.length > 0) message.payload = ownBytes(message.payload);
+    this.#store.enqueueFor(subscriptions, message);
+    return Promise.resolve();
+  }
+
+  /**
+   * A queued message is being sent under a packet identifier, or (`pubrel`) has arrived. A message that is
+   * not queued, because the queue was full or the subscription is of QoS 0, is sent all the same. With QoS 2 the
+   * next packet waits for the disk: after a restart the client must get the same identifier again.
+   */
+  outgoingUpdate({ id: clientId }: ClientKey, packet: OutgoingPacket): Promise<void> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    mailbox?.wasSent();
+    if (packet.cmd === 'pubrel') {
+      const received = mailbox?.sent.get(packet.messageId ?? 0);
+      if (received?.message === undefined) return Promise.resolve();
+      received.message = undefined;
+      this.#log.append({ kind: 'received', clientId, ordinal: received.ordinal });
+      return this.#store.synced();
+    }
+    const queued = mailbox?.numbered(packet.brokerId, packet.brokerCounter);
+    if (mailbox === undefined || queued === undefined) return Promise.resolve();
+    const packetId = mailbox.identify(queued, packet.messageId ?? 1);
+    packet.messageId = packetId;
+    this.#log.append({ kind: 'sent', clientId, ordinal: queued.ordinal, packetId });
+    return packet.qos === 2 ? this.#store.synced() : Promise.resolve();
+  }
+
+  /** PUBACK or PUBCOMP has come. Without an identifier (aedes did not send it after all) it stays queued. */
+  outgoingClearMessageId(
+    { id: clientId }: ClientKey,
+    packet: OutgoingPacket,
+  ): Promise<LocalMessage | undefined> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    const queued = packet.messageId === undefined ? undefined : mailbox?.sent.get(packet.messageId);
+    if (mailbox === undefined || queued === undefined) return Promise.resolve(undefined);
+    this.#state.remove(mailbox, queued);
+    if (mailbox.persistent) this.#log.append({ kind: 'removed', clientId, ordinal: queued.ordinal });
+    if (queued.errand !== undefined) settle(queued.errand, 'delivered');
+    return Promise.resolve(queued.message);
+  }
+
+  /** Everything queued for a client that is back, in order, until there is nothing left that was not sent. */
+  outgoingStream({ id }: ClientKey): Readable {
+    const mailbox = this.#state.mailboxes.get(id);
+    if (mailbox === undefined) return Readable.from([]);
+    this.#store.expireIn(mailbox);
+    return Readable.from(mailbox.catchUp());
+  }
+
+  // Wills.
+
+  putWill({ id }: ClientKey, will: object): Promise<void> {
+    this.#wills.set(id, will);
+    return Promise.resolve();
+  }
+
+  delWill({ id }: ClientKey): Promise<void> {
+    this.#wills.delete(id);
+    return Promise.resolve();
+  }
+
+  /** Wills of brokers that are gone: there are no others. */
+  streamWill(): Readable {
+    return Readable.from([]);
+  }
+}

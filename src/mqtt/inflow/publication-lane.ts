@@ -1,0 +1,474 @@
+import { errorMessage } from '../../core/errors.ts';
+import { Outcome } from '../../core/publication.ts';
+import type { PublicationOrigin, QoS } from '../../core/publication.ts';
+import type { Will } from '../connection/control-packets.ts';
+import { Qos2State } from '../sessions/session.ts';
+import type { Session } from '../sessions/session.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import type { LaneContext, LaneOwner } from './lane-context.ts';
+import { ParkedFrames, ParkedKind } from './parked-frames.ts';
+import { Repeats, fingerprint } from './repeats.ts';
+import type { RepeatableLane } from './repeats.ts';
+import { LatestTopic, NO_TOPIC_NAME } from './topic-table.ts';
+import type { InternedTopic } from './topic-table.ts';
+
+/** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
+const QOS0_QUOTA_FACTOR = 16;
+/** QoS 2 packet ids between PUBREC and PUBREL; a client has that many in flight only by mistake. */
+const MAX_OPEN_QOS2 = 4_096;
+const TOKEN_QOS_BITS = 2;
+/** Where other tokens have their QoS. */
+const WILL_TOKEN = 3;
+
+/**
+ * The way of one connection's publications: receipt, the in-flight window, parking, completion,
+ * acknowledgement in order of receipt. It outlives its connection until everything received is with the sink
+ * and complete.
+ */
+export class PublicationLane implements PublicationOrigin, RepeatableLane {
+  readonly session: Session;
+  readonly #context: LaneContext;
+  #owner: LaneOwner | undefined;
+  /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
+  readonly acks = new Acknowledgements();
+  readonly repeats: Repeats;
+  readonly #parked: ParkedFrames;
+  #inFlight = 0;
+  #inFlightQos0 = 0;
+  /** The sink has no room; it calls resume(). */
+  #sinkFull = false;
+  readonly #topics: LatestTopic;
+  /** Lanes of earlier connections of the same client, whose parked publications come first. */
+  #predecessor: PublicationLane | undefined;
+  #successor: PublicationLane | undefined;
+  #finished = false;
+  /** The connection has ended with DISCONNECT. */
+  disconnected = false;
+  /** Set by the context: already in its list for the next turn. */
+  scheduled = false;
+
+  /** `resumed`: the session was there before the connection. */
+  constructor(context: LaneContext, session: Session, owner: LaneOwner, resumed: boolean) {
+    this.#context = context;
+    this.session = session;
+    this.repeats = new Repeats(this, resumed);
+    this.#topics = new LatestTopic(context.topics);
+    this.#owner = owner;
+    this.#parked = new ParkedFrames(context.memory);
+  }
+
+  /** Bytes parked here and at the predecessors that this lane waits for. */
+  get parkedBytes(): number {
+    return this.#parked.bytes + (this.#predecessor?.parkedBytes ?? 0);
+  }
+
+  get predecessor(): PublicationLane | undefined {
+    return this.#predecessor;
+  }
+
+  get idle(): boolean {
+    return this.#inFlight + this.#inFlightQos0 + this.#parked.count === 0;
+  }
+
+  isGone(): boolean {
+    return this.#owner === undefined && this.#parked.count === 0;
+  }
+
+  // Receipt.
+
+  /**
+   * One PUBLISH (MQTT 3.1.1 section 3.3): `header` is its first byte, buffer[start, end) what follows the fixed
+   * header. Returns what is wrong with it, if anything is.
+   */
+  publish(header: number, buffer: Buffer, start: number, end: number): string | undefined {
+    const context = this.#context;
+    const fault = publishFault(header, buffer, start, end);
+    if (fault !== undefined) return fault;
+    const qos = (header >> 1) & 3;
+    const topicEnd = topicEndOf(buffer, start);
+    const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+    const packetId = qos === 0 ? 0 : packetIdAt(buffer, topicEnd);
+    const topic = this.#topics.intern(buffer, start + 2, topicEnd);
+    if (topic === undefined) return `PUBLISH with ${NO_TOPIC_NAME} ([MQTT-3.3.2-1], [MQTT-3.3.2-2])`;
+    context.stats.received[qos as QoS]++;
+
+    let kind: ParkedKind = ParkedKind.Publish;
+    let known: Qos2State | undefined;
+    if (qos === 2) {
+      known = this.session.qos2State(packetId);
+      if (known === undefined && this.session.qos2Count >= MAX_OPEN_QOS2) {
+        return `more than ${MAX_OPEN_QOS2} QoS 2 publications without PUBREL`;
+      }
+      if (known === Qos2State.InFlight || known === Qos2State.Completed) {
+        context.stats.repeated++;
+        kind = ParkedKind.Repeat;
+      } else {
+        this.session.qos2Received(packetId);
+      }
+    }
+    if (qos === 1 && (header & 8) !== 0 && this.repeats.isInFlight(packetId, buffer, start, end)) {
+      context.stats.repeated++;
+      kind = ParkedKind.Join;
+    } else if (
+      known === undefined &&
+      !receive(topic, header, buffer, payloadStart, end, context, this.#owner)
+    ) {
+      kind = ParkedKind.Acknowledge;
+    }
+    // A repeat needs no room of its own, and what it waits for would be over sooner than there is room.
+    if (this.#parked.count > 0 || (kind !== ParkedKind.Join && !this.#mayOffer(qos))) {
+      this.#park(kind, header, buffer, start, end);
+    } else if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, context.receivedAtMs)) {
+      this.#park(kind, header, buffer, start, end);
+    }
+    return undefined;
+  }
+
+  /** A PUBREL ([MQTT-4.3.3-2]); answered whether or not its packet identifier is known. */
+  release(packetId: number): string | undefined {
+    if (this.session.qos2State(packetId) === Qos2State.InFlight) {
+      return 'PUBREL for a publication that has had no PUBREC ([MQTT-4.3.3-1])';
+    }
+    this.session.qos2Released(packetId, () => {
+      this.acks.release(packetId);
+      this.#context.schedule(this);
+    });
+    return undefined;
+  }
+
+  // Towards the sink.
+
+  #mayOffer(qos: number): boolean {
+    const quota = this.#context.limits.inflightQuota;
+    return (
+      !this.#sinkFull &&
+      (qos === 0 ? this.#inFlightQos0 < QOS0_QUOTA_FACTOR * quota : this.#unanswered < quota) &&
+      (this.#predecessor === undefined || this.#predecessor.parkedBytes === 0)
+    );
+  }
+
+  /**
+   * Publications that the window counts: those without acknowledgement, because one that waits for its turn
+   * behind a slower one is memory too. Without a connection nobody waits for acknowledgements.
+   */
+  get #unanswered(): number {
+    return this.#owner === undefined ? this.#inFlight : this.acks.owed;
+  }
+
+  /** Passes on one PUBLISH, buffer[start, end) without its fixed header. Returns whether there was room for it. */
+  #pass(
+    kind: ParkedKind,
+    topic: InternedTopic,
+    header: number,
+    buffer: Buffer,
+    start: number,
+    payloadStart: number,
+    end: number,
+    receivedAtMs: number,
+  ): boolean {
+    const qos = kind === ParkedKind.Will ? WILL_TOKEN : (header >> 1) & 3;
+    const packetId = qos === 1 || qos === 2 ? packetIdAt(buffer, payloadStart - 2) : 0;
+    if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
+      if (kind === ParkedKind.Repeat) this.#context.sink.suppressed?.(topic);
+      this.#acknowledge(kind, qos, packetId);
+      return true;
+    }
+    const joined = kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end));
+    if (joined) this.#context.sink.suppressed?.(topic);
+    if (joined) return true;
+    const { publication } = this.#context;
+    publication.topic = topic;
+    publication.payload = buffer.subarray(payloadStart, end);
+    // Only a session that is kept can be resumed, and its publications joined to.
+    const mark = qos === 1 && !this.session.clean ? fingerprint(buffer, start, end) : undefined;
+    return this.#offer(header, qos, packetId, receivedAtMs, mark);
+  }
+
+  /** Offers the publication, of which topic and payload are set, to the sink. */
+  #offer(
+    header: number,
+    qos: number,
+    packetId: number,
+    receivedAtMs: number,
+    mark: number | undefined,
+  ): boolean {
+    const { publication, sink, stats } = this.#context;
+    const owed = qos === 1 || qos === 2;
+    publication.qos = ((header >> 1) & 3) as QoS;
+    publication.retain = (header & 1) !== 0;
+    publication.dup = (header & 8) !== 0;
+    publication.packetId = packetId;
+    publication.ordinal = qos === 2 && !this.session.clean ? this.session.qos2Offered(packetId) : 0;
+    publication.clientId = this.session.clientId;
+    publication.receivedAtMs = receivedAtMs;
+    let sequence = 0;
+    if (!owed) this.#inFlightQos0++;
+    else {
+      this.#inFlight++;
+      sequence = this.acks.open(qos, packetId, mark);
+    }
+    stats.inFlight++;
+    const token = (sequence << TOKEN_QOS_BITS) | qos;
+    this.#context.accepting = true;
+    try {
+      if (sink.accept(publication, this, token)) return true;
+    } catch (error) {
+      this.#context.logger.error(
+        { client: this.session.clientId, topic: publication.topic.name, reason: errorMessage(error) },
+        'a publication could not be processed; its device is not acknowledged',
+      );
+      this.complete(token, Outcome.Refused);
+      return true;
+    } finally {
+      this.#context.accepting = false;
+    }
+    if (!owed) this.#inFlightQos0--;
+    else {
+      this.#inFlight--;
+      this.acks.withdraw(qos);
+    }
+    stats.inFlight--;
+    this.#sinkFull = true;
+    return false;
+  }
+
+  /** Takes its place among the acknowledgements without the sink. */
+  #acknowledge(kind: ParkedKind, qos: number, packetId: number): void {
+    if (qos === 0) {
+      this.#context.stats.acknowledged[0]++;
+      return;
+    }
+    const sequence = this.acks.open(qos, packetId);
+    if (kind === ParkedKind.Repeat && this.session.qos2State(packetId) === Qos2State.InFlight) {
+      this.session.qos2Repeated(packetId, this, sequence);
+      return;
+    }
+    if (kind === ParkedKind.Acknowledge && qos === 2) this.session.qos2Completed(packetId);
+    this.acks.settle(qos, sequence);
+    this.#context.schedule(this);
+  }
+
+  #park(kind: ParkedKind, header: number, buffer: Buffer, start: number, end: number): void {
+    this.#parked.push(kind, header, this.#context.receivedAtMs, buffer, start, end);
+    this.#context.stats.parkedMessages++;
+  }
+
+  /** Passes on what is parked, in order, as far as window and sink let it. */
+  #advance(): void {
+    const parked = this.#parked;
+    while (parked.count > 0) {
+      const { buffer, header, kind, start, end } = parked;
+      const qos = kind === ParkedKind.Will ? 0 : (header >> 1) & 3;
+      if (!this.#mayOffer(qos)) return;
+      const topicEnd = topicEndOf(buffer, start);
+      const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+      // It was a valid topic when it was parked.
+      const topic = this.#topics.intern(buffer, start + 2, topicEnd) as InternedTopic;
+      if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, parked.receivedAtMs)) return;
+      parked.shift();
+      this.#context.stats.parkedMessages--;
+    }
+  }
+
+  // Back from the sink.
+
+  complete(token: number, outcome: Outcome): void {
+    const qos2 = (token & 3) === 2 && !this.session.clean && outcome !== Outcome.Refused;
+    const isKept =
+      qos2 &&
+      this.session.qos2Keep(this.acks.packetId(2, token >>> TOKEN_QOS_BITS), () => {
+        this.#completed(token, outcome);
+      });
+    if (!isKept) this.#completed(token, outcome);
+  }
+
+  #completed(token: number, outcome: Outcome): void {
+    const qos = token & 3;
+    const { stats } = this.#context;
+    // First of all, because a closed connection is not sent what is settled below.
+    if (outcome === Outcome.Refused) this.#owner?.refused();
+    if (qos === 0 || qos === WILL_TOKEN) {
+      this.#inFlightQos0--;
+      if (qos === 0 && outcome !== Outcome.Refused) stats.acknowledged[0]++;
+    } else {
+      const sequence = token >>> TOKEN_QOS_BITS;
+      const packetId = this.acks.packetId(qos, sequence);
+      if (!this.acks.settle(qos, sequence)) {
+        this.#context.logger.error({ client: this.session.clientId, packetId }, 'completed more than once');
+        return;
+      }
+      this.#inFlight--;
+      if (qos === 2) {
+        if (outcome === Outcome.Refused) this.session.qos2Forgotten(packetId);
+        else this.session.qos2Completed(packetId);
+      } else {
+        this.repeats.completed(sequence, outcome);
+      }
+    }
+    stats.inFlight--;
+    this.#context.schedule(this);
+  }
+
+  /**
+   * Tries again at once, so that whoever has room to give sees how much is left for the next one; unless the
+   * sink is called just now, which would mix up two publications.
+   */
+  resume(): void {
+    this.#sinkFull = false;
+    if (!this.#context.accepting) this.#advance();
+    this.#context.schedule(this);
+  }
+
+  /** The first occurrence of a repeated publication is complete. */
+  repeatCompleted(qos: 1 | 2, sequence: number): void {
+    this.acks.settle(qos, sequence);
+    this.#context.schedule(this);
+  }
+
+  repeatRefused(): void {
+    this.#owner?.refused();
+  }
+
+  // Turns: everything that a completion leads to happens here, once a turn of the event loop.
+
+  turn(): void {
+    if (this.#owner === undefined) this.acks.forget();
+    else this.#owner.writeAcks();
+    if (this.#parked.count > 0) this.#advance();
+    if (this.#parked.count === 0 && this.#successor !== undefined) this.#context.schedule(this.#successor);
+    if (this.#owner !== undefined) this.#owner.unblocked();
+    else if (this.idle) this.#finish();
+  }
+
+  /** A fault of ours: the connection is closed, others go on. */
+  fail(error: unknown): void {
+    const { logger } = this.#context;
+    logger.error({ client: this.session.clientId, reason: errorMessage(error) }, 'an MQTT connection failed');
+    this.#owner?.failed(error);
+  }
+
+  // The end of the connection.
+
+  /** Publications of this lane wait until those parked in `predecessor` are with the sink. */
+  follow(predecessor: PublicationLane): void {
+    this.#predecessor = predecessor;
+    predecessor.#successor = this;
+  }
+
+  /**
+   * The connection has ended. What was received goes on, but is not acknowledged any more. Without DISCONNECT its
+   * will follows, in the next turn because the sink may be in the middle of what has led to this; unless it is the
+   * gateway that stops, which may keep wills back (section 3.1.2.5) and takes on nothing new.
+   */
+  detach(disconnected: boolean, will?: Will): void {
+    this.#owner = undefined;
+    this.disconnected = disconnected;
+    if (!disconnected && will !== undefined && this.#context.taking) this.#parkWill(will);
+    this.#context.schedule(this);
+  }
+
+  /** Behind all other publications of the connection; nobody waits for an acknowledgement. */
+  #parkWill({ header, frame }: Will): void {
+    this.#context.stats.wills++;
+    this.#context.receivedAtMs = this.#context.wallMs();
+    this.#park(ParkedKind.Will, header, frame, 0, frame.length);
+  }
+
+  /** The client is back and sends again what has no acknowledgement: what is parked is dropped. */
+  discardParked(): void {
+    const { stats } = this.#context;
+    stats.discarded += this.#parked.publications;
+    stats.parkedMessages -= discardRepeatable(this.#parked, this.session);
+    this.#context.schedule(this);
+  }
+
+  #finish(): void {
+    // The sink may still tell it of room that it asked for.
+    if (this.#finished) return;
+    this.#finished = true;
+    const predecessor = this.#predecessor;
+    const successor = this.#successor;
+    if (predecessor !== undefined) predecessor.#successor = successor;
+    if (successor !== undefined) {
+      successor.#predecessor = predecessor;
+      this.#context.schedule(successor);
+    }
+    this.#context.finished(this, predecessor);
+  }
+}
+
+/** Drops what a client that is back sends again by itself; its wills stay. Returns how many were dropped. */
+export function discardRepeatable(parked: ParkedFrames, session: Session): number {
+  const before = parked.count;
+  const wills: { readonly header: number; readonly receivedAtMs: number; readonly frame: Buffer }[] = [];
+  while (parked.count > 0) {
+    const { buffer, header, kind, start, end, receivedAtMs } = parked;
+    if (kind === ParkedKind.Will) {
+      wills.push({ header, receivedAtMs, frame: Buffer.from(buffer.subarray(start, end)) });
+    } else if (((header >> 1) & 3) === 2 && kind !== ParkedKind.Repeat) {
+      const packetId = packetIdAt(buffer, topicEndOf(buffer, start));
+      if (kind === ParkedKind.Publish) session.qos2Discarded(packetId);
+      else session.qos2Forgotten(packetId);
+    }
+    parked.shift();
+  }
+  for (const { header, receivedAtMs, frame } of wills) {
+    parked.push(ParkedKind.Will, header, receivedAtMs, frame, 0, frame.length);
+  }
+  return before - parked.count;
+}
+
+/**
+ * What happens to a publication at its receipt, whenever the sink gets it: local delivery of buffer[start, end),
+ * its payload. Returns whether the sink gets it.
+ */
+export function receive(
+  topic: InternedTopic,
+  header: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  { broker, stats }: LaneContext,
+  owner: LaneOwner | undefined,
+): boolean {
+  if (topic.reserved) {
+    // No client may write `$` topics (section 4.7.2), and MQTT 3.1.1 leaves only two ways to say so: to
+    // acknowledge and drop, or to close the connection ([MQTT-3.3.5-2]). We acknowledge, like mosquitto and
+    // EMQX: no route can match such a topic, so no contract is broken, and a closed connection would take the
+    // device's telemetry with it, again and again, as it repeats the message.
+    stats.reservedTopicDrops++;
+    owner?.reservedTopic(topic.name);
+    return false;
+  }
+  const retain = (header & 1) !== 0;
+  if (retain || broker.hasSubscribers(topic)) {
+    broker.deliver(topic, buffer.subarray(start, end), ((header >> 1) & 3) as QoS, retain);
+  }
+  // An empty retained message deletes the retained one ([MQTT-3.3.1-10]); it is no telemetry.
+  return !(retain && start === end);
+}
+
+/*
+ * A PUBLISH without its fixed header (MQTT 3.1.1 section 3.3): topic with two bytes of length, packet identifier
+ * with QoS 1 and 2, payload. Positions are computed and not kept, because a message should not cost an object.
+ */
+
+/** What is wrong with its form; undefined if nothing is. The topic's characters are not looked at. */
+export function publishFault(header: number, buffer: Buffer, start: number, end: number): string | undefined {
+  const qos = (header >> 1) & 3;
+  if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
+  if (qos === 0 && (header & 0x08) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
+  if (start + 2 > end) return 'PUBLISH is cut off';
+  const topicEnd = topicEndOf(buffer, start);
+  if ((qos === 0 ? topicEnd : topicEnd + 2) > end) return 'PUBLISH is cut off';
+  if (qos !== 0 && packetIdAt(buffer, topicEnd) === 0) {
+    return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
+  }
+  return undefined;
+}
+
+export const topicEndOf = (buffer: Buffer, start: number): number =>
+  start + 2 + (((buffer[start] as number) << 8) | (buffer[start + 1] as number));
+
+export const packetIdAt = (buffer: Buffer, at: number): number =>
+  ((buffer[at] as number) << 8) | (buffer[at + 1] as number);

@@ -1,0 +1,364 @@
+import type { AbandonReason, SessionMessage, SessionOutcome } from '../../core/device-sessions.ts';
+import { EARLIEST_PLAUSIBLE_MS } from '../../core/clock.ts';
+import type { PublicationMemory } from '../../core/publication.ts';
+import type { IngressLimits } from '../limits.ts';
+import type { LocalMessage } from '../broker/local-message.ts';
+import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
+import { release, storedMessage, take, toStored, type SessionState } from './session-state.ts';
+import type { KeptSession, SessionKeeper } from './sessions.ts';
+import type { IngressStats } from '../stats.ts';
+import type { SessionLog } from './store/session-log.ts';
+import { FilterTree } from '../broker/topic-filter.ts';
+
+export interface SessionStoreOptions {
+  readonly state: SessionState;
+  readonly log: SessionLog;
+  readonly limits: IngressLimits;
+  readonly stats: IngressStats;
+  readonly wallMs: () => number;
+}
+
+export type AbandonListener = (message: SessionMessage, reason: AbandonReason, forget: () => void) => void;
+
+/**
+ * Persistent sessions and retained messages: what is kept, for whom, how much, and when somebody may be told that it
+ * is. Every change is made in memory and noted in the log.
+ */
+export class SessionStore implements SessionKeeper, PublicationMemory {
+  readonly #state: SessionState;
+  readonly #log: SessionLog;
+  readonly #limits: IngressLimits;
+  readonly #stats: IngressStats;
+  readonly #wallMs: () => number;
+  /** Subscriptions of persistent sessions with QoS 1 or 2: what they match is queued. */
+  readonly #queueing = new FilterTree<StoredSubscription>();
+  #abandonListener: AbandonListener | undefined;
+
+  constructor({ state, log, limits, stats, wallMs }: SessionStoreOptions) {
+    this.#state = state;
+    this.#log = log;
+    this.#limits = limits;
+    this.#stats = stats;
+    this.#wallMs = wallMs;
+    for (const { subscriptions } of state.mailboxes.values()) {
+      for (const subscription of subscriptions.values()) this.#startQueueing(subscription);
+    }
+  }
+
+  // Sessions.
+
+  /**
+   * The sessions of an earlier life of the gateway. Who was connected when it ended is away since now, and so is who
+   * went when the clock had not been set.
+   */
+  restored(): KeptSession[] {
+    const nowMs = this.#wallMs();
+    return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
+      clientId,
+      absentForMs: absentSinceMs < EARLIEST_PLAUSIBLE_MS ? 0 : Math.max(0, nowMs - absentSinceMs),
+      takenIds: takenIds?.keys() ?? [],
+    }));
+  }
+
+  /** A client with a persistent session is here; it may be a new session. */
+  opened(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) {
+      const opened = new Mailbox(clientId, true);
+      const settledOrdinal = this.nextOrdinal - 1;
+      opened.settledOrdinal = settledOrdinal;
+      opened.sinceOrdinal = settledOrdinal;
+      this.#state.mailboxes.set(clientId, opened);
+      this.#log.append({ kind: 'session', clientId, absentSinceMs: 0, settledOrdinal });
+    } else {
+      mailbox.absentSinceMs = 0;
+      this.#log.append({ kind: 'absent', clientId, absentSinceMs: 0 });
+    }
+  }
+
+  /** Its client has gone. */
+  absent(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    mailbox.absentSinceMs = this.#wallMs();
+    this.#log.append({ kind: 'absent', clientId, absentSinceMs: mailbox.absentSinceMs });
+  }
+
+  /** Ends a session: its subscriptions and its queue. */
+  discarded(clientId: string): void {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    this.expireIn(mailbox);
+    for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
+    for (const queued of [...mailbox.queue]) this.#abandon(mailbox, queued, 'no-session');
+    this.#state.end(mailbox);
+    if (mailbox.persistent) this.#log.append({ kind: 'ended', clientId });
+  }
+
+  // For the publication lane: at once, without promises.
+
+  /** Grows whenever {@link queuesFor} may answer differently. */
+  get generation(): number {
+    return this.#queueing.generation;
+  }
+
+  /** Whether a persistent session, its client present or absent, wants messages of this topic. */
+  queuesFor(topic: string): boolean {
+    return this.#queueing.matches(topic);
+  }
+
+  /** Stores a retained message, or deletes it. */
+  retain(message: LocalMessage): void {
+    // The broker's own figures are of this life alone.
+    if (!this.#state.retained.put(message) || message.topic.startsWith('$')) return;
+    const { topic, qos } = message;
+    // What has no room is not there any more either.
+    const payload = this.#state.retained.get(topic)?.payload ?? Buffer.alloc(0);
+    const expiresAtMs = Number.POSITIVE_INFINITY;
+    this.#log.append({
+      kind: 'retained',
+      message: { topic, payload, qos, expiresAtMs, reference: undefined },
+    });
+  }
+
+  /** Puts the message into the queue of every persistent session that has subscribed to it. */
+  enqueue(message: LocalMessage): void {
+    this.enqueueFor(this.subscribersOf(message.topic), message);
+  }
+
+  /** Whether the client gets its queue first, and what is published now after it. */
+  isCatchingUp(clientId: string): boolean {
+    return this.#state.mailboxes.get(clientId)?.catchingUp ?? false;
+  }
+
+  /** What {@link Publication.ordinal} is for the next QoS 2 publication of this client. */
+  publicationOrdinal(clientId: string): number {
+    if (!this.#log.durable || this.#state.mailboxes.get(clientId)?.persistent !== true) return 0;
+    return this.#state.nextPublication++;
+  }
+
+  get nextOrdinal(): number {
+    return this.#state.nextPublication;
+  }
+
+  whenKept(callback: () => void): void {
+    this.#log.whenSynced(callback);
+  }
+
+  /**
+   * The contract of a QoS 2 publication is fulfilled, and its PUBREC due when `kept` is called: when its packet
+   * identifier will be known after a restart. Returns false if that is now, nothing being kept of this session.
+   */
+  packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    // One that comes late, of an earlier session, says nothing about the packet identifiers of this one.
+    if (mailbox?.persistent !== true || ordinal <= mailbox.sinceOrdinal) return false;
+    take(mailbox, packetId, ordinal);
+    this.#log.append({ kind: 'taken', clientId, packetId, ordinal });
+    this.#log.whenSynced(kept);
+    return true;
+  }
+
+  /**
+   * PUBREL has come. PUBCOMP is due when `kept` is called: its packet identifier may name another publication then,
+   * which must not be taken for a repeat after a restart. Returns false if that is now.
+   */
+  packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean {
+    if (!release(this.#state.mailboxes.get(clientId), packetId)) return false;
+    this.#log.append({ kind: 'released', clientId, packetId });
+    this.#log.whenSynced(kept);
+    return true;
+  }
+
+  // For messages to one session.
+
+  hasSubscribed(clientId: string, filter: string): boolean {
+    return this.#state.mailboxes.get(clientId)?.subscriptions.has(filter) === true;
+  }
+
+  /** The subscriptions of a persistent session; those of a clean one are with its connection. */
+  subscriptionsOf(clientId: string): Iterable<StoredSubscription> {
+    return this.#state.mailboxes.get(clientId)?.subscriptions.values() ?? [];
+  }
+
+  /** Queues a message for one session, which must exist. Undefined: its queue is full. */
+  post(
+    message: SessionMessage,
+    packet: LocalMessage,
+    completed: (outcome: SessionOutcome) => void,
+  ): Queued | undefined {
+    const { clientId } = message;
+    let mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) {
+      mailbox = new Mailbox(clientId, false);
+      this.#state.mailboxes.set(clientId, mailbox);
+    }
+    const errand: Errand = { message, completed };
+    const queued = this.#push(mailbox, packet, errand);
+    if (queued !== undefined && this.#log.durable && mailbox.persistent) {
+      this.#log.whenSynced(() => {
+        settle(errand, 'stored');
+      });
+    }
+    return queued;
+  }
+
+  /** Sends it under this packet identifier, which the client's connection has free. */
+  identify(clientId: string, queued: Queued, messageId: number): number {
+    return this.#state.mailboxes.get(clientId)?.identify(queued, messageId) ?? messageId;
+  }
+
+  /** Removes from all queues what was never sent and is of no use any more. */
+  expire(): void {
+    for (const mailbox of this.#state.mailboxes.values()) this.expireIn(mailbox);
+  }
+
+  /** Tells of everything stored that will not be delivered, now and from now on. */
+  onAbandoned(listener: AbandonListener): void {
+    this.#abandonListener = listener;
+    for (const { ordinal, message, reason } of this.#state.abandoned.values()) {
+      this.#tellAbandoned(ordinal, message, reason);
+    }
+  }
+
+  #tellAbandoned(ordinal: number, message: SessionMessage, reason: AbandonReason): void {
+    this.#abandonListener?.(message, reason, () => {
+      if (this.#state.forget(ordinal)) this.#log.append({ kind: 'forgotten', ordinal });
+    });
+  }
+
+  /** Removes from one queue what was never sent and is of no use any more. */
+  expireIn(mailbox: Mailbox): void {
+    for (const queued of mailbox.expired(this.#wallMs())) {
+      this.#stats.queueExpired++;
+      this.#abandon(mailbox, queued, 'expired');
+    }
+  }
+
+  /** Takes a message out of the queue that its client will not get. */
+  #abandon(mailbox: Mailbox, queued: Queued, reason: AbandonReason): void {
+    const { clientId } = mailbox;
+    const { ordinal, errand, bytes } = queued;
+    this.#state.remove(mailbox, queued);
+    if (errand === undefined || errand.completed !== undefined) {
+      if (mailbox.persistent) this.#log.append({ kind: 'removed', clientId, ordinal });
+      if (errand !== undefined) settle(errand, reason);
+      return;
+    }
+    const { message } = errand;
+    this.#state.abandon({ ordinal, message, reason, bytes });
+    this.#log.append({ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) });
+    this.#tellAbandoned(ordinal, message, reason);
+  }
+
+  /** Puts the message into the queues of these sessions. */
+  enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
+    for (const { clientId } of subscriptions) {
+      const mailbox = this.#state.mailboxes.get(clientId);
+      if (mailbox === undefined) continue;
+      if (this.#push(mailbox, message) === undefined) this.#stats.queueDrops++;
+    }
+  }
+
+  /** Undefined if there is no room. */
+  #push(mailbox: Mailbox, message: LocalMessage, errand?: Errand): Queued | undefined {
+    const { maxQueuedMessages, maxQueuedBytes, maxQueuedBytesTotal } = this.#limits;
+    const bytes = Mailbox.bytesOf(message);
+    if (
+      mailbox.queue.length >= maxQueuedMessages ||
+      mailbox.queuedBytes + bytes > maxQueuedBytes ||
+      this.#stats.queuedBytes + bytes > maxQueuedBytesTotal
+    ) {
+      return undefined;
+    }
+    const queued = this.#state.push(mailbox, message, errand);
+    if (mailbox.persistent) {
+      const { ordinal } = queued;
+      this.#log.append({
+        kind: 'queued',
+        clientId: mailbox.clientId,
+        ordinal,
+        message: storedMessage(queued),
+      });
+    }
+    return queued;
+  }
+
+  // Subscriptions.
+
+  /**
+   * Resolves, and lets the SUBACK leave, when the subscriptions will outlive the gateway. Only then messages are
+   * queued for them: aedes delivers from the next moment on, and what it has not delivered would lie in the queue.
+   */
+  async subscribe(
+    clientId: string,
+    subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
+  ): Promise<void> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    if (mailbox === undefined) return;
+    const added: {
+      readonly subscription: StoredSubscription;
+      readonly previous: StoredSubscription | undefined;
+    }[] = [];
+    for (const { topic, qos } of subscriptions) {
+      const previous = mailbox.subscriptions.get(topic);
+      // aedes hands over all of a packet's filters for each of them.
+      if (previous?.qos === qos) continue;
+      const subscription = { clientId, topic, qos };
+      added.push({ subscription, previous });
+      mailbox.subscriptions.set(topic, subscription);
+      this.#log.append({ kind: 'subscribed', clientId, filter: topic, qos });
+    }
+    await this.synced();
+    for (const { subscription, previous } of added) {
+      this.#stopQueueing(previous);
+      const current = this.#state.mailboxes.get(clientId)?.subscriptions.get(subscription.topic);
+      if (current === subscription) this.#startQueueing(subscription);
+    }
+  }
+
+  unsubscribe(clientId: string, filters: readonly string[]): Promise<void> {
+    const mailbox = this.#state.mailboxes.get(clientId);
+    for (const filter of filters) {
+      const previous = mailbox?.subscriptions.get(filter);
+      if (previous === undefined) continue;
+      this.#stopQueueing(previous);
+      mailbox?.subscriptions.delete(filter);
+      this.#log.append({ kind: 'unsubscribed', clientId, filter });
+    }
+    return this.synced();
+  }
+
+  /** The persistent sessions that have subscribed to the topic with QoS 1 or 2. */
+  subscribersOf(topic: string): StoredSubscription[] {
+    const perClient = new Map<string, StoredSubscription>();
+    for (const subscription of this.#queueing.match(topic))
+      perClient.set(subscription.clientId, subscription);
+    return [...perClient.values()];
+  }
+
+  /** Resolves when everything up to now is on disk. */
+  synced(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#log.whenSynced(resolve);
+    });
+  }
+
+  #startQueueing(subscription: StoredSubscription): void {
+    if (subscription.qos > 0) this.#queueing.add(subscription.topic, subscription);
+    this.#stats.storedSubscriptions = this.#queueing.size;
+  }
+
+  #stopQueueing(subscription: StoredSubscription | undefined): void {
+    if (subscription !== undefined && subscription.qos > 0) {
+      this.#queueing.remove(subscription.topic, subscription);
+    }
+    this.#stats.storedSubscriptions = this.#queueing.size;
+  }
+}
+
+export function settle(errand: Errand, outcome: SessionOutcome): void {
+  const { completed } = errand;
+  errand.completed = undefined;
+  completed?.(outcome);
+}

@@ -1,0 +1,168 @@
+import { Session, type PacketIdMemory } from './session.ts';
+import type { IngressStats } from '../stats.ts';
+
+/** A connection, as the sessions see it. */
+export interface SessionHolder {
+  /** The session is this connection's now. `present`: it was kept from before ([MQTT-3.2.2-2]). */
+  granted(session: Session, present: boolean): void;
+  /** The client id has connected again: let go, and call {@link Sessions.release}. Called at most once. */
+  takeOver(): void;
+}
+
+/**
+ * Who is connected under which client id. The one place that decides takeovers, with callbacks, so that the
+ * previous connection may just as well be another process's.
+ */
+export interface Sessions {
+  /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
+  claim(clientId: string, clean: boolean, holder: SessionHolder): void;
+  /** Whether there is a session of this client, the client present or absent. */
+  exists(clientId: string): boolean;
+  /** Gives a session back, or withdraws a claim. */
+  release(clientId: string, holder: SessionHolder): void;
+}
+
+/** Who keeps what belongs to a session beside its publications. */
+export interface SessionKeeper extends PacketIdMemory {
+  /** The client of a persistent session is here. */
+  opened(clientId: string): void;
+  /** It has gone, and the session is kept. */
+  absent(clientId: string): void;
+  /** The session has ended, by its client's wish, for its age or for room. */
+  discarded(clientId: string): void;
+}
+
+/** A session that an earlier life of the gateway has left. */
+export interface KeptSession {
+  readonly clientId: string;
+  /** How long its client has been away, as far as one can tell. */
+  readonly absentForMs: number;
+  /** QoS 2 packet identifiers between PUBREC and PUBREL. */
+  readonly takenIds: Iterable<number>;
+}
+
+interface Claim {
+  readonly holder: SessionHolder;
+  readonly clean: boolean;
+  session: Session | undefined;
+}
+
+export interface LocalSessionsOptions {
+  readonly maxKept: number;
+  readonly stats: IngressStats;
+  readonly keeper: SessionKeeper;
+  /** Monotonic: a clock that is set must not end every session at once. */
+  readonly nowMs: () => number;
+}
+
+/** The sessions of one process. */
+export class LocalSessions implements Sessions {
+  readonly #maxKept: number;
+  readonly #nowMs: () => number;
+  readonly #stats: IngressStats;
+  readonly #keeper: SessionKeeper;
+  /** The first claim of each client id holds the session; the others wait, the last one will have it. */
+  readonly #claims = new Map<string, Claim[]>();
+  /** Sessions of absent clients, the longest absent first. */
+  readonly #kept = new Map<string, Session>();
+
+  constructor({ maxKept, stats, keeper, nowMs }: LocalSessionsOptions) {
+    this.#maxKept = maxKept;
+    this.#stats = stats;
+    this.#keeper = keeper;
+    this.#nowMs = nowMs;
+  }
+
+  #count(): void {
+    this.#stats.sessions = this.#claims.size + this.#kept.size;
+    this.#stats.absentSessions = this.#kept.size;
+  }
+
+  /** Takes over what an earlier life of the gateway has left. */
+  restore(kept: readonly KeptSession[]): void {
+    const nowMs = this.#nowMs();
+    for (const { clientId, absentForMs, takenIds } of kept.toSorted(
+      (a, b) => b.absentForMs - a.absentForMs,
+    )) {
+      const session = new Session(clientId, false, this.#keeper);
+      session.absentSinceMs = nowMs - absentForMs;
+      for (const packetId of takenIds) session.qos2Restored(packetId);
+      this.#kept.set(clientId, session);
+    }
+    this.#bound();
+    this.#count();
+  }
+
+  /** Ends the sessions whose clients have been away for longer. */
+  expire(afterMs: number): void {
+    const beforeMs = this.#nowMs() - afterMs;
+    for (const [clientId, { absentSinceMs }] of this.#kept) {
+      if (absentSinceMs >= beforeMs) break;
+      this.#kept.delete(clientId);
+      this.#stats.sessionsExpired++;
+      this.#keeper.discarded(clientId);
+    }
+    this.#count();
+  }
+
+  claim(clientId: string, clean: boolean, holder: SessionHolder): void {
+    const claim: Claim = { holder, clean, session: undefined };
+    const claims = this.#claims.get(clientId);
+    if (claims === undefined) {
+      this.#claims.set(clientId, [claim]);
+      this.#grant(clientId, claim);
+      return;
+    }
+    const previous = claims.at(-1) as Claim;
+    claims.push(claim);
+    previous.holder.takeOver();
+  }
+
+  exists(clientId: string): boolean {
+    return this.#kept.has(clientId) || this.#claims.has(clientId);
+  }
+
+  release(clientId: string, holder: SessionHolder): void {
+    const claims = this.#claims.get(clientId);
+    const index = claims?.findIndex((claim) => claim.holder === holder) ?? -1;
+    if (claims === undefined || index < 0) return;
+    const [released] = claims.splice(index, 1);
+    if (index > 0) return;
+    const { session } = released as Claim;
+    if (session?.clean === false) this.#keep(session);
+    else this.#keeper.discarded(clientId);
+
+    const [next] = claims;
+    if (next === undefined) this.#claims.delete(clientId);
+    else this.#grant(clientId, next);
+    this.#count();
+  }
+
+  #grant(clientId: string, claim: Claim): void {
+    const kept = this.#kept.get(clientId);
+    this.#kept.delete(clientId);
+    // [MQTT-3.1.2-6]: a clean session discards the previous one.
+    if (kept !== undefined && claim.clean) this.#keeper.discarded(clientId);
+    const present = kept !== undefined && !claim.clean;
+    const session = present ? kept : new Session(clientId, claim.clean, this.#keeper);
+    claim.session = session;
+    if (!claim.clean) this.#keeper.opened(clientId);
+    this.#count();
+    claim.holder.granted(session, present);
+  }
+
+  #keep(session: Session): void {
+    session.absentSinceMs = this.#nowMs();
+    this.#kept.set(session.clientId, session);
+    this.#keeper.absent(session.clientId);
+    this.#bound();
+  }
+
+  #bound(): void {
+    for (const longestAbsent of this.#kept.keys()) {
+      if (this.#kept.size <= this.#maxKept) return;
+      this.#kept.delete(longestAbsent);
+      this.#keeper.discarded(longestAbsent);
+    }
+  }
+}

@@ -1,0 +1,345 @@
+import type { Clock } from '../../core/clock.ts';
+import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import {
+  encodeHeaders,
+  NO_HEADERS,
+  type ProducerRecord,
+  type RecordMetadata,
+  type SerializedRecord,
+} from '../../core/record.ts';
+import { blocked } from './blocked.ts';
+import type { Bottleneck } from '../batches/bottleneck.ts';
+import { ProducerClosedError, ProducerError } from '../errors.ts';
+import type { Mistakes } from './mistakes.ts';
+import type { BatchResult, RecordTarget } from '../cluster/record-target.ts';
+import { SendPromise } from './send-promise.ts';
+import { SendLine, type WaitingSend } from './send-line.ts';
+import { failureMetadata, SendSlots } from './send-slots.ts';
+import { ByteArraySerializer } from '../serializers/byte-array.ts';
+import { cannotSerialize } from '../serializers/errors.ts';
+import type { RecordPart, Serializer } from '../serializers/serializer.ts';
+
+/**
+ * Hears once what became of a send, never before `send()` returned. As in Java `metadata` is there in any case:
+ * with an error it names the topic, the partition if one was chosen (otherwise -1), and -1 for the rest.
+ */
+export type SendCallback = (error: ProducerError | undefined, metadata: RecordMetadata) => void;
+
+export interface SendsOptions<K, V> {
+  /** Left out, keys are bytes. */
+  readonly keySerializer: Serializer<K> | undefined;
+  readonly valueSerializer: Serializer<V> | undefined;
+  readonly maxBlockMs: number;
+  readonly bufferMemoryBytes: number;
+  /** Appends the record to its batch; see Producer.tryAppend. */
+  readonly append: (
+    record: SerializedRecord,
+    partition: number | undefined,
+    target: RecordTarget,
+    token: number,
+  ) => Bottleneck | ProducerError | undefined;
+  /** What is known to be wrong with a topic. */
+  readonly topicFault: (topic: string) => ProducerError | undefined;
+  /** Why no broker can be reached. */
+  readonly lastFailure: () => string | undefined;
+  readonly mistakes: Mistakes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** How far a record is that has to wait. */
+interface Readiness {
+  readonly serialized?: SerializedRecord;
+  readonly preparing?: Promise<void>;
+}
+
+/**
+ * The way of `send()`: serializes records and appends them, and holds those that can't be appended yet, for at
+ * most max.block.ms, in a line for each topic.
+ */
+export class Sends<K, V> implements RecordTarget {
+  readonly #options: SendsOptions<K, V>;
+  readonly #keySerializer: Serializer<K>;
+  readonly #valueSerializer: Serializer<V>;
+  readonly #slots = new SendSlots();
+  #closed = false;
+  readonly #lines = new Map<string, SendLine<K, V>>();
+  /** Filled anew for every record that is appended at once; the batch copies it. */
+  readonly #scratch: SerializedRecord = {
+    topic: '',
+    key: null,
+    value: null,
+    timestampMs: 0,
+    headers: NO_HEADERS,
+  };
+
+  constructor(options: SendsOptions<K, V>) {
+    this.#options = options;
+    this.#keySerializer = serializerOf('key', options.keySerializer);
+    this.#valueSerializer = serializerOf('value', options.valueSerializer);
+  }
+
+  /** Sends that wait to be appended, by topic. */
+  *waiting(): Generator<{ readonly topic: string; readonly records: number }> {
+    for (const { topic, length } of this.#lines.values()) yield { topic, records: length };
+  }
+
+  get isBlocked(): boolean {
+    return this.#lines.size > 0;
+  }
+
+  /** Resolves when all that wait now have been appended, or have failed. */
+  async whenTaken(): Promise<void> {
+    await Promise.all([...this.#lines.values()].map((line) => line.whenTaken()));
+  }
+
+  /** Takes no more sends; those that wait go on. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The promise of a send; one that is rejected and that nobody looks at does no harm. */
+  sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    const { mistakes, clock } = this.#options;
+    mistakes.sendBegun(clock.monotonicMs());
+    const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
+      this.send(record, (error, metadata) => {
+        mistakes.sendEnded(clock.monotonicMs());
+        if (error === undefined) {
+          resolve(metadata);
+          return;
+        }
+        promise.tolerateRejection();
+        reject(error);
+        // Whoever has awaited something else in the meantime gets the rest of this turn to look.
+        setImmediate(() => {
+          if (!promise.observed) mistakes.unobservedFailure(error);
+        });
+      });
+    });
+    return promise;
+  }
+
+  send(record: ProducerRecord<K, V>, callback: SendCallback): void {
+    if (this.#closed) {
+      this.refuse(record, callback, new ProducerClosedError());
+      return;
+    }
+    const line = this.#lines.get(record.topic);
+    try {
+      if (line === undefined) this.#sendNow(record, callback);
+      // Serialized now if that is possible in its turn, so that later changes to its value don't matter.
+      else this.#queue(line, record, callback, this.#serializeEarly(line, record));
+    } catch (error) {
+      this.refuse(record, callback, asProducerError(error, record.topic));
+    }
+  }
+
+  #sendNow(record: ProducerRecord<K, V>, callback: SendCallback): void {
+    const preparing = this.#prepare(record);
+    if (preparing !== undefined) {
+      this.#queue(this.#openLine(record.topic), record, callback, { preparing });
+      return;
+    }
+    const serialized = this.#serialize(record, this.#scratch);
+    const refusal = this.#append(record, serialized, callback);
+    if (refusal === undefined) return;
+    if (refusal instanceof ProducerError) this.refuse(record, callback, refusal);
+    else this.#queue(this.#openLine(record.topic), record, callback, { serialized: copyOf(serialized) });
+  }
+
+  #append(record: ProducerRecord<K, V>, serialized: SerializedRecord, callback: SendCallback) {
+    const { key, value, timestampMs } = serialized;
+    const slot = this.#slots.take(callback, timestampMs, key?.length ?? -1, value?.length ?? -1);
+    const refusal = this.#options.append(serialized, record.partition, this, slot);
+    if (refusal === undefined) return undefined;
+    this.#slots.release(slot);
+    if (refusal instanceof ProducerError || refusal.kind !== 'metadata') return refusal;
+    // As in Java: what only the topic's owner can mend is not waited for.
+    const fault = this.#options.topicFault(record.topic);
+    return fault === undefined || fault.retriable ? refusal : fault;
+  }
+
+  #prepare({ topic, key = null, value }: ProducerRecord<K, V>): Promise<void> | undefined {
+    const forKey = this.#keySerializer.prepare?.(topic, key);
+    const forValue = this.#valueSerializer.prepare?.(topic, value);
+    if (forKey === undefined || forValue === undefined) return forKey ?? forValue;
+    return Promise.all([forKey, forValue]).then(() => {});
+  }
+
+  #serialize(record: ProducerRecord<K, V>, into: SerializedRecord): SerializedRecord {
+    const { topic, key = null, value, headers } = record;
+    into.topic = topic;
+    into.key = this.#keySerializer.serialize(topic, key, headers);
+    into.value = this.#valueSerializer.serialize(topic, value, headers);
+    into.timestampMs = record.timestamp ?? this.#options.clock.wallMs();
+    into.headers = headers === undefined || headers.length === 0 ? NO_HEADERS : encodeHeaders(headers);
+    return into;
+  }
+
+  /** Nothing, as long as another record's serialization must come first. */
+  #serializeEarly(line: SendLine<K, V>, record: ProducerRecord<K, V>): Readiness {
+    if (line.tail?.serialized === undefined) return {};
+    const preparing = this.#prepare(record);
+    return preparing === undefined
+      ? { serialized: copyOf(this.#serialize(record, this.#scratch)) }
+      : { preparing };
+  }
+
+  #openLine(topic: string): SendLine<K, V> {
+    const line = new SendLine<K, V>(topic);
+    this.#lines.set(topic, line);
+    return line;
+  }
+
+  #queue(
+    line: SendLine<K, V>,
+    record: ProducerRecord<K, V>,
+    callback: SendCallback,
+    { serialized, preparing }: Readiness,
+  ): void {
+    const { clock, maxBlockMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + maxBlockMs;
+    // Its rejection is looked at when it is the record's turn.
+    preparing?.catch(() => {});
+    line.push({ record, callback, deadlineMs, serialized, preparing });
+    if (line.length > 1) return;
+    this.#armTimer(line);
+    this.#advance(line);
+  }
+
+  /** Appends what can be appended, in order; ends when the line is empty or its head must wait. */
+  #advance(line: SendLine<K, V>): void {
+    if (line.busy) return;
+    for (let head = line.head; head !== undefined; head = line.head) {
+      try {
+        if (head.serialized === undefined) {
+          const wait = head.preparing ?? this.#prepare(head.record);
+          head.preparing = undefined;
+          if (wait !== undefined) {
+            this.#resumeAfter(line, head, wait);
+            return;
+          }
+          head.serialized = copyOf(this.#serialize(head.record, this.#scratch));
+        }
+        const refusal = this.#append(head.record, head.serialized, head.callback);
+        if (refusal instanceof ProducerError) this.refuse(head.record, head.callback, refusal);
+        else if (refusal !== undefined) {
+          this.#resumeOn(line, refusal);
+          return;
+        }
+      } catch (error) {
+        this.refuse(head.record, head.callback, asProducerError(error, line.topic));
+      }
+      line.shift();
+    }
+    this.#closeLine(line);
+  }
+
+  #resumeOn(line: SendLine<K, V>, bottleneck: Bottleneck): void {
+    line.busy = true;
+    line.waitsFor = bottleneck.kind;
+    bottleneck.wait(() => {
+      line.busy = false;
+      this.#advance(line);
+    });
+  }
+
+  #resumeAfter(line: SendLine<K, V>, head: WaitingSend<K, V>, wait: Promise<void>): void {
+    line.busy = true;
+    const resume = () => {
+      line.busy = false;
+      this.#advance(line);
+    };
+    wait.then(resume, (error: unknown) => {
+      if (line.head === head) {
+        line.shift();
+        this.refuse(head.record, head.callback, asProducerError(error, line.topic));
+      }
+      resume();
+    });
+  }
+
+  #closeLine(line: SendLine<K, V>): void {
+    line.cancelTimer();
+    if (this.#lines.get(line.topic) === line) this.#lines.delete(line.topic);
+  }
+
+  /** One timer a line: deadlines stand in the order of the sends. */
+  #armTimer(line: SendLine<K, V>): void {
+    const { clock } = this.#options;
+    const { head } = line;
+    line.cancelTimer();
+    if (head === undefined) return;
+    const restMs = Math.max(0, Math.ceil(head.deadlineMs - clock.monotonicMs()));
+    line.cancelTimer = clock.schedule(() => {
+      this.#expire(line);
+    }, restMs);
+  }
+
+  #expire(line: SendLine<K, V>): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (let head = line.head; head !== undefined && head.deadlineMs <= nowMs; head = line.head) {
+      const error = blocked(line, head, this.#options);
+      line.shift();
+      this.refuse(head.record, head.callback, error);
+    }
+    if (line.head === undefined) this.#closeLine(line);
+    else this.#armTimer(line);
+  }
+
+  /** Everything that waits fails: the producer gives up. */
+  abandon(error: ProducerError): void {
+    for (const line of [...this.#lines.values()]) {
+      for (let send = line.shift(); send !== undefined; send = line.shift()) {
+        this.refuse(send.record, send.callback, error);
+      }
+      this.#closeLine(line);
+    }
+  }
+
+  recordCompleted(slot: number, result: BatchResult, index: number): void {
+    this.#slots.complete(slot, result, index);
+  }
+
+  /** The record is not taken. Its callback is not called within send(): who made it has not got its promise yet. */
+  refuse(
+    { topic, partition = -1 }: ProducerRecord<K, V>,
+    callback: SendCallback,
+    error: ProducerError,
+  ): void {
+    queueMicrotask(() => {
+      try {
+        callback(error, failureMetadata(topic, partition));
+      } catch (thrown) {
+        this.#options.logger.error({ reason: errorMessage(thrown) }, 'a callback of the producer threw');
+      }
+    });
+  }
+}
+
+/** Bytes that nobody else changes while the record waits. */
+function copyOf({ topic, key, value, timestampMs, headers }: SerializedRecord): SerializedRecord {
+  return { topic, key: bytesOf(key), value: bytesOf(value), timestampMs, headers };
+}
+
+function bytesOf(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes === null ? null : new Uint8Array(bytes);
+}
+
+function asProducerError(error: unknown, topic: string): ProducerError {
+  return error instanceof ProducerError ? error : cannotSerialize(topic, 'its type', error);
+}
+
+function serializerOf<T>(part: RecordPart, given: Serializer<T> | undefined): Serializer<T> {
+  // Without a serializer the type parameter is its default: bytes.
+  const serializer = given ?? (new ByteArraySerializer() as Serializer<unknown>);
+  if (serializer.part !== undefined && serializer.part !== part) {
+    throw new ProducerError(
+      'CONFIG_INVALID',
+      `the serializer of the ${part} is made for the ${serializer.part}`,
+    );
+  }
+  return serializer;
+}

@@ -1,0 +1,75 @@
+import { systemClock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
+import { parseProducerConfig, type RawProducerConfig } from '../config/config.ts';
+import { stderrLogger } from './default-logger.ts';
+import { ProducerError } from '../errors.ts';
+import type { Partitioner } from '../cluster/partitioner.ts';
+import { Producer, type UndeliveredRecords } from '../producer.ts';
+import type { Serializer } from '../serializers/serializer.ts';
+
+export interface StandaloneProducerOptions<K, V> {
+  /** Left out, keys are bytes. */
+  readonly keySerializer?: Serializer<K>;
+  /** Left out, values are bytes. */
+  readonly valueSerializer?: Serializer<V>;
+  /** In place of the default: murmur2 of the key, or without one the uniform sticky partitioner (KIP-794). */
+  readonly partitioner?: Partitioner;
+  /** E.g. a pino logger. Left out, warnings and errors go to stderr. */
+  readonly logger?: Logger;
+}
+
+/**
+ * A {@link Producer} as an application makes it: from settings under Kafka's own names, with its connections to
+ * the cluster.
+ *
+ * ```ts
+ * const producer = new Producer(
+ *   { 'bootstrap.servers': 'localhost:9092', 'compression.type': 'lz4' },
+ *   { keySerializer: new StringSerializer(), valueSerializer: new JsonSerializer<Order>() },
+ * );
+ * ```
+ */
+export class StandaloneProducer<K = Uint8Array, V = Uint8Array> extends Producer<K, V> {
+  readonly #forgetExit: () => void;
+
+  /** @throws ProducerError CONFIG_INVALID, with everything that is wrong, a line each */
+  constructor(settings: RawProducerConfig, options: StandaloneProducerOptions<K, V> = {}) {
+    const { logger = stderrLogger(), ...rest } = options;
+    const config = usableConfig(settings);
+    const shared = { config, clock: systemClock, logger };
+    super({ ...shared, ...rest, port: new ClusterPort(shared) });
+    const onExit = () => {
+      this.processEnds();
+    };
+    // A listener each is no leak: close() takes it away.
+    process.setMaxListeners(process.getMaxListeners() + 1).once('exit', onExit);
+    this.#forgetExit = () => {
+      if (process.listeners('exit').includes(onExit)) {
+        process.off('exit', onExit).setMaxListeners(process.getMaxListeners() - 1);
+      }
+    };
+  }
+
+  override async close(timeoutMs?: number): Promise<readonly UndeliveredRecords[]> {
+    const undelivered = await super.close(timeoutMs);
+    this.#forgetExit();
+    return undelivered;
+  }
+
+  /** `await using producer = new Producer(...)`: closed, with all delivered, when its block is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function usableConfig(settings: RawProducerConfig) {
+  const { config, faults } = parseProducerConfig(settings);
+  const found = faults.map(({ path, found, expected }) => `${path.join('..')}: ${expected}; found ${found}`);
+  if (config.bootstrapServers.length === 0 && settings['bootstrap.servers'] === undefined) {
+    found.unshift('bootstrap.servers: host:port of at least one broker; found nothing');
+  }
+  if (found.length > 0)
+    throw new ProducerError('CONFIG_INVALID', `the producer's settings are wrong:\n${found.join('\n')}`);
+  return config;
+}

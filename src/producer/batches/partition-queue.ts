@@ -1,0 +1,181 @@
+import type { SerializedRecord } from '../../core/record.ts';
+import { Bottleneck } from './bottleneck.ts';
+import { BatchState, type ProducerBatch } from './producer-batch.ts';
+import type { RecordTarget } from '../cluster/record-target.ts';
+
+const MAX_EPOCH = 0x7fff;
+
+/**
+ * One partition's batches, oldest first, in two lists: `sent` has been in flight at least once, `waiting` never
+ * was. A batch that must go again keeps its place in `sent`, so that order needs no sorting, and results are
+ * passed on from the front only.
+ *
+ * Sequence numbers and epoch belong to the partition alone (the broker keeps them by partition too, KIP-360),
+ * so that a new start of one partition's sequence concerns no other.
+ */
+export class PartitionQueue {
+  readonly topic: string;
+  readonly index: number;
+  /** Where records wait while this partition holds its share of buffer.memory. */
+  readonly bottleneck: Bottleneck;
+  /** -1: unknown, or there is none at present. */
+  leaderId = -1;
+  leaderEpoch = -1;
+  /** Of batches in both lists. */
+  bytes = 0;
+
+  readonly sent: ProducerBatch[] = [];
+  readonly waiting: ProducerBatch[] = [];
+  inFlight = 0;
+  settledRecords = 0;
+
+  producerId = -1n;
+  producerEpoch = -1;
+  #nextSequence = 0;
+  #restartSequence = false;
+  #acknowledged = false;
+
+  constructor(topic: string, index: number, progress: () => number) {
+    this.topic = topic;
+    this.index = index;
+    this.bottleneck = new Bottleneck('partition', progress);
+  }
+
+  get isEmpty(): boolean {
+    return this.sent.length === 0 && this.waiting.length === 0;
+  }
+
+  /** The batch that takes records, if there is one. */
+  get open(): ProducerBatch | undefined {
+    const last = this.waiting.at(-1);
+    return last?.state === BatchState.Open ? last : undefined;
+  }
+
+  /**
+   * The batch that may go next, or undefined while the partition is mute: all its in-flight room is taken, or
+   * something in front must be settled first.
+   */
+  next(maxInFlight: number): ProducerBatch | undefined {
+    // A new epoch starts when nothing of the old one is on its way any more: what is, would be refused behind
+    // a batch of the new epoch, or worse, be taken before it.
+    if (this.#restartSequence && this.inFlight > 0) return undefined;
+    for (const batch of this.sent) {
+      if (batch.state === BatchState.Done) continue;
+      // A retry goes alone and first; others behind it would be refused as out of order.
+      if (batch.state === BatchState.Retry) return batch;
+      if (this.#hasRetry()) return undefined;
+      break;
+    }
+    // Until the broker has acknowledged a batch of this epoch it may have no state for us, and then takes any
+    // sequence: a second batch would stand before the first if only the first is refused.
+    const limit = this.#acknowledged ? maxInFlight : 1;
+    return this.inFlight < limit ? this.waiting[0] : undefined;
+  }
+
+  #hasRetry(): boolean {
+    return this.sent.some((batch) => batch.state === BatchState.Retry);
+  }
+
+  /** Records without a result, oldest first, as views on their batch. */
+  *unacknowledged(): Generator<{ record: SerializedRecord; target: RecordTarget; token: number }> {
+    for (const batch of [...this.sent, ...this.waiting]) {
+      if (batch.state === BatchState.Done) continue;
+      let index = 0;
+      for (const record of batch) {
+        yield { record: { topic: this.topic, ...record }, ...batch.waiter(index) };
+        index++;
+      }
+    }
+  }
+
+  /** Records appended, and those of them whose targets have been told; both only grow. */
+  get appendedRecords(): number {
+    let records = this.settledRecords;
+    for (const batch of this.sent) records += batch.recordCount;
+    for (const batch of this.waiting) records += batch.recordCount;
+    return records;
+  }
+
+  /** Moves the batch that {@link next} returned into flight. */
+  take(batch: ProducerBatch, nowMs: number): void {
+    if (batch.state !== BatchState.Retry) {
+      this.waiting.shift();
+      this.sent.push(batch);
+    }
+    batch.state = BatchState.InFlight;
+    batch.unanswered = true;
+    batch.drainedAtMs = nowMs;
+    this.inFlight++;
+  }
+
+  /** Gives the batch its place in the partition's sequence; one that has it keeps it. */
+  assignSequence(batch: ProducerBatch): void {
+    if (batch.hasSequence) return;
+    batch.producerId = this.producerId;
+    batch.producerEpoch = this.producerEpoch;
+    batch.baseSequence = this.#nextSequence;
+    this.#nextSequence = nextSequence(this.#nextSequence, batch.recordCount);
+  }
+
+  /** The broker has a batch of the present epoch, and so keeps our sequence. */
+  acknowledged(batch: ProducerBatch): void {
+    if (batch.producerEpoch === this.producerEpoch) this.#acknowledged = true;
+  }
+
+  /** Whether an earlier batch of this partition is not settled yet. */
+  hasUnsettledBefore(batch: ProducerBatch): boolean {
+    for (const earlier of this.sent) {
+      if (earlier === batch) return false;
+      if (earlier.state !== BatchState.Done) return true;
+    }
+    return false;
+  }
+
+  /**
+   * The broker's sequence and ours don't fit any more (a batch that had a place in it failed, or the broker lost
+   * its state): the next batch starts a new epoch at sequence 0, as soon as nothing is in flight.
+   */
+  restartSequence(): void {
+    // Without a producer id there is no sequence.
+    if (this.producerId !== -1n) this.#restartSequence = true;
+  }
+
+  get needsNewEpoch(): boolean {
+    return this.#restartSequence;
+  }
+
+  /** True when the next epoch can't be had without another producer id. */
+  get epochsExhausted(): boolean {
+    return this.producerEpoch >= MAX_EPOCH;
+  }
+
+  /** Starts at sequence 0 under this producer id and epoch; what has to go again gets new places in the same order. */
+  startSequences(producerId: bigint, producerEpoch: number): void {
+    this.producerId = producerId;
+    this.producerEpoch = producerEpoch;
+    this.#nextSequence = 0;
+    this.#restartSequence = false;
+    this.#acknowledged = false;
+    for (const batch of this.sent) {
+      if (batch.state !== BatchState.Done) batch.baseSequence = -1;
+    }
+  }
+
+  /** Moves a batch that was never sent to where results are passed on from; it is about to fail. */
+  withdraw(batch: ProducerBatch): void {
+    const index = this.waiting.indexOf(batch);
+    if (index === -1) return;
+    this.waiting.splice(index, 1);
+    this.sent.push(batch);
+  }
+
+  /** Puts batches that carry the same records in the place of one. */
+  replace(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
+    this.sent.splice(this.sent.indexOf(batch), 1, ...parts);
+  }
+}
+
+/** Sequence numbers go from 0 to 2^31 - 1 and then start again at 0 (Java: DefaultRecordBatch.incrementSequence). */
+export function nextSequence(sequence: number, recordCount: number): number {
+  return (sequence + recordCount) & 0x7fff_ffff;
+}

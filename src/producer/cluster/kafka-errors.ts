@@ -1,0 +1,203 @@
+import { ProducerError } from '../errors.ts';
+
+const FATAL = 0;
+const RETRIABLE = 1;
+const STALE_METADATA = 2;
+
+/**
+ * Every error code of the protocol (Kafka protocol guide, "Error Codes"), as Kafka 4.3's own class
+ * org.apache.kafka.common.protocol.Errors lists them; retriable where its exception is a RetriableException,
+ * stale metadata where it is an InvalidMetadataException.
+ */
+const TABLE: readonly (readonly [code: number, name: string, flags: number])[] = [
+  [-1, 'UNKNOWN_SERVER_ERROR', FATAL],
+  [1, 'OFFSET_OUT_OF_RANGE', FATAL],
+  [2, 'CORRUPT_MESSAGE', RETRIABLE],
+  [3, 'UNKNOWN_TOPIC_OR_PARTITION', RETRIABLE | STALE_METADATA],
+  [4, 'INVALID_FETCH_SIZE', FATAL],
+  [5, 'LEADER_NOT_AVAILABLE', RETRIABLE | STALE_METADATA],
+  [6, 'NOT_LEADER_OR_FOLLOWER', RETRIABLE | STALE_METADATA],
+  [7, 'REQUEST_TIMED_OUT', RETRIABLE],
+  [8, 'BROKER_NOT_AVAILABLE', FATAL],
+  [9, 'REPLICA_NOT_AVAILABLE', RETRIABLE | STALE_METADATA],
+  [10, 'MESSAGE_TOO_LARGE', FATAL],
+  [11, 'STALE_CONTROLLER_EPOCH', FATAL],
+  [12, 'OFFSET_METADATA_TOO_LARGE', FATAL],
+  [13, 'NETWORK_EXCEPTION', RETRIABLE | STALE_METADATA],
+  [14, 'COORDINATOR_LOAD_IN_PROGRESS', RETRIABLE],
+  [15, 'COORDINATOR_NOT_AVAILABLE', RETRIABLE],
+  [16, 'NOT_COORDINATOR', RETRIABLE],
+  [17, 'INVALID_TOPIC_EXCEPTION', FATAL],
+  [18, 'RECORD_LIST_TOO_LARGE', FATAL],
+  [19, 'NOT_ENOUGH_REPLICAS', RETRIABLE],
+  [20, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', RETRIABLE],
+  [21, 'INVALID_REQUIRED_ACKS', FATAL],
+  [22, 'ILLEGAL_GENERATION', FATAL],
+  [23, 'INCONSISTENT_GROUP_PROTOCOL', FATAL],
+  [24, 'INVALID_GROUP_ID', FATAL],
+  [25, 'UNKNOWN_MEMBER_ID', FATAL],
+  [26, 'INVALID_SESSION_TIMEOUT', FATAL],
+  [27, 'REBALANCE_IN_PROGRESS', FATAL],
+  [28, 'INVALID_COMMIT_OFFSET_SIZE', FATAL],
+  [29, 'TOPIC_AUTHORIZATION_FAILED', FATAL],
+  [30, 'GROUP_AUTHORIZATION_FAILED', FATAL],
+  [31, 'CLUSTER_AUTHORIZATION_FAILED', FATAL],
+  [32, 'INVALID_TIMESTAMP', FATAL],
+  [33, 'UNSUPPORTED_SASL_MECHANISM', FATAL],
+  [34, 'ILLEGAL_SASL_STATE', FATAL],
+  [35, 'UNSUPPORTED_VERSION', FATAL],
+  [36, 'TOPIC_ALREADY_EXISTS', FATAL],
+  [37, 'INVALID_PARTITIONS', FATAL],
+  [38, 'INVALID_REPLICATION_FACTOR', FATAL],
+  [39, 'INVALID_REPLICA_ASSIGNMENT', FATAL],
+  [40, 'INVALID_CONFIG', FATAL],
+  [41, 'NOT_CONTROLLER', RETRIABLE],
+  [42, 'INVALID_REQUEST', FATAL],
+  [43, 'UNSUPPORTED_FOR_MESSAGE_FORMAT', FATAL],
+  [44, 'POLICY_VIOLATION', FATAL],
+  [45, 'OUT_OF_ORDER_SEQUENCE_NUMBER', FATAL],
+  [46, 'DUPLICATE_SEQUENCE_NUMBER', FATAL],
+  [47, 'INVALID_PRODUCER_EPOCH', FATAL],
+  [48, 'INVALID_TXN_STATE', FATAL],
+  [49, 'INVALID_PRODUCER_ID_MAPPING', FATAL],
+  [50, 'INVALID_TRANSACTION_TIMEOUT', FATAL],
+  [51, 'CONCURRENT_TRANSACTIONS', RETRIABLE],
+  [52, 'TRANSACTION_COORDINATOR_FENCED', FATAL],
+  [53, 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', FATAL],
+  [54, 'SECURITY_DISABLED', FATAL],
+  [55, 'OPERATION_NOT_ATTEMPTED', FATAL],
+  [56, 'KAFKA_STORAGE_ERROR', RETRIABLE | STALE_METADATA],
+  [57, 'LOG_DIR_NOT_FOUND', FATAL],
+  [58, 'SASL_AUTHENTICATION_FAILED', FATAL],
+  [59, 'UNKNOWN_PRODUCER_ID', FATAL],
+  [60, 'REASSIGNMENT_IN_PROGRESS', FATAL],
+  [61, 'DELEGATION_TOKEN_AUTH_DISABLED', FATAL],
+  [62, 'DELEGATION_TOKEN_NOT_FOUND', FATAL],
+  [63, 'DELEGATION_TOKEN_OWNER_MISMATCH', FATAL],
+  [64, 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED', FATAL],
+  [65, 'DELEGATION_TOKEN_AUTHORIZATION_FAILED', FATAL],
+  [66, 'DELEGATION_TOKEN_EXPIRED', FATAL],
+  [67, 'INVALID_PRINCIPAL_TYPE', FATAL],
+  [68, 'NON_EMPTY_GROUP', FATAL],
+  [69, 'GROUP_ID_NOT_FOUND', FATAL],
+  [70, 'FETCH_SESSION_ID_NOT_FOUND', RETRIABLE],
+  [71, 'INVALID_FETCH_SESSION_EPOCH', RETRIABLE],
+  [72, 'LISTENER_NOT_FOUND', RETRIABLE | STALE_METADATA],
+  [73, 'TOPIC_DELETION_DISABLED', FATAL],
+  [74, 'FENCED_LEADER_EPOCH', RETRIABLE | STALE_METADATA],
+  [75, 'UNKNOWN_LEADER_EPOCH', RETRIABLE],
+  [76, 'UNSUPPORTED_COMPRESSION_TYPE', FATAL],
+  [77, 'STALE_BROKER_EPOCH', FATAL],
+  [78, 'OFFSET_NOT_AVAILABLE', RETRIABLE],
+  [79, 'MEMBER_ID_REQUIRED', FATAL],
+  [80, 'PREFERRED_LEADER_NOT_AVAILABLE', RETRIABLE | STALE_METADATA],
+  [81, 'GROUP_MAX_SIZE_REACHED', FATAL],
+  [82, 'FENCED_INSTANCE_ID', FATAL],
+  [83, 'ELIGIBLE_LEADERS_NOT_AVAILABLE', RETRIABLE | STALE_METADATA],
+  [84, 'ELECTION_NOT_NEEDED', RETRIABLE | STALE_METADATA],
+  [85, 'NO_REASSIGNMENT_IN_PROGRESS', FATAL],
+  [86, 'GROUP_SUBSCRIBED_TO_TOPIC', FATAL],
+  [87, 'INVALID_RECORD', FATAL],
+  [88, 'UNSTABLE_OFFSET_COMMIT', RETRIABLE],
+  [89, 'THROTTLING_QUOTA_EXCEEDED', RETRIABLE],
+  [90, 'PRODUCER_FENCED', FATAL],
+  [91, 'RESOURCE_NOT_FOUND', FATAL],
+  [92, 'DUPLICATE_RESOURCE', FATAL],
+  [93, 'UNACCEPTABLE_CREDENTIAL', FATAL],
+  [94, 'INCONSISTENT_VOTER_SET', FATAL],
+  [95, 'INVALID_UPDATE_VERSION', FATAL],
+  [96, 'FEATURE_UPDATE_FAILED', FATAL],
+  [97, 'PRINCIPAL_DESERIALIZATION_FAILURE', FATAL],
+  [98, 'SNAPSHOT_NOT_FOUND', FATAL],
+  [99, 'POSITION_OUT_OF_RANGE', FATAL],
+  [100, 'UNKNOWN_TOPIC_ID', RETRIABLE | STALE_METADATA],
+  [101, 'DUPLICATE_BROKER_REGISTRATION', FATAL],
+  [102, 'BROKER_ID_NOT_REGISTERED', FATAL],
+  [103, 'INCONSISTENT_TOPIC_ID', RETRIABLE | STALE_METADATA],
+  [104, 'INCONSISTENT_CLUSTER_ID', FATAL],
+  [105, 'TRANSACTIONAL_ID_NOT_FOUND', FATAL],
+  [106, 'FETCH_SESSION_TOPIC_ID_ERROR', RETRIABLE],
+  [107, 'INELIGIBLE_REPLICA', FATAL],
+  [108, 'NEW_LEADER_ELECTED', FATAL],
+  [109, 'OFFSET_MOVED_TO_TIERED_STORAGE', FATAL],
+  [110, 'FENCED_MEMBER_EPOCH', FATAL],
+  [111, 'UNRELEASED_INSTANCE_ID', FATAL],
+  [112, 'UNSUPPORTED_ASSIGNOR', FATAL],
+  [113, 'STALE_MEMBER_EPOCH', FATAL],
+  [114, 'MISMATCHED_ENDPOINT_TYPE', FATAL],
+  [115, 'UNSUPPORTED_ENDPOINT_TYPE', FATAL],
+  [116, 'UNKNOWN_CONTROLLER_ID', FATAL],
+  [117, 'UNKNOWN_SUBSCRIPTION_ID', FATAL],
+  [118, 'TELEMETRY_TOO_LARGE', FATAL],
+  [119, 'INVALID_REGISTRATION', FATAL],
+  [120, 'TRANSACTION_ABORTABLE', FATAL],
+  [121, 'INVALID_RECORD_STATE', FATAL],
+  [122, 'SHARE_SESSION_NOT_FOUND', RETRIABLE],
+  [123, 'INVALID_SHARE_SESSION_EPOCH', RETRIABLE],
+  [124, 'FENCED_STATE_EPOCH', FATAL],
+  [125, 'INVALID_VOTER_KEY', FATAL],
+  [126, 'DUPLICATE_VOTER', FATAL],
+  [127, 'VOTER_NOT_FOUND', FATAL],
+  [128, 'INVALID_REGULAR_EXPRESSION', FATAL],
+  [129, 'REBOOTSTRAP_REQUIRED', FATAL],
+  [130, 'STREAMS_INVALID_TOPOLOGY', FATAL],
+  [131, 'STREAMS_INVALID_TOPOLOGY_EPOCH', FATAL],
+  [132, 'STREAMS_TOPOLOGY_FENCED', FATAL],
+  [133, 'SHARE_SESSION_LIMIT_REACHED', RETRIABLE],
+];
+
+/** The protocol's error codes, with their names, and whether the same request may succeed later. */
+export function errorCodes(): readonly { code: number; name: string; retriable: boolean }[] {
+  return TABLE.map(([code, name, flags]) => ({ code, name, retriable: (flags & RETRIABLE) !== 0 }));
+}
+
+const BY_CODE = new Map(TABLE.map((row) => [row[0], row]));
+
+/** The error codes that the producer treats one by one. */
+export const KafkaErrorCode = {
+  UnknownServerError: -1,
+  None: 0,
+  UnknownTopicOrPartition: 3,
+  LeaderNotAvailable: 5,
+  NotLeaderOrFollower: 6,
+  MessageTooLarge: 10,
+  InvalidTopic: 17,
+  RecordListTooLarge: 18,
+  TopicAuthorizationFailed: 29,
+  ClusterAuthorizationFailed: 31,
+  InvalidTimestamp: 32,
+  UnsupportedVersion: 35,
+  OutOfOrderSequenceNumber: 45,
+  DuplicateSequenceNumber: 46,
+  InvalidProducerEpoch: 47,
+  UnknownProducerId: 59,
+  FencedLeaderEpoch: 74,
+  InvalidRecord: 87,
+} as const;
+
+/** What a broker says of records, and not of their topic or of itself. */
+const RECORD_FAULTS: readonly number[] = [
+  KafkaErrorCode.MessageTooLarge,
+  KafkaErrorCode.RecordListTooLarge,
+  KafkaErrorCode.InvalidTimestamp,
+  KafkaErrorCode.InvalidRecord,
+];
+
+/** An error that a broker answered with. Its `code` is the protocol's name of it, e.g. `NOT_ENOUGH_REPLICAS`. */
+export class KafkaError extends ProducerError {
+  /** The number in the response. */
+  readonly errorCode: number;
+  /** The broker told us about a topology that we don't know yet: metadata must be read again. */
+  readonly staleMetadata: boolean;
+
+  constructor(errorCode: number, what: string, brokerMessage: string | null = null) {
+    const [, name, flags] = BY_CODE.get(errorCode) ?? [errorCode, `KAFKA_ERROR_${errorCode}`, FATAL];
+    const detail = brokerMessage === null ? '' : `: ${brokerMessage}`;
+    super(name, `${what} was refused by Kafka with ${name}${detail}`, {
+      retriable: (flags & RETRIABLE) !== 0,
+      isRecordFault: RECORD_FAULTS.includes(errorCode),
+    });
+    this.errorCode = errorCode;
+    this.staleMetadata = (flags & STALE_METADATA) !== 0;
+  }
+}

@@ -1,0 +1,180 @@
+import type { Logger } from '../../core/logger.ts';
+import { errorMessage } from '../../core/errors.ts';
+import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
+import type { ProducerError } from '../errors.ts';
+import type { BrokerEndpoint, BrokerPort, ClusterMetadata, TopicMetadata } from './port.ts';
+import type { PartitionQueue } from '../batches/partition-queue.ts';
+import { Topic, type TopicOptions } from './topic.ts';
+
+export interface MetadataOptions {
+  readonly port: BrokerPort;
+  readonly logger: Logger;
+  /** What is known is read again after this time, milliseconds (metadata.max.age.ms). */
+  readonly maxAgeMs: number;
+  /** Pause after the `attempts`-th fruitless update in a row, milliseconds. */
+  readonly backoffMs: (attempts: number) => number;
+  readonly topic: TopicOptions;
+  /** Called with partitions that don't exist any more: their topic was created anew with fewer. */
+  readonly onPartitionsGone: (queues: readonly PartitionQueue[]) => void;
+  /** Called when an update came or failed: the sender should look again. */
+  readonly onChange: () => void;
+  readonly nowMs: () => number;
+}
+
+/**
+ * What is known of the cluster: brokers, and for each topic in use its partitions' leaders or its fault. One
+ * request at a time, for all topics in use; repeated with backoff while something is missing.
+ */
+export class Metadata {
+  readonly #options: MetadataOptions;
+  readonly #topics = new Map<string, Topic>();
+  readonly #brokers = new Map<number, BrokerEndpoint>();
+  #inProgress = false;
+  #requested = false;
+  /** A topic was never asked for: its records should not wait for a backoff. */
+  #urgent = false;
+  #incomplete = false;
+  #attempts = 0;
+  #lastAttemptMs = Number.NEGATIVE_INFINITY;
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: MetadataOptions) {
+    this.#options = options;
+  }
+
+  get topics(): ReadonlyMap<string, Topic> {
+    return this.#topics;
+  }
+
+  /** The topic, which is looked up from now on if it is new. */
+  topic(name: string): Topic {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      topic = new Topic(name, this.#options.topic);
+      this.#topics.set(name, topic);
+      this.#urgent = true;
+      this.requestUpdate();
+    }
+    return topic;
+  }
+
+  /** Forgets topics that were never there, of which nothing can be on its way. Who waits for one tries again. */
+  forgetMissing(except: readonly string[]): void {
+    for (const [name, topic] of [...this.#topics]) {
+      if (topic.partitionCount > 0 || except.includes(name)) continue;
+      this.#topics.delete(name);
+      topic.bottleneck.wake();
+    }
+  }
+
+  /** Something we know is wrong: read it again, at most once a backoff. */
+  requestUpdate(): void {
+    if (this.#requested) return;
+    this.#requested = true;
+    this.#options.onChange();
+  }
+
+  /** Brokers that a response named along with a new leader (KIP-951). */
+  addBrokers(endpoints: readonly BrokerEndpoint[]): void {
+    if (endpoints.length === 0) return;
+    for (const endpoint of endpoints) this.#brokers.set(endpoint.nodeId, endpoint);
+    this.#options.port.setBrokers([...this.#brokers.values()]);
+  }
+
+  /** Starts an update if one is due; milliseconds until the next may be, Infinity while one is under way. */
+  maybeUpdate(nowMs: number): number {
+    if (this.#inProgress) return Number.POSITIVE_INFINITY;
+    if (this.#topics.size === 0) return Number.POSITIVE_INFINITY;
+    const restMs = this.#restMs(nowMs);
+    if (restMs > 0) return restMs;
+    this.#update(nowMs);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  #restMs(nowMs: number): number {
+    if (this.#urgent) return 0;
+    if (this.#requested || this.#incomplete) {
+      // The pause also holds after a success: what is asked for again and again is answered once a backoff.
+      return this.#lastAttemptMs + this.#options.backoffMs(Math.max(1, this.#attempts)) - nowMs;
+    }
+    return this.#lastSuccessMs + this.#options.maxAgeMs - nowMs;
+  }
+
+  #update(nowMs: number): void {
+    this.#inProgress = true;
+    this.#requested = false;
+    this.#urgent = false;
+    this.#lastAttemptMs = nowMs;
+    this.#attempts++;
+    this.#options.port.fetchMetadata([...this.#topics.keys()]).then(
+      (cluster) => {
+        this.#inProgress = false;
+        this.#apply(cluster);
+      },
+      (error: unknown) => {
+        this.#inProgress = false;
+        this.#requested = true;
+        this.#options.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
+        this.#options.onChange();
+      },
+    );
+  }
+
+  #apply(cluster: ClusterMetadata): void {
+    this.#lastSuccessMs = this.#options.nowMs();
+    this.#brokers.clear();
+    for (const broker of cluster.brokers) this.#brokers.set(broker.nodeId, broker);
+    this.#options.port.setBrokers(cluster.brokers);
+
+    this.#incomplete = false;
+    const woken: Topic[] = [];
+    for (const answer of cluster.topics) {
+      const topic = this.#topics.get(answer.name);
+      if (topic === undefined) continue;
+      const { fault } = topic;
+      this.#applyTopic(topic, answer);
+      // A new fault is news too: some would rather fail than wait.
+      if (topic.usable || topic.fault?.code !== fault?.code) woken.push(topic);
+      if (!topic.usable || topic.partitions.some((queue) => queue.leaderId === -1)) this.#incomplete = true;
+    }
+    if (!this.#incomplete && !this.#requested) this.#attempts = 0;
+    for (const topic of woken) topic.bottleneck.wake();
+    this.#options.onChange();
+  }
+
+  #applyTopic(topic: Topic, answer: TopicMetadata): void {
+    if (answer.errorCode === KafkaErrorCode.None) {
+      if (topic.fault !== undefined) {
+        this.#options.logger.info({ topic: topic.name }, 'the topic can be sent to again');
+      }
+      topic.fault = undefined;
+      const gone = topic.update(answer.topicId, answer.partitions);
+      if (gone.length > 0) this.#options.onPartitionsGone(gone);
+      return;
+    }
+    // No leader yet is the cluster's business of a moment, not a fault of the topic.
+    if (answer.errorCode === KafkaErrorCode.LeaderNotAvailable) return;
+    this.reportFault(topic, new KafkaError(answer.errorCode, `topic '${topic.name}'`));
+  }
+
+  /** The topic can't be sent to until an update says otherwise. */
+  reportFault(topic: Topic, fault: ProducerError): void {
+    if (topic.fault?.code !== fault.code) {
+      this.#options.logger.warn(
+        { topic: topic.name, code: fault.code },
+        'the topic can not be sent to; its records wait',
+      );
+    }
+    topic.fault = fault;
+    this.#incomplete = true;
+  }
+
+  /** Why topics in use can't be sent to. */
+  faults(): ReadonlyMap<string, ProducerError> {
+    const faults = new Map<string, ProducerError>();
+    for (const topic of this.#topics.values()) {
+      if (topic.fault !== undefined) faults.set(topic.name, topic.fault);
+    }
+    return faults;
+  }
+}

@@ -1,0 +1,84 @@
+import type { Logger } from '../../core/logger.ts';
+import { errorMessage } from '../../core/errors.ts';
+import { ProducerError } from '../errors.ts';
+import type { BrokerPort, ProducerIdAndEpoch } from '../cluster/port.ts';
+
+export interface ProducerIdsOptions {
+  readonly port: BrokerPort;
+  readonly logger: Logger;
+  readonly backoffMs: (attempts: number) => number;
+  /** Called when a request ended. */
+  readonly onChange: () => void;
+  readonly nowMs: () => number;
+}
+
+/** The producer id of an idempotent producer: asked for until a broker gives one, then kept. */
+export class ProducerIds {
+  readonly #options: ProducerIdsOptions;
+  #current: ProducerIdAndEpoch | undefined;
+  #inProgress = false;
+  #attempts = 0;
+  #lastAttemptMs = 0;
+  /** Why there is none; undefined when there is one, or none was asked for. */
+  lastError: unknown;
+
+  constructor(options: ProducerIdsOptions) {
+    this.#options = options;
+  }
+
+  get current(): ProducerIdAndEpoch | undefined {
+    return this.#current;
+  }
+
+  get available(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** A partition has used up this id's epochs; partitions that can go on with it do. */
+  discard(producerId: bigint): void {
+    if (this.#current?.producerId === producerId) this.#current = undefined;
+  }
+
+  /** Asks for an id if there is none; milliseconds until the next try, Infinity while there is nothing to wait for. */
+  maybeRequest(nowMs: number): number {
+    if (this.#current !== undefined || this.#inProgress) return Number.POSITIVE_INFINITY;
+    const restMs =
+      this.#attempts === 0 ? 0 : this.#lastAttemptMs + this.#options.backoffMs(this.#attempts) - nowMs;
+    if (restMs > 0) return restMs;
+    this.#inProgress = true;
+    this.#options.port.initProducerId().then(
+      (id) => {
+        this.#inProgress = false;
+        this.#current = id;
+        this.#attempts = 0;
+        this.lastError = undefined;
+        this.#options.logger.debug(
+          { producerId: String(id.producerId), epoch: id.epoch },
+          'producer id received',
+        );
+        this.#options.onChange();
+      },
+      (error: unknown) => {
+        this.#inProgress = false;
+        this.#attempts++;
+        this.#lastAttemptMs = this.#options.nowMs();
+        this.#report(error);
+        this.lastError = error;
+        this.#options.onChange();
+      },
+    );
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** What passes by itself is detail; what a person must mend is said once. */
+  #report(error: unknown): void {
+    const { logger } = this.#options;
+    const fields = { reason: errorMessage(error) };
+    const isNews = errorMessage(this.lastError) !== fields.reason;
+    if (error instanceof ProducerError && !error.retriable && isNews) {
+      logger.error({ ...fields, code: error.code }, 'no producer id: nothing can be sent; trying again');
+    } else {
+      logger.debug(fields, 'no producer id yet');
+    }
+  }
+}

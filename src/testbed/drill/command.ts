@@ -1,0 +1,248 @@
+import { access, constants, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { kafkaSecurity } from '../../assembly/blueprint.ts';
+import { removeDeadDrills } from './dead-drills.ts';
+import { DrillFolder } from './drill-folder.ts';
+import { DrillGround } from './drill-ground.ts';
+import { LiveSite } from './live-site.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { systemClock } from '../../core/clock.ts';
+import { SluiceError, errorMessage } from '../../core/errors.ts';
+import { Drill, DrillError } from './drill.ts';
+import { faultsOf, type DrillResult, type DrillSetting } from './report/drill-result.ts';
+import { htmlReport } from './report/html-report.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { count, textReport } from './report/text-report.ts';
+import type { ClientSecurity } from '../../kafka/security/security.ts';
+import { LiveLine } from '../../cli/live-line.ts';
+import { wholeNumber } from '../../cli/option-values.ts';
+import { packageFacts } from '../../cli/package-facts.ts';
+import { processLogger } from '../../cli/process-logger.ts';
+import { simulatedTypes } from '../fleet/simulated-types.ts';
+import { refuseFaults, usableConfig } from '../../cli/usable-config.ts';
+
+interface DrillArguments {
+  readonly scenario: string;
+  readonly devices?: number;
+  readonly rate: number;
+  readonly seconds: number;
+  readonly contract: string;
+  readonly report?: string;
+  readonly config?: string;
+}
+
+const EXAMPLES = `
+Scenarios:
+${SCENARIOS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join('\n')}
+
+Examples:
+  sluice drill                                              Kafka goes away for 30 s
+  sluice drill --scenario all --report drill.html           everything, with charts
+  sluice drill --scenario crash --devices 500 --rate 5000
+
+A gateway of its own, a topic of its own, simulated devices; nothing of yours is touched, and all of it is removed
+at the end. Exits with 0 if every promise was kept, 1 if one was broken, 2 if the drill could not be carried out.
+`;
+
+/** The entry of the command itself; the same place seen from src/cli and from dist/cli. */
+const ENTRY = resolve(import.meta.dirname, '../../../bin/sluice.js');
+
+/** `sluice drill`: an operator's rehearsal of what may go wrong, with a verdict. */
+export function drillCommand(): Command {
+  return new Command('drill')
+    .description('rehearse an outage on a scratch topic, and prove that nothing acknowledged is lost')
+    .addOption(
+      new Option('-s, --scenario <name>', 'what is to go wrong')
+        .choices([...SCENARIOS.map(({ name }) => name), 'all'])
+        .default('kafka-down'),
+    )
+    .option(
+      '-d, --devices <number>',
+      'how many simulated devices (default: 100; 1,000 for reconnect-storm)',
+      wholeNumber(1),
+    )
+    .option('-r, --rate <number>', 'messages a second, all devices together', wholeNumber(1), 1_000)
+    .option('-t, --seconds <number>', 'how long the fault lasts', wholeNumber(1), 30)
+    .addOption(
+      new Option('--contract <name>', 'when devices are acknowledged')
+        .choices(['kafka', 'journal', 'kafka-or-journal'])
+        .default('kafka'),
+    )
+    .option('--report <file>', 'write a report with charts, as one HTML file')
+    .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: DrillArguments) => {
+      const interrupted = new AbortController();
+      onInterrupt(interrupted);
+      try {
+        process.exitCode = await drill(options, interrupted.signal);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+        process.stderr.write(`sluice: ${error.message}\n`);
+        process.exitCode = 2;
+      }
+      // kafkajs has timers of its own that would keep a process alive that has nothing left to do.
+      process.exit();
+    });
+}
+
+/** The first SIGINT or SIGTERM ends the drill, which then tidies up; a later one doesn't wait for that. */
+function onInterrupt(interrupted: AbortController): void {
+  const onSignal = (): void => {
+    if (interrupted.signal.aborted) process.exit(2);
+    process.stderr.write('\n  interrupted: removing what the drill has made (Ctrl-C again: at once)\n');
+    interrupted.abort(new DrillError('DRILL_INTERRUPTED', 'the drill was interrupted, and has no verdict'));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+}
+
+/** Resolves with the exit status. */
+async function drill(options: DrillArguments, signal: AbortSignal): Promise<number> {
+  const loaded = usableConfig(options.config);
+  const { security, faults } = kafkaSecurity(loaded, process.env);
+  refuseFaults(faults);
+  if (options.report !== undefined) await requireFolderOf(options.report);
+  const scenarios = SCENARIOS.filter(({ name }) => options.scenario === 'all' || options.scenario === name);
+  const logger = processLogger('error', 'auto');
+  const folder = await DrillFolder.make();
+  let ground: DrillGround | undefined;
+  try {
+    const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
+    const site = { loaded, security, folder: folder.path, clock: systemClock, logger, onProgress };
+    ground = await DrillGround.open(site);
+    const { clusterId, client } = ground;
+    if (!ground.isOwn) await folder.noteCluster({ id: clusterId, bootstrapServers: client.bootstrapServers });
+    for (const line of await removeDeadDrills(ground, folder.path)) onProgress(line);
+    const facts = factsOf(ground, security);
+    const results: DrillResult[] = [];
+    for (const scenario of scenarios) {
+      signal.throwIfAborted();
+      const result = await play(scenario, { options, loaded, ground, folder, signal });
+      process.stdout.write(`\n${textReport(result)}\n`);
+      results.push(result);
+      // After each: what is known is not lost with an interruption.
+      if (options.report !== undefined) await writeFile(options.report, htmlReport({ facts, results }));
+    }
+    if (options.report !== undefined) process.stdout.write(`Report: ${options.report}\n`);
+    return results.every((result) => faultsOf(result).length === 0) ? 0 : 1;
+  } finally {
+    await ground?.close();
+    await folder.remove();
+  }
+}
+
+/** Minutes of drills must not end with a report that can't be written. */
+async function requireFolderOf(report: string): Promise<void> {
+  const folder = dirname(resolve(report));
+  try {
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new DrillError(
+      'DRILL_REPORT',
+      `the report can't be written into ${folder}: ${errorMessage(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+interface Play {
+  readonly options: DrillArguments;
+  readonly loaded: LoadedConfig;
+  readonly ground: DrillGround;
+  readonly folder: DrillFolder;
+  readonly signal: AbortSignal;
+}
+
+/** One scenario, on a site of its own. */
+async function play(
+  scenario: Scenario,
+  { options, loaded, ground, folder, signal }: Play,
+): Promise<DrillResult> {
+  const setting = settingOf(scenario, options, loaded);
+  const line = new LiveLine(process.stderr);
+  const say = (text: string): void => {
+    line.clear();
+    process.stderr.write(`  ${text}\n`);
+  };
+  say(`${scenario.name}: ${scenario.title}`);
+  const site = await LiveSite.open({
+    ground,
+    loaded,
+    environment: process.env,
+    setting,
+    topic: folder.scratchTopic(scenario.name),
+    folder: folder.path,
+    entry: ENTRY,
+    simulatedTypes: ({ profiles }) => simulatedTypes(profiles),
+    clock: systemClock,
+    logger: processLogger('silent', 'json'),
+    signal,
+  });
+  try {
+    const drill = new Drill(site, {
+      scenario,
+      setting,
+      clock: systemClock,
+      onEvent: say,
+      onSample: ({ sent, acknowledged, connected, inKafka }) => {
+        const kafka = inKafka === undefined ? '-' : count(inKafka);
+        line.show(
+          `  ${count(connected)} devices  sent ${count(sent)}  acknowledged ${count(acknowledged)}  in Kafka ${kafka}`,
+        );
+      },
+    });
+    return await drill.run();
+  } finally {
+    line.clear();
+    for (const problem of await site.close()) say(problem);
+  }
+}
+
+const DEVICES = 100;
+const STORM_DEVICES = 1_000;
+/** Beyond what the gateway needs to give up a silent connection. */
+const DRAIN_SLACK_MS = 60_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+function settingOf(scenario: Scenario, options: DrillArguments, { config }: LoadedConfig): DrillSetting {
+  // Without a journal there is nothing to fill.
+  const contract = scenario.needsSmallJournal && options.contract === 'kafka' ? 'journal' : options.contract;
+  const requestTimeoutMs = Number(config.kafka.producer['request.timeout.ms'] ?? REQUEST_TIMEOUT_MS);
+  return {
+    contract,
+    devices: options.devices ?? (scenario.name === 'reconnect-storm' ? STORM_DEVICES : DEVICES),
+    rate: options.rate,
+    faultMs: options.seconds * 1000,
+    drainTimeoutMs: requestTimeoutMs + DRAIN_SLACK_MS,
+    isIdempotent: config.kafka.adapter !== 'kafkajs',
+    usesJournal: contract !== 'kafka',
+    checkpointMs: config.journal.checkpointIntervalMs,
+    journalBytes: scenario.needsSmallJournal ? SMALL_JOURNAL_BYTES : undefined,
+    paddingBytes: scenario.needsSmallJournal ? paddingBytes(options) : 0,
+  };
+}
+
+/** The least that a journal can be. */
+const SMALL_JOURNAL_BYTES = 1024 * 1024;
+const MOST_PADDING_BYTES = 16_000;
+
+/** What makes messages long enough for the journal to be full after half of the fault. */
+function paddingBytes({ rate: perSecond, seconds }: DrillArguments): number {
+  return Math.min(MOST_PADDING_BYTES, Math.ceil((2 * SMALL_JOURNAL_BYTES) / (perSecond * seconds)));
+}
+
+function factsOf(ground: DrillGround, { tls }: ClientSecurity): string[] {
+  const { version } = packageFacts();
+  return [
+    `Sluice ${version}, ${new Date().toISOString()}, Kafka ${ground.description}`,
+    ...(tls === undefined
+      ? []
+      : [
+          'TLS to the brokers is made by the drill, with the configured certificates and checks of host names; ' +
+            'between it and the gateway under test connections are in the clear, on loopback.',
+        ]),
+  ];
+}

@@ -1,0 +1,164 @@
+import { join } from 'node:path';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { Clock } from '../../core/clock.ts';
+import { errorMessage } from '../../core/errors.ts';
+import { pause } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import { DrillError } from './drill.ts';
+import { createAdmin, type Admin, type KafkaClientOptions } from '../../kafka/clients/kafkajs.ts';
+import { probeCluster } from '../local-kafka/cluster-probe.ts';
+import { startLocalKafka, type LocalKafka } from '../local-kafka/local-kafka.ts';
+import { findFreePorts } from '../local-kafka/ports.ts';
+import type { Address } from './address-translation.ts';
+import { securityFailure } from '../../kafka/security/failure.ts';
+import type { ClientSecurity } from '../../kafka/security/security.ts';
+import { ensureTopics } from '../../kafka/clients/topics.ts';
+
+export interface DrillGroundOptions {
+  readonly loaded: LoadedConfig;
+  readonly security: ClientSecurity;
+  /** For a Kafka of the drill's own, where none is configured and none runs. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onProgress: (line: string) => void;
+}
+
+/** Beside what the operator sets for topics: a scratch topic that nobody deletes empties itself. */
+const SCRATCH_CONFIG = { 'cleanup.policy': 'delete', 'retention.ms': String(24 * 3_600_000) };
+
+const TOPIC_TIMEOUT_MS = 15_000;
+const LOOK_EVERY_MS = 200;
+
+/** The cluster on which drills are held: the configured one, the local one, or one that is started for them. */
+export class DrillGround {
+  readonly client: KafkaClientOptions;
+  readonly security: ClientSecurity;
+  /** Every broker, and every address that was given. */
+  readonly brokers: readonly Address[];
+  readonly description: string;
+  readonly clusterId: string;
+  /** It was started for this drill, and keeps its data in the drill's folder. */
+  readonly isOwn: boolean;
+  readonly #options: DrillGroundOptions;
+  readonly #admin: Admin;
+  readonly #localKafka: LocalKafka | undefined;
+
+  /** @throws {DrillError} `DRILL_KAFKA`, or what keeps a local Kafka from starting */
+  static async open(options: DrillGroundOptions): Promise<DrillGround> {
+    const { loaded, security, logger } = options;
+    const { bootstrapServers, local } = loaded.config.kafka;
+    const running = bootstrapServers ?? (await localServers(local.port));
+    const localKafka = running === undefined ? await startOwnKafka(options) : undefined;
+    const servers = running ?? [localKafka?.bootstrapServers ?? ''];
+    const client = { bootstrapServers: servers, clientId: 'sluice-drill', logger, security };
+    const admin = createAdmin(client);
+    try {
+      await admin.connect();
+      const { brokers, clusterId } = await admin.describeCluster();
+      const description = `${servers.join(', ')}${localKafka === undefined ? '' : ' (started for this drill)'}`;
+      const all = [...servers.map(addressOf), ...brokers.map(({ host, port }) => ({ host, port }))];
+      return new DrillGround(options, {
+        client,
+        admin,
+        localKafka,
+        brokers: all,
+        description,
+        clusterId,
+      });
+    } catch (error) {
+      await admin.disconnect().catch(() => undefined);
+      await localKafka?.stop();
+      throw (
+        securityFailure(error, servers.join(', '), security.protocol) ??
+        new DrillError('DRILL_KAFKA', `no Kafka answers at ${servers.join(', ')}: ${errorMessage(error)}`, {
+          cause: error,
+        })
+      );
+    }
+  }
+
+  private constructor(
+    options: DrillGroundOptions,
+    parts: Pick<DrillGround, 'client' | 'brokers' | 'description' | 'clusterId'> & {
+      readonly admin: Admin;
+      readonly localKafka: LocalKafka | undefined;
+    },
+  ) {
+    this.#options = options;
+    this.client = parts.client;
+    this.security = options.security;
+    this.#admin = parts.admin;
+    this.#localKafka = parts.localKafka;
+    this.brokers = parts.brokers;
+    this.description = parts.description;
+    this.clusterId = parts.clusterId;
+    this.isOwn = parts.localKafka !== undefined;
+  }
+
+  /**
+   * Creates topics with the operator's partitions and replication.
+   * @throws {DrillError} `DRILL_TOPIC`
+   */
+  async createTopics(topics: readonly string[], signal: AbortSignal): Promise<void> {
+    const { partitions, replicationFactor, config } = this.#options.loaded.config.kafka.topics;
+    const specs = topics.map((topic) => ({
+      topic,
+      partitions,
+      config: { ...config, ...SCRATCH_CONFIG },
+      ...(replicationFactor === undefined ? {} : { replicationFactor }),
+    }));
+    const { clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + TOPIC_TIMEOUT_MS;
+    for (;;) {
+      const statuses = await ensureTopics(this.#admin, specs, true);
+      const trouble = statuses.find((status) => 'reason' in status);
+      if (trouble === undefined) return;
+      const { topic, code, reason } = trouble;
+      // A broker may not have heard yet of what another one has made.
+      if (code !== 'UNKNOWN_TOPIC_OR_PARTITION' || clock.monotonicMs() > deadlineMs) {
+        throw new DrillError('DRILL_TOPIC', `the scratch topic ${topic} can't be made: ${reason}`);
+      }
+      await pause(clock, LOOK_EVERY_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  /** @throws what kafkajs throws */
+  listTopics(): Promise<string[]> {
+    return this.#admin.listTopics();
+  }
+
+  /** @throws what kafkajs throws */
+  async deleteTopics(topics: readonly string[]): Promise<void> {
+    await this.#admin.deleteTopics({ topics: [...topics], timeout: 10_000 });
+  }
+
+  /** How many records a topic that nothing is deleted from has had. */
+  async recordCount(topic: string): Promise<number> {
+    const offsets = await this.#admin.fetchTopicOffsets(topic);
+    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+  }
+
+  async close(): Promise<void> {
+    await this.#admin.disconnect();
+    await this.#localKafka?.stop();
+  }
+}
+
+/** The Kafka of a gateway that runs on this machine with the same configuration; undefined: there is none. */
+async function localServers(port: number): Promise<readonly string[] | undefined> {
+  const view = await probeCluster(port);
+  return view === undefined ? undefined : [`127.0.0.1:${port}`];
+}
+
+/** On a free port and in the drill's folder: the operator's local Kafka and its data stay as they are. */
+async function startOwnKafka({ folder, clock, logger, onProgress }: DrillGroundOptions): Promise<LocalKafka> {
+  const [port = 0] = await findFreePorts(1);
+  return startLocalKafka({ dataDir: join(folder, 'kafka'), port, clock, logger, onProgress });
+}
+
+function addressOf(server: string): Address {
+  const colon = server.lastIndexOf(':');
+  return { host: server.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(server.slice(colon + 1)) };
+}

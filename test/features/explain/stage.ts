@@ -1,0 +1,54 @@
+import { drawBlueprint } from '../../../src/assembly/blueprint.ts';
+import { Explainer, RuleBook } from '../../../src/features/explain/explain.ts';
+import { Rehearsal } from '../../../src/features/explain/rehearsal.ts';
+import { RehearsalClock } from '../../../src/features/explain/rehearsal-clock.ts';
+import type { CapturedMessage } from '../../../src/features/capture/captured-message.ts';
+import { describeFault } from '../../../src/config/faults.ts';
+import { ConfigFolder } from '../../config/files.ts';
+
+/** When the messages of these tests are received. */
+export const NOW = Date.parse('2026-01-01T12:00:00Z');
+
+/** A configuration in a temporary folder, to be rehearsed. */
+export class RehearsalFolder extends ConfigFolder {
+  /** Writes sluice.yaml, and profiles by their types. */
+  configure(profiles: Readonly<Record<string, string>>, config = 'unrouted: local\n'): string {
+    for (const [type, text] of Object.entries(profiles)) {
+      this.write(`devices/${type}.yaml`, `type: ${type}\n${text.trim()}\n`);
+    }
+    return this.write('sluice.yaml', config);
+  }
+
+  explainer(file: string): Explainer {
+    const clock = new RehearsalClock();
+    const rules = new RuleBook();
+    const { blueprint, faults } = drawBlueprint(file, {}, { clock, trace: rules });
+    if (faults.length > 0) throw new Error(faults.map(describeFault).join('\n'));
+    return new Explainer(blueprint, clock, rules);
+  }
+
+  rehearsal(file: string): Rehearsal {
+    const clock = new RehearsalClock();
+    const { blueprint, faults } = drawBlueprint(file, {}, { clock });
+    if (faults.length > 0) throw new Error(faults.map(describeFault).join('\n'));
+    return new Rehearsal(blueprint, clock);
+  }
+}
+
+/** A message; an object is sent as JSON. */
+export function messageOf(
+  topic: string,
+  payload: unknown,
+  rest: Partial<CapturedMessage> = {},
+): CapturedMessage {
+  return {
+    topic,
+    payload: Buffer.isBuffer(payload) ? payload : Buffer.from(JSON.stringify(payload)),
+    qos: 1,
+    retain: false,
+    dup: false,
+    clientId: 'client-1',
+    receivedAtMs: NOW,
+    ...rest,
+  };
+}
