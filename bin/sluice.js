@@ -56,7 +56,7 @@ function endWithReader() {
 
 /** package.json's `engines`. */
 function isNewEnough(version) {
-  const [major = 0, minor = 0] = version.split('./').map(Number);
+  const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 24 || (major === 24 && minor >= 6);
 }
 

@@ -90,7 +90,7 @@ async function findNode() {
 
 function isNewEnough(executable) {
   const version = spawnSync(executable, ['--version'], { encoding: 'utf8' }).stdout ?? '';
-  const [major = 0, minor = 0] = version.replace('v', '').split('./').map(Number);
+  const [major = 0, minor = 0] = version.replace('v', '').split('.').map(Number);
   return major > 24 || (major === 24 && minor >= 6);
 }
 

@@ -25,7 +25,7 @@ const imports: Import[] = sources.flatMap((file) => {
     file,
     stage: stageOf(file),
     specifier,
-    targetStage: specifier.startsWith('./')
+    targetStage: specifier.startsWith('.')
       ? stageOf(relative(root, resolve(root, dirname(file), specifier)))
       : undefined,
   }));

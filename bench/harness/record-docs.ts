@@ -63,7 +63,7 @@ export function sectionsOf(record: BenchRecord): Sections {
   }
   for (const part of record.studies) {
     const drawn = chartsOf(part).map((chart) => {
-      const file = `${FOLDER}/${part.study.name.replaceAll('./', '-')}-${chart.name}.svg`;
+      const file = `${FOLDER}/${part.study.name.replaceAll('.', '-')}-${chart.name}.svg`;
       charts.push({ file, svg: svgFile(studyChart(part, chart)) });
       return `${chart.yLabel}:\n\n![${chart.yLabel} over ${part.study.xLabel}](${file})`;
     });

@@ -100,7 +100,7 @@ function unknownKey(schema: z.ZodType, data: unknown, parent: KeyPath, key: stri
   const flat = flattened(key, valueAt(data, path)).find((name) => known.includes(name));
   if (flat !== undefined) return fault(`one key with dots, \`${flat}:\``);
 
-  const below = pathsBelow(schema, parent).find((inner) => inner.length > 1 && inner.join('./') === key);
+  const below = pathsBelow(schema, parent).find((inner) => inner.length > 1 && inner.join('.') === key);
   if (below !== undefined) {
     return fault(`\`${below.at(-1) ?? ''}:\` below \`${below.slice(0, -1).join(': ')}:\``);
   }

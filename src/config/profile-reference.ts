@@ -24,7 +24,7 @@ export function profileReference(): string {
   const keys = profileKeys();
   const sections = new Map<string, ProfileKey[]>();
   for (const key of keys) {
-    const top = key.path.split('./')[0] as string;
+    const top = key.path.split('.')[0] as string;
     const section = keys.some(({ path }) => path.startsWith(`${top}.`)) ? top : '';
     sections.set(section, [...(sections.get(section) ?? []), key]);
   }

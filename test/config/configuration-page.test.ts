@@ -20,23 +20,23 @@ const SECURITY = /^kafka\.(ssl|sasl|security)\./;
 
 const leaves = [...fixedPaths(configSchema)]
   .filter((path) => keysOf(schemaAt(configSchema, path)) === undefined)
-  .filter((path) => !SECURITY.test(path.join('./')));
+  .filter((path) => !SECURITY.test(path.join('.')));
 
 test('every key of sluice.yaml stands in docs/configuration.md, or in the page of its section', () => {
   const missing = leaves.filter(([section = '', ...rest]) => {
     const name = ELSEWHERE[section];
-    if (name === undefined) return !configuration.has([section, ...rest].join('./'));
+    if (name === undefined) return !configuration.has([section, ...rest].join('.'));
     return (
-      !page(name).includes(`\`${rest.join('./')}\``) &&
-      !page(name).includes(`\`${section}.${rest.join('./')}\``)
+      !page(name).includes(`\`${rest.join('.')}\``) &&
+      !page(name).includes(`\`${section}.${rest.join('.')}\``)
     );
   });
-  expect(missing.map((path) => path.join('./'))).toEqual([]);
+  expect(missing.map((path) => path.join('.'))).toEqual([]);
   expect(leaves.length).toBeGreaterThan(60);
 });
 
 test('docs/configuration.md names no key that there is not', () => {
-  const known = [...fixedPaths(configSchema)].map((path) => path.join('./'));
+  const known = [...fixedPaths(configSchema)].map((path) => path.join('.'));
   expect([...configuration.keys()].filter((key) => !known.includes(key))).toEqual([]);
 });
 
@@ -46,7 +46,7 @@ const SPECIAL = ['mqtt.listeners', 'presence.topic'];
 test('the defaults in docs/configuration.md are those of the schema', () => {
   const defaults = configSchema.parse({ presence: { topic: 'presence' } });
   const wrong = leaves.flatMap((path) => {
-    const key = path.join('./');
+    const key = path.join('.');
     const value = valueAt(defaults, path) ?? '';
     const written = configuration.get(key);
     if (written === undefined || SPECIAL.includes(key) || typeof value === 'object') return [];

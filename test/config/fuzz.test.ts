@@ -57,7 +57,7 @@ test('whatever a person writes ends in faults, not in an exception or an endless
       fc.oneof(document, damaged(SOUND)),
       fc.oneof(document, damaged(PROFILE)),
       fc.dictionary(
-        fc.tuple(key, key).map(([a, b]) => `SLUICE_${a}__${b}`.toUpperCase().replaceAll('./', '_')),
+        fc.tuple(key, key).map(([a, b]) => `SLUICE_${a}__${b}`.toUpperCase().replaceAll('.', '_')),
         fc.oneof(document, fc.constantFrom('1', 'x')),
         { maxKeys: 2 },
       ),

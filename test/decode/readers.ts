@@ -17,7 +17,7 @@ export function problemsOf(decode: DecoderSpec, ...fields: string[]): string[] {
   if (!('problems' in compiled)) throw new Error('it was accepted');
   return compiled.problems.map(
     (problem) =>
-      `${'path' in problem ? problem.path.join('./') : fields[problem.field]!}: found ${problem.found}, expected ${problem.expected}`,
+      `${'path' in problem ? problem.path.join('.') : fields[problem.field]!}: found ${problem.found}, expected ${problem.expected}`,
   );
 }
 

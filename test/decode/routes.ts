@@ -99,7 +99,7 @@ export function profileFaults(profile: Partial<DeviceProfile>): string[] {
   const compiled = compileProfile({ ...BASE, ...profile });
   if (!('faults' in compiled)) throw new Error('it was accepted');
   return compiled.faults.map(
-    ({ path, found, expected }) => `${path.join('./')}: found ${found}, expected ${expected}`,
+    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
 }
 

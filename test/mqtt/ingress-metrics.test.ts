@@ -53,7 +53,7 @@ describe('the figures of connections and sessions', () => {
     const test = await startIngress();
     const metrics = [...ingressMetrics(() => test.ingress.stats), ...storageMetrics(() => undefined)];
     expect(new Set(metrics.map(({ name }) => name)).size).toBe(metrics.length);
-    for (const { name, help } of metrics) expect([name, help.endsWith('./')]).toEqual([name, true]);
+    for (const { name, help } of metrics) expect([name, help.endsWith('.')]).toEqual([name, true]);
     for (const [name, value] of samples(test)) expect([name, Number.isFinite(value)]).toEqual([name, true]);
   });
 });

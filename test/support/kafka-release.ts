@@ -13,7 +13,7 @@ export function brokerRelease(): string {
 
 /** Whether that release is `major.minor` or newer. */
 function isAtLeast(major: number, minor: number): boolean {
-  const [itsMajor = 0, itsMinor = 0] = brokerRelease().split('./').map(Number);
+  const [itsMajor = 0, itsMinor = 0] = brokerRelease().split('.').map(Number);
   return itsMajor > major || (itsMajor === major && itsMinor >= minor);
 }
 

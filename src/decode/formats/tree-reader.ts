@@ -119,7 +119,7 @@ export class TreeReader implements PayloadReader {
   }
 
   #batch(list: readonly string[]): ReadingBatch {
-    const name = list.length === 0 ? 'the payload' : `field ${list.join('..')}`;
+    const name = list.length === 0 ? 'the payload' : `field ${list.join('.')}`;
     return {
       open: (payload) => {
         const parsed = this.#parse(payload);

@@ -183,7 +183,7 @@ function parseWith(code: string, table: AtomTable): Unit | undefined {
   let unit: Unit = { dimension: NONE, factor: 1, offset: 0 };
   for (const [index, term] of terms.entries()) {
     const divides = term.startsWith('/');
-    if (term.startsWith('./') && index === 0) return undefined;
+    if (term.startsWith('.') && index === 0) return undefined;
     const body = /^[./]/.test(term) ? term.slice(1) : term;
     const factor = component(body, table);
     if (factor === undefined) return undefined;

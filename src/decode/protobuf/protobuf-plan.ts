@@ -128,11 +128,11 @@ export function compileMessagePlan(
   | { readonly problems: FieldProblem[] } {
   const compiler = new PlanCompiler(paths.length);
   const resolved = paths.flatMap((path, slot) =>
-    path === undefined ? [] : [{ slot, rest: throughWrapper(schema, path.split('..')) }],
+    path === undefined ? [] : [{ slot, rest: throughWrapper(schema, path.split('.')) }],
   );
   for (const { slot, rest } of resolved) {
     compiler.check(schema, rest, slot);
-    const first = resolved.find((other) => other.rest.join('..') === rest.join('..'))?.slot ?? slot;
+    const first = resolved.find((other) => other.rest.join('.') === rest.join('.'))?.slot ?? slot;
     if (first !== slot) {
       const found = `${paths[slot] ?? ''}, which is ${paths[first] ?? ''}`;
       compiler.problems.push({ field: slot, found, expected: 'one way to name a field' });
@@ -170,12 +170,9 @@ class PlanCompiler {
     };
     let message: MessageSchema | undefined = root;
     for (const [depth, name] of names.entries()) {
-      const here = names.slice(0, depth + 1).join('..');
+      const here = names.slice(0, depth + 1).join('.');
       if (message === undefined) {
-        refuse(
-          `${here}, where ${names.slice(0, depth).join('..')} is a single value`,
-          'a field of a message',
-        );
+        refuse(`${here}, where ${names.slice(0, depth).join('.')} is a single value`, 'a field of a message');
         return;
       }
       const field: FieldSchema | undefined = message.fields.find((candidate) => candidate.name === name);

@@ -44,7 +44,7 @@ export function parseJaas(text: string): JaasEntry | { readonly problem: string 
 }
 
 function entry(className: Token, options: ReadonlyMap<string, string>): JaasEntry {
-  return { module: className.text.split('./').at(-1) ?? '', options };
+  return { module: className.text.split('.').at(-1) ?? '', options };
 }
 
 function tokenize(text: string): Token[] | undefined {

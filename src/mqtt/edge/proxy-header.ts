@@ -88,7 +88,7 @@ function readV2(bytes: Buffer): ProxyHeader {
       if (bodyBytes < IPV4_BYTES) return problem('a PROXY header that is too short for its addresses');
       return {
         kind: 'header',
-        client: `${bytes.subarray(start, start + 4).join('..')}:${bytes.readUInt16BE(start + 8)}`,
+        client: `${bytes.subarray(start, start + 4).join('.')}:${bytes.readUInt16BE(start + 8)}`,
         end,
       };
     case FAMILY_IPV6:

@@ -65,7 +65,7 @@ export class StandaloneProducer<K = Uint8Array, V = Uint8Array> extends Producer
 
 function usableConfig(settings: RawProducerConfig) {
   const { config, faults } = parseProducerConfig(settings);
-  const found = faults.map(({ path, found, expected }) => `${path.join('..')}: ${expected}; found ${found}`);
+  const found = faults.map(({ path, found, expected }) => `${path.join('.')}: ${expected}; found ${found}`);
   if (config.bootstrapServers.length === 0 && settings['bootstrap.servers'] === undefined) {
     found.unshift('bootstrap.servers: host:port of at least one broker; found nothing');
   }

@@ -261,8 +261,6 @@ function loginHandler(): SettingType<string> {
   return {
     expected: `Kafka's own ${LOGIN_HANDLERS.join(' or ')}: other classes of Java can not be loaded`,
     parse: (value) =>
-      typeof value === 'string' && LOGIN_HANDLERS.includes(value.split('..').at(-1) ?? '')
-        ? value
-        : undefined,
+      typeof value === 'string' && LOGIN_HANDLERS.includes(value.split('.').at(-1) ?? '') ? value : undefined,
   };
 }

@@ -221,7 +221,7 @@ export function firstMisfit(type: AvroType, value: unknown): string | undefined 
   let misfit: string | undefined;
   type.isValid(value, {
     errorHook: (path, _value, expected) => {
-      misfit ??= `${path.length === 0 ? 'it' : path.join('./')} should be ${expected.toString()}`;
+      misfit ??= `${path.length === 0 ? 'it' : path.join('.')} should be ${expected.toString()}`;
     },
   });
   return misfit;

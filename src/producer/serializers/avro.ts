@@ -175,5 +175,5 @@ function recordName(text: string, options: RegisteredAvroOptions): string {
   }
   const { name, namespace } = JSON.parse(text) as { name?: unknown; namespace?: unknown };
   if (typeof name !== 'string') return 'union';
-  return name.includes('./') || typeof namespace !== 'string' ? name : `${namespace}.${name}`;
+  return name.includes('.') || typeof namespace !== 'string' ? name : `${namespace}.${name}`;
 }

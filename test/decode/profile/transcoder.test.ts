@@ -34,7 +34,7 @@ function faults(profile: Partial<DeviceProfile>): string[] {
   const compiled = compileProfile({ ...base, ...profile });
   if (!('faults' in compiled)) throw new Error('it was accepted');
   return compiled.faults.map(
-    ({ path, found, expected }) => `${path.join('..')}: found ${found}, expected ${expected}`,
+    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
 }
 

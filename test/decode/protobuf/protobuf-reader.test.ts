@@ -58,7 +58,7 @@ class Pair {
   #valueAt(root: protobuf.Message, path: string): PlainValue {
     let message: unknown = root;
     let type = this.type;
-    const names = path.split('..');
+    const names = path.split('.');
     for (const [depth, name] of names.entries()) {
       const field = type.fields[name]!.resolve();
       const owner = message as Record<string, unknown>;

@@ -43,7 +43,7 @@ function made(settings: Record<string, unknown>, environment: Record<string, str
     monotonicMs: () => 0,
   });
   const lines = [...parsing, ...faults].map(
-    ({ path, found, expected }) => `${path.join('./')}: found ${found}, expected ${expected}`,
+    ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
   return { config, security, faults: lines };
 }

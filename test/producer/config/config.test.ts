@@ -3,7 +3,7 @@ import { parseProducerConfig } from '../../../src/producer/config/config.ts';
 
 const faultsOf = (raw: Record<string, unknown>) =>
   parseProducerConfig(raw).faults.map(
-    ({ path, found, expected }) => `${path.join('..')}: ${found}: ${expected}`,
+    ({ path, found, expected }) => `${path.join('.')}: ${found}: ${expected}`,
   );
 
 describe("the producer's configuration", () => {
