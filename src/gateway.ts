@@ -30,7 +30,7 @@ import { KafkaJsPort } from './kafka/clients/kafkajs-port.ts';
 import { startLocalKafka, type LocalKafka } from './testbed/local-kafka/local-kafka.ts';
 import { TopicKeeper } from './kafka/clients/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
-import { ingressMetrics, storageMetrics } from './mqtt/ingress-metrics.ts';
+import { ingressMetrics, storageMetrics } from './mqtt/stats.ts';
 import { listenerUrl, plainListener, urlHost } from './mqtt/edge/listener-spec.ts';
 import { producerMetrics } from './producer/metrics/producer-metrics.ts';
 import { Producer } from './producer/producer.ts';

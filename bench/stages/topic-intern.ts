@@ -1,4 +1,4 @@
-import { TopicTable } from '../../src/mqtt/inflow/topic-table.ts';
+import { TopicTable } from '../../src/mqtt/topics/topic-table.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
-import { isTopicName } from '../../src/mqtt/inflow/topic-table.ts';
+import { isTopicName } from '../../src/mqtt/topics/topic-table.ts';
 import { connectPacket, HeldSink, publish, range, subscribe } from './harness.ts';
 import { newHub, turns, Wire } from './hub-rig.ts';
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { MAX_CAPTURES, type CaptureTap } from './capture-tap.ts';
-import { filterMatches, isTopicFilter } from '../../mqtt/broker/topic-filter.ts';
+import { filterMatches, isTopicFilter } from '../../mqtt/topics/topic-filter.ts';
 
 /** What somebody asks of the admin port. */
 export interface CaptureQuery {

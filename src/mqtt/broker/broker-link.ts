@@ -1,7 +1,7 @@
-import { ControlChannel, type ChannelOwner } from './control-channel.ts';
-import { PacketType } from '../connection/control-packets.ts';
-import type { BrokerClient, LocalBroker } from './local-broker.ts';
+import { Duplex } from 'node:stream';
 import type { Transport } from '../edge/transport.ts';
+import { PacketType } from '../protocol/control-packets.ts';
+import type { BrokerClient, LocalBroker } from './local-broker.ts';
 
 /** The connection that a link belongs to. */
 export interface LinkOwner {
@@ -115,3 +115,134 @@ export class BrokerLink implements ChannelOwner {
     });
   }
 }
+
+/** The connection at the other end of a {@link ControlChannel}. */
+export interface ChannelOwner {
+  /** A CONNACK is about to leave. Returns its session-present flag, which aedes does not know rightly. */
+  connackLeaving(returnCode: number): boolean;
+  /** Bytes for the client, in order; `taken` is called when there is room for more. */
+  brokerOutput(chunks: readonly Buffer[], taken: () => void): void;
+  /** The CONNACK, or the answer to the pending SUBSCRIBE or UNSUBSCRIBE, has been handed over. */
+  answered(): void;
+  /** Bytes handed over by {@link brokerOutput} that the client has not taken yet. */
+  readonly unsentBytes: number;
+  /** The client does not read what it has subscribed to. */
+  tooSlow(waitingBytes: number): void;
+  /** aedes has closed its side, or failed. */
+  brokerClosed(error: Error | null): void;
+}
+
+/**
+ * The in-memory connection between aedes and a client: control packets go in, and what comes out is looked
+ * through for the answers that the connection waits for.
+ */
+export class ControlChannel extends Duplex {
+  readonly owner: ChannelOwner;
+  /** Bytes of messages that aedes will write in a moment, see {@link promise}. */
+  promisedBytes = 0;
+
+  // The scanner's state: where in which packet the output stands.
+  #packetType = 0;
+  #inBody = false;
+  #remaining = 0;
+  #shift = -1;
+  #connackPassed = false;
+
+  constructor(owner: ChannelOwner) {
+    super({ allowHalfOpen: true, emitClose: true });
+    this.owner = owner;
+  }
+
+  /** Whether the client may be sent anything: the CONNACK comes first ([MQTT-3.2.0-1]). */
+  get connackPassed(): boolean {
+    return this.#connackPassed;
+  }
+
+  /** aedes writes a message one turn of the event loop after it was asked to forward it; a burst must count. */
+  promise(bytes: number): void {
+    this.promisedBytes += bytes;
+  }
+
+  /** Whatever a listener (aedes, its parser) throws concerns this connection alone. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    try {
+      return super.emit(event, ...args);
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+      return true;
+    }
+  }
+
+  override _read(): void {
+    // Packets are pushed as they come.
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#pass([chunk], done);
+  }
+
+  override _writev(items: { chunk: Buffer }[], done: () => void): void {
+    this.#pass(
+      items.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    done(error);
+    this.owner.brokerClosed(error);
+  }
+
+  #pass(chunks: readonly Buffer[], done: () => void): void {
+    let bytes = 0;
+    let answers = 0;
+    // aedes' packet generator corks the stream, so that a packet comes in one piece; the first is the CONNACK.
+    const output = this.#connackPassed ? chunks : [this.#withSessionPresent(Buffer.concat(chunks))];
+    for (const chunk of output) {
+      bytes += chunk.length;
+      answers += this.#scan(chunk);
+    }
+    this.promisedBytes = Math.max(0, this.promisedBytes - bytes);
+    this.owner.brokerOutput(output, done);
+    for (; answers > 0; answers--) this.owner.answered();
+  }
+
+  #withSessionPresent(output: Buffer): Buffer {
+    if (output.length < 4 || (output[0] as number) >> 4 !== PacketType.Connack) return output;
+    this.#connackPassed = true;
+    output[2] = this.owner.connackLeaving(output[3] as number) ? 1 : 0;
+    return output;
+  }
+
+  /** Follows the packets through one chunk; returns how many answers end in it. */
+  #scan(chunk: Buffer): number {
+    let answers = 0;
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#inBody) {
+        const length = Math.min(this.#remaining, chunk.length - at);
+        at += length;
+        this.#remaining -= length;
+      } else if (this.#shift < 0) {
+        this.#packetType = (chunk[at++] as number) >> 4;
+        this.#shift = 0;
+        this.#remaining = 0;
+        continue;
+      } else {
+        const byte = chunk[at++] as number;
+        this.#remaining |= (byte & 0x7f) << this.#shift;
+        this.#shift += 7;
+        if (byte > 0x7f) continue;
+        this.#inBody = true;
+      }
+      if (this.#remaining > 0) continue;
+      this.#inBody = false;
+      this.#shift = -1;
+      if (isAnswer(this.#packetType)) answers++;
+    }
+    return answers;
+  }
+}
+
+const isAnswer = (type: number): boolean =>
+  type === PacketType.Connack || type === PacketType.Suback || type === PacketType.Unsuback;

@@ -1,10 +1,12 @@
 import { Readable } from 'node:stream';
-import { ownBytes, type LocalMessage } from './local-message.ts';
+import type { KeptState } from '../sessions/kept-state.ts';
 import type { StoredSubscription } from '../sessions/mailbox.ts';
-import type { SessionState } from '../sessions/session-state.ts';
-import { settle, type SessionStore } from '../sessions/session-store.ts';
-import type { SubscriptionBound } from './subscription-bound.ts';
+import { settle } from '../sessions/session-store.ts';
+import type { SessionStore } from '../sessions/session-store.ts';
 import type { SessionLog } from '../sessions/store/session-log.ts';
+import type { IngressStats } from '../stats.ts';
+import { ownBytes } from './local-deliveries.ts';
+import type { LocalMessage } from './local-deliveries.ts';
 
 interface ClientKey {
   readonly id: string;
@@ -25,12 +27,12 @@ interface OutgoingPacket {
  */
 export class BrokerPersistence {
   readonly #store: SessionStore;
-  readonly #state: SessionState;
+  readonly #state: KeptState;
   readonly #log: SessionLog;
   readonly #bound: SubscriptionBound;
   readonly #wills = new Map<string, object>();
 
-  constructor(store: SessionStore, state: SessionState, log: SessionLog, bound: SubscriptionBound) {
+  constructor(store: SessionStore, state: KeptState, log: SessionLog, bound: SubscriptionBound) {
     this.#store = store;
     this.#state = state;
     this.#log = log;
@@ -156,5 +158,60 @@ export class BrokerPersistence {
   /** Wills of brokers that are gone: there are no others. */
   streamWill(): Readable {
     return Readable.from([]);
+  }
+}
+
+/** A client of aedes, as far as its subscriptions go. */
+export interface Subscriber {
+  readonly id: string;
+  readonly subscriptions: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Bounds the topic filters of each session. aedes asks for all filters of a SUBSCRIBE in one go, and adds them later:
+ * those it has asked for count as well. A filter that the session has is no further one.
+ */
+export class SubscriptionBound {
+  readonly #max: number;
+  readonly #store: SessionStore;
+  readonly #stats: IngressStats;
+  /** Of the SUBSCRIBE that is being asked for. */
+  #asking: Subscriber | undefined;
+  readonly #admitted = new Set<string>();
+  /** Filters as aedes hands them on, to the store too, whatever became of them. */
+  readonly #refused = new WeakSet();
+
+  constructor(max: number, store: SessionStore, stats: IngressStats) {
+    this.#max = max;
+    this.#store = store;
+    this.#stats = stats;
+  }
+
+  /** `filter`: the object that aedes goes on with. False: refused. */
+  admits(client: Subscriber, filter: { readonly topic: string }): boolean {
+    if (this.#asking !== client) this.#admitted.clear();
+    this.#asking = client;
+    const { topic } = filter;
+    const isKnown =
+      topic in client.subscriptions ||
+      this.#admitted.has(topic) ||
+      this.#store.hasSubscribed(client.id, topic);
+    if (!isKnown && Object.keys(client.subscriptions).length + this.#admitted.size >= this.#max) {
+      this.#stats.subscriptionsRefused++;
+      this.#refused.add(filter);
+      return false;
+    }
+    if (!(topic in client.subscriptions)) this.#admitted.add(topic);
+    return true;
+  }
+
+  /** All filters of the SUBSCRIBE were asked for. */
+  asked(): void {
+    this.#asking = undefined;
+    this.#admitted.clear();
+  }
+
+  wasRefused(filter: object): boolean {
+    return this.#refused.has(filter);
   }
 }

@@ -5,20 +5,18 @@ import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { QoS, RecalledPublications } from '../../core/publication.ts';
-import { BrokerPersistence } from './broker-persistence.ts';
-import type { ControlChannel } from './control-channel.ts';
+import { BrokerPersistence, SubscriptionBound, type Subscriber } from './broker-persistence.ts';
+import type { ControlChannel } from './broker-link.ts';
 import type { IngressLimits } from '../limits.ts';
-import { LocalDeliveries } from './local-deliveries.ts';
-import { localMessage, ownBytes, sizeOf, type LocalMessage } from './local-message.ts';
+import { LocalDeliveries, localMessage, ownBytes, sizeOf, type LocalMessage } from './local-deliveries.ts';
 import type { ConnectedClient } from '../sessions/session-post.ts';
-import { SessionState } from '../sessions/session-state.ts';
+import { KeptState } from '../sessions/kept-state.ts';
 import { SessionStore } from '../sessions/session-store.ts';
 import { openStore, type OpenStore } from '../sessions/store/open-store.ts';
 import type { StoreDirectory } from '../sessions/store/store-fs.ts';
 import type { IngressStats } from '../stats.ts';
-import { SubscriptionBound, type Subscriber } from './subscription-bound.ts';
-import { filterMatches } from './topic-filter.ts';
-import { MAX_TOPIC_LEVELS, type InternedTopic } from '../inflow/topic-table.ts';
+import { filterMatches } from '../topics/topic-filter.ts';
+import { MAX_TOPIC_LEVELS, type InternedTopic } from '../topics/topic-table.ts';
 
 // With the first packet that aedes writes, mqtt-packet would make a Buffer of each of the 65,536 packet identifiers and
 // keep them: 8 MB, for what costs a moment where it is needed.
@@ -80,7 +78,7 @@ export class LocalBroker {
   static async open(options: LocalBrokerOptions): Promise<LocalBroker> {
     const { limits, stats, clock, logger, recalled, sessions: directory } = options;
     const deliveries = new LocalDeliveries(failureOf(logger));
-    const state = new SessionState(limits, stats, (message) => {
+    const state = new KeptState(limits, stats, (message) => {
       deliveries.number(message);
     });
     const storage = await openStore({ directory, state, recalled, clock, logger });
@@ -92,7 +90,7 @@ export class LocalBroker {
   private constructor(
     { limits, stats, clock, logger }: LocalBrokerOptions,
     deliveries: LocalDeliveries,
-    state: SessionState,
+    state: KeptState,
     storage: OpenStore,
   ) {
     this.#limits = limits;

@@ -9,16 +9,15 @@ import type { Transport } from '../edge/transport.ts';
 import { AckWriter } from '../inflow/acknowledgements.ts';
 import type { Acknowledgements } from '../inflow/acknowledgements.ts';
 import type { PublicationLane } from '../inflow/publication-lane.ts';
-import { TopicTable } from '../inflow/topic-table.ts';
-import type { InternedTopic } from '../inflow/topic-table.ts';
+import { TopicTable } from '../topics/topic-table.ts';
+import type { InternedTopic } from '../topics/topic-table.ts';
 import type { IngressLimits } from '../limits.ts';
-import { LocalSessions } from '../sessions/sessions.ts';
-import type { Sessions } from '../sessions/sessions.ts';
+import { LocalSessionRegistry } from '../sessions/session-registry.ts';
+import type { SessionRegistry } from '../sessions/session-registry.ts';
 import type { CloseReason, IngressStats } from '../stats.ts';
-import { TICK_MS } from './connection-context.ts';
-import type { ConnectionContext } from './connection-context.ts';
-import { Connection } from './connection.ts';
-import type { ConnectRequest } from './control-packets.ts';
+import { Connection, TICK_MS } from './connection.ts';
+import type { ConnectionContext } from './connection.ts';
+import type { ConnectRequest } from '../protocol/control-packets.ts';
 import type { Farewell } from './farewell.ts';
 import { ReadAhead } from './read-ahead.ts';
 
@@ -47,14 +46,14 @@ export class ConnectionHub implements ConnectionContext {
   readonly logger: Logger;
   readonly topics: TopicTable;
   readonly memory: ReadAhead;
-  readonly sessions: Sessions;
+  readonly sessions: SessionRegistry;
   readonly publication = new BorrowedPublication();
   accepting = false;
   receivedAtMs = 0;
   tick = 0;
   taking = true;
   readonly connections = new Set<Connection>();
-  readonly #sessions: LocalSessions;
+  readonly #sessions: LocalSessionRegistry;
   readonly #paused = new Set<Connection>();
   readonly #presence: PresenceObserver | undefined;
   /** What the observer of presence was told of, and is to be told the end of. */
@@ -87,7 +86,7 @@ export class ConnectionHub implements ConnectionContext {
     this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
     this.#acks = new AckWriter(stats);
     this.memory = new ReadAhead(limits, stats);
-    this.#sessions = new LocalSessions({
+    this.#sessions = new LocalSessionRegistry({
       maxKept: limits.maxKeptSessions,
       stats,
       keeper: broker.store,

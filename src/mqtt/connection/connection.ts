@@ -4,13 +4,9 @@ import { BrokerLink } from '../broker/broker-link.ts';
 import type { LinkOwner } from '../broker/broker-link.ts';
 import { TransportFault } from '../edge/transport.ts';
 import type { Transport } from '../edge/transport.ts';
-import type { LaneOwner } from '../inflow/lane-context.ts';
+import type { Acknowledgements } from '../inflow/acknowledgements.ts';
 import { PublicationLane } from '../inflow/publication-lane.ts';
-import type { Session } from '../sessions/session.ts';
-import type { SessionHolder } from '../sessions/sessions.ts';
-import type { CloseReason } from '../stats.ts';
-import { ticksOf } from './connection-context.ts';
-import type { ConnectionContext } from './connection-context.ts';
+import type { LaneContext, LaneOwner } from '../inflow/publication-lane.ts';
 import {
   ConnackCode,
   PacketType,
@@ -18,13 +14,15 @@ import {
   controlFault,
   readConnect,
   withoutDup,
-} from './control-packets.ts';
-import type { ConnectRequest } from './control-packets.ts';
+} from '../protocol/control-packets.ts';
+import type { ConnectRequest } from '../protocol/control-packets.ts';
+import type { PublisherSession } from '../sessions/publisher-session.ts';
+import type { SessionHolder, SessionRegistry } from '../sessions/session-registry.ts';
+import type { CloseReason } from '../stats.ts';
 import { Farewell } from './farewell.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameReader, HeldBytes } from './frame-reader.ts';
 import type { FrameHandler, FrameProblem } from './frame-reader.ts';
-import { HeldBytes } from './held-bytes.ts';
-import { ReadGate } from './read-gate.ts';
+import { ReadGate } from './read-ahead.ts';
 
 /** One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. */
 export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner {
@@ -211,7 +209,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
    * don't hold up the CONNACK: those with the sink are ahead of ours there, and ours wait for those that are
    * parked. So the device's order is kept, and a device whose partition hangs can connect.
    */
-  granted(session: Session, present: boolean): void {
+  granted(session: PublisherSession, present: boolean): void {
     const request = this.#request;
     if (request === undefined || this.#state !== State.Claiming) return;
     const { memory, broker } = this.#context;
@@ -415,3 +413,35 @@ export const State = {
   Closing: 5,
 } as const;
 export type State = (typeof State)[keyof typeof State];
+
+/** What all connections of an ingress share. */
+export interface ConnectionContext extends LaneContext {
+  readonly sessions: SessionRegistry;
+  /** Counts turns of the keepalive clock, {@link TICK_MS} apart. */
+  readonly tick: number;
+  /** The lane of the client's previous connection, if it still has something. */
+  previousLane(clientId: string): PublicationLane | undefined;
+  laneOpened(lane: PublicationLane): void;
+  /** Writes the acknowledgements that may leave. */
+  writeAcks(acks: Acknowledgements, transport: Transport): void;
+  /** A connection's socket is not read any more, or again. */
+  paused(connection: Connection, paused: boolean): void;
+  reservedTopic(client: string, topic: string): void;
+  /** A PUBLISH has come that is not taken any more. Returns that reading goes on. */
+  untaken(): true;
+  /** Whether one more connection may be made to wait for its end. */
+  brake(farewell: Farewell): boolean;
+  unbrake(farewell: Farewell): void;
+  /** Its CONNACK has said yes. */
+  opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void;
+  /** A connection is closing. `hasWill`: a will that counts for Kafka. */
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined, hasWill: boolean): void;
+  /** Its socket is closed. */
+  gone(connection: Connection): void;
+}
+
+/** The keepalive clock's resolution. */
+export const TICK_MS = 500;
+
+/** So many ticks are never shorter than the time. */
+export const ticksOf = (milliseconds: number): number => Math.ceil(milliseconds / TICK_MS) + 1;

@@ -1,4 +1,4 @@
-import { ticksOf, type ConnectionContext } from './connection-context.ts';
+import { ticksOf, type ConnectionContext } from './connection.ts';
 import type { CloseReason } from '../stats.ts';
 import type { Transport } from '../edge/transport.ts';
 

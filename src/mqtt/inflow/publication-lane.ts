@@ -1,16 +1,20 @@
 import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import { Outcome } from '../../core/publication.ts';
-import type { PublicationOrigin, QoS } from '../../core/publication.ts';
-import type { Will } from '../connection/control-packets.ts';
-import { Qos2State } from '../sessions/session.ts';
-import type { Session } from '../sessions/session.ts';
+import type { Publication, PublicationOrigin, PublicationSink, QoS } from '../../core/publication.ts';
+import type { LocalBroker } from '../broker/local-broker.ts';
+import type { ReadAhead } from '../connection/read-ahead.ts';
+import type { IngressLimits } from '../limits.ts';
+import type { Will } from '../protocol/control-packets.ts';
+import { Qos2State } from '../sessions/publisher-session.ts';
+import type { PublisherSession } from '../sessions/publisher-session.ts';
+import type { IngressStats } from '../stats.ts';
+import { LatestTopic, NO_TOPIC_NAME } from '../topics/topic-table.ts';
+import type { InternedTopic, TopicTable } from '../topics/topic-table.ts';
 import { Acknowledgements } from './acknowledgements.ts';
-import type { LaneContext, LaneOwner } from './lane-context.ts';
 import { ParkedFrames, ParkedKind } from './parked-frames.ts';
 import { Repeats, fingerprint } from './repeats.ts';
 import type { RepeatableLane } from './repeats.ts';
-import { LatestTopic, NO_TOPIC_NAME } from './topic-table.ts';
-import type { InternedTopic } from './topic-table.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
 const QOS0_QUOTA_FACTOR = 16;
@@ -26,7 +30,7 @@ const WILL_TOKEN = 3;
  * and complete.
  */
 export class PublicationLane implements PublicationOrigin, RepeatableLane {
-  readonly session: Session;
+  readonly session: PublisherSession;
   readonly #context: LaneContext;
   #owner: LaneOwner | undefined;
   /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
@@ -48,7 +52,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   scheduled = false;
 
   /** `resumed`: the session was there before the connection. */
-  constructor(context: LaneContext, session: Session, owner: LaneOwner, resumed: boolean) {
+  constructor(context: LaneContext, session: PublisherSession, owner: LaneOwner, resumed: boolean) {
     this.#context = context;
     this.session = session;
     this.repeats = new Repeats(this, resumed);
@@ -398,7 +402,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
 }
 
 /** Drops what a client that is back sends again by itself; its wills stay. Returns how many were dropped. */
-export function discardRepeatable(parked: ParkedFrames, session: Session): number {
+export function discardRepeatable(parked: ParkedFrames, session: PublisherSession): number {
   const before = parked.count;
   const wills: { readonly header: number; readonly receivedAtMs: number; readonly frame: Buffer }[] = [];
   while (parked.count > 0) {
@@ -472,3 +476,41 @@ export const topicEndOf = (buffer: Buffer, start: number): number =>
 
 export const packetIdAt = (buffer: Buffer, at: number): number =>
   ((buffer[at] as number) << 8) | (buffer[at + 1] as number);
+
+/** What all lanes of an ingress share. */
+export interface LaneContext {
+  readonly sink: PublicationSink;
+  readonly topics: TopicTable;
+  readonly broker: LocalBroker;
+  readonly limits: IngressLimits;
+  readonly stats: IngressStats;
+  readonly memory: ReadAhead;
+  readonly logger: Logger;
+  /** The one instance that is lent to the sink. */
+  readonly publication: { -readonly [Field in keyof Publication]: Publication[Field] };
+  /** The sink is in the middle of accept(), and has {@link publication}. */
+  accepting: boolean;
+  /** Wall clock of the read that is being worked on. */
+  receivedAtMs: number;
+  wallMs(): number;
+  /** Whether publications are taken: false from the moment on in which the gateway stops. */
+  readonly taking: boolean;
+  /** Has {@link PublicationLane.turn} called for the lane, once, in the next turn of the event loop. */
+  schedule(lane: PublicationLane): void;
+  /** Nothing is left in a lane whose connection has ended. `before`: an earlier one that has something left. */
+  finished(lane: PublicationLane, before: PublicationLane | undefined): void;
+}
+
+/** The connection that a lane belongs to, while it is open. */
+export interface LaneOwner {
+  /** Acknowledgements may be ready: {@link PublicationLane.acks}. */
+  writeAcks(): void;
+  /** The device must not be acknowledged: the connection is closed. */
+  refused(): void;
+  /** A fault of ours. */
+  failed(error: unknown): void;
+  /** A publication went to a topic that clients can't write. */
+  reservedTopic(topic: string): void;
+  /** There may be room again: see whether the socket can be read. */
+  unblocked(): void;
+}

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { Outcome } from '../../core/publication.ts';
-import type { Session } from '../sessions/session.ts';
+import type { PublisherSession } from '../sessions/publisher-session.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 
 /** The lane of one connection, as repeats see it. */
 export interface RepeatableLane {
-  readonly session: Session;
+  readonly session: PublisherSession;
   readonly acks: Acknowledgements;
   readonly repeats: Repeats;
   /** The lane of an earlier connection of the same client that still has something. */

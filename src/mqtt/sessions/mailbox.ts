@@ -1,5 +1,5 @@
 import type { SessionMessage, SessionOutcome } from '../../core/device-sessions.ts';
-import { sizeOf, type LocalMessage } from '../broker/local-message.ts';
+import { sizeOf, type LocalMessage } from '../broker/local-deliveries.ts';
 
 export interface StoredSubscription {
   readonly clientId: string;

@@ -4,10 +4,10 @@ import type {
   SessionMessage,
   SessionOutcome,
 } from '../../core/device-sessions.ts';
-import { localMessage, ownBytes, type LocalMessage } from '../broker/local-message.ts';
+import { localMessage, ownBytes, type LocalMessage } from '../broker/local-deliveries.ts';
 import type { Queued } from './mailbox.ts';
 import type { SessionStore } from './session-store.ts';
-import { filterMatches } from '../broker/topic-filter.ts';
+import { filterMatches } from '../topics/topic-filter.ts';
 
 /** A connected client, as messages to its session see it. */
 export interface ConnectedClient {

@@ -2,16 +2,16 @@ import type { AbandonReason, SessionMessage, SessionOutcome } from '../../core/d
 import { EARLIEST_PLAUSIBLE_MS } from '../../core/clock.ts';
 import type { PublicationMemory } from '../../core/publication.ts';
 import type { IngressLimits } from '../limits.ts';
-import type { LocalMessage } from '../broker/local-message.ts';
+import type { LocalMessage } from '../broker/local-deliveries.ts';
 import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
-import { release, storedMessage, take, toStored, type SessionState } from './session-state.ts';
-import type { KeptSession, SessionKeeper } from './sessions.ts';
+import { release, storedMessage, take, toStored, type KeptState } from './kept-state.ts';
+import type { RestoredSession, SessionKeeper } from './session-registry.ts';
 import type { IngressStats } from '../stats.ts';
 import type { SessionLog } from './store/session-log.ts';
-import { FilterTree } from '../broker/topic-filter.ts';
+import { FilterTree } from '../topics/topic-filter.ts';
 
 export interface SessionStoreOptions {
-  readonly state: SessionState;
+  readonly state: KeptState;
   readonly log: SessionLog;
   readonly limits: IngressLimits;
   readonly stats: IngressStats;
@@ -25,7 +25,7 @@ export type AbandonListener = (message: SessionMessage, reason: AbandonReason, f
  * is. Every change is made in memory and noted in the log.
  */
 export class SessionStore implements SessionKeeper, PublicationMemory {
-  readonly #state: SessionState;
+  readonly #state: KeptState;
   readonly #log: SessionLog;
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
@@ -51,7 +51,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * The sessions of an earlier life of the gateway. Who was connected when it ended is away since now, and so is who
    * went when the clock had not been set.
    */
-  restored(): KeptSession[] {
+  restored(): RestoredSession[] {
     const nowMs = this.#wallMs();
     return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
       clientId,

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { silentLogger } from '../../../src/core/logger.ts';
-import { ControlChannel, type ChannelOwner } from '../../../src/mqtt/broker/control-channel.ts';
+import { ControlChannel, type ChannelOwner } from '../../../src/mqtt/broker/broker-link.ts';
 import { DEFAULT_LIMITS } from '../../../src/mqtt/limits.ts';
 import { LocalBroker } from '../../../src/mqtt/broker/local-broker.ts';
-import { ownBytes, type LocalMessage } from '../../../src/mqtt/broker/local-message.ts';
+import { ownBytes, type LocalMessage } from '../../../src/mqtt/broker/local-deliveries.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 import { decodeRecord, encodeRecord } from '../../../src/mqtt/sessions/store/store-record.ts';
 import { TestClock } from '../harness.ts';

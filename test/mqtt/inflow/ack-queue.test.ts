@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AckQueue } from '../../../src/mqtt/inflow/ack-queue.ts';
-import { AckWriter, Acknowledgements } from '../../../src/mqtt/inflow/acknowledgements.ts';
+import { AckQueue, AckWriter, Acknowledgements } from '../../../src/mqtt/inflow/acknowledgements.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 import type { Transport } from '../../../src/mqtt/edge/transport.ts';
 import { range } from '../harness.ts';

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { silentLogger } from '../../../../src/core/logger.ts';
 import { DEFAULT_LIMITS } from '../../../../src/mqtt/limits.ts';
-import { SessionState } from '../../../../src/mqtt/sessions/session-state.ts';
+import { KeptState } from '../../../../src/mqtt/sessions/kept-state.ts';
 import { IngressStats } from '../../../../src/mqtt/stats.ts';
 import { openStore, type OpenStore } from '../../../../src/mqtt/sessions/store/open-store.ts';
 import {
@@ -20,7 +20,7 @@ import { RecordingLogger, TestClock } from '../../harness.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 
 interface Opened {
-  readonly state: SessionState;
+  readonly state: KeptState;
   readonly store: OpenStore;
   readonly logger: RecordingLogger;
   readonly stats: IngressStats;
@@ -31,7 +31,7 @@ interface Opened {
 
 async function open(directory: StoreDirectory): Promise<Opened> {
   const stats = new IngressStats();
-  const state = new SessionState(DEFAULT_LIMITS, stats, () => {});
+  const state = new KeptState(DEFAULT_LIMITS, stats, () => {});
   const logger = new RecordingLogger();
   const store = await openStore({ directory, state, clock: new TestClock(), logger });
   return {
@@ -329,7 +329,7 @@ describe('the folder of sessions', () => {
   });
 
   it('that can not be used keeps the gateway from starting, and says what to do', async () => {
-    const state = new SessionState(DEFAULT_LIMITS, new IngressStats(), () => {});
+    const state = new KeptState(DEFAULT_LIMITS, new IngressStats(), () => {});
     const options = { state, clock: new TestClock(), logger: silentLogger };
     await expect(
       openStore({ ...options, directory: new NodeStoreDirectory('/dev/null/sessions', lockDirectory) }),

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { isTopicFilter } from '../broker/topic-filter.ts';
-import { isTopicName, MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, NO_TOPIC_NAME } from '../inflow/topic-table.ts';
+import { isTopicFilter } from '../topics/topic-filter.ts';
+import { isTopicName, MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS, NO_TOPIC_NAME } from '../topics/topic-table.ts';
 
 /** What is wrong with what isTopicFilter refuses. */
 const NO_TOPIC_FILTER = `an invalid topic filter, or one of more than ${MAX_TOPIC_BYTES} bytes or ${MAX_TOPIC_LEVELS} levels`;

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { Session } from '../../../src/mqtt/sessions/session.ts';
-import { LocalSessions, type SessionHolder } from '../../../src/mqtt/sessions/sessions.ts';
+import type { PublisherSession } from '../../../src/mqtt/sessions/publisher-session.ts';
+import { LocalSessionRegistry, type SessionHolder } from '../../../src/mqtt/sessions/session-registry.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 
 class Holder implements SessionHolder {
-  session: Session | undefined;
+  session: PublisherSession | undefined;
   present: boolean | undefined;
   takenOver = 0;
 
-  granted(session: Session, present: boolean): void {
+  granted(session: PublisherSession, present: boolean): void {
     this.session = session;
     this.present = present;
   }
@@ -32,14 +32,14 @@ const newSessions = (maxKept = 10) => {
       discarded.push(id);
     },
   };
-  const sessions = new LocalSessions({ maxKept, stats, keeper, nowMs: () => nowMs });
+  const sessions = new LocalSessionRegistry({ maxKept, stats, keeper, nowMs: () => nowMs });
   const passTo = (ms: number): void => {
     nowMs = ms;
   };
   return { sessions, discarded, stats, passTo };
 };
 
-describe('LocalSessions', () => {
+describe('LocalSessionRegistry', () => {
   it('grants a session at once when nobody has it', () => {
     const { sessions, stats } = newSessions();
     const holder = new Holder();

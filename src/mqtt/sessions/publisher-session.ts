@@ -26,7 +26,7 @@ export interface PacketIdMemory {
  * QoS 2 publications until PUBREL, so that a repeated one is not produced twice. Subscriptions and queued
  * messages of the same session are with the {@link SessionStore}.
  */
-export class Session {
+export class PublisherSession {
   readonly clientId: string;
   readonly clean: boolean;
   /** Since when the client of a kept session is away; monotonic, ms. */

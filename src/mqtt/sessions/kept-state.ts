@@ -1,11 +1,13 @@
 import type { AbandonReason, SessionMessage } from '../../core/device-sessions.ts';
 import type { RecalledPublications } from '../../core/publication.ts';
+import { localMessage, sizeOf } from '../broker/local-deliveries.ts';
+import type { LocalMessage } from '../broker/local-deliveries.ts';
 import type { IngressLimits } from '../limits.ts';
-import { localMessage, type LocalMessage } from '../broker/local-message.ts';
-import { Mailbox, type Errand, type Queued } from './mailbox.ts';
-import { RetainedMessages } from '../broker/retained-messages.ts';
 import type { IngressStats } from '../stats.ts';
-import type { StoredMessage, StoreRecord } from './store/store-record.ts';
+import { filterMatches } from '../topics/topic-filter.ts';
+import { Mailbox } from './mailbox.ts';
+import type { Errand, Queued } from './mailbox.ts';
+import type { StoreRecord, StoredMessage } from './store/store-record.ts';
 
 /** A stored message for one session that will not be delivered, until its sender has taken note. */
 export interface Abandoned {
@@ -24,7 +26,7 @@ type ChangeOfSession = Exclude<
 const NOTHING = Buffer.alloc(0);
 
 /** All that is kept of sessions and retained messages: in memory, to records, and from records. */
-export class SessionState {
+export class KeptState {
   readonly mailboxes = new Map<string, Mailbox>();
   readonly retained: RetainedMessages;
   readonly abandoned = new Map<number, Abandoned>();
@@ -258,4 +260,60 @@ function toSessionMessage(clientId: string, message: StoredMessage): SessionMess
   const { topic, payload, expiresAtMs, reference } = message;
   const expiry = expiresAtMs === Number.POSITIVE_INFINITY ? {} : { expiresAtMs };
   return { clientId, topic, payload, reference: reference ?? '', ...expiry };
+}
+
+/** The retained message of each topic (MQTT 3.1.1 section 3.3.1.3), bounded in number and bytes. */
+export class RetainedMessages {
+  readonly #limits: Pick<IngressLimits, 'maxRetainedMessages' | 'maxRetainedBytes'>;
+  readonly #stats: IngressStats;
+  readonly #messages = new Map<string, LocalMessage>();
+  #bytes = 0;
+
+  constructor(limits: Pick<IngressLimits, 'maxRetainedMessages' | 'maxRetainedBytes'>, stats: IngressStats) {
+    this.#limits = limits;
+    this.#stats = stats;
+  }
+
+  /**
+   * Keeps a message; an empty payload deletes the topic's ([MQTT-3.3.1-10], [MQTT-3.3.1-11]). Returns whether the
+   * topic's message is another one now.
+   */
+  put(message: LocalMessage): boolean {
+    const previous = this.#messages.get(message.topic);
+    if (previous !== undefined) {
+      this.#messages.delete(message.topic);
+      this.#bytes -= sizeOf(previous);
+    }
+    let kept = false;
+    if (message.payload.length > 0) {
+      const { maxRetainedMessages, maxRetainedBytes } = this.#limits;
+      const bytes = this.#bytes + sizeOf(message);
+      if (this.#messages.size >= maxRetainedMessages || bytes > maxRetainedBytes) {
+        this.#stats.retainedRejected++;
+      } else {
+        this.#messages.set(message.topic, { ...message });
+        this.#bytes = bytes;
+        kept = true;
+      }
+    }
+    this.#stats.retainedMessages = this.#messages.size;
+    this.#stats.retainedBytes = this.#bytes;
+    return kept || previous !== undefined;
+  }
+
+  get(topic: string): LocalMessage | undefined {
+    return this.#messages.get(topic);
+  }
+
+  values(): Iterable<LocalMessage> {
+    return this.#messages.values();
+  }
+
+  /** The messages that match one of the filters; of several, each filter has its own ([MQTT-3.8.4-4]). */
+  matching(filters: readonly string[]): LocalMessage[] {
+    return filters.flatMap((filter) => {
+      if (!filter.includes('+') && !filter.includes('#')) return this.#messages.get(filter) ?? [];
+      return [...this.#messages.values()].filter(({ topic }) => filterMatches(filter, topic));
+    });
+  }
 }

@@ -1,11 +1,11 @@
-import { Session, type PacketIdMemory } from './session.ts';
+import { PublisherSession, type PacketIdMemory } from './publisher-session.ts';
 import type { IngressStats } from '../stats.ts';
 
 /** A connection, as the sessions see it. */
 export interface SessionHolder {
   /** The session is this connection's now. `present`: it was kept from before ([MQTT-3.2.2-2]). */
-  granted(session: Session, present: boolean): void;
-  /** The client id has connected again: let go, and call {@link Sessions.release}. Called at most once. */
+  granted(session: PublisherSession, present: boolean): void;
+  /** The client id has connected again: let go, and call {@link SessionRegistry.release}. Called at most once. */
   takeOver(): void;
 }
 
@@ -13,7 +13,7 @@ export interface SessionHolder {
  * Who is connected under which client id. The one place that decides takeovers, with callbacks, so that the
  * previous connection may just as well be another process's.
  */
-export interface Sessions {
+export interface SessionRegistry {
   /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
   claim(clientId: string, clean: boolean, holder: SessionHolder): void;
   /** Whether there is a session of this client, the client present or absent. */
@@ -33,7 +33,7 @@ export interface SessionKeeper extends PacketIdMemory {
 }
 
 /** A session that an earlier life of the gateway has left. */
-export interface KeptSession {
+export interface RestoredSession {
   readonly clientId: string;
   /** How long its client has been away, as far as one can tell. */
   readonly absentForMs: number;
@@ -44,10 +44,10 @@ export interface KeptSession {
 interface Claim {
   readonly holder: SessionHolder;
   readonly clean: boolean;
-  session: Session | undefined;
+  session: PublisherSession | undefined;
 }
 
-export interface LocalSessionsOptions {
+export interface LocalSessionRegistryOptions {
   readonly maxKept: number;
   readonly stats: IngressStats;
   readonly keeper: SessionKeeper;
@@ -56,17 +56,17 @@ export interface LocalSessionsOptions {
 }
 
 /** The sessions of one process. */
-export class LocalSessions implements Sessions {
+export class LocalSessionRegistry implements SessionRegistry {
   readonly #maxKept: number;
   readonly #nowMs: () => number;
   readonly #stats: IngressStats;
   readonly #keeper: SessionKeeper;
   /** The first claim of each client id holds the session; the others wait, the last one will have it. */
   readonly #claims = new Map<string, Claim[]>();
-  /** Sessions of absent clients, the longest absent first. */
-  readonly #kept = new Map<string, Session>();
+  /** SessionRegistry of absent clients, the longest absent first. */
+  readonly #kept = new Map<string, PublisherSession>();
 
-  constructor({ maxKept, stats, keeper, nowMs }: LocalSessionsOptions) {
+  constructor({ maxKept, stats, keeper, nowMs }: LocalSessionRegistryOptions) {
     this.#maxKept = maxKept;
     this.#stats = stats;
     this.#keeper = keeper;
@@ -79,12 +79,12 @@ export class LocalSessions implements Sessions {
   }
 
   /** Takes over what an earlier life of the gateway has left. */
-  restore(kept: readonly KeptSession[]): void {
+  restore(kept: readonly RestoredSession[]): void {
     const nowMs = this.#nowMs();
     for (const { clientId, absentForMs, takenIds } of kept.toSorted(
       (a, b) => b.absentForMs - a.absentForMs,
     )) {
-      const session = new Session(clientId, false, this.#keeper);
+      const session = new PublisherSession(clientId, false, this.#keeper);
       session.absentSinceMs = nowMs - absentForMs;
       for (const packetId of takenIds) session.qos2Restored(packetId);
       this.#kept.set(clientId, session);
@@ -144,14 +144,14 @@ export class LocalSessions implements Sessions {
     // [MQTT-3.1.2-6]: a clean session discards the previous one.
     if (kept !== undefined && claim.clean) this.#keeper.discarded(clientId);
     const present = kept !== undefined && !claim.clean;
-    const session = present ? kept : new Session(clientId, claim.clean, this.#keeper);
+    const session = present ? kept : new PublisherSession(clientId, claim.clean, this.#keeper);
     claim.session = session;
     if (!claim.clean) this.#keeper.opened(clientId);
     this.#count();
     claim.holder.granted(session, present);
   }
 
-  #keep(session: Session): void {
+  #keep(session: PublisherSession): void {
     session.absentSinceMs = this.#nowMs();
     this.#kept.set(session.clientId, session);
     this.#keeper.absent(session.clientId);

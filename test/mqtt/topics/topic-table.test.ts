@@ -5,7 +5,7 @@ import {
   MAX_TOPIC_BYTES,
   MAX_TOPIC_LEVELS,
   TopicTable,
-} from '../../../src/mqtt/inflow/topic-table.ts';
+} from '../../../src/mqtt/topics/topic-table.ts';
 import { range } from '../harness.ts';
 
 const intern = (table: TopicTable, name: string) => {

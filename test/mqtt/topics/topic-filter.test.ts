@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { filterMatches, FilterTree, isTopicFilter } from '../../../src/mqtt/broker/topic-filter.ts';
+import { filterMatches, FilterTree, isTopicFilter } from '../../../src/mqtt/topics/topic-filter.ts';
 
 const level = fc.constantFrom('', 'a', 'b', 'c', '$x');
 const topic = fc

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ingressMetrics, storageMetrics } from '../../src/mqtt/ingress-metrics.ts';
+import { ingressMetrics, storageMetrics } from '../../src/mqtt/stats.ts';
 import { until } from '../support/until.ts';
 import { publish, RawClient, startIngress, subscribe, type TestIngress } from './harness.ts';
 

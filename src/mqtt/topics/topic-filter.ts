@@ -1,4 +1,4 @@
-import { MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS } from '../inflow/topic-table.ts';
+import { MAX_TOPIC_BYTES, MAX_TOPIC_LEVELS } from './topic-table.ts';
 
 /**
  * Whether the text is a topic filter: `#` alone in the last level ([MQTT-4.7.1-2]), `+` alone in its level
