@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
-const tests = globSync('test/{mqtt,interop}/*.test.ts', { cwd: root })
+const tests = globSync('test/{mqtt,interop}/**/*.test.ts', { cwd: root })
   .filter((file) => !file.endsWith('conformance-table.test.ts'))
   .map((file) => readFileSync(join(root, file), 'utf8'))
   .join('\n');
