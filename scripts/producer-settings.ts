@@ -18,7 +18,7 @@ export async function currentPage(): Promise<string> {
 }
 
 function table(): string {
-  const security = new Set(Object.values(SECURITY_SETTINGS).map(({ name }) => name));
+  const security = new Set<string>(Object.values(SECURITY_SETTINGS).map(({ name }) => name));
   const rows = Object.values(SETTINGS)
     .filter(({ name }) => !security.has(name))
     .map(

@@ -37,7 +37,7 @@ describe("Kafka's Java producer", () => {
   });
 
   it('has our defaults, where ours does not say why not', async () => {
-    const ours = new Map(
+    const ours = new Map<string, string>(
       Object.values(SETTINGS).map((setting) => [setting.name, shown(setting.name, setting.default)]),
     );
     const others = (await javaSettings()).filter(

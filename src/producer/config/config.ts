@@ -17,11 +17,11 @@ export function parseProducerConfig(raw: RawProducerConfig): { config: ProducerC
     const parsed = given === undefined ? undefined : setting.type.parse(given);
     config[field] = parsed ?? setting.default;
     if (given !== undefined && parsed === undefined) {
-      const found = setting.secret === true ? HIDDEN : show(given);
+      const found = setting.type.isSecret === true ? HIDDEN : show(given);
       faults.push({ path: [setting.name], found, expected: setting.type.expected });
     }
   }
-  const names = Object.values(SETTINGS).map(({ name }) => name);
+  const names: readonly string[] = Object.values(SETTINGS).map(({ name }) => name);
   for (const name of Object.keys(raw)) {
     if (!names.includes(name))
       faults.push({ path: [name], found: showUnknown(name, raw[name]), expected: unknownName(name, names) });

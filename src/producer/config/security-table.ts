@@ -1,5 +1,4 @@
-import { Secret } from '../../core/secret.ts';
-import type { Setting, SettingType } from './config-table.ts';
+import { secret, setting, text, type SettingType, type SettingValue } from './setting.ts';
 
 const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
 export type SecurityProtocol = (typeof SECURITY_PROTOCOLS)[number];
@@ -10,188 +9,91 @@ export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 const STORE_TYPES = ['PEM', 'PKCS12', 'JKS'] as const;
 export type StoreType = (typeof STORE_TYPES)[number];
 
-/**
- * What a client of Kafka says of itself and wants to be told, as it was written: paths are not resolved,
- * references to files and variables not followed. See kafka/security/ for what is made of it.
- */
-export interface SecurityConfig {
-  readonly securityProtocol: SecurityProtocol;
-  readonly saslMechanism: SaslMechanism | undefined;
-  readonly saslJaasConfig: Secret | undefined;
-  readonly saslUsername: string | undefined;
-  readonly saslPassword: Secret | undefined;
-  readonly saslOauthbearerTokenEndpointUrl: string | undefined;
-  readonly saslOauthbearerClientId: string | undefined;
-  readonly saslOauthbearerClientSecret: Secret | undefined;
-  readonly saslOauthbearerScope: string | undefined;
-  readonly saslLoginCallbackHandlerClass: string | undefined;
-  readonly sslTruststoreType: StoreType;
-  readonly sslTruststoreLocation: string | undefined;
-  readonly sslTruststoreCertificates: string | undefined;
-  readonly sslKeystoreType: StoreType;
-  readonly sslKeystoreLocation: string | undefined;
-  readonly sslKeystorePassword: Secret | undefined;
-  readonly sslKeystoreCertificateChain: string | undefined;
-  readonly sslKeystoreKey: Secret | undefined;
-  readonly sslKeyPassword: Secret | undefined;
-  /** Whether a broker's certificate must be made out to the host that we connect to. */
-  readonly sslEndpointIdentificationAlgorithm: 'https' | '';
-  readonly sslEnabledProtocols: readonly TlsVersion[];
-}
-
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 const LOGIN_HANDLERS = ['OAuthBearerLoginCallbackHandler', 'OAuthBearerUnsecuredLoginCallbackHandler'];
 
 /** How a client and its brokers know each other: the rows of the settings' table for TLS and SASL. */
-export const SECURITY_SETTINGS: {
-  readonly [Field in keyof SecurityConfig]: Setting<SecurityConfig[Field]>;
-} = {
-  securityProtocol: {
-    name: 'security.protocol',
-    type: word(SECURITY_PROTOCOLS),
-    default: 'PLAINTEXT',
-    meaning: 'How brokers are talked to: in the clear or over TLS (SSL), and with a login (SASL) or without.',
-  },
-  saslMechanism: {
-    name: 'sasl.mechanism',
-    type: word(SASL_MECHANISMS),
-    default: undefined,
-    meaning: "How we log in. (Kafka's default, GSSAPI, is not supported.)",
-  },
-  saslJaasConfig: {
-    name: 'sasl.jaas.config',
-    type: secret(),
-    default: undefined,
-    meaning:
-      'Login module and credentials, as any Kafka client takes them: `<class>LoginModule required username="…" password="…";`.',
-    secret: true,
-  },
-  saslUsername: {
-    name: 'sasl.username',
-    type: text(),
-    default: undefined,
-    meaning: "Short for the username in sasl.jaas.config. (librdkafka's name; Java has none.)",
-  },
-  saslPassword: {
-    name: 'sasl.password',
-    type: secret(),
-    default: undefined,
-    meaning: "Short for the password in sasl.jaas.config. (librdkafka's name; Java has none.)",
-    secret: true,
-  },
-  saslOauthbearerTokenEndpointUrl: {
-    name: 'sasl.oauthbearer.token.endpoint.url',
-    type: text(),
-    default: undefined,
-    meaning:
-      'Where a token is had: an https: URL (OAuth 2 client credentials), or a file: URL of a file that somebody else keeps fresh.',
-  },
-  saslOauthbearerClientId: {
-    name: 'sasl.oauthbearer.client.credentials.client.id',
-    type: text(),
-    default: undefined,
-    meaning: 'Who asks for a token; or clientId in sasl.jaas.config.',
-  },
-  saslOauthbearerClientSecret: {
-    name: 'sasl.oauthbearer.client.credentials.client.secret',
-    type: secret(),
-    default: undefined,
-    meaning: 'Its secret; or clientSecret in sasl.jaas.config.',
-    secret: true,
-  },
-  saslOauthbearerScope: {
-    name: 'sasl.oauthbearer.scope',
-    type: text(),
-    default: undefined,
-    meaning: 'The scope to ask for; or scope in sasl.jaas.config.',
-  },
-  saslLoginCallbackHandlerClass: {
-    name: 'sasl.login.callback.handler.class',
-    type: loginHandler(),
-    default: undefined,
-    meaning: 'Accepted so that settings can be pasted: what is done follows from the other settings.',
-  },
-  sslTruststoreType: {
-    name: 'ssl.truststore.type',
-    type: word(STORE_TYPES),
-    default: 'PEM',
-    meaning:
-      "PEM. Stores that only Java can read (Kafka's default, JKS) are refused with the command that converts them.",
-  },
-  sslTruststoreLocation: {
-    name: 'ssl.truststore.location',
-    type: text(),
-    default: undefined,
-    meaning:
-      'PEM file of the authorities (CAs) whose brokers are trusted; left out, the public ones that Node knows.',
-  },
-  sslTruststoreCertificates: {
-    name: 'ssl.truststore.certificates',
-    type: text(),
-    default: undefined,
-    meaning: 'The same as a text, instead of a file.',
-  },
-  sslKeystoreType: {
-    name: 'ssl.keystore.type',
-    type: word(STORE_TYPES),
-    default: 'PEM',
-    meaning: 'PEM or PKCS12. JKS is refused with the command that converts it.',
-  },
-  sslKeystoreLocation: {
-    name: 'ssl.keystore.location',
-    type: text(),
-    default: undefined,
-    meaning:
-      'Our own private key and certificate chain, for brokers that want one: a PEM file with both, or PKCS12.',
-  },
-  sslKeystorePassword: {
-    name: 'ssl.keystore.password',
-    type: secret(),
-    default: undefined,
-    meaning: 'The password of a PKCS12 keystore.',
-    secret: true,
-  },
-  sslKeystoreCertificateChain: {
-    name: 'ssl.keystore.certificate.chain',
-    type: text(),
-    default: undefined,
-    meaning: 'Our own certificate, and those between it and its CA, as PEM text.',
-  },
-  sslKeystoreKey: {
-    name: 'ssl.keystore.key',
-    type: secret(),
-    default: undefined,
-    meaning: 'Our own private key, as PEM text.',
-    secret: true,
-  },
-  sslKeyPassword: {
-    name: 'ssl.key.password',
-    type: secret(),
-    default: undefined,
-    meaning: 'The password of an encrypted private key.',
-    secret: true,
-  },
-  sslEndpointIdentificationAlgorithm: {
-    name: 'ssl.endpoint.identification.algorithm',
-    type: {
+export const SECURITY_SETTINGS = {
+  securityProtocol: setting('security.protocol', word(SECURITY_PROTOCOLS), 'PLAINTEXT').meaning(
+    'How brokers are talked to: in the clear or over TLS (SSL), and with a login (SASL) or without.',
+  ),
+  saslMechanism: setting('sasl.mechanism', word(SASL_MECHANISMS)).meaning(
+    "How we log in. (Kafka's default, GSSAPI, is not supported.)",
+  ),
+  saslJaasConfig: setting('sasl.jaas.config', secret()).meaning(
+    'Login module and credentials, as any Kafka client takes them: `<class>LoginModule required username="…" password="…";`.',
+  ),
+  saslUsername: setting('sasl.username', text()).meaning(
+    "Short for the username in sasl.jaas.config. (librdkafka's name; Java has none.)",
+  ),
+  saslPassword: setting('sasl.password', secret()).meaning(
+    "Short for the password in sasl.jaas.config. (librdkafka's name; Java has none.)",
+  ),
+  saslOauthbearerTokenEndpointUrl: setting('sasl.oauthbearer.token.endpoint.url', text()).meaning(
+    'Where a token is had: an https: URL (OAuth 2 client credentials), or a file: URL of a file that somebody else keeps fresh.',
+  ),
+  saslOauthbearerClientId: setting('sasl.oauthbearer.client.credentials.client.id', text()).meaning(
+    'Who asks for a token; or clientId in sasl.jaas.config.',
+  ),
+  saslOauthbearerClientSecret: setting('sasl.oauthbearer.client.credentials.client.secret', secret()).meaning(
+    'Its secret; or clientSecret in sasl.jaas.config.',
+  ),
+  saslOauthbearerScope: setting('sasl.oauthbearer.scope', text()).meaning(
+    'The scope to ask for; or scope in sasl.jaas.config.',
+  ),
+  saslLoginCallbackHandlerClass: setting('sasl.login.callback.handler.class', loginHandler()).meaning(
+    'Accepted so that settings can be pasted: what is done follows from the other settings.',
+  ),
+  sslTruststoreType: setting('ssl.truststore.type', word(STORE_TYPES), 'PEM').meaning(
+    "PEM. Stores that only Java can read (Kafka's default, JKS) are refused with the command that converts them.",
+  ),
+  sslTruststoreLocation: setting('ssl.truststore.location', text()).meaning(
+    'PEM file of the authorities (CAs) whose brokers are trusted; left out, the public ones that Node knows.',
+  ),
+  sslTruststoreCertificates: setting('ssl.truststore.certificates', text()).meaning(
+    'The same as a text, instead of a file.',
+  ),
+  sslKeystoreType: setting('ssl.keystore.type', word(STORE_TYPES), 'PEM').meaning(
+    'PEM or PKCS12. JKS is refused with the command that converts it.',
+  ),
+  sslKeystoreLocation: setting('ssl.keystore.location', text()).meaning(
+    'Our own private key and certificate chain, for brokers that want one: a PEM file with both, or PKCS12.',
+  ),
+  sslKeystorePassword: setting('ssl.keystore.password', secret()).meaning(
+    'The password of a PKCS12 keystore.',
+  ),
+  sslKeystoreCertificateChain: setting('ssl.keystore.certificate.chain', text()).meaning(
+    'Our own certificate, and those between it and its CA, as PEM text.',
+  ),
+  sslKeystoreKey: setting('ssl.keystore.key', secret()).meaning('Our own private key, as PEM text.'),
+  sslKeyPassword: setting('ssl.key.password', secret()).meaning('The password of an encrypted private key.'),
+  sslEndpointIdentificationAlgorithm: setting(
+    'ssl.endpoint.identification.algorithm',
+    {
       expected: 'https, or empty (or none) for brokers whose certificates have other names',
+      json: { type: 'string', pattern: '^(https|HTTPS|none|)$' },
       parse(value) {
         if (value === '' || value === 'none') return '';
         return String(value).toLowerCase() === 'https' ? 'https' : undefined;
       },
     },
-    default: 'https',
-    meaning:
-      'https: a broker’s certificate must name the host that we connect to. Empty or none: any certificate of a trusted CA will do.',
-  },
-  sslEnabledProtocols: {
-    name: 'ssl.enabled.protocols',
-    type: tlsVersions(),
-    default: TLS_VERSIONS,
-    meaning: 'The versions of TLS that we speak.',
-  },
+    'https',
+  ).meaning(
+    'https: a broker’s certificate must name the host that we connect to. Empty or none: any certificate of a trusted CA will do.',
+  ),
+  sslEnabledProtocols: setting('ssl.enabled.protocols', tlsVersions(), TLS_VERSIONS).meaning(
+    'The versions of TLS that we speak.',
+  ),
+};
+
+/**
+ * What a client of Kafka says of itself and wants to be told, as it was written: paths are not resolved,
+ * references to files and variables not followed. See kafka/security/ for what is made of it.
+ */
+export type SecurityConfig = {
+  readonly [Field in keyof typeof SECURITY_SETTINGS]: SettingValue<(typeof SECURITY_SETTINGS)[Field]>;
 };
 
 /** Names that people bring from Kafka's or librdkafka's documentation, and what to write instead. */
@@ -226,28 +128,20 @@ export const UNSUPPORTED_SECURITY: Readonly<Record<string, string>> = {
 function word<T extends string>(words: readonly T[]): SettingType<T> {
   return {
     expected: `one of ${words.join(', ')}`,
+    json: { type: 'string', pattern: `^\\s*(${words.map(anyCase).join('|')})\\s*$` },
     parse: (value) => words.find((candidate) => candidate === String(value).trim().toUpperCase()),
   };
 }
 
-function text(): SettingType<string> {
-  return {
-    expected: 'a text',
-    parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
-  };
-}
-
-function secret(): SettingType<Secret> {
-  return {
-    // 007 is a number in YAML, and not the password that was meant.
-    expected: 'a text, in quotes if it looks like a number',
-    parse: (value) => (typeof value === 'string' && value !== '' ? new Secret(value) : undefined),
-  };
+/** A pattern of a word, in the dialect of JSON Schema, which has no flag for it. */
+function anyCase(word: string): string {
+  return word.replaceAll(/[A-Z]/g, (letter) => `[${letter}${letter.toLowerCase()}]`);
 }
 
 function tlsVersions(): SettingType<readonly TlsVersion[]> {
   return {
     expected: `one or more of ${TLS_VERSIONS.join(', ')}, as a list or separated by commas`,
+    json: { type: ['string', 'array'], items: { enum: TLS_VERSIONS } },
     parse(value) {
       const names: unknown[] =
         typeof value === 'string' ? value.split(',').map((name) => name.trim()) : [value].flat();
@@ -260,6 +154,7 @@ function tlsVersions(): SettingType<readonly TlsVersion[]> {
 function loginHandler(): SettingType<string> {
   return {
     expected: `Kafka's own ${LOGIN_HANDLERS.join(' or ')}: other classes of Java can not be loaded`,
+    json: { type: 'string', pattern: `(^|\\.)(${LOGIN_HANDLERS.join('|')})$` },
     parse: (value) =>
       typeof value === 'string' && LOGIN_HANDLERS.includes(value.split('.').at(-1) ?? '') ? value : undefined,
   };
