@@ -4,10 +4,9 @@
  */
 import { Command } from 'commander';
 import { wholeNumber } from '../src/cli/option-values.ts';
-import { silentLogger } from '../src/core/logger.ts';
-import { createProducer } from '../src/kafka/clients/kafkajs.ts';
 import { startKafka } from '../test/support/kafka.ts';
 import { TestGateway } from '../test/support/gateway.ts';
+import { foreignProducer } from '../test/support/plain-producer.ts';
 import { until } from '../test/support/until.ts';
 import { Crowd } from './commands/crowd.ts';
 import { Phases } from './commands/phases.ts';
@@ -75,12 +74,7 @@ async function main({ sessions, each }: CommandsArguments): Promise<void> {
 
 /** So many for each device, a device's one after the other among all others'. */
 async function command(bootstrapServers: string, sessions: number, each: number): Promise<void> {
-  const producer = createProducer({
-    bootstrapServers: [bootstrapServers],
-    clientId: 'commander',
-    logger: silentLogger,
-  });
-  await producer.connect();
+  const producer = await foreignProducer(bootstrapServers);
   for (let first = 0; first < sessions * each; first += 1_000) {
     const length = Math.min(1_000, sessions * each - first);
     const messages = Array.from({ length }, (_, index) => {

@@ -26,7 +26,6 @@ import { reportLedger } from './delivery/ledger/ledger-report.ts';
 import { LedgerWatch } from './delivery/ledger/ledger-watch.ts';
 import { acknowledgedButLost } from './delivery/ledger/ledger.ts';
 import { ClusterPort } from './kafka/connection/cluster-port.ts';
-import { KafkaJsPort } from './kafka/clients/kafkajs-port.ts';
 import { startLocalKafka, type LocalKafka } from './testbed/local-kafka/local-kafka.ts';
 import { TopicKeeper } from './kafka/clients/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
@@ -94,7 +93,7 @@ export class Gateway {
 
     this.#producer = new Producer({
       config: blueprint.producer,
-      port: new ADAPTERS[config.kafka.adapter]({
+      port: new ClusterPort({
         config: blueprint.producer,
         security: blueprint.security,
         clock,
@@ -322,12 +321,11 @@ export class Gateway {
   }
 
   #kafkaConditions(): Condition[] {
-    const { producer, weakerPromises, config } = this.#blueprint;
+    const { producer, config } = this.#blueprint;
     return kafkaConditions({
       servers: producer.bootstrapServers,
       connection: this.#producer.connectionState(),
       localFault: this.#localKafka?.lastFault,
-      weakerPromises,
       topicProblems: [
         ...this.#topics.problems(),
         ...[...this.#producer.topicFaults()].map(([topic, fault]) => `${topic}: ${fault.message}`),
@@ -385,12 +383,9 @@ export class Gateway {
   warnings(): string[] {
     const open = openListeners(this.#ingress.addresses().map(({ spec }) => spec));
     const kafka = this.#localKafka === undefined ? this.#topics.warnings() : [LOCAL_KAFKA_PROMISE];
-    return [...this.#clockWatch.warnings(), ...open, ...this.#blueprint.weakerPromises, ...kafka];
+    return [...this.#clockWatch.warnings(), ...open, ...kafka];
   }
 }
-
-/** What carries the producer's batches to the brokers, by its name in kafka.adapter. */
-const ADAPTERS = { native: ClusterPort, kafkajs: KafkaJsPort } as const;
 
 const LOCAL_KAFKA_PROMISE =
   'the local Kafka is one broker: it survives kill -9, not the loss of power or of its disk';

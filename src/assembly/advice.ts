@@ -15,10 +15,9 @@ export function configWarnings(loaded: LoadedConfig, producer: ProducerConfig): 
     largestRecordBytes: mqtt.maxPacketBytes + RECORD_OVERHEAD_BYTES,
     topicMaxMessageBytes: Number(kafka.topics.config['max.message.bytes'] ?? MAX_MESSAGE_BYTES),
   });
-  const warnings = advice
-    // With this adapter there is no choice, and its own warning says more.
-    .filter(({ code }) => code !== 'NO_IDEMPOTENCE' || kafka.adapter !== 'kafkajs')
-    .map((one) => warningOf(one, loaded.locate(faultOf(one, ['kafka', 'producer', one.setting]))));
+  const warnings = advice.map((one) =>
+    warningOf(one, loaded.locate(faultOf(one, ['kafka', 'producer', one.setting]))),
+  );
   for (const profile of loaded.profiles) {
     const { key } = profile.produce;
     if (typeof key !== 'string' || key.includes('{')) continue;

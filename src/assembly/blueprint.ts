@@ -19,8 +19,6 @@ export interface Blueprint extends RouteSet {
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
   readonly security: ClientSecurity;
-  /** Where the chosen adapter keeps less than a contract would with the default one; for check and banner. */
-  readonly weakerPromises: readonly string[];
 }
 
 export interface DrawnBlueprint {
@@ -66,7 +64,6 @@ export function drawBlueprint(
       services,
       producer,
       security: security.security,
-      weakerPromises: weakerPromises(loaded),
     },
   };
 }
@@ -144,7 +141,7 @@ function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerCo
     'delivery.timeout.ms': Number.POSITIVE_INFINITY,
   });
   faults.push(...found.map(locate), ...promiseFaults(loaded, config).map(locate));
-  return kafka.adapter === 'kafkajs' ? { ...config, enableIdempotence: false } : config;
+  return config;
 }
 
 /** A contract that waits for Kafka is worth nothing without acks=all and idempotence. */
@@ -161,27 +158,9 @@ export function promiseFaults(
   if (settings.acks !== -1) {
     faults.push({ path: ['acks'], found: String(settings.acks), expected: `all, ${because}` });
   }
-  if (config.kafka.adapter === 'kafkajs') {
-    if (given['enable.idempotence'] === undefined || !settings.enableIdempotence) return faults;
-    const expected = 'nothing, or false: kafka.adapter is kafkajs, which is not idempotent';
-    return [...faults, { path: ['enable.idempotence'], found: 'true', expected }];
-  }
   // Idempotence that nobody set gives way to other acks by itself: not a second fault.
   if (!settings.enableIdempotence && (settings.acks === -1 || 'enable.idempotence' in given)) {
     faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
   }
   return faults;
-}
-
-/**
- * kafkajs keeps what `ack: kafka` is about: nothing that was acknowledged is lost, and first occurrences are in
- * order. That each record is written once it can't, so that is said wherever an operator looks.
- */
-function weakerPromises({ config, profiles }: LoadedConfig): string[] {
-  const promising = profiles.filter(({ ack }) => ack !== 'receive').map(({ type }) => type);
-  if (config.kafka.adapter !== 'kafkajs' || promising.length === 0) return [];
-  return [
-    `kafka.adapter is kafkajs, which is not idempotent: after a lost answer a record stands in Kafka twice ` +
-      `(at least once, not once), for ${promising.join(', ')}; kafka.adapter: native writes each once`,
-  ];
 }

@@ -9,7 +9,6 @@ export interface KafkaSituation {
   };
   /** Why the local Kafka is not there. */
   readonly localFault: string | undefined;
-  readonly weakerPromises: readonly string[];
   /** In words. */
   readonly topicProblems: readonly string[];
   /** Every route acknowledges devices also while Kafka is away. */
@@ -29,7 +28,7 @@ export function kafkaConditions(situation: KafkaSituation): Condition[] {
     return [{ name: 'kafka', ready: false, reason: securityFailures.join('; ') }, topics(topicProblems)];
   }
   if (connectedBrokers > 0) {
-    const reason = [`connected, by way of ${servers}`, ...situation.weakerPromises].join('; ');
+    const reason = `connected, by way of ${servers}`;
     return [{ name: 'kafka', ready: true, reason }, topics(topicProblems)];
   }
   const why = lastFailure === undefined ? '' : `: ${lastFailure}`;

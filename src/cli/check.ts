@@ -27,7 +27,6 @@ export function checkCommand(): Command {
         process.exitCode = 1;
         return;
       }
-      process.stdout.write(blueprint.weakerPromises.map((text) => `warning: ${text}\n`).join(''));
       const types = blueprint.profiles.map(({ type }) => type).join(', ');
       process.stdout.write(`${file} and ${blueprint.profiles.length} device profiles are sound: ${types}\n`);
     });

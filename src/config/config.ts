@@ -45,7 +45,6 @@ export interface SluiceConfig {
     readonly clientId: string;
     readonly local: { readonly port: number; /** Absolute path. */ readonly dataDir: string };
     /** What carries the producer's batches to the brokers. */
-    readonly adapter: 'native' | 'kafkajs';
     /** What is set of TLS and SASL, under Kafka's own names, for every client alike. May hold secrets. */
     readonly security: Readonly<Partial<Record<KafkaSecurityKey, string>>>;
     /** Under Kafka's own names; the producer knows and validates them. */
@@ -150,7 +149,6 @@ export function toConfig(document: ConfigDocument, folders: Folders): SluiceConf
               .map(trim),
       clientId: kafka['client.id'],
       local: { port: kafka.local.port, dataDir: resolve(folders.data, kafka.local.data) },
-      adapter: kafka.adapter,
       security: Object.fromEntries(
         KAFKA_SECURITY_KEYS.flatMap((key) => (kafka[key] === undefined ? [] : [[key, kafka[key]]])),
       ),

@@ -22,11 +22,7 @@ export function choice<const T extends readonly [string, ...string[]]>(words: T)
   return z.enum(words, { error: words.join(' or ') });
 }
 
-function adapters({ input }: { readonly input?: unknown }): string {
-  return input === 'platformatic'
-    ? 'native, which is what it is called now, or kafkajs'
-    : 'native or kafkajs';
-}
+const ONE_PRODUCER = "native, or nothing: the gateway's own producer is the only one";
 
 /** A map with exactly these keys; of many keys, an example says more than their names. */
 export function section<T extends z.core.$ZodLooseShape>(shape: T, example?: string) {
@@ -190,7 +186,8 @@ export const configSchema = section({
       port: integer(1, 65_535).default(9092),
       data: text('a folder, relative to this file').default('.sluice/kafka'),
     }).prefault({}),
-    adapter: z.enum(['native', 'kafkajs'], { error: adapters }).default('native'),
+    // 0.1.0 had a choice here. Who wrote its default down has changed nothing.
+    adapter: z.literal('native', { error: ONE_PRODUCER }).optional(),
     ...kafkaSecurityShape,
     'schema.registry': section({
       url: z

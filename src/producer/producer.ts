@@ -85,7 +85,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       this.#loop.wakeup();
     };
     const retryBackoffMs = exponentialBackoff(config.retryBackoffMs, config.retryBackoffMaxMs, random);
-    const idempotent = config.enableIdempotence && port.guarantees.idempotent;
+    const idempotent = config.enableIdempotence;
 
     this.#accumulator = new RecordAccumulator({
       batchSizeBytes: config.batchSizeBytes,

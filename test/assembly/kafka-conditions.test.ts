@@ -6,7 +6,6 @@ const away: KafkaSituation = {
   servers: ['kafka:9092'],
   connection: { connectedBrokers: 0, lastFailure: 'connect ECONNREFUSED', securityFailures: [] },
   localFault: undefined,
-  weakerPromises: [],
   topicProblems: ['topics were not looked for yet'],
   canWait: false,
 };

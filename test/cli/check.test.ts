@@ -185,15 +185,10 @@ describe('sluice check on the way to Kafka', () => {
     expect(output).toContain('kafka.bootstrap.servers beside it');
   });
 
-  it('shows the weaker promise of an adapter that writes at least once, and refuses idempotence on it', async () => {
+  it("refuses 0.1.0's adapter kafkajs with the sentence that the gateway's own producer is the only one", async () => {
     const { status, output } = await check({ SLUICE_KAFKA__ADAPTER: 'kafkajs' });
-    expect(status).toBe(0);
-    expect(output).toMatch(/^warning: kafka\.adapter is kafkajs, .*at least once.*env-sensor/m);
-    const refused = await check({
-      SLUICE_KAFKA__ADAPTER: 'kafkajs',
-      SLUICE_KAFKA__PRODUCER__ENABLE_IDEMPOTENCE: 'true',
-    });
-    expect(refused.status).toBe(1);
-    expect(refused.output).toMatch(/ENABLE_IDEMPOTENCE: found true, expected nothing, or false/);
+    expect(status).toBe(1);
+    expect(output).toContain("expected native, or nothing: the gateway's own producer is the only one");
+    expect((await check({ SLUICE_KAFKA__ADAPTER: 'native' })).status).toBe(0);
   });
 });

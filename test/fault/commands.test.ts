@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/core/logger.ts';
-import { createProducer } from '../../src/kafka/clients/kafkajs.ts';
 import { CommandDevice } from '../support/command-device.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { produce } from '../support/plain-producer.ts';
 import { readTopic } from '../support/telemetry-topic.ts';
 import { until } from '../support/until.ts';
 
@@ -24,15 +23,7 @@ async function command(
   text: string,
   headers: Record<string, string> = {},
 ): Promise<void> {
-  const { bootstrapServers } = kafka;
-  const producer = createProducer({
-    bootstrapServers: [bootstrapServers],
-    clientId: 'test-commander',
-    logger: silentLogger,
-  });
-  await producer.connect();
-  await producer.send({ topic: 'commands', acks: -1, messages: [{ key: device, value: text, headers }] });
-  await producer.disconnect();
+  await produce(kafka.bootstrapServers, 'commands', [{ key: device, value: text, headers }]);
 }
 
 const reasonOf = async (gateway: TestGateway): Promise<string | undefined> => {

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { TailedRecord } from '../../src/features/tail/tail-record.ts';
 import { TailSession } from '../../src/features/tail/tail-session.ts';
-import { produce } from '../integration/plain-producer.ts';
+import { produce } from '../support/plain-producer.ts';
 import { startKafka } from '../support/kafka.ts';
 import type { TestKafka } from '../support/kafka.ts';
 import { until } from '../support/until.ts';

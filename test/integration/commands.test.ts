@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin, createProducer, type KafkaJsProducer } from '../../src/kafka/clients/kafkajs.ts';
+import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
 import { CommandDevice } from '../support/command-device.ts';
 import { TestGateway } from '../support/gateway.ts';
+import { produce } from '../support/plain-producer.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { readTopic, type ConsumedRecord } from '../support/telemetry-topic.ts';
 import { until } from '../support/until.ts';
@@ -24,16 +25,12 @@ commands:
 
 let bootstrapServers: string;
 let gateway: TestGateway;
-let producer: KafkaJsProducer;
 beforeAll(async () => {
   bootstrapServers = sharedKafka().bootstrapServers;
   gateway = await TestGateway.start({ bootstrapServers, config });
   await gateway.untilReady();
-  producer = createProducer({ ...client, bootstrapServers: [bootstrapServers] });
-  await producer.connect();
 });
 afterAll(async () => {
-  await producer.disconnect();
   await gateway.stop();
 });
 
@@ -42,7 +39,7 @@ async function command(
   text: string,
   headers: Record<string, string> = {},
 ): Promise<void> {
-  await producer.send({ topic, acks: -1, messages: [{ key: device, value: text, headers }] });
+  await produce(bootstrapServers, topic, [{ key: device, value: text, headers }]);
 }
 
 /** The undelivered commands with this text, once there is one. */

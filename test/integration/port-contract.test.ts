@@ -3,7 +3,6 @@ import { systemClock } from '../../src/core/clock.ts';
 import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { ClusterPort } from '../../src/kafka/connection/cluster-port.ts';
-import { KafkaJsPort } from '../../src/kafka/clients/kafkajs-port.ts';
 import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import type { BrokerPort } from '../../src/producer/cluster/port.ts';
 import { Producer } from '../../src/producer/producer.ts';
@@ -15,17 +14,9 @@ import { sharedKafka } from '../support/shared-kafka.ts';
 import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
-/*
- * What every adapter promises to the producer, whatever client library is behind it: the same tests for all. Only
- * where an adapter declares less (port.guarantees) may the outcome differ, and only in the way that it declares.
- */
+/* What the producer may expect of its port (BrokerPort), on a real Kafka. */
 
 type Settings = Readonly<Record<string, unknown>>;
-
-const ADAPTERS = {
-  native: ClusterPort,
-  kafkajs: KafkaJsPort,
-} as const;
 
 interface Started {
   readonly port: BrokerPort;
@@ -34,13 +25,13 @@ interface Started {
 
 const shared = sharedKafka();
 
-describe.each(Object.keys(ADAPTERS) as (keyof typeof ADAPTERS)[])('the %s adapter', (name) => {
+describe('the port to a cluster', () => {
   let topics = 0;
   let topic: string;
   let own: TestKafka | undefined;
 
   beforeEach(() => {
-    topic = `port-${name}-${++topics}`;
+    topic = `port-${++topics}`;
   });
 
   afterEach(async () => {
@@ -55,7 +46,7 @@ describe.each(Object.keys(ADAPTERS) as (keyof typeof ADAPTERS)[])('the %s adapte
       ...settings,
     });
     expect(faults).toEqual([]);
-    const port = new ADAPTERS[name]({ config, clock: systemClock, logger: silentLogger });
+    const port = new ClusterPort({ config, clock: systemClock, logger: silentLogger });
     return { port, producer: new Producer({ config, port, clock: systemClock, logger: silentLogger }) };
   }
 
@@ -223,9 +214,7 @@ describe.each(Object.keys(ADAPTERS) as (keyof typeof ADAPTERS)[])('the %s adapte
     expect(load.acknowledged).toBe(total);
 
     const records = await readTopic(own.bootstrapServers, topic);
-    const isFirst = firstOccurrences();
-    const judged = port.guarantees.idempotent ? records : records.filter(({ value }) => isFirst(value));
-    expect(load.judge(judged)).toEqual([]);
+    expect(load.judge(records)).toEqual([]);
   }, 120_000);
 
   it('ends cleanly while nothing answers', async () => {
@@ -251,9 +240,4 @@ async function createTopic(
 ): Promise<void> {
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
   await createTopicsOn(bootstrapServers, [{ topic, numPartitions: partitions, configEntries }]);
-}
-
-function firstOccurrences(): (value: string | null) => boolean {
-  const seen = new Set<string | null>();
-  return (value) => seen.size !== seen.add(value).size;
 }

@@ -8,7 +8,7 @@ import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
-import { produce } from './plain-producer.ts';
+import { produce } from '../support/plain-producer.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const kafka = sharedKafka();

@@ -89,7 +89,6 @@ export async function settled(): Promise<void> {
 
 /** A cluster whose every answer the test decides. */
 export class ScriptedPort implements BrokerPort {
-  readonly guarantees = { idempotent: true };
   readonly isBehind = false;
   onReadinessChange: (() => void) | undefined;
   /** What metadata says; a topic that is not here is unknown. */

@@ -1,10 +1,8 @@
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
-import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka, LogEntry, Producer } from 'kafkajs';
+import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka, LogEntry } from 'kafkajs';
 import { decompressFrame } from 'lz4-napi';
 import type { Logger } from '../../core/logger.ts';
-import { compress, type Codec } from '../../producer/batches/compression.ts';
-import type { CompressionType } from '../../producer/config/config-table.ts';
 import { decompressSnappy, decompressZstd } from '../protocol/decompress.ts';
 import { securityConfig } from './kafkajs-security.ts';
 import { PLAINTEXT, type ClientSecurity } from '../security/security.ts';
@@ -18,9 +16,7 @@ export type {
   ISocketFactory,
   KafkaConfig,
   KafkaMessage,
-  Message,
   PartitionAssigner,
-  Producer as KafkaJsProducer,
 } from 'kafkajs';
 
 /** Where the cluster is, and who we say we are. */
@@ -53,38 +49,6 @@ export function createAdmin(options: KafkaClientOptions): Admin {
 /** A consumer that reads all of Kafka's codecs; connect it before use. */
 export function createConsumer(options: KafkaClientOptions, consumer: ConsumerConfig): Consumer {
   return createClient(options).consumer(consumer);
-}
-
-/** A producer that never creates topics and takes the partition that a message names; connect it before use. */
-export function createProducer(options: KafkaClientOptions): Producer {
-  return createClient(options).producer({
-    allowAutoTopicCreation: false,
-    idempotent: false,
-    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
-  });
-}
-
-/** kafkajs's numbers of the codecs. */
-export const COMPRESSION_TYPES: Readonly<Record<CompressionType, CompressionTypes>> = {
-  none: kafkajs.CompressionTypes.None,
-  gzip: kafkajs.CompressionTypes.GZIP,
-  snappy: kafkajs.CompressionTypes.Snappy,
-  lz4: kafkajs.CompressionTypes.LZ4,
-  zstd: kafkajs.CompressionTypes.ZSTD,
-};
-
-/** Who refuses a login speaks of the connection, not of what was sent. */
-const LOGIN_ERROR_CODES: readonly number[] = [33, 34, 58];
-
-/**
- * The number of the protocol's error in something that kafkajs threw: what a broker answered. undefined: there was
- * no answer.
- */
-export function protocolErrorCode(error: unknown): number | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code, cause } = error as { code?: unknown; cause?: unknown };
-  if (typeof code === 'number') return LOGIN_ERROR_CODES.includes(code) ? undefined : code;
-  return protocolErrorCode(cause);
 }
 
 /** The error code of the Kafka protocol ("TOPIC_ALREADY_EXISTS") in something that kafkajs threw, if it has one. */
@@ -134,21 +98,13 @@ function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   else logger.debug(fields, 'Kafka client');
 }
 
-/** Of codecs that kafkajs compresses with; it has no setting for levels. */
-const LEVELS = { gzip: -1, zstd: 3 };
-
-/** kafkajs has gzip only; for the others it uses what our own producer does. */
+/** kafkajs reads gzip only by itself. */
 function registerCodecs(): void {
+  const { CompressionTypes: types } = kafkajs;
   const codecs: Partial<Record<CompressionTypes, () => unknown>> = kafkajs.CompressionCodecs;
-  const register = (codec: Codec, decompress: (compressed: Buffer) => Promise<Buffer>): void => {
-    codecs[COMPRESSION_TYPES[codec]] = () => ({
-      compress: (encoder: { buffer: Buffer }) => compress(codec, LEVELS, encoder.buffer),
-      decompress,
-    });
-  };
-  register('lz4', (compressed) => decompressFrame(compressed));
-  register('snappy', decompressSnappy);
-  register('zstd', decompressZstd);
+  codecs[types.LZ4] = () => ({ decompress: (compressed: Buffer) => decompressFrame(compressed) });
+  codecs[types.Snappy] = () => ({ decompress: decompressSnappy });
+  codecs[types.ZSTD] = () => ({ decompress: decompressZstd });
 }
 
 interface RequestQueue {

@@ -27,7 +27,6 @@ const PATIENCE_MS = 1_500;
  * bootstrap server while no broker is known or reachable.
  */
 export class ClusterPort implements BrokerPort {
-  readonly guarantees = { idempotent: true };
   onReadinessChange: (() => void) | undefined;
 
   readonly #options: PortOptions;

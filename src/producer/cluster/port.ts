@@ -73,12 +73,6 @@ export interface ProduceOptions {
   readonly timeoutMs: number;
 }
 
-/** What an adapter can keep; `sluice check` compares it with what a route promises. */
-export interface PortGuarantees {
-  /** Batches carry a producer id and sequence numbers, so that a retry is never a second copy. */
-  readonly idempotent: boolean;
-}
-
 /** The connections to a cluster, as a person asks about them. */
 export interface ConnectionState {
   /** Those whose connection was ended for want of traffic count too. */
@@ -92,12 +86,11 @@ export interface ConnectionState {
 }
 
 /**
- * The cluster, as the producer sees it. The unit is a closed {@link ProducerBatch}: an adapter that speaks the
- * wire protocol sends its encoded form, one on top of another client iterates its records.
+ * The cluster, as the producer sees it. The unit is a closed {@link ProducerBatch}, whose encoded form is
+ * what the wire protocol wants.
  * Every rejection is a ProducerError.
  */
 export interface BrokerPort {
-  readonly guarantees: PortGuarantees;
   /** Called whenever {@link isReady} may have changed for some broker. */
   onReadinessChange: (() => void) | undefined;
   /** Replaces what is known of the brokers' addresses. */

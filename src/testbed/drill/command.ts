@@ -217,7 +217,6 @@ function settingOf(scenario: Scenario, options: DrillArguments, { config }: Load
     rate: options.rate,
     faultMs: options.seconds * 1000,
     drainTimeoutMs: requestTimeoutMs + DRAIN_SLACK_MS,
-    isIdempotent: config.kafka.adapter !== 'kafkajs',
     usesJournal: contract !== 'kafka',
     checkpointMs: config.journal.checkpointIntervalMs,
     journalBytes: scenario.needsSmallJournal ? SMALL_JOURNAL_BYTES : undefined,

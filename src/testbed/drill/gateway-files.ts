@@ -63,7 +63,6 @@ function gatewayConfig(options: GatewayFilesOptions): Partial<ConfigDocument> {
     kafka: {
       'bootstrap.servers': [...bootstrapServers],
       'client.id': `${kafka['client.id']}-drill`,
-      adapter: kafka.adapter,
       producer: kafka.producer,
       topics: { ...kafka.topics, create: true },
     } as ConfigDocument['kafka'],

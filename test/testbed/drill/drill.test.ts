@@ -15,7 +15,6 @@ const SETTING: DrillSetting = {
   rate: 20,
   faultMs: 9_000,
   drainTimeoutMs: 30_000,
-  isIdempotent: true,
   usesJournal: false,
   checkpointMs: 1_000,
   journalBytes: undefined,

@@ -18,7 +18,6 @@ const RESULT: DrillResult = {
     rate: 1_000,
     faultMs: 30_000,
     drainTimeoutMs: 90_000,
-    isIdempotent: true,
     usesJournal: false,
     checkpointMs: 1_000,
     journalBytes: undefined,
@@ -122,16 +121,6 @@ describe('the report of a drill as text', () => {
     expect(text).toContain('FAILED: messages that were never acknowledged: 200');
     expect(text).toContain('Time to drain   never');
     expect(text).not.toContain('PASSED');
-  });
-
-  it('takes copies for no fault where the producer is not idempotent, and says why they are there', () => {
-    const text = textReport({
-      ...RESULT,
-      setting: { ...RESULT.setting, isIdempotent: false },
-      repeats: { resent: 10, replayed: 0, replayBound: 0, unexplained: { count: 30, examples: ['a#1'] } },
-    });
-    expect(text).toContain('PASSED');
-    expect(text).toContain('30 because the producer is not idempotent');
   });
 });
 

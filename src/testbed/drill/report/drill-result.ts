@@ -13,8 +13,6 @@ export interface DrillSetting {
   readonly faultMs: number;
   /** Waits so long after the fault for what is missing. */
   readonly drainTimeoutMs: number;
-  /** Whether the producer writes each record once; if not, copies are no fault. */
-  readonly isIdempotent: boolean;
   /** Whether the gateway keeps acknowledged records on its own disk until Kafka has them. */
   readonly usesJournal: boolean;
   /** How often the journal makes durable what Kafka has; what it has taken since may come twice after a kill. */
@@ -83,7 +81,7 @@ export function faultsOf(result: DrillResult): string[] {
     ],
     [verdict.invented.count > 0, `${named(verdict.invented)} in Kafka and never sent`],
     [
-      setting.isIdempotent && repeats.unexplained.count > 0,
+      repeats.unexplained.count > 0,
       `${named(repeats.unexplained)} in Kafka more often than any device or journal had to send it`,
     ],
     [result.deadLetters > 0, `dead letters: ${result.deadLetters}`],
