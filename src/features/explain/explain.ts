@@ -192,8 +192,7 @@ function keyTemplate(key: string | null | undefined): string | null {
 const ORDER = ['device', 'registry', 'time', 'sequence', 'metrics', 'filter', 'produce'];
 
 function inOrder(rules: readonly TraceEntry[]): TraceEntry[] {
-  const place = ({ rule }: TraceEntry): number =>
-    ORDER.indexOf(rule.split('../../assembly/rehearsal')[0] ?? '');
+  const place = ({ rule }: TraceEntry): number => ORDER.indexOf(rule.split('.')[0] ?? '');
   return rules.toSorted((a, b) => place(a) - place(b));
 }
 

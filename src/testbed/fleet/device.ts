@@ -161,7 +161,7 @@ function substitute(template: string, levels: ReadonlyMap<string, string>): stri
 type FieldPath = readonly (string | number)[];
 
 function fieldPath(path: string): FieldPath {
-  return path.split('../../fleet').flatMap((part) => {
+  return path.split('.').flatMap((part) => {
     const [name = '', ...indexes] = part.split(/\[(?=\d+\])/);
     return [name, ...indexes.map((index) => Number.parseInt(index, 10))];
   });
