@@ -5,7 +5,7 @@
  */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { list, rate, wholeNumber } from '../src/cli/option-values.ts';
+import { list, rate, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { BenchKafka } from './harness/bench-kafka.ts';
 import { compare, prepare } from './harness/compare.ts';
 import { CONTESTANTS, titleOf } from './harness/contestants.ts';

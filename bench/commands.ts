@@ -3,7 +3,7 @@
  * then while all of them are there. What a command costs the gateway, how many it takes a second, and its memory.
  */
 import { Command } from 'commander';
-import { wholeNumber } from '../src/cli/option-values.ts';
+import { wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { startKafka } from '../test/support/kafka.ts';
 import { TestGateway } from '../test/support/gateway.ts';
 import { foreignProducer } from '../test/support/plain-producer.ts';

@@ -4,9 +4,9 @@
  */
 import { once } from 'node:events';
 import { Command, Option } from 'commander';
-import { duration, list, rate, wholeNumber } from '../src/cli/option-values.ts';
+import { duration, list, rate, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { simulatedTypes } from '../src/testbed/fleet/simulated-types.ts';
-import { usableConfig } from '../src/cli/usable-config.ts';
+import { usableConfig } from '../src/cli/terminal/usable-config.ts';
 import type { QoS } from '../src/core/publication.ts';
 import { Load } from './load/load.ts';
 import type { PhaseResult } from './load/load.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
-import { list, wholeNumber } from '../src/cli/option-values.ts';
+import { list, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { classpath, ensureKafkaJars } from '../src/testbed/local-kafka/jars.ts';
 import { findJava } from '../src/testbed/local-kafka/java.ts';
 import { startKafka } from '../test/support/kafka.ts';

@@ -5,7 +5,7 @@
  */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { list, wholeNumber } from '../src/cli/option-values.ts';
+import { list, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { BenchKafka } from './harness/bench-kafka.ts';
 import { compare, prepare } from './harness/compare.ts';
 import type { Field } from './harness/compare.ts';

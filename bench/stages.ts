@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
-import { list, wholeNumber } from '../src/cli/option-values.ts';
+import { list, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { median } from './harness/summary.ts';
 import { plainText } from './harness/table.ts';
 import type { StageFigure } from './stages/measure.ts';

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
 import { errorMessage, SluiceError } from '../core/errors.ts';
 import type { LedgerReport } from '../delivery/ledger/ledger-report.ts';
-import { adminUrl } from './usable-config.ts';
-import { table } from '../features/dead-letters/letter-text.ts';
-import { printable } from './terminal-text.ts';
+import { adminUrl } from './terminal/usable-config.ts';
+import { printable, table } from './terminal/terminal-text.ts';
 
 interface LedgerArguments {
   readonly url?: string;

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { sizeThreadPool } from '../assembly/thread-pool.ts';
 import { SluiceError, errorMessage } from '../core/errors.ts';
-import { packageFacts } from './package-facts.ts';
+import { packageFacts } from './terminal/package-facts.ts';
 
 sizeThreadPool(process.env);
 

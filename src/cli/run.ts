@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { Command } from 'commander';
 import { drawBlueprint, type Blueprint } from '../assembly/blueprint.ts';
 import { smallPool } from '../assembly/thread-pool.ts';
@@ -6,10 +7,9 @@ import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { Gateway } from '../gateway.ts';
 import { banner } from './banner.ts';
-import { LiveLine } from './live-line.ts';
-import { processLogger } from './process-logger.ts';
-import { ReloadSignal } from './reload-signal.ts';
-import { packageFacts } from './package-facts.ts';
+import { LiveLine } from './terminal/terminal-text.ts';
+import { processLogger } from './terminal/process-logger.ts';
+import { packageFacts } from './terminal/package-facts.ts';
 
 const EXAMPLES = `
 Examples:
@@ -93,6 +93,30 @@ function stopSignal(): Promise<void> {
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   });
+}
+
+/**
+ * SIGHUP asks for a reload, as of other daemons. It is also what a closing terminal sends to what runs in it: then
+ * it is the end, as SIGTERM.
+ */
+class ReloadSignal {
+  readonly #terminal = [0, 1, 2].find((descriptor) => isatty(descriptor));
+  #reload: (() => void) | undefined;
+  #early = false;
+
+  constructor() {
+    process.on('SIGHUP', () => {
+      if (this.#terminal !== undefined && !isatty(this.#terminal)) process.kill(process.pid, 'SIGTERM');
+      else if (this.#reload === undefined) this.#early = true;
+      else this.#reload();
+    });
+  }
+
+  /** Calls back at each signal from now on, and at once if one came already. */
+  connect(reload: () => void): void {
+    this.#reload = reload;
+    if (this.#early) reload();
+  }
 }
 
 async function stopGateway(gateway: Gateway, logger: Logger): Promise<void> {

@@ -4,15 +4,14 @@ import { AuditDirectory } from './audit-files.ts';
 import type { AuditEntry } from './audit-entry.ts';
 import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
 import { readAuditLog } from './log-reader.ts';
-import { systemClock } from '../../core/clock.ts';
+import { instantText, systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { TopicReader } from '../../kafka/connection/topic-reader.ts';
-import { timeText } from '../dead-letters/letter-text.ts';
-import { moment } from '../../cli/option-values.ts';
-import { processLogger } from '../../cli/process-logger.ts';
+import { moment } from '../../cli/terminal/option-values.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { textOf } from '../tail/tail-record.ts';
-import { printable } from '../../cli/terminal-text.ts';
-import { refuseFaults } from '../../cli/usable-config.ts';
+import { printable } from '../../cli/terminal/terminal-text.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 interface AuditArguments {
   readonly since?: number;
@@ -135,7 +134,7 @@ class Report {
         topic,
         partition,
         offset,
-        acknowledged: timeText(timeMs),
+        acknowledged: instantText(timeMs),
         key: keyText,
       });
       return;
@@ -144,16 +143,17 @@ class Report {
     if (kind === 'deleted' && this.#options.strict !== true) return;
     const place = `${topic}/${partition}/${offset < 0 ? '?' : offset}`;
     process.stdout.write(
-      `${kind.padEnd(9)}  ${place}  key ${printable(keyText ?? '-')}  acknowledged ${timeText(timeMs)}\n`,
+      `${kind.padEnd(9)}  ${place}  key ${printable(keyText ?? '-')}  acknowledged ${instantText(timeMs)}\n`,
     );
   }
 
   gap(fromMs: number, toMs: number, entries: number): void {
     this.notJudged += entries;
-    if (this.#options.json === true) this.#line({ gap: entries, from: timeText(fromMs), to: timeText(toMs) });
+    if (this.#options.json === true)
+      this.#line({ gap: entries, from: instantText(fromMs), to: instantText(toMs) });
     else
       process.stdout.write(
-        `not judged: ${entries} entries from ${timeText(fromMs)} to ${timeText(toMs)} could not be written\n`,
+        `not judged: ${entries} entries from ${instantText(fromMs)} to ${instantText(toMs)} could not be written\n`,
       );
   }
 
@@ -169,7 +169,7 @@ class Report {
     const bad = missing + different + noTopic + (strict ? deleted : 0);
     const ok = bad === 0 && this.#damagedBytes === 0;
     if (!ok) process.exitCode = DIFFERENT;
-    const logBegins = Number.isFinite(this.#firstMs) ? timeText(this.#firstMs) : null;
+    const logBegins = Number.isFinite(this.#firstMs) ? instantText(this.#firstMs) : null;
     if (json) {
       const { judged, notJudged, unsyncedBytes } = this;
       const counts = { judged, missing, different, deleted, noTopic, damagedBytes: this.#damagedBytes };

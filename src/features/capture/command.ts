@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { CaptureWriter } from './capture-file.ts';
-import { adminUrl } from '../../cli/usable-config.ts';
+import { adminUrl } from '../../cli/terminal/usable-config.ts';
 import { CaptureSession, type CaptureEnd } from './capture-session.ts';
-import { LiveLine } from '../../cli/live-line.ts';
-import { duration, wholeNumber } from '../../cli/option-values.ts';
+import { LiveLine } from '../../cli/terminal/terminal-text.ts';
+import { duration, wholeNumber } from '../../cli/terminal/option-values.ts';
 
 interface CaptureArguments {
   readonly out: string;

@@ -1,34 +1,18 @@
 import { placeText, readingsText, type DeadLetter } from './dead-letter.ts';
 import type { FoundLetter } from './letters.ts';
-import { printable } from '../../cli/terminal-text.ts';
+import { printable, table } from '../../cli/terminal/terminal-text.ts';
+import { instantText } from '../../core/clock.ts';
 import { textOf } from '../tail/tail-record.ts';
 
 const BYTES_PER_LINE = 16;
 const MOST_BYTES_SHOWN = 4_096;
-
-export function timeText(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-/** Rows with their columns aligned; the last column is as long as it is. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) => {
-      const cells = row.map((cell, column) =>
-        column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0),
-      );
-      return `${cells.join('  ').trimEnd()}\n`;
-    })
-    .join('');
-}
 
 /** One row of a table of dead letters. */
 export function letterRow({ letter, state }: FoundLetter): string[] {
   const { type = '-', code, reason, mqttTopic, receivedAtMs } = letter;
   return [
     placeText(letter),
-    timeText(receivedAtMs),
+    instantText(receivedAtMs),
     state,
     printable(type),
     printable(mqttTopic === '' ? '-' : mqttTopic),
@@ -69,7 +53,7 @@ export function letterText(
   const lines = [
     ['place', placeText(letter)],
     ['state', state + (dropReason === undefined ? '' : ` (${printable(dropReason)})`)],
-    ['received', timeText(letter.receivedAtMs)],
+    ['received', instantText(letter.receivedAtMs)],
     ['reason', `${printable(letter.code)}: ${printable(letter.reason)}`],
     ['type', printable(letter.type ?? '(no profile matched)')],
     ['route', printable(letter.route ?? '-')],

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { findLetters, letterLogs, type FoundLetter } from './letters.ts';
 import { errandOf, withSelection, type GivenPlaces, type LetterArguments } from './selection-options.ts';
-import { LETTER_COLUMNS, letterJson, letterRow, table, timeText } from './letter-text.ts';
-import { printable } from '../../cli/terminal-text.ts';
+import { LETTER_COLUMNS, letterJson, letterRow } from './letter-text.ts';
+import { instantText } from '../../core/clock.ts';
+import { printable, table } from '../../cli/terminal/terminal-text.ts';
 
 interface ListArguments extends LetterArguments {
   readonly all?: boolean;
@@ -105,8 +106,8 @@ function text(groups: Groups, named: readonly FoundLetter[]): string {
       String(open),
       String(replayed),
       String(dropped),
-      timeText(firstMs),
-      timeText(lastMs),
+      instantText(firstMs),
+      instantText(lastMs),
     ]);
   const head = ['topic', 'type', 'reason', 'open', 'replayed', 'dropped', 'first received', 'last received'];
   const more = groups.total > named.length ? `… ${groups.total - named.length} more (--limit)\n` : '';

@@ -3,7 +3,7 @@ import { placeText } from './dead-letter.ts';
 import { findLetters, letterLogs, type FoundLetter } from './letters.ts';
 import type { ReplayOutcome } from './replay.ts';
 import { errandOf, withSelection, type GivenPlaces, type LetterArguments } from './selection-options.ts';
-import { printable } from '../../cli/terminal-text.ts';
+import { printable } from '../../cli/terminal/terminal-text.ts';
 
 interface ReplayArguments extends LetterArguments {
   readonly dryRun?: boolean;

@@ -6,9 +6,9 @@ import { SluiceError } from '../../core/errors.ts';
 import { OffsetRanges } from './offset-ranges.ts';
 import { logKey, type Selection } from './selection.ts';
 import { RouteTable } from '../../route/route-table.ts';
-import { list, moment, wholeNumber } from '../../cli/option-values.ts';
-import { processLogger } from '../../cli/process-logger.ts';
-import { refuseFaults } from '../../cli/usable-config.ts';
+import { list, moment, wholeNumber } from '../../cli/terminal/option-values.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 /** What all of the commands about dead letters have in common. */
 export interface LetterArguments {

@@ -8,9 +8,9 @@ import type { CapturedMessage } from '../capture/captured-message.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
 import { explanationJson } from './explain-json.ts';
 import { explanationText } from './explain-text.ts';
-import { wholeNumber } from '../../cli/option-values.ts';
+import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { partitionCounts, type PartitionCounts } from './partition-counts.ts';
-import { refuseFaults } from '../../cli/usable-config.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 interface ExplainArguments {
   readonly topic?: string;

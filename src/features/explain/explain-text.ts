@@ -1,4 +1,4 @@
-import { hex, printable } from '../../cli/terminal-text.ts';
+import { hex, printable } from '../../cli/terminal/terminal-text.ts';
 import { instantText } from '../../core/clock.ts';
 import type { Telemetry } from '../../decode/envelope/telemetry.ts';
 import type { Explanation, FateExplanation, RouteExplanation } from './explain.ts';

@@ -4,9 +4,9 @@ import { Plan } from './plan.ts';
 import { Rehearsal } from './rehearsal.ts';
 import { RehearsalClock } from './rehearsal-clock.ts';
 import { readCapture } from '../capture/capture-file.ts';
-import { wholeNumber } from '../../cli/option-values.ts';
+import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { planJson, planText, type PlanInput } from './plan-text.ts';
-import { refuseFaults } from '../../cli/usable-config.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 interface PlanArguments {
   readonly capture: string;

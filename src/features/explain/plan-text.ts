@@ -1,6 +1,6 @@
 import { instantText } from '../../core/clock.ts';
 import type { ChangeGroup, PlanReport } from './plan.ts';
-import { printable } from '../../cli/terminal-text.ts';
+import { printable } from '../../cli/terminal/terminal-text.ts';
 
 /** What a plan was made of. */
 export interface PlanInput {

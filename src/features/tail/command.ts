@@ -7,13 +7,13 @@ import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../../core/profile/output-spec.ts';
 import { deadLetterTopicOf } from '../../core/route.ts';
 import { TelemetryReader } from '../../decode/envelope/telemetry.ts';
-import { list, wholeNumber } from '../../cli/option-values.ts';
-import { processLogger } from '../../cli/process-logger.ts';
+import { list, wholeNumber } from '../../cli/terminal/option-values.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { TailLines } from './tail-lines.ts';
 import { contentOf, isFromDevice, recordJson } from './tail-record.ts';
 import type { RecordContent, TailedRecord } from './tail-record.ts';
 import { TailSession } from './tail-session.ts';
-import { refuseFaults, usableConfig } from '../../cli/usable-config.ts';
+import { refuseFaults, usableConfig } from '../../cli/terminal/usable-config.ts';
 
 interface TailArguments {
   readonly topic?: readonly string[];

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import type { MetricValue, Telemetry, TelemetryMetric } from '../../decode/envelope/telemetry.ts';
 import { textOf } from './tail-record.ts';
-import { hex, printable } from '../../cli/terminal-text.ts';
+import { hex, printable } from '../../cli/terminal/terminal-text.ts';
 import type { RecordContent, TailedRecord } from './tail-record.ts';
 
 type Style = Parameters<typeof styleText>[0];

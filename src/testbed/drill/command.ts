@@ -15,12 +15,12 @@ import { htmlReport } from './report/html-report.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { count, textReport } from './report/text-report.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';
-import { LiveLine } from '../../cli/live-line.ts';
-import { wholeNumber } from '../../cli/option-values.ts';
-import { packageFacts } from '../../cli/package-facts.ts';
-import { processLogger } from '../../cli/process-logger.ts';
+import { LiveLine } from '../../cli/terminal/terminal-text.ts';
+import { wholeNumber } from '../../cli/terminal/option-values.ts';
+import { packageFacts } from '../../cli/terminal/package-facts.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { simulatedTypes } from '../fleet/simulated-types.ts';
-import { refuseFaults, usableConfig } from '../../cli/usable-config.ts';
+import { refuseFaults, usableConfig } from '../../cli/terminal/usable-config.ts';
 
 interface DrillArguments {
   readonly scenario: string;

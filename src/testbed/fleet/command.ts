@@ -7,11 +7,11 @@ import { Fleet } from './fleet.ts';
 import type { FleetSummary } from './snapshot.ts';
 import { listenerUrl, plainListener } from '../../mqtt/edge/listener-spec.ts';
 import { progressText, summaryJson, summaryText } from './fleet-report.ts';
-import { LiveLine } from '../../cli/live-line.ts';
-import { duration, list, rate, wholeNumber } from '../../cli/option-values.ts';
-import { processLogger } from '../../cli/process-logger.ts';
+import { LiveLine } from '../../cli/terminal/terminal-text.ts';
+import { duration, list, rate, wholeNumber } from '../../cli/terminal/option-values.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { simulatedTypes } from './simulated-types.ts';
-import { usableConfig } from '../../cli/usable-config.ts';
+import { usableConfig } from '../../cli/terminal/usable-config.ts';
 
 interface FleetArguments {
   readonly devices: number;

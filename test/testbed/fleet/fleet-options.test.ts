@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LiveLine } from '../../../src/cli/live-line.ts';
-import { duration, list, rate, wholeNumber } from '../../../src/cli/option-values.ts';
+import { LiveLine } from '../../../src/cli/terminal/terminal-text.ts';
+import { duration, list, rate, wholeNumber } from '../../../src/cli/terminal/option-values.ts';
 import { simulatedTypes } from '../../../src/testbed/fleet/simulated-types.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { SimulatedDevice } from '../../../src/testbed/fleet/device.ts';

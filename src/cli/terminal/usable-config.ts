@@ -1,8 +1,8 @@
-import { describeFault } from '../config/faults.ts';
-import { loadConfig } from '../config/load.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { SluiceError } from '../core/errors.ts';
-import type { ConfigFault } from '../core/fault.ts';
+import { describeFault } from '../../config/faults.ts';
+import { loadConfig } from '../../config/load.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { SluiceError } from '../../core/errors.ts';
+import type { ConfigFault } from '../../core/fault.ts';
 
 /** Where the gateway of a configuration has its admin port, as this machine reaches it. */
 export function adminUrl(file: string | undefined): string {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-/** What package.json says of this program; it lies two folders up from src/cli and from dist/cli alike. */
+/** What package.json says of this program; it lies three folders up from here in src/ and in dist/ alike. */
 export function packageFacts(): { readonly version: string; readonly description: string } {
-  const file = new URL('../../package.json', import.meta.url);
+  const file = new URL('../../../package.json', import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8')) as { version: string; description: string };
 }
