@@ -43,6 +43,13 @@ export class MemoryDirectory implements StoreDirectory {
     return after;
   }
 
+  /** Puts a file in place, durably. */
+  put(name: string, bytes: Buffer): void {
+    const content = { bytes: Buffer.from(bytes), synced: bytes.length };
+    this.files.set(name, content);
+    this.#durable.set(name, content);
+  }
+
   lock(): Promise<void> {
     this.locked = true;
     return Promise.resolve();
