@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../src/mqtt/limits.ts';
-import { SessionState } from '../../../src/mqtt/sessions/session-state.ts';
+import { KeptState } from '../../../src/mqtt/sessions/kept-state.ts';
 import { openStore } from '../../../src/mqtt/sessions/store/open-store.ts';
 import { encodeRecord } from '../../../src/mqtt/sessions/store/store-record.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
@@ -25,7 +25,7 @@ it('a session store that version 0.1.0 wrote is read completely, and goes on', a
   }
   const expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as string[];
   for (const life of ['first', 'second', 'third']) {
-    const state = new SessionState(DEFAULT_LIMITS, new IngressStats(), () => {});
+    const state = new KeptState(DEFAULT_LIMITS, new IngressStats(), () => {});
     const logger = new RecordingLogger();
     const store = await openStore({ directory, state, clock: new TestClock(), logger });
     const kept = [...state.snapshot()].flat().map((record) => encodeRecord(record).toString('base64'));
