@@ -27,12 +27,11 @@ interface BenchArguments {
   readonly sweep?: true;
   readonly growth?: true;
   readonly study?: readonly string[];
-  readonly seconds: number;
+  readonly seconds?: number;
   readonly payload?: Payload;
   readonly devices?: number;
   readonly window?: number;
   readonly rate?: number;
-  readonly messages?: number;
   readonly warmup?: number;
   readonly qos?: string;
   readonly partitions?: number;
@@ -72,17 +71,16 @@ await new Command('bench')
     'rounds; the results are medians (default: 3; of studies and quick: 1)',
     wholeNumber(1),
   )
-  .option('--quick', 'a tenth of the messages, one round')
+  .option('--quick', 'a tenth of the time, one round')
   .option('--sweep', 'Sluice alone over linger.ms and batch.size')
   .option('--growth', 'Sluice over devices, routes and partitions; over devices beside Go and the floor')
   .option('--study <name>', 'with --sweep or --growth: only this one, e.g. linger.ms (may be repeated)', list)
-  .option('--seconds <number>', 'with --sweep or --growth: length of each run', wholeNumber(1), 10)
+  .option('--seconds <number>', 'length of each run (default: 6; of studies: 10)', wholeNumber(1))
   .addOption(new Option('--payload <type>', 'what devices send').choices(PAYLOADS))
   .option('-d, --devices <number>', 'connections', wholeNumber(1))
   .option('--window <number>', 'most messages in flight a device', wholeNumber(1))
   .option('-r, --rate <number|max>', 'messages a second in all', rate)
-  .option('-n, --messages <number>', 'messages that are measured', wholeNumber(1))
-  .option('--warmup <number>', 'messages before that', wholeNumber(0))
+  .option('--warmup <number>', 'seconds before that (default: 6)', wholeNumber(0))
   .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']))
   .option('--partitions <number>', 'partitions of the topic', wholeNumber(1))
   .option('--linger <ms>', 'linger.ms of all contestants', wholeNumber(0))
@@ -151,7 +149,7 @@ function write(options: BenchArguments, contents: Parameters<typeof writeReport>
   writeReport(resolve(options.out), contents);
 }
 
-function chosenStudies({ sweep, growth, study, seconds }: BenchArguments): Study[] {
+function chosenStudies({ sweep, growth, study, seconds = 10 }: BenchArguments): Study[] {
   const asked = [...(sweep ? sweepStudies(seconds) : []), ...(growth ? growthStudies(seconds) : [])];
   const chosen = asked.filter(({ name }) => study?.includes(name) ?? true);
   if (study !== undefined && chosen.length === 0) {
@@ -175,7 +173,7 @@ function changes(options: BenchArguments): WorkloadOptions {
     devices,
     window,
     rate: perSecond,
-    messages,
+    seconds,
     warmup,
     qos,
     partitions,
@@ -187,8 +185,8 @@ function changes(options: BenchArguments): WorkloadOptions {
     devices,
     window,
     rate: perSecond,
-    messages,
-    warmup,
+    length: seconds === undefined ? undefined : { seconds },
+    warmupSeconds: warmup,
     qos: qos === undefined ? undefined : qos === '0' ? 0 : 1,
     partitions,
     lingerMs: linger,

@@ -13,7 +13,8 @@ import type { PhaseResult } from './load/load.ts';
 
 /** What the parent process hears, in this order. */
 export type LoadReport =
-  | { readonly step: 'ready' }
+  /** `sent`: messages of the warm-up. */
+  | { readonly step: 'ready'; readonly sent: number }
   | { readonly step: 'measured'; readonly result: PhaseResult }
   | { readonly step: 'failed'; readonly reason: string };
 
@@ -23,20 +24,20 @@ interface LoadArguments {
   readonly qos: string;
   readonly window: number;
   readonly rate: number;
-  readonly messages: number;
+  readonly messages?: number;
+  readonly duration: number;
   readonly warmup: number;
   readonly warmupRate?: number;
   readonly frames?: number;
-  readonly duration?: number;
   readonly profile?: readonly string[];
   readonly config?: string;
 }
 
 const EXAMPLES = `
 Examples:
-  node bench/load.ts --messages 1000000                              saturation: 100 devices, 100 in flight each
+  node bench/load.ts                                                 saturation: 100 devices, 100 in flight each
   node bench/load.ts --devices 1000 --rate 20000 --duration 30s      a real fleet
-  node bench/load.ts --qos 0 --messages 5000000
+  node bench/load.ts --qos 0 --warmup 5s --duration 10s
 
 The payloads are encoded before the first one is sent. Prints one JSON object: times in milliseconds,
 latency from PUBLISH to PUBACK.
@@ -49,9 +50,9 @@ await new Command('load')
   .addOption(new Option('-q, --qos <level>', 'MQTT quality of service').choices(['0', '1']).default('1'))
   .option('--window <number>', 'QoS 1: most in flight a device; QoS 0: messages a write', wholeNumber(1), 100)
   .option('-r, --rate <number|max>', 'messages a second in all, one message a write', rate, 0)
-  .option('-n, --messages <number>', 'messages to send in all', wholeNumber(1), 500_000)
-  .option('-t, --duration <time>', 'instead of --messages, with --rate: how long, e.g. 30s', duration)
-  .option('--warmup <number>', 'messages before the measurement', wholeNumber(0), 0)
+  .option('-t, --duration <time>', 'how long it sends, e.g. 30s', duration, 6_000)
+  .option('-n, --messages <number>', 'instead of --duration: messages to send in all', wholeNumber(1))
+  .option('--warmup <time>', 'how long it sends before the measurement', duration, 0)
   .option('--warmup-rate <number|max>', 'messages a second of these (default: --rate)', rate)
   .option('--frames <number>', 'different messages in all (default: 200,000)', wholeNumber(1))
   .option('-p, --profile <type>', 'device type to send (may be repeated)', list)
@@ -63,9 +64,6 @@ await new Command('load')
 async function main(options: LoadArguments): Promise<void> {
   const { protocol, hostname, port } = new URL(options.url);
   const tls = protocol === 'mqtts:';
-  const messages =
-    options.duration === undefined ? options.messages : Math.round((options.rate * options.duration) / 1000);
-  if (messages === 0) throw new Error('--duration needs --rate: without one, say how many --messages');
   const load = new Load({
     host: hostname,
     port: Number(port || (tls ? 8883 : 1883)),
@@ -79,9 +77,15 @@ async function main(options: LoadArguments): Promise<void> {
   });
   try {
     await load.connect();
-    if (options.warmup > 0) await load.run(options.warmup, { rate: options.warmupRate });
-    await step({ step: 'ready' });
-    const result = await load.run(messages);
+    const warmed =
+      options.warmup > 0
+        ? await load.run({ seconds: options.warmup / 1000 }, { rate: options.warmupRate })
+        : undefined;
+    await step({ step: 'ready', sent: warmed?.sent ?? 0 });
+    const { messages } = options;
+    const result = await load.run(
+      messages === undefined ? { seconds: options.duration / 1000 } : { messages },
+    );
     await step({ step: 'measured', result });
     await load.end();
     if (process.send === undefined) process.stdout.write(`${JSON.stringify(summary(result), null, 2)}\n`);

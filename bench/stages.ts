@@ -1,7 +1,8 @@
 /**
  * `npm run bench:stages`: what each step of a message's way costs, alone. With `--compare <revision>` the same
- * steps of another revision take turns with them, and the result says which moved beyond noise; the exit code
- * is 1 if one became slower.
+ * steps of another revision, by its own stages, take turns with them, and the result says which moved beyond noise;
+ * the exit code is 1 if one became dearer. Instructions are compared where the machine counts them, which no other
+ * work disturbs; elsewhere processor time in many short turns, with its scatter.
  */
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -13,17 +14,25 @@ import { list, wholeNumber } from '../src/cli/terminal/option-values.ts';
 import { median } from './harness/summary.ts';
 import { plainText } from './harness/table.ts';
 import type { StageFigure } from './stages/measure.ts';
-import { verdict } from './stages/noise.ts';
+import { INSTRUCTIONS, instructionsPerMessage, isCounted } from './stages/instructions.ts';
+import { scatter, verdict } from './stages/noise.ts';
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '..');
 /** What lies in bench/stages beside the stages. */
-const NO_STAGES = ['stage.ts', 'fleet.ts', 'transcode.ts', 'measure.ts', 'noise.ts'];
+const NO_STAGES = ['stage.ts', 'fleet.ts', 'transcode.ts', 'measure.ts', 'noise.ts', 'instructions.ts'];
 
 interface StagesArguments {
   readonly compare?: string;
   readonly rounds: number;
   readonly only?: readonly string[];
+  readonly event: string;
+}
+
+/** What is compared: a number for a stage of the sources in a folder. */
+interface Gauge {
+  readonly unit: string;
+  read(folder: string, figure: StageFigure, file: string): Promise<number>;
 }
 
 await new Command('bench:stages')
@@ -31,10 +40,11 @@ await new Command('bench:stages')
   .option('--compare <revision>', 'a git revision to compare the work tree with, e.g. HEAD~1')
   .option('--rounds <number>', 'processes for each stage and revision', wholeNumber(1), 9)
   .option('--only <text>', 'only stages whose file name contains this (may be repeated)', list)
+  .option('--event <name>', 'what is compared, as perf calls it, where it can be counted', INSTRUCTIONS)
   .action(main)
   .parseAsync();
 
-async function main({ compare, rounds, only }: StagesArguments): Promise<void> {
+async function main({ compare, rounds, only, event }: StagesArguments): Promise<void> {
   const files = globSync('*.ts', { cwd: join(root, 'bench/stages') })
     .filter((file) => !NO_STAGES.includes(file))
     .filter((file) => only?.some((text) => file.includes(text)) ?? true)
@@ -46,9 +56,9 @@ async function main({ compare, rounds, only }: StagesArguments): Promise<void> {
   }
   const other = await checkOut(compare);
   try {
-    const { text, slower } = await against(files, rounds, other);
+    const { text, dearer } = await against(files, rounds, other, await gaugeFor(event));
     process.stdout.write(`${text}\n`);
-    process.exitCode = slower ? 1 : 0;
+    process.exitCode = dearer ? 1 : 0;
   } finally {
     rmSync(other, { recursive: true, force: true });
   }
@@ -71,48 +81,67 @@ async function alone(files: readonly string[], rounds: number): Promise<string> 
   return plainText({ head: ['stage', 'ns/message', 'least', 'most'], rows, wordColumns: 1 });
 }
 
+/** Counted instructions where there is a counter, or processor time. */
+async function gaugeFor(event: string): Promise<Gauge> {
+  if (await isCounted(event)) {
+    return {
+      unit: event,
+      read: (folder, figure, file) => instructionsPerMessage(folder, file, event, figure),
+    };
+  }
+  process.stderr.write(`${event} can not be counted on this machine: processor time is compared\n`);
+  return { unit: 'ns', read: async (folder, _, file) => (await measure(folder, file)).nanosPerMessage };
+}
+
 async function against(
   files: readonly string[],
   rounds: number,
   other: string,
-): Promise<{ text: string; slower: boolean }> {
+  gauge: Gauge,
+): Promise<{ text: string; dearer: boolean }> {
   const rows: string[][] = [];
-  let slower = false;
+  let dearer = false;
   for (const file of files) {
-    const before: number[] = [];
-    const after: number[] = [];
-    let name = file;
-    let reason: string | undefined;
-    for (let round = 0; round < rounds && reason === undefined; round++) {
-      // In turns, the first of them alternating: a machine that gets busier does so for both.
-      for (const isOther of round % 2 === 0 ? [true, false] : [false, true]) {
-        try {
-          const figure = await measure(isOther ? other : root, file);
-          name = figure.name;
-          (isOther ? before : after).push(figure.nanosPerMessage);
-        } catch (error) {
-          if (!isOther) throw error;
-          reason = 'that revision has no such stage, or another interface';
-          break;
-        }
-      }
-    }
-    rows.push(reason === undefined ? compared(name, before, after) : [name, '', '', '', '', reason]);
-    if (reason === undefined) {
-      const { change, moved } = verdict(before, after);
-      slower ||= moved && change > 0;
-    }
-    process.stderr.write(`${rows.at(-1)?.join(' ') ?? ''}\n`);
+    const row = await comparison(file, rounds, other, gauge);
+    dearer ||= row.dearer;
+    rows.push(row.cells);
+    process.stderr.write(`${row.cells.join(' ')}\n`);
   }
-  const head = ['stage', 'then ns', 'now ns', 'change', 'p', 'verdict'];
-  return { text: plainText({ head, rows, wordColumns: 1 }), slower };
+  const head = ['stage', `then ${gauge.unit}`, `now ${gauge.unit}`, 'change', 'scatter', 'p', 'verdict'];
+  return { text: plainText({ head, rows, wordColumns: 1 }), dearer };
 }
 
-function compared(name: string, before: readonly number[], after: readonly number[]): string[] {
+async function comparison(
+  file: string,
+  rounds: number,
+  other: string,
+  gauge: Gauge,
+): Promise<{ cells: string[]; dearer: boolean }> {
+  const now = await measure(root, file);
+  if (!existsSync(join(other, 'bench/stages', file))) {
+    return { cells: [now.name, '', '', '', '', '', 'not in that revision'], dearer: false };
+  }
+  const before: number[] = [];
+  const after: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    // In turns, the first of them alternating: a machine that gets busier does so for both.
+    for (const isOther of round % 2 === 0 ? [true, false] : [false, true]) {
+      (isOther ? before : after).push(await gauge.read(isOther ? other : root, now, file));
+    }
+  }
   const { change, significance, moved } = verdict(before, after);
-  const percent = `${change > 0 ? '+' : ''}${(change * 100).toFixed(1)} %`;
-  const word = moved ? (change > 0 ? 'slower' : 'faster') : 'within noise';
-  return [name, median(before).toFixed(0), median(after).toFixed(0), percent, significance.toFixed(4), word];
+  const spread = Math.max(scatter(before), scatter(after));
+  const word = moved ? (change > 0 ? 'dearer' : 'cheaper') : 'within noise';
+  const cells = [
+    now.name,
+    median(before).toPrecision(4),
+    median(after).toPrecision(4),
+    `${change > 0 ? '+' : ''}${(change * 100).toFixed(1)} %`,
+    `${(spread * 100).toFixed(1)} %`,
+    significance.toFixed(4),
+    word,
+  ];
+  return { cells, dearer: moved && change > 0 };
 }
 
 async function measure(folder: string, file: string): Promise<StageFigure> {
@@ -122,15 +151,16 @@ async function measure(folder: string, file: string): Promise<StageFigure> {
   return JSON.parse(stdout) as StageFigure;
 }
 
-/** The sources of another revision in a folder of their own, measured by the stages as they are now. */
+/** Another revision in a folder of its own, with its own stages: each knows its own sources. Only how is ours. */
 async function checkOut(revision: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-stages-'));
   try {
     const archive = join(folder, 'sources.tar');
     await run('git', ['archive', '--output', archive, revision], { cwd: root });
     await run('tar', ['-xf', archive, '-C', folder]);
-    rmSync(join(folder, 'bench'), { recursive: true, force: true });
-    cpSync(join(root, 'bench'), join(folder, 'bench'), { recursive: true });
+    for (const file of ['measure.ts', 'stage.ts']) {
+      cpSync(join(root, 'bench/stages', file), join(folder, 'bench/stages', file));
+    }
     const modules = join(root, 'node_modules');
     if (existsSync(modules)) symlinkSync(modules, join(folder, 'node_modules'));
     return folder;

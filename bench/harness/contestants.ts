@@ -20,8 +20,6 @@ export interface Contestant {
   readonly contract: string;
   /** Producer settings of Sluice that differ from the shipped ones. */
   readonly producer?: Readonly<Record<string, string>>;
-  /** It is so slow that more messages would only take time. */
-  readonly mostMessages?: number;
   /** Whether it has something to say about this workload; left out, about all. */
   concerns?(workload: Workload): boolean;
   /** Why it can't take part in this workload. */
@@ -218,7 +216,6 @@ function aedesKafkajs(send: 'batch' | 'each', acknowledges: 'after Kafka' | 'on 
     contract: 'kafka',
     about: `peers/aedes-kafkajs.ts: ${how}`,
     // 100 and more microseconds a message, and a request to Kafka each.
-    ...(send === 'each' ? { mostMessages: 20_000 } : {}),
     unfit: ({ rate }) =>
       send === 'each' && rate > 5_000 ? `a request a message does not carry ${rate} messages/s` : undefined,
     prepare: async () => {},

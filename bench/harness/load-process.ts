@@ -7,7 +7,7 @@ import type { Workload } from './workloads.ts';
 
 /** 1-KiB messages take 10 times as long to make, and as much memory. */
 const LARGE_FRAMES = 20_000;
-/** A step that takes so much longer than its messages should has come to a stand: one must not hold up the others. */
+/** A step that takes so much longer than it should has come to a stand: one must not hold up the others. */
 const PATIENCE_MS = 120_000;
 
 /** bench/load.ts as a child, which waits for a word before each of its steps. */
@@ -18,19 +18,17 @@ export class LoadProcess {
   readonly #patienceMs: number;
 
   constructor(port: number, workload: Workload, config: string) {
-    const { rate, messages, warmup, warmupRate = rate } = workload;
-    const pacedMs = (count: number, perSecond: number): number =>
-      perSecond === 0 ? 0 : (count * 1000) / perSecond;
-    this.#patienceMs =
-      PATIENCE_MS + Math.ceil(Math.max(pacedMs(messages, rate), pacedMs(warmup, warmupRate)));
+    const { length, warmupSeconds } = workload;
+    const seconds = Math.max(warmupSeconds, 'seconds' in length ? length.seconds : 0);
+    this.#patienceMs = PATIENCE_MS + seconds * 1000;
     const options: Record<string, string | number> = {
       url: `${workload.tls ? 'mqtts' : 'mqtt'}://127.0.0.1:${port}`,
       devices: workload.devices,
       qos: workload.qos,
       window: workload.window,
       rate: workload.rate,
-      messages: workload.messages,
-      warmup: workload.warmup,
+      warmup: `${warmupSeconds * 1000}ms`,
+      ...('seconds' in length ? { duration: `${length.seconds * 1000}ms` } : { messages: length.messages }),
       config,
       ...(workload.warmupRate === undefined ? {} : { 'warmup-rate': workload.warmupRate }),
       ...(workload.payload === 'data-logger' ? { frames: LARGE_FRAMES } : {}),

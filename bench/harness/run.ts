@@ -12,7 +12,7 @@ import type { Workload } from './workloads.ts';
 
 export interface RunResult {
   readonly contestant: Contestant;
-  /** Messages that were measured; less than the workload has, where the contestant is too slow for them. */
+  /** Messages that were measured. */
   readonly messages: number;
   /** From the first PUBLISH until Kafka held everything; of a floor, until the last PUBACK. */
   readonly perSecond: number;
@@ -56,18 +56,13 @@ export async function runOnce(
     });
     try {
       const bridge = await contestant.start({ workload, bootstrapServers, topic: topicName, setting });
-      const run = new Run(contestant, withinReason(contestant, workload), kafka, topic, bridge);
+      const run = new Run(contestant, workload, kafka, topic, bridge);
       return await run.measure(setting);
     } finally {
       setting.remove();
       await topic.remove();
     }
   });
-}
-
-function withinReason({ mostMessages }: Contestant, workload: Workload): Workload {
-  if (mostMessages === undefined || workload.messages <= mostMessages) return workload;
-  return { ...workload, messages: mostMessages, warmup: Math.min(workload.warmup, mostMessages / 10) };
 }
 
 class Run {
@@ -93,10 +88,9 @@ class Run {
 
   async measure(setting: Setting): Promise<RunResult> {
     const bridge = this.#bridge;
-    const { warmup, messages } = this.#workload;
     const load = new LoadProcess(bridge.port, this.#workload, setting.loadFile);
     try {
-      await load.step('ready');
+      const { sent: warmup } = await load.step('ready');
       await this.#inKafka(warmup);
 
       const countersBefore = await readCounters(bridge.metricsUrl);
@@ -104,10 +98,11 @@ class Run {
       const cpuBefore = this.#cpuMicros();
       const startMs = performance.now();
       load.proceed();
-      const caughtUp = this.#outage(startMs);
+      const caughtUp = this.#outage(startMs, warmup);
       // It is awaited below; should it fail before, that must not end the process.
       caughtUp.catch(() => undefined);
       const { result } = await load.step('measured');
+      const messages = result.sent;
       await this.#inKafka(warmup + messages);
       const elapsedMs = performance.now() - startMs;
       const cpu = this.#cpuMicros() - cpuBefore;
@@ -152,10 +147,10 @@ class Run {
   }
 
   /** Lets Kafka hang after a third of the load; how long it then takes until nothing is behind any more. */
-  async #outage(startMs: number): Promise<number | undefined> {
-    const { outageMs, rate, messages, warmup } = this.#workload;
-    if (outageMs === undefined) return undefined;
-    await delay((messages * 1000) / rate / 3);
+  async #outage(startMs: number, warmup: number): Promise<number | undefined> {
+    const { outageMs, rate, length } = this.#workload;
+    if (outageMs === undefined || !('seconds' in length)) return undefined;
+    await delay((length.seconds * 1000) / 3);
     this.#kafka.kafka.pause();
     await delay(outageMs);
     this.#kafka.kafka.continue();
@@ -163,7 +158,7 @@ class Run {
     for (;;) {
       const inKafka = await this.#topic.records();
       const nowMs = performance.now();
-      const due = Math.min(messages, (rate * (nowMs - startMs - IN_STEP_MS)) / 1000);
+      const due = Math.min(rate * length.seconds, (rate * (nowMs - startMs - IN_STEP_MS)) / 1000);
       if (inKafka - warmup >= due || nowMs - backMs > GIVE_UP_MS) return nowMs - backMs;
       await delay(LOOK_EVERY_MS);
     }

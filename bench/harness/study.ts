@@ -129,7 +129,7 @@ export function growthStudies(seconds: number): Study[] {
 function paced(changes: Partial<Workload>, seconds: number): Workload {
   const fleet = WORKLOADS.find(({ name }) => name === 'fleet') as Workload;
   const workload = { ...fleet, window: 100, ...changes };
-  return { ...workload, messages: workload.rate * seconds, warmup: 40_000, warmupRate: 15_000 };
+  return { ...workload, length: { seconds }, warmupRate: 15_000 };
 }
 
 /**

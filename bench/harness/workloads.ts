@@ -1,3 +1,5 @@
+import type { PhaseLength } from '../load/load.ts';
+
 /** What is asked of every contestant alike. */
 export interface Workload {
   readonly name: string;
@@ -10,9 +12,11 @@ export interface Workload {
   readonly window: number;
   /** Messages a second; 0: as fast as the windows allow. */
   readonly rate: number;
-  readonly messages: number;
-  readonly warmup: number;
-  /** Messages a second of the warm-up, where `rate` would make it long; left out, as `rate`. */
+  /** What is measured: a backlog of so many messages, or what a stretch of time makes of it. */
+  readonly length: PhaseLength;
+  /** Before that, so that a run does not measure how a runtime translates its code. */
+  readonly warmupSeconds: number;
+  /** Messages a second of the warm-up, where `rate` is too low for one; left out, as `rate`. */
   readonly warmupRate?: number;
   readonly partitions: number;
   /** linger.ms and batch.size of every contestant that knows them. */
@@ -54,10 +58,12 @@ const COMMON = {
   batchSizeBytes: 131_072,
   routes: 1,
   tls: false,
+  length: { seconds: 6 },
+  warmupSeconds: 6,
 } satisfies WorkloadOptions;
 
-const SATURATION = { ...COMMON, devices: 100, window: 100, rate: 0, messages: 500_000, warmup: 200_000 };
-const FLEET = { ...COMMON, devices: 1_000, window: 20, rate: 20_000, messages: 200_000, warmup: 120_000 };
+const SATURATION = { ...COMMON, devices: 100, window: 100, rate: 0 };
+const FLEET = { ...COMMON, devices: 1_000, window: 20, rate: 20_000 };
 const EDGE: Link = { roundTripMs: 100, megabitsPerSecond: 20 };
 
 export const WORKLOADS: readonly Workload[] = [
@@ -71,7 +77,6 @@ export const WORKLOADS: readonly Workload[] = [
     name: 'saturation-qos0',
     about: 'The same without acknowledgements: every device writes as fast as its socket takes it.',
     qos: 0,
-    messages: 1_000_000,
   },
   {
     ...FLEET,
@@ -95,8 +100,6 @@ export const WORKLOADS: readonly Workload[] = [
     name: 'large',
     about: 'Payloads of 1 KiB; every device keeps its window full.',
     payload: 'data-logger',
-    messages: 200_000,
-    warmup: 50_000,
   },
   {
     ...SATURATION,
@@ -104,8 +107,6 @@ export const WORKLOADS: readonly Workload[] = [
     about: 'The same without acknowledgements.',
     payload: 'data-logger',
     qos: 0,
-    messages: 200_000,
-    warmup: 50_000,
   },
   {
     ...COMMON,
@@ -115,8 +116,7 @@ export const WORKLOADS: readonly Workload[] = [
     devices: 1_000,
     window: 100,
     rate: 0,
-    messages: 100_000,
-    warmup: 20_000,
+    length: { messages: 100_000 },
   },
   {
     ...FLEET,
@@ -124,8 +124,7 @@ export const WORKLOADS: readonly Workload[] = [
     about: 'Kafka hangs for 5 s under a paced load, and everything that waited goes at once.',
     window: 100,
     rate: 5_000,
-    messages: 75_000,
-    warmup: 10_000,
+    length: { seconds: 15 },
     outageMs: 5_000,
   },
   {
@@ -141,8 +140,7 @@ export const WORKLOADS: readonly Workload[] = [
     devices: 1_000,
     window: 100,
     rate: 0,
-    messages: 300_000,
-    warmup: 20_000,
+    length: { messages: 300_000 },
     link: EDGE,
   },
 ];
@@ -167,20 +165,27 @@ export function chosenWorkloads(
 function scaled(workload: Workload, scale: number): Workload {
   // Kafka's hanging takes its time, and there must be load before and behind it.
   if (scale === 1 || workload.outageMs !== undefined) return workload;
-  const part = (count: number): number => Math.max(1_000, Math.round(count * scale));
-  return { ...workload, messages: part(workload.messages), warmup: part(workload.warmup) };
+  const { length, warmupSeconds } = workload;
+  return {
+    ...workload,
+    length:
+      'seconds' in length
+        ? { seconds: length.seconds * scale }
+        : { messages: Math.max(1_000, Math.round(length.messages * scale)) },
+    warmupSeconds: warmupSeconds * scale,
+  };
 }
 
 /** The workload in one line. */
 export function describeWorkload(workload: Workload): string {
-  const { devices, qos, window, rate, messages, payload, routes, link, outageMs, tls } = workload;
+  const { devices, qos, window, rate, length, payload, routes, link, outageMs, tls } = workload;
   const pace = rate === 0 ? `${window} in flight each` : `${count(rate)} messages/s in all`;
   return [
     `${count(devices)} devices`,
     `QoS ${qos}`,
     payload,
     pace,
-    `${count(messages)} messages`,
+    'seconds' in length ? `${length.seconds} s` : `${count(length.messages)} messages`,
     `${workload.partitions} partitions`,
     `linger.ms ${workload.lingerMs}`,
     `batch.size ${count(workload.batchSizeBytes)}`,

@@ -24,6 +24,9 @@ export interface LoadOptions {
   readonly clientIds?: string;
 }
 
+/** How long a phase sends: so many messages, or so many seconds. */
+export type PhaseLength = { readonly messages: number } | { readonly seconds: number };
+
 /** What one phase has of its own. */
 export interface PhaseOptions {
   /** Left out, the load's. */
@@ -103,22 +106,30 @@ export class Load {
     }
   }
 
-  /** Sends `count` messages over all devices and waits for their acknowledgements. */
-  async run(count: number, phase: PhaseOptions = {}): Promise<PhaseResult> {
+  /** Sends messages over all devices for so long, and waits for their acknowledgements. */
+  async run(length: PhaseLength, phase: PhaseOptions = {}): Promise<PhaseResult> {
     const { rate = this.#options.rate, latency = new Histogram() } = phase;
     for (const device of this.#devices) device.measureInto(latency);
     this.#phase = Promise.withResolvers<undefined>();
-    this.#unsent = count;
-    this.#unacknowledged = count;
+    this.#unsent = 'messages' in length ? length.messages : Infinity;
+    this.#unacknowledged = 0;
     this.#sent = 0;
     this.#acknowledged = 0;
     this.#missed = 0;
     this.#rate = rate;
     const startMs = performance.now();
     const endPacing = rate > 0 ? this.#pace(startMs) : this.#fill();
+    const timeUp =
+      'seconds' in length
+        ? setTimeout(() => {
+            this.#unsent = 0;
+            this.#settle(0);
+          }, length.seconds * 1000)
+        : undefined;
     try {
       await this.#phase.promise;
     } finally {
+      clearTimeout(timeUp);
       endPacing();
     }
     return {
@@ -156,6 +167,7 @@ export class Load {
     const sent = most > 0 ? device.send(most) : 0;
     this.#unsent -= sent;
     this.#sent += sent;
+    this.#unacknowledged += sent;
     if (this.#options.qos === 0) this.#settle(sent);
     return sent;
   }
@@ -163,7 +175,7 @@ export class Load {
   #settle(count: number): void {
     if (this.#options.qos > 0) this.#acknowledged += count;
     this.#unacknowledged -= count;
-    if (this.#unacknowledged === 0) this.#phase.resolve(undefined);
+    if (this.#unacknowledged === 0 && this.#unsent === 0) this.#phase.resolve(undefined);
   }
 
   /** Saturation: each device keeps its window full, by its own PUBACKs. */

@@ -26,7 +26,6 @@ const STRETCH_SECONDS = 2;
 
 /** Devices that publish at an even pace on two routes to one topic, beside whatever else the gateway does. */
 export class LiveTraffic {
-  readonly #rate: number;
   readonly #loads: readonly Load[];
 
   static async connect({ port, types, devices, rate }: LiveTrafficOptions): Promise<LiveTraffic> {
@@ -45,11 +44,10 @@ export class LiveTraffic {
         }),
     );
     await Promise.all(loads.map((load) => load.connect()));
-    return new LiveTraffic(rate, loads);
+    return new LiveTraffic(loads);
   }
 
-  private constructor(rate: number, loads: readonly Load[]) {
-    this.#rate = rate;
+  private constructor(loads: readonly Load[]) {
     this.#loads = loads;
   }
 
@@ -60,7 +58,7 @@ export class LiveTraffic {
         const times = new Histogram();
         let missed = 0;
         do {
-          missed += (await load.run(STRETCH_SECONDS * this.#rate, { latency: times })).missed;
+          missed += (await load.run({ seconds: STRETCH_SECONDS }, { latency: times })).missed;
         } while (!isOver());
         return { ...times.percentiles(), missed };
       }),

@@ -101,9 +101,9 @@ export class Outage {
       types: [type],
     });
     await load.connect();
-    await load.run(Math.min(WARM_UP_MESSAGES, this.#options.backlog));
+    await load.run({ messages: Math.min(WARM_UP_MESSAGES, this.#options.backlog) });
     const fillBegin = await this.#figures();
-    const filling: PhaseResult = await load.run(this.#options.backlog);
+    const filling: PhaseResult = await load.run({ messages: this.#options.backlog });
     const fillEnd = await this.#figures();
     await load.end();
     return { fillBegin, fillEnd, filling };

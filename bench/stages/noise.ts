@@ -21,6 +21,13 @@ export function verdict(before: readonly number[], after: readonly number[]): Ve
   };
 }
 
+/** How far apart the middle half of the values lies, as a share of their median. At least one value. */
+export function scatter(values: readonly number[]): number {
+  const sorted = values.toSorted((x, y) => x - y);
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
+  return (at(0.75) - at(0.25)) / median(values);
+}
+
 /** The exact two-sided p of the U statistic: the share of all orders of the values that are as lopsided. */
 function mannWhitney(a: readonly number[], b: readonly number[]): number {
   let u = 0;

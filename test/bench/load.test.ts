@@ -68,8 +68,8 @@ describe('encodeRing', () => {
 describe('Load', () => {
   it('sends exactly what it is asked for and waits for every PUBACK', async () => {
     await make({}).connect();
-    const warm = await load.run(100);
-    const measured = await load.run(2500);
+    const warm = await load.run({ messages: 100 });
+    const measured = await load.run({ messages: 2500 });
     expect(warm).toMatchObject({ sent: 100, acknowledged: 100, latency: { count: 100 } });
     expect(measured).toMatchObject({ sent: 2500, acknowledged: 2500, missed: 0, latency: { count: 2500 } });
     expect(broker.payloads()).toHaveLength(2600);
@@ -80,7 +80,7 @@ describe('Load', () => {
   it('never has more than its window in flight', async () => {
     broker.acknowledges = false;
     await make({ window: 7 }).connect();
-    const done = load.run(30);
+    const done = load.run({ messages: 30 });
     await until(() => broker.payloads().length === 21, { what: 'three full windows', everyMs: 5 });
     for (const { publishes } of broker.connections) expect(publishes).toHaveLength(7);
     await acknowledgeUntil(done);
@@ -90,7 +90,7 @@ describe('Load', () => {
     broker.acknowledges = false;
     // A ring of 4 messages only: the identifiers 1 to 4.
     await make({ devices: 1, window: 2, framesInAll: 4 }).connect();
-    const done = load.run(20);
+    const done = load.run({ messages: 20 });
     const [connection] = broker.connections as [BrokerConnection];
     // The first message is left unacknowledged: the window has room, but its identifier is next in the ring.
     await until(() => connection.publishes.length === 2, { what: 'two messages', everyMs: 5 });
@@ -109,15 +109,24 @@ describe('Load', () => {
 
   it('at QoS 0 has sent all when its end has come', async () => {
     await make({ qos: 0 }).connect();
-    expect(await load.run(5000)).toMatchObject({ sent: 5000, acknowledged: 0 });
+    expect(await load.run({ messages: 5000 })).toMatchObject({ sent: 5000, acknowledged: 0 });
     await load.end();
     expect(broker.payloads()).toHaveLength(5000);
+  });
+
+  it('sends for as long as it is asked to, and then waits for every PUBACK', async () => {
+    await make({}).connect();
+    const { sent, acknowledged, elapsedMs } = await load.run({ seconds: 0.1 });
+    expect(elapsedMs).toBeGreaterThan(95);
+    expect(sent).toBeGreaterThan(0);
+    expect(acknowledged).toBe(sent);
+    expect(broker.payloads()).toHaveLength(sent);
   });
 
   it('keeps its pace, one message of one device after the other', async () => {
     // A window that a busy machine does not fill: a device whose window is full loses its turn to the next.
     await make({ devices: 5, rate: 500, window: 100 }).connect();
-    const { sent, elapsedMs } = await load.run(100);
+    const { sent, elapsedMs } = await load.run({ messages: 100 });
     expect(sent).toBe(100);
     expect(elapsedMs).toBeGreaterThan(195);
     for (const { publishes } of broker.connections) expect(publishes).toHaveLength(20);
@@ -129,7 +138,7 @@ describe('Load', () => {
     broker.connack = 0;
     broker.acknowledges = false;
     await make({}).connect();
-    const run = load.run(1000);
+    const run = load.run({ messages: 1000 });
     broker.crash();
     await expect(run).rejects.toThrow();
   });

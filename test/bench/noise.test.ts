@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { verdict } from '../../bench/stages/noise.ts';
+import { countIn } from '../../bench/stages/instructions.ts';
+import { scatter, verdict } from '../../bench/stages/noise.ts';
 
 const sample = [100, 103, 99, 101, 104, 98, 102, 105, 100];
 const times = (factor: number): number[] => sample.map((value) => value * factor);
@@ -28,5 +29,20 @@ describe('verdict', () => {
 
   it('needs more than a few runs to be sure', () => {
     expect(verdict([1, 1, 1], [2, 2, 2]).moved).toBe(false);
+  });
+});
+
+describe('scatter', () => {
+  it('is how far apart the middle half of the values lies, as a share of the median', () => {
+    expect(scatter(sample)).toBeCloseTo(3 / 101);
+    expect(scatter([7])).toBe(0);
+  });
+});
+
+describe('countIn', () => {
+  it('reads what perf counted, and sees where perf could not count', () => {
+    expect(countIn('123456789,,instructions:u,474116,100.00,,\n', 'instructions:u')).toBe(123456789);
+    expect(countIn('<not supported>,,instructions:u,0,100.00,,\n', 'instructions:u')).toBeUndefined();
+    expect(countIn('0.47,msec,task-clock:u,474116,100.00,,\n', 'task-clock:u')).toBe(0.47);
   });
 });

@@ -124,6 +124,8 @@ describe('chosenWorkloads', () => {
   });
 
   it('can be a part of themselves', () => {
-    expect(chosenWorkloads(['saturation'], {}, 0.1)).toMatchObject([{ messages: 50_000, warmup: 20_000 }]);
+    expect(chosenWorkloads(['saturation'], {}, 0.5)).toMatchObject([
+      { length: { seconds: 3 }, warmupSeconds: 3 },
+    ]);
   });
 });
