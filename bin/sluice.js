@@ -1,7 +1,7 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=4 --expose-gc
 // The command `sluice`, in a clone (sources, run as they are) and in an installed package (built JavaScript).
 // This file and what it imports must be readable to Node 18, to tell people with an old Node what to do.
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -30,6 +30,10 @@ if (isNewEnough(process.versions.node)) {
   if (!isClone) fail('it needs Node.js 24.6 or newer, and this is ' + process.version);
   if (!existsSync(node)) {
     fail(`it needs Node.js 24.6 or newer, and this is ${process.version}: npm ci brings one into this clone`);
+  }
+  // A Node of this clone that is too old itself would start itself for ever.
+  if (realpathSync(node) === realpathSync(process.execPath)) {
+    fail(`it needs Node.js 24.6 or newer, and this clone's own is ${process.version}: npm ci brings a newer one`);
   }
   process.exitCode = await relay(node, [
     ...NODE_OPTIONS,

@@ -50,3 +50,17 @@ test('a reader of its output that goes away ends sluice run in good order', asyn
   expect(errors).not.toContain('    at ');
   expect(status).toBe(0);
 });
+
+test('a clone whose own Node is too old says so, and does not start itself for ever', async () => {
+  const program = join(import.meta.dirname, '../../bin/sluice.js');
+  const oldNode =
+    'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.0.0"}})';
+  const child = spawn(process.execPath, ['--import', oldNode, program, '--version'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const [status] = (await once(child, 'close')) as [number];
+  expect(said).toMatch(/^sluice: it needs Node\.js 24\.6 or newer/);
+  expect(status).toBe(1);
+});
