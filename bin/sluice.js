@@ -33,7 +33,9 @@ if (isNewEnough(process.versions.node)) {
   }
   // A Node of this clone that is too old itself would start itself for ever.
   if (realpathSync(node) === realpathSync(process.execPath)) {
-    fail(`it needs Node.js 24.6 or newer, and this clone's own is ${process.version}: npm ci brings a newer one`);
+    fail(
+      `it needs Node.js 24.6 or newer, and this clone's own is ${process.version}: npm ci brings a newer one`,
+    );
   }
   process.exitCode = await relay(node, [
     ...NODE_OPTIONS,
