@@ -2,6 +2,7 @@ import type { Cancel, Clock } from '../core/clock.ts';
 import type { DeviceSessions, PresenceObserver } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
 import { pause } from '../core/clock.ts';
+import type { Authenticator, Permissions } from '../core/principal.ts';
 import type { PublicationMemory, PublicationSink, RecalledPublications } from '../core/publication.ts';
 import { ConnectionHub } from './connection/connection-hub.ts';
 import { DEFAULT_LIMITS, type IngressLimits } from './limits.ts';
@@ -21,6 +22,9 @@ export interface IngressOptions {
   readonly sessions?: StoreDirectory | undefined;
   /** The topics of `$SYS/broker`; left out, there are none. */
   readonly sys?: { readonly version: string; readonly intervalMs: number } | undefined;
+  /** Who is let in, and what they may do; left out, everybody, and everything. */
+  readonly authenticator?: Authenticator | undefined;
+  readonly permissions?: Permissions | undefined;
   /** Is told which devices are here. */
   readonly presence?: PresenceObserver | undefined;
   readonly sink: PublicationSink;
@@ -68,6 +72,8 @@ export class Ingress {
       logger,
     });
     const hub = new ConnectionHub({
+      authenticator: this.#options.authenticator,
+      permissions: this.#options.permissions,
       presence: this.#options.presence,
       limits: this.#limits,
       sink,
@@ -173,7 +179,7 @@ export class Ingress {
     const hub = this.#hub;
     if (hub === undefined) return;
     while (!hub.idle) await hub.nextTurn();
-    await this.#until(() => [...hub.connections].every((connection) => connection.unsentBytes === 0));
+    await this.#until(() => [...hub.connections].every(({ transport }) => transport.writableLength === 0));
   }
 
   /**
@@ -189,7 +195,7 @@ export class Ingress {
     hub.taking = false;
     for (const connection of hub.connections) connection.stop('stopped');
     await this.#until(() => hub.connections.size === 0);
-    for (const connection of hub.connections) connection.destroy();
+    for (const { transport } of hub.connections) transport.destroy();
     hub.stopClock();
     const timeUp = this.#delay(CLOSE_TIMEOUT_MS);
     await this.#broker?.close(timeUp.promise);

@@ -70,3 +70,9 @@ export const DEFAULT_LIMITS: IngressLimits = {
   maxRetainedBytes: 64 * 1024 * 1024,
   maxSubscriberBytes: 4 * 1024 * 1024,
 };
+
+/** The resolution of the clock by which connections keep their times. */
+export const TICK_MS = 500;
+
+/** So many ticks are never shorter than the time. */
+export const ticksOf = (milliseconds: number): number => Math.ceil(milliseconds / TICK_MS) + 1;

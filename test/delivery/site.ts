@@ -83,7 +83,7 @@ export class Site {
   }
 
   async close(): Promise<void> {
-    for (const connection of this.#hub.hub.connections) connection.destroy();
+    for (const connection of this.#hub.hub.connections) connection.transport.destroy();
     this.#hub.hub.stopClock();
     await this.#hub.broker.close(Promise.resolve());
   }

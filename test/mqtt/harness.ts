@@ -5,7 +5,7 @@ import type { Cancel, Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../../src/core/publication.ts';
-import { Ingress } from '../../src/mqtt/ingress.ts';
+import { Ingress, type IngressOptions } from '../../src/mqtt/ingress.ts';
 import type { IngressLimits } from '../../src/mqtt/limits.ts';
 import type { StoreDirectory } from '../../src/mqtt/sessions/store/store-fs.ts';
 import { until } from '../support/until.ts';
@@ -156,10 +156,11 @@ export interface TestIngress {
   readonly url: string;
 }
 
-/** An ingress on a free port, closed when the test ends. */
+/** An ingress on a free port, closed when the test ends. `access`: who is let in, and may do what. */
 export async function startIngress(
   limits: Partial<IngressLimits> = {},
   sessions?: StoreDirectory,
+  access: Pick<IngressOptions, 'authenticator' | 'permissions'> = {},
 ): Promise<TestIngress> {
   const sink = new HeldSink();
   const clock = new TestClock();
@@ -168,6 +169,7 @@ export async function startIngress(
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     limits,
     sessions,
+    ...access,
     sink,
     clock,
     logger,
@@ -282,6 +284,8 @@ export interface ConnectOptions {
   readonly clean?: boolean;
   readonly keepalive?: number;
   readonly will?: { topic: string; payload: string; qos?: 0 | 1 | 2; retain?: boolean };
+  readonly username?: string;
+  readonly password?: string;
 }
 
 export function connectPacket({
@@ -289,6 +293,8 @@ export function connectPacket({
   clean = true,
   keepalive = 0,
   will,
+  username,
+  password,
 }: ConnectOptions = {}): Packet {
   return {
     cmd: 'connect',
@@ -297,6 +303,8 @@ export function connectPacket({
     clientId,
     clean,
     keepalive,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password: Buffer.from(password) }),
     ...(will === undefined
       ? {}
       : {

@@ -70,7 +70,7 @@ describe('a client on whose CONNECT is not decided', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(async () => {
       hub.stopClock();
-      for (const connection of hub.connections) connection.destroy();
+      for (const connection of hub.connections) connection.transport.destroy();
       server.close();
       await broker.close(Promise.resolve());
     });

@@ -1,10 +1,24 @@
 import { Duplex } from 'node:stream';
 import type { Transport } from '../edge/transport.ts';
-import { PacketType } from '../protocol/control-packets.ts';
-import type { BrokerClient, LocalBroker } from './local-broker.ts';
+import { PacketType } from '../protocol/codec.ts';
+
+/** Who takes the other end of links: aedes, as the local broker has it. */
+export interface ControlPlane {
+  /** Takes a connection whose CONNECT is about to be pushed into the channel. */
+  handle(channel: ControlChannel): BrokerClient;
+}
+
+/** How a connection holds on to its aedes client. */
+export interface BrokerClient {
+  /** Ends it as a lost connection: its will is published. Nothing is left to do when it returns. */
+  close(): void;
+}
 
 /** The connection that a link belongs to. */
 export interface LinkOwner {
+  readonly transport: Transport;
+  /** Whether its client may subscribe to the topic filter. */
+  maySubscribe(filter: string): boolean;
   /** The CONNACK with code 0 has left, or the answer to a SUBSCRIBE or UNSUBSCRIBE. */
   answered(): void;
   /** A subscriber that does not read. */
@@ -20,7 +34,6 @@ const DISCONNECT = Buffer.from([PacketType.Disconnect << 4, 0]);
 export class BrokerLink implements ChannelOwner {
   readonly #channel = new ControlChannel(this);
   readonly #client: BrokerClient;
-  readonly #transport: Transport;
   readonly #owner: LinkOwner;
   readonly sessionPresent: boolean;
   /** The CONNACK said yes: from then on there is a will ([MQTT-3.1.2-8]). */
@@ -32,8 +45,7 @@ export class BrokerLink implements ChannelOwner {
   #ended = false;
 
   /** `sessionPresent`: a session was kept from before ([MQTT-3.2.2-2]); aedes knows only of subscriptions. */
-  constructor(broker: LocalBroker, transport: Transport, owner: LinkOwner, sessionPresent: boolean) {
-    this.#transport = transport;
+  constructor(broker: ControlPlane, owner: LinkOwner, sessionPresent: boolean) {
     this.#owner = owner;
     this.sessionPresent = sessionPresent;
     this.#client = broker.handle(this.#channel);
@@ -79,19 +91,24 @@ export class BrokerLink implements ChannelOwner {
     return this.granted && this.sessionPresent;
   }
 
+  maySubscribe(filter: string): boolean {
+    return this.#owner.maySubscribe(filter);
+  }
+
   get unsentBytes(): number {
-    return this.#transport.writableLength;
+    return this.#owner.transport.writableLength;
   }
 
   brokerOutput(chunks: readonly Buffer[], taken: () => void): void {
-    if (this.#ended || this.#transport.destroyed) {
+    const { transport } = this.#owner;
+    if (this.#ended || transport.destroyed) {
       taken();
       return;
     }
     const [first] = chunks;
     const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
-    if (this.#transport.write(bytes)) taken();
-    else this.#transport.once('drain', taken);
+    if (transport.write(bytes)) taken();
+    else transport.once('drain', taken);
   }
 
   answered(): void {
@@ -124,6 +141,8 @@ export interface ChannelOwner {
   brokerOutput(chunks: readonly Buffer[], taken: () => void): void;
   /** The CONNACK, or the answer to the pending SUBSCRIBE or UNSUBSCRIBE, has been handed over. */
   answered(): void;
+  /** Whether the client may subscribe to the topic filter. */
+  maySubscribe(filter: string): boolean;
   /** Bytes handed over by {@link brokerOutput} that the client has not taken yet. */
   readonly unsentBytes: number;
   /** The client does not read what it has subscribed to. */

@@ -6,7 +6,8 @@ import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { QoS, RecalledPublications } from '../../core/publication.ts';
 import { BrokerPersistence, SubscriptionBound, type Subscriber } from './broker-persistence.ts';
-import type { ControlChannel } from './broker-link.ts';
+import type { BrokerClient, ControlChannel, ControlPlane } from './broker-link.ts';
+import type { LocalSubscribers } from '../inflow/publication-lane.ts';
 import type { IngressLimits } from '../limits.ts';
 import { LocalDeliveries, localMessage, ownBytes, sizeOf, type LocalMessage } from './local-deliveries.ts';
 import type { ConnectedClient } from '../sessions/session-post.ts';
@@ -21,12 +22,6 @@ import { MAX_TOPIC_LEVELS, type InternedTopic } from '../topics/topic-table.ts';
 // With the first packet that aedes writes, mqtt-packet would make a Buffer of each of the 65,536 packet identifiers and
 // keep them: 8 MB, for what costs a moment where it is needed.
 writeToStream.cacheNumbers = false;
-
-/** How a connection holds on to its aedes client. */
-export interface BrokerClient {
-  /** Ends it as a lost connection: its will is published. Nothing is left to do when it returns. */
-  close(): void;
-}
 
 /** The part of aedes that its types don't mention, as of 1.2. */
 interface BrokerInternals {
@@ -66,7 +61,7 @@ export interface LocalBrokerOptions {
  * - a subscriber that does not read is bounded;
  * - nothing waits for a connection that has ended.
  */
-export class LocalBroker {
+export class LocalBroker implements ControlPlane, LocalSubscribers {
   readonly #aedes: Aedes;
   readonly #deliveries: LocalDeliveries;
   readonly store: SessionStore;
@@ -114,7 +109,9 @@ export class LocalBroker {
         done(will.topic.startsWith('$') ? new Error('a will to a $ topic') : null);
       },
       authorizeSubscribe: (client, subscription, done) => {
-        const isAdmitted = bound.admits(client as unknown as Subscriber, subscription);
+        const isAdmitted =
+          (client.conn as ControlChannel).owner.maySubscribe(subscription.topic) &&
+          bound.admits(client as unknown as Subscriber, subscription);
         // Later, when all filters of the packet are decided: the first to be stored takes all of them along.
         queueMicrotask(() => {
           bound.asked();

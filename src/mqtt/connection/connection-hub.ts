@@ -2,26 +2,26 @@ import { randomInt } from 'node:crypto';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceConnection, PresenceObserver } from '../../core/device-sessions.ts';
 import type { Logger } from '../../core/logger.ts';
+import { everybody, everything, type Authenticator, type Permissions } from '../../core/principal.ts';
 import type { Publication, PublicationSink } from '../../core/publication.ts';
 import type { LocalBroker } from '../broker/local-broker.ts';
 import type { HandshakeEnd } from '../edge/handshakes.ts';
 import type { Transport } from '../edge/transport.ts';
 import { AckWriter } from '../inflow/acknowledgements.ts';
-import type { Acknowledgements } from '../inflow/acknowledgements.ts';
-import type { PublicationLane } from '../inflow/publication-lane.ts';
-import { TopicTable } from '../topics/topic-table.ts';
-import type { InternedTopic } from '../topics/topic-table.ts';
-import type { IngressLimits } from '../limits.ts';
-import { LocalSessionRegistry } from '../sessions/session-registry.ts';
-import type { SessionRegistry } from '../sessions/session-registry.ts';
+import { PublishFrame, type PublicationLane } from '../inflow/publication-lane.ts';
+import { TopicTable, type InternedTopic } from '../topics/topic-table.ts';
+import { TICK_MS, type IngressLimits } from '../limits.ts';
+import { LocalSessionRegistry, type SessionRegistry } from '../sessions/session-registry.ts';
 import type { CloseReason, IngressStats } from '../stats.ts';
-import { Connection, TICK_MS } from './connection.ts';
-import type { ConnectionContext } from './connection.ts';
-import type { ConnectRequest } from '../protocol/control-packets.ts';
+import { Connection, type ConnectionContext } from './connection.ts';
+import type { ConnectRequest } from '../protocol/connect.ts';
 import type { Farewell } from './farewell.ts';
 import { ReadAhead } from './read-ahead.ts';
 
 export interface HubOptions {
+  /** Left out: everybody is let in, and may do everything. */
+  readonly authenticator?: Authenticator | undefined;
+  readonly permissions?: Permissions | undefined;
   readonly presence?: PresenceObserver | undefined;
   readonly limits: IngressLimits;
   readonly sink: PublicationSink;
@@ -47,7 +47,11 @@ export class ConnectionHub implements ConnectionContext {
   readonly topics: TopicTable;
   readonly memory: ReadAhead;
   readonly sessions: SessionRegistry;
+  readonly authenticator: Authenticator;
+  readonly permissions: Permissions;
+  readonly ackWriter: AckWriter;
   readonly publication = new BorrowedPublication();
+  readonly frame = new PublishFrame();
   accepting = false;
   receivedAtMs = 0;
   tick = 0;
@@ -62,7 +66,6 @@ export class ConnectionHub implements ConnectionContext {
   readonly #braked = new Set<Farewell>();
   readonly #clock: Clock;
   readonly #log: WindowedLog;
-  readonly #acks: AckWriter;
   /** Lanes by client id: the latest that is not finished. */
   readonly #lanes = new Map<string, PublicationLane>();
   #openLanes = 0;
@@ -74,7 +77,10 @@ export class ConnectionHub implements ConnectionContext {
   /** Called when there may be nothing left to wait for. */
   #turned: (() => void)[] = [];
 
-  constructor({ presence, limits, sink, broker, stats, clock, logger }: HubOptions) {
+  constructor(options: HubOptions) {
+    const { presence, limits, sink, broker, stats, clock, logger } = options;
+    this.authenticator = options.authenticator ?? everybody;
+    this.permissions = options.permissions ?? everything;
     this.#presence = presence;
     this.sink = sink;
     this.limits = limits;
@@ -84,7 +90,7 @@ export class ConnectionHub implements ConnectionContext {
     this.#clock = clock;
     this.#log = new WindowedLog(logger);
     this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
-    this.#acks = new AckWriter(stats);
+    this.ackWriter = new AckWriter(stats);
     this.memory = new ReadAhead(limits, stats);
     this.#sessions = new LocalSessionRegistry({
       maxKept: limits.maxKeptSessions,
@@ -167,10 +173,6 @@ export class ConnectionHub implements ConnectionContext {
     for (const resolve of turned) resolve();
   };
 
-  writeAcks(acks: Acknowledgements, transport: Transport): void {
-    this.#acks.write(acks, transport);
-  }
-
   // Lanes.
 
   previousLane(clientId: string): PublicationLane | undefined {
@@ -213,11 +215,6 @@ export class ConnectionHub implements ConnectionContext {
     return this.#clock.wallMs();
   }
 
-  untaken(): true {
-    this.stats.untaken++;
-    return true;
-  }
-
   brake(farewell: Farewell): boolean {
     if (!this.taking || this.#braked.size >= this.limits.maxBraked) return false;
     this.#braked.add(farewell);
@@ -228,8 +225,8 @@ export class ConnectionHub implements ConnectionContext {
     this.#braked.delete(farewell);
   }
 
-  paused(connection: Connection, paused: boolean): void {
-    if (paused) this.#paused.add(connection);
+  paused(connection: Connection, isPaused: boolean): void {
+    if (isPaused) this.#paused.add(connection);
     else this.#paused.delete(connection);
     this.stats.pausedConnections = this.#paused.size;
   }
@@ -240,12 +237,12 @@ export class ConnectionHub implements ConnectionContext {
 
   opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void {
     if (this.#presence === undefined) return;
-    const { clientId, protocolVersion, keepAliveSeconds, clean } = request;
+    const { clientId, codec, keepAliveSeconds, clean } = request;
     const device: DeviceConnection = {
       deviceId: clientId,
       listener: connection.listener,
       remote: connection.remote,
-      protocolVersion: protocolVersion === 3 ? '3.1' : '3.1.1',
+      protocolVersion: codec.version,
       keepAliveSeconds,
       cleanSession: clean,
       sessionPresent,
@@ -311,15 +308,17 @@ export class ConnectionHub implements ConnectionContext {
       largest?.stop('out-of-memory');
     }
     let unread = 0;
-    for (const { unreadBytes } of this.#paused) unread += unreadBytes;
+    for (const { transport } of this.#paused) unread += transport.readableLength;
     this.stats.unreadBytes = unread;
     if (!this.memory.overfull(unread)) return;
-    const largestFirst = [...this.#paused].sort((a, b) => b.unreadBytes - a.unreadBytes);
+    const largestFirst = [...this.#paused].sort(
+      (a, b) => b.transport.readableLength - a.transport.readableLength,
+    );
     for (const connection of largestFirst) {
       if (!this.memory.overfull(unread)) return;
-      unread -= connection.unreadBytes;
+      unread -= connection.transport.readableLength;
       connection.stop('out-of-memory');
-      connection.destroy();
+      connection.transport.destroy();
     }
   }
 }

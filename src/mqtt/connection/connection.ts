@@ -1,61 +1,124 @@
 import { randomUUID } from 'node:crypto';
 import { errorMessage } from '../../core/errors.ts';
-import { BrokerLink } from '../broker/broker-link.ts';
-import type { LinkOwner } from '../broker/broker-link.ts';
-import { TransportFault } from '../edge/transport.ts';
-import type { Transport } from '../edge/transport.ts';
-import type { Acknowledgements } from '../inflow/acknowledgements.ts';
-import { PublicationLane } from '../inflow/publication-lane.ts';
-import type { LaneContext, LaneOwner } from '../inflow/publication-lane.ts';
+import type { AuthenticationRefusal, Authenticator, Principal, TopicAction } from '../../core/principal.ts';
+import { BrokerLink, type ControlPlane, type LinkOwner } from '../broker/broker-link.ts';
+import { TransportFault, type Transport } from '../edge/transport.ts';
 import {
-  ConnackCode,
-  PacketType,
-  connack,
-  controlFault,
-  readConnect,
-  withoutDup,
-} from '../protocol/control-packets.ts';
-import type { ConnectRequest } from '../protocol/control-packets.ts';
+  PublicationLane,
+  type LaneContext,
+  type LaneOwner,
+  type LocalSubscribers,
+} from '../inflow/publication-lane.ts';
+import { ticksOf, type IngressLimits } from '../limits.ts';
+import { PacketType, ReasonCode } from '../protocol/codec.ts';
+import { readConnect, type ConnectRequest } from '../protocol/connect.ts';
 import type { PublisherSession } from '../sessions/publisher-session.ts';
 import type { SessionHolder, SessionRegistry } from '../sessions/session-registry.ts';
 import type { CloseReason } from '../stats.ts';
-import { Farewell } from './farewell.ts';
-import { FrameReader, HeldBytes } from './frame-reader.ts';
-import type { FrameHandler, FrameProblem } from './frame-reader.ts';
-import { ReadGate } from './read-ahead.ts';
+import { Farewell, type FarewellContext } from './farewell.ts';
+import { FrameReader, HeldBytes, type FrameHandler, type FrameProblem } from './frame-reader.ts';
+import { ReadGate, type GateOwner } from './read-ahead.ts';
 
-/** One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. */
-export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner {
+/** What all connections of an ingress share. */
+export interface ConnectionContext extends LaneContext, FarewellContext {
+  readonly authenticator: Authenticator;
+  readonly sessions: SessionRegistry;
+  readonly broker: ControlPlane & LocalSubscribers;
+  /** The lane of the client's previous connection, if it still has something. */
+  previousLane(clientId: string): PublicationLane | undefined;
+  laneOpened(lane: PublicationLane): void;
+  /** A connection's socket is not read any more, or again. */
+  paused(connection: Connection, isPaused: boolean): void;
+  /** Its CONNACK has said yes. */
+  opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void;
+  /** A connection is closing. `hasWill`: a will that counts for Kafka. */
+  closed(connection: Connection, reason: CloseReason, detail: string | undefined, hasWill: boolean): void;
+  /** Its socket is closed. */
+  gone(connection: Connection): void;
+}
+
+/** Where a connection stands, in the order in which it gets there. */
+const State = {
+  AwaitingConnect: 0,
+  /** Who the client is, is being found out. Nobody's session has been touched. */
+  Authenticating: 1,
+  /** The session's previous connection has to let go. */
+  Claiming: 2,
+  /** aedes has the CONNECT. */
+  Connecting: 3,
+  Live: 4,
+  /** Live, and aedes has a SUBSCRIBE or UNSUBSCRIBE. */
+  Subscribing: 5,
+  /** Nothing is read or acknowledged any more. */
+  Farewell: 6,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** By state: where a connection may get to from there. */
+const NEXT_STATES: readonly (readonly State[])[] = [
+  [State.Authenticating, State.Farewell],
+  [State.Claiming, State.Farewell],
+  [State.Connecting, State.Farewell],
+  [State.Live, State.Farewell],
+  [State.Subscribing, State.Farewell],
+  [State.Live, State.Farewell],
+  [],
+];
+
+/** How long a connection may stay in each of the states that must end, in milliseconds. */
+function patienceMs(state: State, limits: IngressLimits): number {
+  if (state === State.Claiming) return limits.takeoverTimeoutMs;
+  return state < State.Live ? limits.connectTimeoutMs : Number.POSITIVE_INFINITY;
+}
+
+/** What the answer to CONNECT says of an authentication that has failed. */
+const REFUSALS: Readonly<Record<AuthenticationRefusal['refused'], ReasonCode>> = {
+  'bad-credentials': ReasonCode.BadUserNameOrPassword,
+  'not-authorised': ReasonCode.NotAuthorized,
+  unavailable: ReasonCode.ServerUnavailable,
+};
+
+/**
+ * One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. Its life is
+ * {@link State}, which changes in #enter alone:
+ *
+ *     AwaitingConnect -> Authenticating -> Claiming -> Connecting -> Live <-> Subscribing
+ *     each of them -> Farewell
+ */
+export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner, GateOwner {
+  readonly transport: Transport;
   readonly remote: string;
   readonly listener: string;
   readonly #context: ConnectionContext;
-  readonly #transport: Transport;
   readonly #reader: FrameReader;
   readonly #held: HeldBytes;
   readonly #gate: ReadGate;
-  #state: State = State.ExpectingConnect;
+  #state: State = State.AwaitingConnect;
+  /** By this tick the state must have ended. */
+  #deadlineTick: number;
   #request: ConnectRequest | undefined;
+  /** Who the authenticator is to tell; it is let go when the connection ends before. */
+  #asked: Asked | undefined;
+  #principal: Principal | undefined;
   #lane: PublicationLane | undefined;
   #link: BrokerLink | undefined;
   #inputEnded = false;
   #transportClosed = false;
-  /** By this tick the CONNECT must have come, its session be free, its answer have left. */
-  #deadlineTick: number;
   #lastSeenTick: number;
   #keepAliveTicks = 0;
   #farewell: Farewell | undefined;
 
   /** `remote` and `listener`: where the client is, and came to, as people are told. */
   constructor(transport: Transport, remote: string, context: ConnectionContext, listener: string) {
-    this.#transport = transport;
+    this.transport = transport;
     this.#context = context;
     this.remote = remote;
     this.listener = listener;
     this.#reader = new FrameReader(this, context.memory, context.limits.maxConnectBytes);
     this.#held = new HeldBytes(context.memory);
-    this.#gate = new ReadGate(this, transport, context);
+    this.#gate = new ReadGate(this, context.memory);
     this.#lastSeenTick = context.tick;
-    this.#deadlineTick = context.tick + ticksOf(context.limits.connectTimeoutMs);
+    this.#deadlineTick = context.tick + ticksOf(patienceMs(this.#state, context.limits));
     transport.on('end', () => {
       this.#ended();
     });
@@ -63,7 +126,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       this.#transportClosed = true;
       this.#ended();
       this.#farewell?.gone();
-      if (this.#state === State.Closing) this.#context.gone(this);
+      if (this.#state === State.Farewell) this.#context.gone(this);
     });
     transport.on('error', (error) => {
       if (error instanceof TransportFault) this.#violation(error.message);
@@ -75,17 +138,26 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     return this.#request?.clientId;
   }
 
+  /** The one place where the state changes. */
+  #enter(state: State): void {
+    if (NEXT_STATES[this.#state]?.includes(state) !== true) {
+      throw new Error(`a connection can not get from state ${this.#state} to ${state}`);
+    }
+    this.#state = state;
+    this.#deadlineTick = this.#context.tick + ticksOf(patienceMs(state, this.#context.limits));
+  }
+
   // Bytes.
 
   /** Bytes from the socket; valid during the call. */
   receive(bytes: Buffer): void {
-    if (this.#state === State.Closing) return;
+    if (this.#state === State.Farewell) return;
     this.#lastSeenTick = this.#context.tick;
     try {
-      if (this.#isGated() || !this.#held.empty) this.#held.append(bytes);
+      if (this.#isWaiting() || !this.#held.empty) this.#held.append(bytes);
       else {
         const stop = this.#read(bytes, 0);
-        if (stop < bytes.length && this.#isGated()) this.#held.append(bytes.subarray(stop));
+        if (stop < bytes.length && this.#isWaiting()) this.#held.append(bytes.subarray(stop));
       }
       if (this.#lane !== undefined || !this.#held.empty) this.#gate.check();
     } catch (error) {
@@ -98,9 +170,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
    * at: publications must not be produced for a client that is refused, and a subscription must see what its
    * client publishes after it.
    */
-  #isGated(): boolean {
+  #isWaiting(): boolean {
     const state = this.#state;
-    return state === State.Claiming || state === State.Connecting || state === State.Subscribing;
+    return (state > State.AwaitingConnect && state < State.Live) || state === State.Subscribing;
   }
 
   #read(bytes: Buffer, from: number): number {
@@ -110,10 +182,10 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   /** The answer is there: goes on with what came behind its packet. */
   #readHeld(): void {
-    while (!this.#held.empty && this.#state === State.Open) {
+    while (!this.#held.empty && this.#state === State.Live) {
       this.#held.readOn((bytes, from) => this.#read(bytes, from));
     }
-    if (this.#inputEnded && this.#held.empty && !this.#isGated()) this.#close('connection-lost');
+    if (this.#inputEnded && this.#held.empty && !this.#isWaiting()) this.#close('connection-lost');
     else this.unblocked();
   }
 
@@ -134,18 +206,22 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean {
     const lane = this.#lane;
-    if (lane === undefined || this.#state !== State.Open) {
-      return this.#state === State.ExpectingConnect && this.#connect(header, buffer.subarray(start, end));
+    if (lane === undefined || this.#state !== State.Live) {
+      return this.#state === State.AwaitingConnect && this.#connect(header, buffer.subarray(start, end));
     }
     if (header >> 4 === PacketType.Publish) {
       // A gateway that stops takes nothing on. Without an acknowledgement the device sends it again, elsewhere.
-      if (!this.#context.taking) return this.#context.untaken();
+      if (!this.#context.taking) {
+        this.#context.stats.untaken++;
+        return true;
+      }
       const fault = lane.publish(header, buffer, start, end);
       return fault === undefined ? this.#lane !== undefined : this.#violation(fault);
     }
     this.#context.stats.controlPackets++;
-    const plain = this.#request?.protocolVersion === 3 ? withoutDup(header) : header;
-    const fault = controlFault(plain, buffer.subarray(start, end));
+    const codec = this.#request?.codec;
+    const plain = codec?.plainHeader(header) ?? header;
+    const fault = codec?.controlFault(plain, buffer.subarray(start, end));
     return fault === undefined
       ? this.#control(plain, lane, Buffer.from(buffer.subarray(frameStart, end)))
       : this.#violation(fault);
@@ -166,9 +242,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       default: {
         packet[0] = header;
         const type = header >> 4;
-        if (type === PacketType.Subscribe || type === PacketType.Unsubscribe) this.#state = State.Subscribing;
+        if (type === PacketType.Subscribe || type === PacketType.Unsubscribe) this.#enter(State.Subscribing);
         this.#link?.push(packet);
-        return !this.#isGated();
+        return !this.#isWaiting();
       }
     }
   }
@@ -178,7 +254,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     return false;
   }
 
-  // CONNECT.
+  // CONNECT, and who it is from.
 
   #connect(header: number, body: Buffer): boolean {
     if (header >> 4 !== PacketType.Connect) {
@@ -192,17 +268,69 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       this.#close(reason, detail, reply);
       return false;
     }
-    const { request } = result;
     this.#context.stats.controlPackets++;
-    const { limits, sessions, tick, taking } = this.#context;
-    if (!taking) return this.#refuse('stopped');
-    this.#request = request;
-    this.#reader.maxFrameBytes = limits.maxPacketBytes;
-    this.#state = State.Claiming;
-    this.#deadlineTick = tick + ticksOf(limits.takeoverTimeoutMs);
-    sessions.claim(request.clientId, request.clean, this);
+    this.#request = result.request;
+    this.#enter(State.Authenticating);
+    if (this.#context.taking) this.#authenticate(result.request);
+    else this.#refuse('stopped');
     return false;
   }
+
+  #authenticate({ clientId, userName, password }: ConnectRequest): void {
+    const { listener, remote, transport } = this;
+    const certificate = transport.getPeerX509Certificate?.();
+    let answer: ReturnType<Authenticator['authenticate']>;
+    try {
+      const credentials = { clientId, userName, password, listener, remote, certificate };
+      answer = this.#context.authenticator.authenticate(credentials);
+    } catch (error) {
+      this.notAuthenticated(error);
+      return;
+    }
+    if (answer instanceof Promise) {
+      this.#asked = { connection: this };
+      tellWhenAnswered(answer, this.#asked);
+    } else this.authenticated(answer);
+  }
+
+  /** The authenticator has said who it is, or that it may not come in. */
+  authenticated(answer: Principal | AuthenticationRefusal): void {
+    const request = this.#request;
+    if (request === undefined || this.#state !== State.Authenticating) return;
+    this.#asked = undefined;
+    if (!this.#context.taking) return this.#refuse('stopped');
+    if ('refused' in answer) return this.#refuse('not-authorised', answer.detail, REFUSALS[answer.refused]);
+    this.#principal = answer;
+    if (request.will !== undefined && !this.mayPublish(request.will.topic)) {
+      return this.#refuse('not-authorised', 'it may not publish its will', ReasonCode.NotAuthorized);
+    }
+    this.#reader.maxFrameBytes = this.#context.limits.maxPacketBytes;
+    this.#enter(State.Claiming);
+    this.#context.sessions.claim(request.clientId, request.clean, this);
+  }
+
+  /** The authenticator has failed. */
+  notAuthenticated(error: unknown): void {
+    const { logger } = this.#context;
+    logger.error({ client: this.clientId, reason: errorMessage(error) }, 'an authentication has failed');
+    if (this.#state === State.Authenticating) this.#refuse('internal-error', errorMessage(error));
+  }
+
+  #may(action: TopicAction, topic: string): boolean {
+    const { permissions } = this.#context;
+    if (permissions.epoch === 0) return true;
+    return this.#principal !== undefined && permissions.decide(this.#principal, action, topic) === 'allow';
+  }
+
+  mayPublish(topic: string): boolean {
+    return this.#may('publish', topic);
+  }
+
+  maySubscribe(filter: string): boolean {
+    return this.#may('subscribe', filter);
+  }
+
+  // Its session.
 
   /**
    * The session is ours. Its previous connection has let go, but its publications may be on their way. They
@@ -221,12 +349,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       this.#refuse('session-busy', 'publications of its earlier connections still wait for room');
       return;
     }
-    this.#lane = new PublicationLane(this.#context, session, this, present);
+    this.#lane = new PublicationLane(this.#context, session, this, request.codec, present);
     if (previous !== undefined) this.#lane.follow(previous);
     this.#context.laneOpened(this.#lane);
-    this.#state = State.Connecting;
-    this.#deadlineTick = this.#context.tick + ticksOf(this.#context.limits.connectTimeoutMs);
-    this.#link = new BrokerLink(broker, this.#transport, this, present);
+    this.#enter(State.Connecting);
+    this.#link = new BrokerLink(broker, this, present);
     this.#link.push(request.packet);
   }
 
@@ -238,15 +365,16 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   answered(): void {
     const [request, link] = [this.#request, this.#link];
-    if (this.#state === State.Connecting && request !== undefined) {
-      const seconds = request.keepAliveSeconds;
-      // [MQTT-3.1.2-24]: one and a half intervals.
-      this.#keepAliveTicks = seconds === 0 ? 0 : ticksOf(seconds * 1_500);
-      this.#lastSeenTick = this.#context.tick;
-      if (link?.granted === true) this.#context.opened(this, request, link.sessionPresent);
-    }
-    this.#state = State.Open;
+    const isNew = this.#state === State.Connecting;
     try {
+      this.#enter(State.Live);
+      if (isNew && request !== undefined) {
+        const seconds = request.keepAliveSeconds;
+        // [MQTT-3.1.2-24]: one and a half intervals.
+        this.#keepAliveTicks = seconds === 0 ? 0 : ticksOf(seconds * 1_500);
+        this.#lastSeenTick = this.#context.tick;
+        if (link?.granted === true) this.#context.opened(this, request, link.sessionPresent);
+      }
       this.#readHeld();
     } catch (error) {
       this.failed(error);
@@ -265,10 +393,6 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   // The lane's side.
 
-  writeAcks(): void {
-    if (this.#lane !== undefined) this.#context.writeAcks(this.#lane.acks, this.#transport);
-  }
-
   refused(): void {
     this.#close('refused', 'a publication may not be published ([MQTT-3.3.5-2])');
   }
@@ -277,19 +401,31 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#close('internal-error', errorMessage(error));
   }
 
-  reservedTopic(topic: string): void {
-    this.#context.reservedTopic(this.clientId ?? this.remote, topic);
-  }
-
   unblocked(): void {
     this.#gate.reopen();
   }
 
   // What the hard bound looks at.
 
-  /** Bytes that were read, and wait. */
   get waitingBytes(): number {
     return (this.#lane?.parkedBytes ?? 0) + this.#held.length;
+  }
+
+  /** A client that nobody knows yet may not hold more than its CONNECT might. */
+  get allowanceBytes(): number {
+    const { memory, limits } = this.#context;
+    const { allowanceBytes } = memory;
+    return this.#state === State.Authenticating
+      ? Math.min(limits.maxConnectBytes, allowanceBytes)
+      : allowanceBytes;
+  }
+
+  get unreadControlBytes(): number {
+    return this.#link?.unreadBytes ?? 0;
+  }
+
+  paused(isPaused: boolean): void {
+    this.#context.paused(this, isPaused);
   }
 
   /** Bytes of packets that are not complete, or not looked at yet. */
@@ -297,24 +433,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     return this.#reader.heldBytes + this.#held.length;
   }
 
-  /** Bytes that the client has not read. */
-  get unsentBytes(): number {
-    return this.#transport.writableLength;
-  }
-
-  /** Bytes that Node has read, and we have not. */
-  get unreadBytes(): number {
-    return this.#transport.readableLength;
-  }
-
-  /** Bytes that aedes has not read. */
-  get unreadControlBytes(): number {
-    return this.#link?.unreadBytes ?? 0;
-  }
-
   /** Nobody may read for now. */
   pause(): void {
-    if (this.#state !== State.Closing) this.#gate.close();
+    if (this.#state !== State.Farewell) this.#gate.close();
   }
 
   // Time.
@@ -325,26 +446,33 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     // A pause ends when its cause does; looked at here too, so that none can last for ever.
     this.#gate.reopen();
     if (this.#gate.holdsClock) this.#lastSeenTick = tick;
+    if (this.#state === State.Farewell) this.#farewell?.ticked();
+    else if (this.#state >= State.Live) this.#watchLive(tick);
+    else if (tick >= this.#deadlineTick) this.#late();
+  }
+
+  #watchLive(tick: number): void {
+    if (this.#keepAliveTicks > 0 && tick - this.#lastSeenTick > this.#keepAliveTicks) {
+      this.#close('keepalive-timeout', 'nothing came for 1.5 keepalive intervals ([MQTT-3.1.2-24])');
+    }
+    const untilMs = this.#principal?.untilMs ?? Number.POSITIVE_INFINITY;
+    if (untilMs !== Number.POSITIVE_INFINITY && untilMs <= this.#context.wallMs()) {
+      this.#close('not-authorised', 'the proof of who it is has expired');
+    }
+  }
+
+  /** The state has lasted too long. */
+  #late(): void {
     switch (this.#state) {
-      case State.ExpectingConnect:
-        if (tick >= this.#deadlineTick) this.#close('connect-timeout', 'no CONNECT came ([MQTT-3.1.0-1])');
+      case State.AwaitingConnect:
+        this.#close('connect-timeout', 'no CONNECT came ([MQTT-3.1.0-1])');
         return;
       case State.Claiming:
-        if (tick < this.#deadlineTick) return;
         this.#refuse('session-busy', 'the previous connection of its client id does not end');
         return;
-      case State.Connecting:
-        if (tick < this.#deadlineTick) return;
+      default:
         this.#refuse('connect-timeout', 'whether it may connect was not decided in time');
         this.#link?.abandon();
-        return;
-      case State.Closing:
-        this.#farewell?.ticked();
-        return;
-      default:
-        if (this.#keepAliveTicks > 0 && tick - this.#lastSeenTick > this.#keepAliveTicks) {
-          this.#close('keepalive-timeout', 'nothing came for 1.5 keepalive intervals ([MQTT-3.1.2-24])');
-        }
     }
   }
 
@@ -355,7 +483,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     if (this.#inputEnded) return;
     this.#inputEnded = true;
     // What came before the end, behind a packet without answer yet, still counts.
-    if (!this.#isGated() || this.#held.empty) this.#close('connection-lost');
+    if (!this.#isWaiting() || this.#held.empty) this.#close('connection-lost');
   }
 
   /** Ends the connection, with the acknowledgements that are due. */
@@ -364,22 +492,20 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#farewell?.hurry();
   }
 
-  destroy(): void {
-    this.#transport.destroy();
-  }
-
-  #refuse(reason: CloseReason, detail?: string): boolean {
-    this.#close(reason, detail, connack(ConnackCode.ServerUnavailable));
-    return false;
+  /** Says no to the CONNECT. */
+  #refuse(reason: CloseReason, detail?: string, code: ReasonCode = ReasonCode.ServerUnavailable): void {
+    this.#close(reason, detail, this.#request?.codec.connackRefusing(code));
   }
 
   /** `lastWords`: what is still to be said. */
   #close(reason: CloseReason, detail?: string, lastWords?: Buffer): void {
-    if (this.#state === State.Closing) return;
+    if (this.#state === State.Farewell) return;
     const disconnected = reason === 'disconnected';
     // Acknowledgements that are due leave first, except to a client that has done with us.
-    if (!disconnected) this.writeAcks();
-    this.#state = State.Closing;
+    if (!disconnected) this.#lane?.writeAcks();
+    const hasClaimed = this.#state >= State.Claiming;
+    this.#enter(State.Farewell);
+    if (this.#asked !== undefined) this.#asked.connection = undefined;
     this.#reader.reset();
     this.#held.clear();
     this.#gate.abandon();
@@ -387,9 +513,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#context.closed(this, reason, detail, will !== undefined);
     this.#lane?.detach(disconnected, will);
     this.#lane = undefined;
-    if (this.#link === undefined) this.#releaseSession();
-    else this.#link.end(disconnected);
-    this.#farewell = new Farewell(this.#transport, this.#context, reason, lastWords);
+    if (this.#link !== undefined) this.#link.end(disconnected);
+    else if (hasClaimed) this.#releaseSession();
+    this.#farewell = new Farewell(this.transport, this.#context, reason, lastWords);
     if (this.#transportClosed) this.#context.gone(this);
   }
 
@@ -399,49 +525,21 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   }
 }
 
-/** Where a connection stands. */
-export const State = {
-  ExpectingConnect: 0,
-  /** The session's previous connection has to let go. */
-  Claiming: 1,
-  /** aedes has the CONNECT. */
-  Connecting: 2,
-  Open: 3,
-  /** aedes has a SUBSCRIBE or UNSUBSCRIBE. */
-  Subscribing: 4,
-  /** Nothing is read or acknowledged any more. */
-  Closing: 5,
-} as const;
-export type State = (typeof State)[keyof typeof State];
-
-/** What all connections of an ingress share. */
-export interface ConnectionContext extends LaneContext {
-  readonly sessions: SessionRegistry;
-  /** Counts turns of the keepalive clock, {@link TICK_MS} apart. */
-  readonly tick: number;
-  /** The lane of the client's previous connection, if it still has something. */
-  previousLane(clientId: string): PublicationLane | undefined;
-  laneOpened(lane: PublicationLane): void;
-  /** Writes the acknowledgements that may leave. */
-  writeAcks(acks: Acknowledgements, transport: Transport): void;
-  /** A connection's socket is not read any more, or again. */
-  paused(connection: Connection, paused: boolean): void;
-  reservedTopic(client: string, topic: string): void;
-  /** A PUBLISH has come that is not taken any more. Returns that reading goes on. */
-  untaken(): true;
-  /** Whether one more connection may be made to wait for its end. */
-  brake(farewell: Farewell): boolean;
-  unbrake(farewell: Farewell): void;
-  /** Its CONNACK has said yes. */
-  opened(connection: Connection, request: ConnectRequest, sessionPresent: boolean): void;
-  /** A connection is closing. `hasWill`: a will that counts for Kafka. */
-  closed(connection: Connection, reason: CloseReason, detail: string | undefined, hasWill: boolean): void;
-  /** Its socket is closed. */
-  gone(connection: Connection): void;
+/** An authenticator may take its time, or for ever: it must not hold a connection that has ended. */
+interface Asked {
+  connection: Connection | undefined;
 }
 
-/** The keepalive clock's resolution. */
-export const TICK_MS = 500;
-
-/** So many ticks are never shorter than the time. */
-export const ticksOf = (milliseconds: number): number => Math.ceil(milliseconds / TICK_MS) + 1;
+/** Outside of the class, so that what waits for the answer knows no connection but by `asked`. */
+function tellWhenAnswered(answer: Promise<Principal | AuthenticationRefusal>, asked: Asked): void {
+  answer.then(
+    (decision) => {
+      try {
+        asked.connection?.authenticated(decision);
+      } catch (error) {
+        asked.connection?.failed(error);
+      }
+    },
+    (error: unknown) => asked.connection?.notAuthenticated(error),
+  );
+}

@@ -1,6 +1,16 @@
-import { ticksOf, type ConnectionContext } from './connection.ts';
-import type { CloseReason } from '../stats.ts';
 import type { Transport } from '../edge/transport.ts';
+import { ticksOf, type IngressLimits } from '../limits.ts';
+import type { CloseReason } from '../stats.ts';
+
+/** What the ends of connections share. */
+export interface FarewellContext {
+  /** Counts turns of the keepalive clock, TICK_MS apart. */
+  readonly tick: number;
+  readonly limits: IngressLimits;
+  /** Whether one more connection may be made to wait for its end. */
+  brake(farewell: Farewell): boolean;
+  unbrake(farewell: Farewell): void;
+}
 
 /** How long a closed connection may take to read our last bytes, in ticks. */
 const LINGER_TICKS = 4;
@@ -26,7 +36,7 @@ const BRAKED: ReadonlySet<CloseReason> = new Set([
  */
 export class Farewell {
   readonly #transport: Transport;
-  readonly #context: ConnectionContext;
+  readonly #context: FarewellContext;
   readonly #lastWords: Buffer | undefined;
   #deadlineTick: number;
   #isBraked: boolean;
@@ -34,7 +44,7 @@ export class Farewell {
   /** `lastWords`: a CONNACK that says no. */
   constructor(
     transport: Transport,
-    context: ConnectionContext,
+    context: FarewellContext,
     reason: CloseReason,
     lastWords: Buffer | undefined,
   ) {

@@ -1,7 +1,6 @@
 import type { Transport } from '../edge/transport.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { IngressStats } from '../stats.ts';
-import type { Connection, ConnectionContext } from './connection.ts';
 
 /** Size of one read from a socket, in bytes: Node's. What is read at once may have to be parked at once. */
 const READ_CHUNK_BYTES = 64 * 1024;
@@ -134,17 +133,27 @@ const MAX_UNREAD_CONTROL_BYTES = 64 * 1024;
 /** A closed gate opens when so much of each bound is free. */
 const REOPEN_SHARE = 0.5;
 
+/** A connection, as the gate to its socket sees it. */
+export interface GateOwner {
+  readonly transport: Transport;
+  /** Bytes that were read, and wait; and how many may. */
+  readonly waitingBytes: number;
+  readonly allowanceBytes: number;
+  /** Bytes that aedes has not read. */
+  readonly unreadControlBytes: number;
+  /** The socket is not read any more, or again. */
+  paused(isPaused: boolean): void;
+}
+
 /** The hard bound of one connection: decides when its socket isn't read. */
 export class ReadGate {
-  readonly #connection: Connection;
-  readonly #transport: Transport;
-  readonly #context: ConnectionContext;
+  readonly #owner: GateOwner;
+  readonly #memory: ReadAhead;
   #closed = false;
 
-  constructor(connection: Connection, transport: Transport, context: ConnectionContext) {
-    this.#connection = connection;
-    this.#transport = transport;
-    this.#context = context;
+  constructor(owner: GateOwner, memory: ReadAhead) {
+    this.#owner = owner;
+    this.#memory = memory;
   }
 
   /** After every read. */
@@ -156,20 +165,20 @@ export class ReadGate {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#transport.pause();
-    this.#context.paused(this.#connection, true);
+    this.#owner.transport.pause();
+    this.#owner.paused(true);
   }
 
   /** The socket is read again, if nothing speaks against it. */
   reopen(): void {
     if (!this.#closed || this.#isFull(REOPEN_SHARE)) return;
     this.abandon();
-    this.#transport.resume();
+    this.#owner.transport.resume();
   }
 
   /** The connection has ended. */
   abandon(): void {
-    if (this.#closed) this.#context.paused(this.#connection, false);
+    if (this.#closed) this.#owner.paused(false);
     this.#closed = false;
   }
 
@@ -178,17 +187,16 @@ export class ReadGate {
    * it is held for not reading.
    */
   get holdsClock(): boolean {
-    return this.#closed && this.#connection.unsentBytes <= MAX_UNSENT_BYTES * REOPEN_SHARE;
+    return this.#closed && this.#owner.transport.writableLength <= MAX_UNSENT_BYTES * REOPEN_SHARE;
   }
 
   #isFull(share: number): boolean {
-    const { waitingBytes, unreadControlBytes, unsentBytes } = this.#connection;
-    const { memory } = this.#context;
+    const { waitingBytes, unreadControlBytes, transport } = this.#owner;
     return (
-      (waitingBytes > 0 && waitingBytes > memory.allowanceBytes * share) ||
-      unsentBytes > MAX_UNSENT_BYTES * share ||
+      (waitingBytes > 0 && waitingBytes > this.#owner.allowanceBytes * share) ||
+      transport.writableLength > MAX_UNSENT_BYTES * share ||
       unreadControlBytes > MAX_UNREAD_CONTROL_BYTES * share ||
-      memory.exhausted
+      this.#memory.exhausted
     );
   }
 }

@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+
 /**
  * What a connection needs of its socket; a net.Socket has it, so has a TLS socket, and WebSocketTransport.
  * Its bytes are read by 'data' events, that is, by public API alone: what that costs is in read-ahead.ts.
@@ -8,6 +10,8 @@ export interface Transport {
   /** Bytes that Node has read although the transport is paused. */
   readonly readableLength: number;
   readonly destroyed: boolean;
+  /** The client's certificate; left out where there is no TLS. */
+  getPeerX509Certificate?(): X509Certificate | undefined;
   write(bytes: Uint8Array): boolean;
   pause(): void;
   resume(): void;

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { TransportFault, type Transport } from './transport.ts';
 import {
   CloseCode,
@@ -135,6 +136,10 @@ export class WebSocketTransport implements Transport, WebSocketHandler {
   }
 
   // The connection's side.
+
+  getPeerX509Certificate(): X509Certificate | undefined {
+    return this.#socket instanceof TLSSocket ? this.#socket.getPeerX509Certificate() : undefined;
+  }
 
   get writableLength(): number {
     return this.#socket.writableLength;

@@ -1,5 +1,5 @@
 import type { Transport } from '../edge/transport.ts';
-import { PacketType } from '../protocol/control-packets.ts';
+import { PacketType, ReasonCode, type Codec } from '../protocol/codec.ts';
 import type { IngressStats } from '../stats.ts';
 
 const SLAB_BYTES = 16 * 1024;
@@ -22,28 +22,28 @@ export class AckWriter {
       this.#used = 0;
     }
     const start = this.#used;
-    const end = acks.drain(this.#slab, start, start + bytes, this.#stats);
+    const end = acks.drain(this.#slab, start, this.#stats);
     transport.write(this.#slab.subarray(start, end));
     // The kernel takes a few bytes at once, as a rule; then the memory is free again. Otherwise it must stay.
     this.#used = transport.writableLength === 0 ? start : end;
   }
 }
 
-const PUBACK = PacketType.Puback << 4;
-const PUBREC = PacketType.Pubrec << 4;
-const PUBCOMP = PacketType.Pubcomp << 4;
-const ACK_BYTES = 4;
-
 /**
  * What one connection owes its device. PUBACKs and PUBRECs leave in order of receipt, each among themselves: a
  * slow QoS 2 publication must not hold up a PUBACK.
  */
 export class Acknowledgements {
+  readonly #codec: Codec;
   readonly #pubacks = new AckQueue();
   /** Of the few devices that use QoS 2, from their first one on. */
   #pubrecs: AckQueue | undefined;
   /** Packet identifiers of PUBRELs, which are answered at once. */
   #pubcomps: number[] | undefined;
+
+  constructor(codec: Codec) {
+    this.#codec = codec;
+  }
 
   /** Publications without PUBACK or PUBREC. */
   get owed(): number {
@@ -73,9 +73,9 @@ export class Acknowledgements {
     return this.#of(qos).packetId(sequence);
   }
 
-  /** It may leave, when its turn comes. Returns false if it could before. */
-  settle(qos: number, sequence: number): boolean {
-    return this.#of(qos).settle(sequence);
+  /** It may leave with this reason, when its turn comes. Returns false if it could before. */
+  settle(qos: number, sequence: number, reason: ReasonCode): boolean {
+    return this.#of(qos).settle(sequence, reason);
   }
 
   /** Owes a PUBCOMP. */
@@ -87,25 +87,26 @@ export class Acknowledgements {
   /** Room that {@link drain} needs; 0 if nothing may leave. */
   get readyBytes(): number {
     const ready = this.#pubacks.ready || this.#pubrecs?.ready === true || this.#pubcomps !== undefined;
-    return ready ? ACK_BYTES * (this.owed + (this.#pubcomps?.length ?? 0)) : 0;
+    return ready ? this.#codec.maxAckBytes * (this.owed + (this.#pubcomps?.length ?? 0)) : 0;
   }
 
-  /** Writes what may leave into buffer[offset, end). Returns the position behind it. */
-  drain(buffer: Buffer, offset: number, end: number, stats: IngressStats): number {
-    const pubrecsAt = this.#pubacks.drain(PUBACK, buffer, offset, end);
-    const pubcompsAt = this.#pubrecs?.drain(PUBREC, buffer, pubrecsAt, end) ?? pubrecsAt;
-    stats.acknowledged[1] += (pubrecsAt - offset) / ACK_BYTES;
-    stats.acknowledged[2] += (pubcompsAt - pubrecsAt) / ACK_BYTES;
-    if (this.#pubcomps === undefined) return pubcompsAt;
-    let at = pubcompsAt;
+  /** Writes what may leave to a position of the buffer. Returns the position behind it. */
+  drain(buffer: Buffer, at: number, stats: IngressStats): number {
+    const codec = this.#codec;
+    const owedPubacks = this.#pubacks.size;
+    let end = this.#pubacks.drain(PacketType.Puback, codec, buffer, at);
+    stats.acknowledged[1] += owedPubacks - this.#pubacks.size;
+    if (this.#pubrecs !== undefined) {
+      const owedPubrecs = this.#pubrecs.size;
+      end = this.#pubrecs.drain(PacketType.Pubrec, codec, buffer, end);
+      stats.acknowledged[2] += owedPubrecs - this.#pubrecs.size;
+    }
+    if (this.#pubcomps === undefined) return end;
     for (const packetId of this.#pubcomps) {
-      buffer[at++] = PUBCOMP;
-      buffer[at++] = 2;
-      buffer[at++] = packetId >>> 8;
-      buffer[at++] = packetId & 0xff;
+      end = codec.writeAck(PacketType.Pubcomp, packetId, ReasonCode.Success, buffer, end);
     }
     this.#pubcomps = undefined;
-    return at;
+    return end;
   }
 
   /** Drops what may leave: the connection is gone. */
@@ -119,8 +120,9 @@ export class Acknowledgements {
 /** Sequences wrap here, so that they and the tokens made of them stay small integers. */
 const SEQUENCE_MASK = 0x0fff_ffff;
 const INITIAL_CAPACITY = 16;
-/** Of an entry, above its packet identifier: what it waited for is true. */
+/** Of an entry, above its packet identifier: what it waited for is true. Above that, the reason code. */
 const SETTLED = 0x1_0000;
+const REASON_SHIFT = 17;
 
 /**
  * The acknowledgements that one connection owes for one kind of packet, in order of receipt: PUBACKs
@@ -128,7 +130,7 @@ const SETTLED = 0x1_0000;
  * array and not several, because of a device that is seldom heard of none of it is in the processor's cache.
  */
 export class AckQueue {
-  /** Packet identifiers, with SETTLED. */
+  /** Packet identifiers, with SETTLED and the reason. */
   #entries = new Uint32Array(INITIAL_CAPACITY);
   /** What was published, see {@link open}; only where somebody asks for it. */
   #fingerprints: Float64Array | undefined;
@@ -187,27 +189,21 @@ export class AckQueue {
   }
 
   /** What it waited for is true now. Returns false if that was known before, or it is not owed. */
-  settle(sequence: number): boolean {
+  settle(sequence: number, reason: ReasonCode): boolean {
     const age = (sequence - this.#head) & SEQUENCE_MASK;
     if (age >= this.#size) return false;
     const entry = this.#entries[sequence & this.#mask] as number;
-    this.#entries[sequence & this.#mask] = entry | SETTLED;
-    return entry < SETTLED;
+    if (entry >= SETTLED) return false;
+    this.#entries[sequence & this.#mask] = entry | SETTLED | (reason << REASON_SHIFT);
+    return true;
   }
 
-  /**
-   * Writes the packets that may leave, 4 bytes each, with `header` as first byte, while they fit before `end`.
-   * Returns the position behind them.
-   */
-  drain(header: number, buffer: Buffer, offset: number, end: number): number {
-    let at = offset;
-    while (this.ready && at + 4 <= end) {
-      const packetId = this.packetId(this.#head);
-      buffer[at] = header;
-      buffer[at + 1] = 2;
-      buffer[at + 2] = packetId >>> 8;
-      buffer[at + 3] = packetId & 0xff;
-      at += 4;
+  /** Writes the packets that may leave to a position of the buffer. Returns the position behind them. */
+  drain(type: number, codec: Codec, buffer: Buffer, from: number): number {
+    let at = from;
+    while (this.ready) {
+      const entry = this.#entries[this.#head & this.#mask] as number;
+      at = codec.writeAck(type, entry & 0xffff, (entry >>> REASON_SHIFT) as ReasonCode, buffer, at);
       this.#head = (this.#head + 1) & SEQUENCE_MASK;
       this.#size--;
     }

@@ -1,20 +1,20 @@
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { Permissions } from '../../core/principal.ts';
 import { Outcome } from '../../core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink, QoS } from '../../core/publication.ts';
-import type { LocalBroker } from '../broker/local-broker.ts';
 import type { ReadAhead } from '../connection/read-ahead.ts';
+import type { Transport } from '../edge/transport.ts';
 import type { IngressLimits } from '../limits.ts';
-import type { Will } from '../protocol/control-packets.ts';
-import { Qos2State } from '../sessions/publisher-session.ts';
-import type { PublisherSession } from '../sessions/publisher-session.ts';
+import { ReasonCode, type Codec } from '../protocol/codec.ts';
+import type { Will } from '../protocol/connect.ts';
+import { Qos2State, type PublisherSession } from '../sessions/publisher-session.ts';
 import type { IngressStats } from '../stats.ts';
 import { LatestTopic, NO_TOPIC_NAME } from '../topics/topic-table.ts';
 import type { InternedTopic, TopicTable } from '../topics/topic-table.ts';
-import { Acknowledgements } from './acknowledgements.ts';
+import { Acknowledgements, type AckWriter } from './acknowledgements.ts';
 import { ParkedFrames, ParkedKind } from './parked-frames.ts';
-import { Repeats, fingerprint } from './repeats.ts';
-import type { RepeatableLane } from './repeats.ts';
+import { Repeats, fingerprint, type RepeatableLane } from './repeats.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
 const QOS0_QUOTA_FACTOR = 16;
@@ -33,8 +33,8 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   readonly session: PublisherSession;
   readonly #context: LaneContext;
   #owner: LaneOwner | undefined;
-  /** What the device is owed; {@link LaneOwner.writeAcks} writes it. */
-  readonly acks = new Acknowledgements();
+  /** What the device is owed. */
+  readonly acks: Acknowledgements;
   readonly repeats: Repeats;
   readonly #parked: ParkedFrames;
   #inFlight = 0;
@@ -52,9 +52,16 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   scheduled = false;
 
   /** `resumed`: the session was there before the connection. */
-  constructor(context: LaneContext, session: PublisherSession, owner: LaneOwner, resumed: boolean) {
+  constructor(
+    context: LaneContext,
+    session: PublisherSession,
+    owner: LaneOwner,
+    codec: Codec,
+    resumed: boolean,
+  ) {
     this.#context = context;
     this.session = session;
+    this.acks = new Acknowledgements(codec);
     this.repeats = new Repeats(this, resumed);
     this.#topics = new LatestTopic(context.topics);
     this.#owner = owner;
@@ -86,20 +93,22 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
    */
   publish(header: number, buffer: Buffer, start: number, end: number): string | undefined {
     const context = this.#context;
-    const fault = publishFault(header, buffer, start, end);
+    const { frame } = context;
+    const fault = frame.read(header, buffer, start, end, context.receivedAtMs);
     if (fault !== undefined) return fault;
-    const qos = (header >> 1) & 3;
-    const topicEnd = topicEndOf(buffer, start);
-    const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
-    const packetId = qos === 0 ? 0 : packetIdAt(buffer, topicEnd);
-    const topic = this.#topics.intern(buffer, start + 2, topicEnd);
+    const { qos } = frame;
+    const topic = this.#topics.intern(buffer, start + 2, frame.topicEnd);
     if (topic === undefined) return `PUBLISH with ${NO_TOPIC_NAME} ([MQTT-3.3.2-1], [MQTT-3.3.2-2])`;
-    context.stats.received[qos as QoS]++;
+    context.stats.received[qos]++;
+    if (context.permissions.epoch !== 0 && !this.#mayPublish(topic)) {
+      this.#owner?.refused();
+      return undefined;
+    }
 
     let kind: ParkedKind = ParkedKind.Publish;
     let known: Qos2State | undefined;
     if (qos === 2) {
-      known = this.session.qos2State(packetId);
+      known = this.session.qos2State(frame.packetId);
       if (known === undefined && this.session.qos2Count >= MAX_OPEN_QOS2) {
         return `more than ${MAX_OPEN_QOS2} QoS 2 publications without PUBREL`;
       }
@@ -107,25 +116,56 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
         context.stats.repeated++;
         kind = ParkedKind.Repeat;
       } else {
-        this.session.qos2Received(packetId);
+        this.session.qos2Received(frame.packetId);
       }
     }
-    if (qos === 1 && (header & 8) !== 0 && this.repeats.isInFlight(packetId, buffer, start, end)) {
+    if (
+      qos === 1 &&
+      (header & DUP_FLAG) !== 0 &&
+      this.repeats.isInFlight(frame.packetId, buffer, start, end)
+    ) {
       context.stats.repeated++;
       kind = ParkedKind.Join;
-    } else if (
-      known === undefined &&
-      !receive(topic, header, buffer, payloadStart, end, context, this.#owner)
-    ) {
+    } else if (known === undefined && !this.#deliverLocally(topic, frame)) {
       kind = ParkedKind.Acknowledge;
     }
     // A repeat needs no room of its own, and what it waits for would be over sooner than there is room.
-    if (this.#parked.count > 0 || (kind !== ParkedKind.Join && !this.#mayOffer(qos))) {
-      this.#park(kind, header, buffer, start, end);
-    } else if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, context.receivedAtMs)) {
-      this.#park(kind, header, buffer, start, end);
+    const mustWait = this.#parked.count > 0 || (kind !== ParkedKind.Join && !this.#mayOffer(qos));
+    if (mustWait || !this.#pass(kind, topic, frame)) {
+      this.#park(kind, header, context.receivedAtMs, buffer, start, end);
     }
     return undefined;
+  }
+
+  #mayPublish(topic: InternedTopic): boolean {
+    return this.#topics.permits(
+      topic,
+      this.#context.permissions.epoch,
+      (name) => this.#owner?.mayPublish(name) === true,
+    );
+  }
+
+  /**
+   * What happens to a publication at its receipt, whenever the sink gets it: local subscribers have it. Returns
+   * whether the sink gets it.
+   */
+  #deliverLocally(topic: InternedTopic, { header, qos, buffer, payloadStart, end }: PublishFrame): boolean {
+    const { broker, stats } = this.#context;
+    if (topic.reserved) {
+      // No client may write `$` topics (section 4.7.2), and MQTT 3.1.1 leaves only two ways to say so: to
+      // acknowledge and drop, or to close the connection ([MQTT-3.3.5-2]). We acknowledge, like mosquitto and
+      // EMQX: no route can match such a topic, so no contract is broken, and a closed connection would take the
+      // device's telemetry with it, again and again, as it repeats the message.
+      stats.reservedTopicDrops++;
+      this.#context.reservedTopic(this.session.clientId, topic.name);
+      return false;
+    }
+    const retain = (header & 1) !== 0;
+    if (retain || broker.hasSubscribers(topic)) {
+      broker.deliver(topic, buffer.subarray(payloadStart, end), qos, retain);
+    }
+    // An empty retained message deletes the retained one ([MQTT-3.3.1-10]); it is no telemetry.
+    return !(retain && payloadStart === end);
   }
 
   /** A PUBREL ([MQTT-4.3.3-2]); answered whether or not its packet identifier is known. */
@@ -159,52 +199,39 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     return this.#owner === undefined ? this.#inFlight : this.acks.owed;
   }
 
-  /** Passes on one PUBLISH, buffer[start, end) without its fixed header. Returns whether there was room for it. */
-  #pass(
-    kind: ParkedKind,
-    topic: InternedTopic,
-    header: number,
-    buffer: Buffer,
-    start: number,
-    payloadStart: number,
-    end: number,
-    receivedAtMs: number,
-  ): boolean {
-    const qos = kind === ParkedKind.Will ? WILL_TOKEN : (header >> 1) & 3;
-    const packetId = qos === 1 || qos === 2 ? packetIdAt(buffer, payloadStart - 2) : 0;
+  /** Passes on one PUBLISH. Returns whether there was room for it. */
+  #pass(kind: ParkedKind, topic: InternedTopic, frame: PublishFrame): boolean {
+    const qos = kind === ParkedKind.Will ? WILL_TOKEN : frame.qos;
+    const { packetId } = frame;
     if (kind === ParkedKind.Acknowledge || kind === ParkedKind.Repeat) {
       if (kind === ParkedKind.Repeat) this.#context.sink.suppressed?.(topic);
       this.#acknowledge(kind, qos, packetId);
       return true;
     }
-    const joined = kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end));
-    if (joined) this.#context.sink.suppressed?.(topic);
-    if (joined) return true;
-    const { publication } = this.#context;
-    publication.topic = topic;
-    publication.payload = buffer.subarray(payloadStart, end);
-    // Only a session that is kept can be resumed, and its publications joined to.
-    const mark = qos === 1 && !this.session.clean ? fingerprint(buffer, start, end) : undefined;
-    return this.#offer(header, qos, packetId, receivedAtMs, mark);
+    const { buffer, start, end } = frame;
+    if (kind === ParkedKind.Join && this.repeats.join(packetId, fingerprint(buffer, start, end))) {
+      this.#context.sink.suppressed?.(topic);
+      return true;
+    }
+    return this.#offer(topic, frame, qos);
   }
 
-  /** Offers the publication, of which topic and payload are set, to the sink. */
-  #offer(
-    header: number,
-    qos: number,
-    packetId: number,
-    receivedAtMs: number,
-    mark: number | undefined,
-  ): boolean {
+  /** Offers the publication to the sink. `qos`: as tokens have it. */
+  #offer(topic: InternedTopic, frame: PublishFrame, qos: number): boolean {
     const { publication, sink, stats } = this.#context;
+    const { header, packetId, buffer, start, end } = frame;
     const owed = qos === 1 || qos === 2;
-    publication.qos = ((header >> 1) & 3) as QoS;
+    publication.topic = topic;
+    publication.payload = buffer.subarray(frame.payloadStart, end);
+    publication.qos = ((header & QOS_FLAGS) >> 1) as QoS;
     publication.retain = (header & 1) !== 0;
-    publication.dup = (header & 8) !== 0;
+    publication.dup = (header & DUP_FLAG) !== 0;
     publication.packetId = packetId;
     publication.ordinal = qos === 2 && !this.session.clean ? this.session.qos2Offered(packetId) : 0;
     publication.clientId = this.session.clientId;
-    publication.receivedAtMs = receivedAtMs;
+    publication.receivedAtMs = frame.receivedAtMs;
+    // Only a session that is kept can be resumed, and its publications joined to.
+    const mark = qos === 1 && !this.session.clean ? fingerprint(buffer, start, end) : undefined;
     let sequence = 0;
     if (!owed) this.#inFlightQos0++;
     else {
@@ -218,7 +245,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       if (sink.accept(publication, this, token)) return true;
     } catch (error) {
       this.#context.logger.error(
-        { client: this.session.clientId, topic: publication.topic.name, reason: errorMessage(error) },
+        { client: this.session.clientId, topic: topic.name, reason: errorMessage(error) },
         'a publication could not be processed; its device is not acknowledged',
       );
       this.complete(token, Outcome.Refused);
@@ -248,27 +275,36 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       return;
     }
     if (kind === ParkedKind.Acknowledge && qos === 2) this.session.qos2Completed(packetId);
-    this.acks.settle(qos, sequence);
+    this.#settle(qos, sequence);
+  }
+
+  #settle(qos: number, sequence: number): void {
+    this.acks.settle(qos, sequence, ReasonCode.Success);
     this.#context.schedule(this);
   }
 
-  #park(kind: ParkedKind, header: number, buffer: Buffer, start: number, end: number): void {
-    this.#parked.push(kind, header, this.#context.receivedAtMs, buffer, start, end);
+  #park(
+    kind: ParkedKind,
+    header: number,
+    receivedAtMs: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    this.#parked.push(kind, header, receivedAtMs, buffer, start, end);
     this.#context.stats.parkedMessages++;
   }
 
   /** Passes on what is parked, in order, as far as window and sink let it. */
   #advance(): void {
     const parked = this.#parked;
+    const { frame } = this.#context;
     while (parked.count > 0) {
-      const { buffer, header, kind, start, end } = parked;
-      const qos = kind === ParkedKind.Will ? 0 : (header >> 1) & 3;
-      if (!this.#mayOffer(qos)) return;
-      const topicEnd = topicEndOf(buffer, start);
-      const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+      frame.readParked(parked);
+      if (!this.#mayOffer(frame.qos)) return;
       // It was a valid topic when it was parked.
-      const topic = this.#topics.intern(buffer, start + 2, topicEnd) as InternedTopic;
-      if (!this.#pass(kind, topic, header, buffer, start, payloadStart, end, parked.receivedAtMs)) return;
+      const topic = this.#topics.intern(frame.buffer, frame.start + 2, frame.topicEnd) as InternedTopic;
+      if (!this.#pass(parked.kind, topic, frame)) return;
       parked.shift();
       this.#context.stats.parkedMessages--;
     }
@@ -297,7 +333,8 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     } else {
       const sequence = token >>> TOKEN_QOS_BITS;
       const packetId = this.acks.packetId(qos, sequence);
-      if (!this.acks.settle(qos, sequence)) {
+      const reason = outcome === Outcome.Refused ? ReasonCode.NotAuthorized : ReasonCode.Success;
+      if (!this.acks.settle(qos, sequence, reason)) {
         this.#context.logger.error({ client: this.session.clientId, packetId }, 'completed more than once');
         return;
       }
@@ -325,8 +362,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
 
   /** The first occurrence of a repeated publication is complete. */
   repeatCompleted(qos: 1 | 2, sequence: number): void {
-    this.acks.settle(qos, sequence);
-    this.#context.schedule(this);
+    this.#settle(qos, sequence);
   }
 
   repeatRefused(): void {
@@ -337,11 +373,16 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
 
   turn(): void {
     if (this.#owner === undefined) this.acks.forget();
-    else this.#owner.writeAcks();
+    else this.writeAcks();
     if (this.#parked.count > 0) this.#advance();
     if (this.#parked.count === 0 && this.#successor !== undefined) this.#context.schedule(this.#successor);
     if (this.#owner !== undefined) this.#owner.unblocked();
     else if (this.idle) this.#finish();
+  }
+
+  /** Writes the acknowledgements that may leave. */
+  writeAcks(): void {
+    if (this.#owner !== undefined) this.#context.ackWriter.write(this.acks, this.#owner.transport);
   }
 
   /** A fault of ours: the connection is closed, others go on. */
@@ -374,15 +415,29 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   /** Behind all other publications of the connection; nobody waits for an acknowledgement. */
   #parkWill({ header, frame }: Will): void {
     this.#context.stats.wills++;
-    this.#context.receivedAtMs = this.#context.wallMs();
-    this.#park(ParkedKind.Will, header, frame, 0, frame.length);
+    this.#park(ParkedKind.Will, header, this.#context.wallMs(), frame, 0, frame.length);
   }
 
-  /** The client is back and sends again what has no acknowledgement: what is parked is dropped. */
+  /** The client is back and sends again what has no acknowledgement: what is parked is dropped; its wills stay. */
   discardParked(): void {
-    const { stats } = this.#context;
-    stats.discarded += this.#parked.publications;
-    stats.parkedMessages -= discardRepeatable(this.#parked, this.session);
+    const { stats, frame } = this.#context;
+    const parked = this.#parked;
+    stats.discarded += parked.publications;
+    const wills: { readonly header: number; readonly receivedAtMs: number; readonly bytes: Buffer }[] = [];
+    for (; parked.count > 0; parked.shift()) {
+      const { header, kind, receivedAtMs, buffer, start, end } = parked;
+      stats.parkedMessages--;
+      frame.readParked(parked);
+      if (kind === ParkedKind.Will) {
+        wills.push({ header, receivedAtMs, bytes: Buffer.from(buffer.subarray(start, end)) });
+      } else if (frame.qos === 2 && kind !== ParkedKind.Repeat) {
+        if (kind === ParkedKind.Publish) this.session.qos2Discarded(frame.packetId);
+        else this.session.qos2Forgotten(frame.packetId);
+      }
+    }
+    for (const { header, receivedAtMs, bytes } of wills) {
+      this.#park(ParkedKind.Will, header, receivedAtMs, bytes, 0, bytes.length);
+    }
     this.#context.schedule(this);
   }
 
@@ -401,93 +456,21 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   }
 }
 
-/** Drops what a client that is back sends again by itself; its wills stay. Returns how many were dropped. */
-export function discardRepeatable(parked: ParkedFrames, session: PublisherSession): number {
-  const before = parked.count;
-  const wills: { readonly header: number; readonly receivedAtMs: number; readonly frame: Buffer }[] = [];
-  while (parked.count > 0) {
-    const { buffer, header, kind, start, end, receivedAtMs } = parked;
-    if (kind === ParkedKind.Will) {
-      wills.push({ header, receivedAtMs, frame: Buffer.from(buffer.subarray(start, end)) });
-    } else if (((header >> 1) & 3) === 2 && kind !== ParkedKind.Repeat) {
-      const packetId = packetIdAt(buffer, topicEndOf(buffer, start));
-      if (kind === ParkedKind.Publish) session.qos2Discarded(packetId);
-      else session.qos2Forgotten(packetId);
-    }
-    parked.shift();
-  }
-  for (const { header, receivedAtMs, frame } of wills) {
-    parked.push(ParkedKind.Will, header, receivedAtMs, frame, 0, frame.length);
-  }
-  return before - parked.count;
-}
-
-/**
- * What happens to a publication at its receipt, whenever the sink gets it: local delivery of buffer[start, end),
- * its payload. Returns whether the sink gets it.
- */
-export function receive(
-  topic: InternedTopic,
-  header: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-  { broker, stats }: LaneContext,
-  owner: LaneOwner | undefined,
-): boolean {
-  if (topic.reserved) {
-    // No client may write `$` topics (section 4.7.2), and MQTT 3.1.1 leaves only two ways to say so: to
-    // acknowledge and drop, or to close the connection ([MQTT-3.3.5-2]). We acknowledge, like mosquitto and
-    // EMQX: no route can match such a topic, so no contract is broken, and a closed connection would take the
-    // device's telemetry with it, again and again, as it repeats the message.
-    stats.reservedTopicDrops++;
-    owner?.reservedTopic(topic.name);
-    return false;
-  }
-  const retain = (header & 1) !== 0;
-  if (retain || broker.hasSubscribers(topic)) {
-    broker.deliver(topic, buffer.subarray(start, end), ((header >> 1) & 3) as QoS, retain);
-  }
-  // An empty retained message deletes the retained one ([MQTT-3.3.1-10]); it is no telemetry.
-  return !(retain && start === end);
-}
-
-/*
- * A PUBLISH without its fixed header (MQTT 3.1.1 section 3.3): topic with two bytes of length, packet identifier
- * with QoS 1 and 2, payload. Positions are computed and not kept, because a message should not cost an object.
- */
-
-/** What is wrong with its form; undefined if nothing is. The topic's characters are not looked at. */
-export function publishFault(header: number, buffer: Buffer, start: number, end: number): string | undefined {
-  const qos = (header >> 1) & 3;
-  if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
-  if (qos === 0 && (header & 0x08) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
-  if (start + 2 > end) return 'PUBLISH is cut off';
-  const topicEnd = topicEndOf(buffer, start);
-  if ((qos === 0 ? topicEnd : topicEnd + 2) > end) return 'PUBLISH is cut off';
-  if (qos !== 0 && packetIdAt(buffer, topicEnd) === 0) {
-    return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
-  }
-  return undefined;
-}
-
-export const topicEndOf = (buffer: Buffer, start: number): number =>
-  start + 2 + (((buffer[start] as number) << 8) | (buffer[start + 1] as number));
-
-export const packetIdAt = (buffer: Buffer, at: number): number =>
-  ((buffer[at] as number) << 8) | (buffer[at + 1] as number);
-
 /** What all lanes of an ingress share. */
 export interface LaneContext {
   readonly sink: PublicationSink;
   readonly topics: TopicTable;
-  readonly broker: LocalBroker;
+  readonly broker: LocalSubscribers;
+  readonly permissions: Permissions;
   readonly limits: IngressLimits;
   readonly stats: IngressStats;
   readonly memory: ReadAhead;
   readonly logger: Logger;
+  readonly ackWriter: AckWriter;
   /** The one instance that is lent to the sink. */
   readonly publication: { -readonly [Field in keyof Publication]: Publication[Field] };
+  /** The PUBLISH that is being worked on. */
+  readonly frame: PublishFrame;
   /** The sink is in the middle of accept(), and has {@link publication}. */
   accepting: boolean;
   /** Wall clock of the read that is being worked on. */
@@ -499,18 +482,88 @@ export interface LaneContext {
   schedule(lane: PublicationLane): void;
   /** Nothing is left in a lane whose connection has ended. `before`: an earlier one that has something left. */
   finished(lane: PublicationLane, before: PublicationLane | undefined): void;
+  /** A publication went to a topic that clients can't write. */
+  reservedTopic(clientId: string, topic: string): void;
+}
+
+/** Who has subscribed here, as publications reach them on their way to the sink. */
+export interface LocalSubscribers {
+  hasSubscribers(topic: InternedTopic): boolean;
+  /** Delivers to them, and stores what is retained. Copies the payload. */
+  deliver(topic: InternedTopic, payload: Buffer, qos: QoS, retain: boolean): void;
 }
 
 /** The connection that a lane belongs to, while it is open. */
 export interface LaneOwner {
-  /** Acknowledgements may be ready: {@link PublicationLane.acks}. */
-  writeAcks(): void;
+  readonly transport: Transport;
+  /** Whether its client may publish to the topic. */
+  mayPublish(topic: string): boolean;
   /** The device must not be acknowledged: the connection is closed. */
   refused(): void;
   /** A fault of ours. */
   failed(error: unknown): void;
-  /** A publication went to a topic that clients can't write. */
-  reservedTopic(topic: string): void;
   /** There may be room again: see whether the socket can be read. */
   unblocked(): void;
 }
+
+const NO_BYTES = Buffer.alloc(0);
+const CUT_OFF = 'PUBLISH is cut off';
+const QOS_FLAGS = 0x06;
+const DUP_FLAG = 0x08;
+
+/**
+ * A PUBLISH (MQTT 3.1.1 section 3.3), read once: topic with two bytes of length, packet identifier with QoS 1 and 2,
+ * payload. One instance serves all lanes, because a message should not cost an object; it is valid until the next
+ * {@link read}.
+ */
+export class PublishFrame {
+  /** The first byte of the packet. */
+  header = 0;
+  /** As the frame is laid out; that of a will is 0. */
+  qos: QoS = 0;
+  buffer: Buffer = NO_BYTES;
+  /** Behind the fixed header. */
+  start = 0;
+  topicEnd = 0;
+  payloadStart = 0;
+  end = 0;
+  packetId = 0;
+  receivedAtMs = 0;
+
+  /**
+   * Reads buffer[start, end), a PUBLISH without its fixed header. Returns what is wrong with its form, if anything
+   * is; the topic's characters are not looked at.
+   */
+  read(header: number, buffer: Buffer, start: number, end: number, receivedAtMs: number): string | undefined {
+    const qos = (header & QOS_FLAGS) >> 1;
+    if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
+    if (qos === 0 && (header & DUP_FLAG) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
+    if (start + 2 > end) return CUT_OFF;
+    const topicEnd = start + 2 + uint16At(buffer, start);
+    const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+    if (payloadStart > end) return CUT_OFF;
+    const packetId = qos === 0 ? 0 : uint16At(buffer, topicEnd);
+    if (qos !== 0 && packetId === 0) return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
+    this.header = header;
+    this.qos = qos as QoS;
+    this.buffer = buffer;
+    this.start = start;
+    this.topicEnd = topicEnd;
+    this.payloadStart = payloadStart;
+    this.end = end;
+    this.packetId = packetId;
+    this.receivedAtMs = receivedAtMs;
+    return undefined;
+  }
+
+  /** Reads the oldest of parked publications, which had a sound form when it was parked. */
+  readParked(parked: ParkedFrames): void {
+    const { header, kind, buffer, start, end, receivedAtMs } = parked;
+    // A will has no packet identifier, whatever its QoS.
+    this.read(kind === ParkedKind.Will ? header & ~QOS_FLAGS : header, buffer, start, end, receivedAtMs);
+    this.header = header;
+  }
+}
+
+const uint16At = (buffer: Buffer, at: number): number =>
+  ((buffer[at] as number) << 8) | (buffer[at + 1] as number);

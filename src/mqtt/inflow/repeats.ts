@@ -1,18 +1,15 @@
 import { randomInt } from 'node:crypto';
 import { Outcome } from '../../core/publication.ts';
-import type { PublisherSession } from '../sessions/publisher-session.ts';
+import type { PublisherSession, RepeatOwner } from '../sessions/publisher-session.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 
 /** The lane of one connection, as repeats see it. */
-export interface RepeatableLane {
+export interface RepeatableLane extends RepeatOwner {
   readonly session: PublisherSession;
   readonly acks: Acknowledgements;
   readonly repeats: Repeats;
   /** The lane of an earlier connection of the same client that still has something. */
   readonly predecessor: RepeatableLane | undefined;
-  /** The first occurrence of a publication that was repeated here is complete; its acknowledgement is due. */
-  repeatCompleted(qos: 1 | 2, sequence: number): void;
-  repeatRefused(): void;
 }
 
 interface Place {
@@ -43,11 +40,11 @@ export class Repeats {
   /** Whether the PUBLISH buffer[start, end) is the same as one of an earlier connection that is still in flight. */
   isInFlight(packetId: number, buffer: Buffer, start: number, end: number): boolean {
     if (!this.#resumed || this.#lane.predecessor === undefined) return false;
-    return this.first(packetId, fingerprint(buffer, start, end)) !== undefined;
+    return this.#first(packetId, fingerprint(buffer, start, end)) !== undefined;
   }
 
   /** Where the same publication is in flight, of an earlier connection of the session. */
-  first(packetId: number, mark: number): Place | undefined {
+  #first(packetId: number, mark: number): Place | undefined {
     const { session } = this.#lane;
     for (let lane = this.#lane.predecessor; lane !== undefined; lane = lane.predecessor) {
       if (lane.session !== session) continue;
@@ -62,7 +59,7 @@ export class Repeats {
 
   /** Owes a PUBACK for what is in flight already. Returns false if it isn't any more. */
   join(packetId: number, mark: number): boolean {
-    const first = this.first(packetId, mark);
+    const first = this.#first(packetId, mark);
     if (first === undefined) return false;
     // An earlier repeat has lost its connection: the last one is the one that is acknowledged.
     const { repeats } = first.lane;

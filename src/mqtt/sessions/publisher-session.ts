@@ -1,5 +1,3 @@
-import type { PublicationLane } from '../inflow/publication-lane.ts';
-
 /** A QoS 2 packet identifier between PUBLISH and PUBREL: where its publication stands. */
 export const Qos2State = {
   /** With the sink, or parked on the way to it. */
@@ -21,6 +19,13 @@ export interface PacketIdMemory {
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean;
 }
 
+/** A connection that owes a PUBREC for a publication which an earlier packet has brought. */
+export interface RepeatOwner {
+  /** The first occurrence of a publication that was repeated here is complete; its acknowledgement is due. */
+  repeatCompleted(qos: 1 | 2, sequence: number): void;
+  repeatRefused(): void;
+}
+
 /**
  * What the ingress remembers of a client for its publications (MQTT 3.1.1 section 3.1.2.4): the packet ids of
  * QoS 2 publications until PUBREL, so that a repeated one is not produced twice. Subscriptions and queued
@@ -36,7 +41,7 @@ export class PublisherSession {
   /** By packet identifier: the ordinals of publications that are with the sink. */
   #ordinals: Map<number, number> | undefined;
   /** Repeats that wait for their first occurrence; rare, so only then there is a map. */
-  #repeats: Map<number, { readonly lane: PublicationLane; readonly sequence: number }[]> | undefined;
+  #repeats: Map<number, { readonly owner: RepeatOwner; readonly sequence: number }[]> | undefined;
 
   /** `memory`: what outlives the process; undefined: nothing does. */
   constructor(clientId: string, clean: boolean, memory?: PacketIdMemory) {
@@ -69,24 +74,24 @@ export class PublisherSession {
     return ordinal;
   }
 
-  /** `lane` owes a PUBREC for a repeat of a publication that is still in flight. */
-  qos2Repeated(packetId: number, lane: PublicationLane, sequence: number): void {
+  /** `owner` owes a PUBREC for a repeat of a publication that is still in flight. */
+  qos2Repeated(packetId: number, owner: RepeatOwner, sequence: number): void {
     this.#repeats ??= new Map();
     const waiting = this.#repeats.get(packetId);
-    if (waiting === undefined) this.#repeats.set(packetId, [{ lane, sequence }]);
-    else waiting.push({ lane, sequence });
+    if (waiting === undefined) this.#repeats.set(packetId, [{ owner, sequence }]);
+    else waiting.push({ owner, sequence });
   }
 
   /** The publication's contract is fulfilled: its PUBREC, and those of its repeats, may leave. */
   qos2Completed(packetId: number): void {
     if (this.#qos2.has(packetId)) this.#qos2.set(packetId, Qos2State.Completed);
-    for (const { lane, sequence } of this.#takeRepeats(packetId)) lane.repeatCompleted(2, sequence);
+    for (const { owner, sequence } of this.#takeRepeats(packetId)) owner.repeatCompleted(2, sequence);
   }
 
   /** It was not and will not be handed to the sink: a repeat counts as new. */
   qos2Forgotten(packetId: number): void {
     this.#qos2.delete(packetId);
-    for (const { lane } of this.#takeRepeats(packetId)) lane.repeatRefused();
+    for (const { owner } of this.#takeRepeats(packetId)) owner.repeatRefused();
   }
 
   /** Local subscribers have had it; the sink has not and takes the repeat as new. */
@@ -114,7 +119,7 @@ export class PublisherSession {
     if (this.#memory?.packetIdReleased(this.clientId, packetId, kept) !== true) kept();
   }
 
-  #takeRepeats(packetId: number): readonly { lane: PublicationLane; sequence: number }[] {
+  #takeRepeats(packetId: number): readonly { owner: RepeatOwner; sequence: number }[] {
     const waiting = this.#repeats?.get(packetId);
     if (waiting === undefined) return [];
     this.#repeats?.delete(packetId);

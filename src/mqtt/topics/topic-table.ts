@@ -160,10 +160,18 @@ export class TopicTable {
   }
 }
 
-/** In front of the table, for one connection: most devices write the same topic again and again. */
+/** Topics of one connection whose permission is remembered; most devices have one or two. */
+const MAX_PERMITS = 256;
+
+/**
+ * In front of the table, for one connection: most devices write the same topic again and again. Remembers also what
+ * the connection may do with its topics.
+ */
 export class LatestTopic {
   readonly #topics: TopicTable;
   #latest: InternedTopic | undefined;
+  #permits: Map<InternedTopic, boolean> | undefined;
+  #permitsAsOf = 0;
 
   constructor(topics: TopicTable) {
     this.#topics = topics;
@@ -176,5 +184,16 @@ export class LatestTopic {
     const topic = this.#topics.intern(buffer, start, end);
     if (topic !== undefined) this.#latest = topic;
     return topic;
+  }
+
+  /** Whether the topic is allowed: `decide` is asked once for each topic, and again when the epoch is another one. */
+  permits(topic: InternedTopic, epoch: number, decide: (name: string) => boolean): boolean {
+    if (this.#permits === undefined || this.#permitsAsOf !== epoch || this.#permits.size >= MAX_PERMITS) {
+      this.#permits = new Map();
+      this.#permitsAsOf = epoch;
+    }
+    let allowed = this.#permits.get(topic);
+    if (allowed === undefined) this.#permits.set(topic, (allowed = decide(topic.name)));
+    return allowed;
   }
 }

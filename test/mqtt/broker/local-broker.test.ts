@@ -11,6 +11,7 @@ import { TestClock } from '../harness.ts';
 /** The end of a channel at which nobody is. */
 const nobody: ChannelOwner = {
   unsentBytes: 0,
+  maySubscribe: () => true,
   connackLeaving: () => false,
   brokerOutput: () => {},
   answered: () => {},

@@ -1,13 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AckQueue, AckWriter, Acknowledgements } from '../../../src/mqtt/inflow/acknowledgements.ts';
+import { PacketType, ReasonCode, type Codec } from '../../../src/mqtt/protocol/codec.ts';
+import { MQTT_3_1_1 } from '../../../src/mqtt/protocol/mqtt-3.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 import type { Transport } from '../../../src/mqtt/edge/transport.ts';
 import { range } from '../harness.ts';
 
-function drain(queue: AckQueue, room = 1_000): number[] {
-  const buffer = Buffer.alloc(4 * room);
-  const end = queue.drain(0x40, buffer, 0, buffer.length);
+const settle = (queue: AckQueue, sequence: number): boolean => queue.settle(sequence, ReasonCode.Success);
+
+function drain(queue: AckQueue): number[] {
+  const buffer = Buffer.alloc(4 * queue.size);
+  const end = queue.drain(PacketType.Puback, MQTT_3_1_1, buffer, 0);
   return range(end / 4, 0).map((index) => {
     expect([buffer[4 * index], buffer[4 * index + 1]]).toEqual([0x40, 2]);
     return buffer.readUInt16BE(4 * index + 2);
@@ -26,11 +30,11 @@ describe('AckQueue', () => {
           if (choice < 5) waiting.push(queue.open((opened++ % 65_535) + 1));
           else if (choice < 9 && waiting.length > 0) {
             const [sequence] = waiting.splice(choice % waiting.length, 1);
-            expect(queue.settle(sequence!)).toBe(true);
-            expect(queue.settle(sequence!)).toBe(false);
-          } else left.push(...drain(queue, 1 + (choice % 3)));
+            expect(settle(queue, sequence!)).toBe(true);
+            expect(settle(queue, sequence!)).toBe(false);
+          } else left.push(...drain(queue));
         }
-        for (const sequence of waiting) queue.settle(sequence);
+        for (const sequence of waiting) settle(queue, sequence);
         left.push(...drain(queue));
         expect(left).toEqual(range(opened));
         expect(queue.size).toBe(0);
@@ -42,7 +46,7 @@ describe('AckQueue', () => {
     const queue = new AckQueue(2 ** 28 - 50);
     const sequences = range(100).map((id) => queue.open(id));
     expect(Math.max(...sequences)).toBe(2 ** 28 - 1);
-    for (const sequence of sequences.toReversed()) expect(queue.settle(sequence)).toBe(true);
+    for (const sequence of sequences.toReversed()) expect(settle(queue, sequence)).toBe(true);
     expect(drain(queue)).toEqual(range(100));
   });
 
@@ -52,8 +56,8 @@ describe('AckQueue', () => {
     queue.open(2);
     queue.withdraw();
     const third = queue.open(3);
-    queue.settle(third);
-    queue.settle(first);
+    settle(queue, third);
+    settle(queue, first);
     expect(drain(queue)).toEqual([1, 3]);
   });
 });
@@ -77,8 +81,8 @@ describe('AckWriter', () => {
   }
 
   const settled = (from: number, count: number): Acknowledgements => {
-    const acks = new Acknowledgements();
-    for (const id of range(count, from)) acks.settle(1, acks.open(1, id));
+    const acks = new Acknowledgements(MQTT_3_1_1);
+    for (const id of range(count, from)) acks.settle(1, acks.open(1, id), ReasonCode.Success);
     return acks;
   };
   const ids = (bytes: Buffer): number[] =>
@@ -88,7 +92,7 @@ describe('AckWriter', () => {
     const stats = new IngressStats();
     const wire = new Wire();
     const acks = settled(1, 3);
-    acks.settle(2, acks.open(2, 7));
+    acks.settle(2, acks.open(2, 7), ReasonCode.Success);
     acks.release(9);
     new AckWriter(stats).write(acks, wire);
     expect(wire.writes.map((bytes) => bytes.toString('hex'))).toEqual([
@@ -97,6 +101,26 @@ describe('AckWriter', () => {
     expect(stats.acknowledged).toEqual([0, 3, 1]);
     new AckWriter(stats).write(acks, wire);
     expect(wire.writes).toHaveLength(1);
+  });
+
+  it('hands the reason of each acknowledgement to the codec, and MQTT 3.1.1 has no place for it', () => {
+    const reasons: number[] = [];
+    const codec = Object.create(MQTT_3_1_1, {
+      writeAck: {
+        value: (...[type, packetId, reason, buffer, at]: Parameters<Codec['writeAck']>) => {
+          reasons.push(reason);
+          return MQTT_3_1_1.writeAck(type, packetId, reason, buffer, at);
+        },
+      },
+    }) as Codec;
+    const acks = new Acknowledgements(codec);
+    const sequences = range(2).map((id) => acks.open(1, id));
+    acks.settle(1, sequences[1]!, ReasonCode.NotAuthorized);
+    acks.settle(1, sequences[0]!, ReasonCode.Success);
+    const wire = new Wire();
+    new AckWriter(new IngressStats()).write(acks, wire);
+    expect(reasons).toEqual([ReasonCode.Success, ReasonCode.NotAuthorized]);
+    expect(wire.writes[0]!.toString('hex')).toBe('4002000140020002');
   });
 
   it('does not touch bytes again that the kernel has not taken', () => {
