@@ -21,7 +21,7 @@ import { writePool, type Assignment, type Figures } from './producers/records.ts
 const run = promisify(execFile);
 
 interface BenchArguments {
-  readonly records: number;
+  readonly seconds: number;
   readonly warmup: number;
   readonly size?: readonly string[];
   readonly only?: readonly string[];
@@ -55,8 +55,8 @@ interface Result extends Figures {
 
 await new Command('bench:producer')
   .description('Producers side by side: records a second, and CPU a record of the client.')
-  .option('-n, --records <number>', 'records that are measured', wholeNumber(1), 5_000_000)
-  .option('--warmup <number>', 'records before that', wholeNumber(1), 500_000)
+  .option('--seconds <number>', 'how long each contestant is measured', wholeNumber(1), 6)
+  .option('--warmup <number>', 'seconds before that', wholeNumber(1), 5)
   .option('--size <bytes>', 'bytes of a value; may be repeated (100 and 1024)', list)
   .option('--only <name>', 'contestants whose names begin so; may be repeated', list)
   .option(
@@ -98,7 +98,7 @@ async function bench(options: BenchArguments): Promise<void> {
         }
       }
       const ofSize = results.filter((result) => result.valueBytes === valueBytes);
-      process.stdout.write(`\n${size}-byte values\n${table(ofSize, field, options.records)}\n`);
+      process.stdout.write(`\n${size}-byte values\n${table(ofSize, field)}\n`);
     }
   } finally {
     await kafka.stop();
@@ -116,13 +116,13 @@ async function turn(
   bootstrapServers: string,
   options: BenchArguments & { valueBytes: number; pool: string; round: number },
 ): Promise<Result | undefined> {
-  const { records, warmup, valueBytes, pool, round, linger, batch } = options;
+  const { seconds, warmup, valueBytes, pool, round, linger, batch } = options;
   const topic = await BenchTopic.create(bootstrapServers, `bench-${crypto.randomUUID()}`, options.partitions);
   const assignment: Assignment = {
     bootstrapServers,
     topic: topic.name,
-    warmup,
-    records,
+    warmupMs: warmup * 1000,
+    measuredMs: seconds * 1000,
     valueBytes,
     lingerMs: linger,
     batchBytes: batch,
@@ -133,7 +133,7 @@ async function turn(
     const [program, ...args] = await command(assignment);
     const { stdout } = await run(program, args);
     const figures = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Figures;
-    const surplus = (await topic.records()) - warmup - records;
+    const surplus = (await topic.records()) - figures.warmedUp - figures.records;
     return { contestant: name, valueBytes, round, surplus, ...figures };
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
@@ -144,15 +144,15 @@ async function turn(
   }
 }
 
-function table(results: readonly Result[], field: readonly Contestant[], records: number): string {
+function table(results: readonly Result[], field: readonly Contestant[]): string {
   const rows = field.flatMap(({ name }) => {
     const turns = results.filter(({ contestant }) => contestant === name);
     if (turns.length === 0) return [];
-    const cpuMicros = median(turns.map((turn) => turn.cpuMicros / records));
+    const cpuMicros = median(turns.map((turn) => turn.cpuMicros / turn.records));
     return {
       name,
       cpuMicros,
-      perSecond: median(turns.map((turn) => records / (turn.elapsedMs / 1_000))),
+      perSecond: median(turns.map((turn) => turn.records / (turn.elapsedMs / 1_000))),
       turns,
     };
   });
@@ -191,7 +191,10 @@ async function java(assignment: Assignment): Promise<readonly [string, ...string
     tool: ['javac', '-version'],
     command: (source, out) => ['javac', '-cp', jars, '-d', out, join(source, 'ProducerLoad.java')],
   });
-  const { bootstrapServers, topic, warmup, records, valueBytes, lingerMs, batchBytes, pool } = assignment;
-  const args = [bootstrapServers, topic, warmup, records, valueBytes, lingerMs, batchBytes, pool].map(String);
+  const { bootstrapServers, topic, warmupMs, measuredMs, valueBytes, lingerMs, batchBytes, pool } =
+    assignment;
+  const args = [bootstrapServers, topic, warmupMs, measuredMs, valueBytes, lingerMs, batchBytes, pool].map(
+    String,
+  );
   return [await findJava(), '-cp', `${classes}:${jars}`, 'ProducerLoad', ...args];
 }

@@ -5,9 +5,8 @@
 import kafkajs from 'kafkajs';
 import type { Message } from 'kafkajs';
 import { compressFrame, decompressFrame } from 'lz4-napi';
-import { contest } from './contestant.ts';
+import { contest, RECORDS_A_LOOK } from './contestant.ts';
 
-const SEND_RECORDS = 1_000;
 const { CompressionCodecs, CompressionTypes, Kafka, Partitioners, logLevel } = kafkajs;
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
   compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
@@ -23,18 +22,19 @@ await contest(async ({ bootstrapServers, topic }) => {
   });
   await producer.connect();
   return {
-    async send(from, count, source) {
+    async send(from, goesOn, source) {
       let errors = 0;
-      for (let next = from; next < from + count;) {
+      let next = from;
+      while (goesOn()) {
         const messages: Message[] = [];
-        for (; next < from + count && messages.length < SEND_RECORDS; next++) {
+        for (; messages.length < RECORDS_A_LOOK; next++) {
           messages.push({ key: source.key(next), value: source.value(next) });
         }
         await producer
           .send({ topic, messages, acks: -1, compression: CompressionTypes.LZ4 })
           .catch(() => (errors += messages.length));
       }
-      return errors;
+      return { next, errors };
     },
     close: () => producer.disconnect(),
   };

@@ -1,8 +1,6 @@
 /** The producer of @platformatic/kafka: no accumulator either; a thousand messages a `send`, one send at a time. */
 import { CompressionAlgorithms, Producer } from '@platformatic/kafka';
-import { contest } from './contestant.ts';
-
-const SEND_RECORDS = 1_000;
+import { contest, RECORDS_A_LOOK } from './contestant.ts';
 
 await contest(async ({ bootstrapServers, topic }) => {
   const producer = new Producer({
@@ -13,16 +11,17 @@ await contest(async ({ bootstrapServers, topic }) => {
     compression: CompressionAlgorithms.LZ4,
   });
   return Promise.resolve({
-    async send(from, count, source) {
+    async send(from, goesOn, source) {
       let errors = 0;
-      for (let next = from; next < from + count;) {
+      let next = from;
+      while (goesOn()) {
         const messages: { topic: string; key: Buffer; value: Buffer }[] = [];
-        for (; next < from + count && messages.length < SEND_RECORDS; next++) {
+        for (; messages.length < RECORDS_A_LOOK; next++) {
           messages.push({ topic, key: source.key(next), value: source.value(next) });
         }
         await producer.send({ messages }).catch(() => (errors += messages.length));
       }
-      return errors;
+      return { next, errors };
     },
     close: () => producer.close(),
   });

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
 export interface Assignment {
   readonly bootstrapServers: string;
   readonly topic: string;
-  readonly warmup: number;
-  readonly records: number;
+  readonly warmupMs: number;
+  readonly measuredMs: number;
   readonly valueBytes: number;
   readonly lingerMs: number;
   readonly batchBytes: number;
@@ -15,6 +15,9 @@ export interface Assignment {
 
 /** What a contestant prints as the last line of its output, of its measured records alone. */
 export interface Figures {
+  /** Of the warm-up, and measured. */
+  readonly warmedUp: number;
+  readonly records: number;
   readonly elapsedMs: number;
   /** User and system time of the process, of all of its threads. */
   readonly cpuMicros: number;

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { Producer } from '../../src/producer/index.ts';
-import { contest } from './contestant.ts';
+import { contest, RECORDS_A_LOOK } from './contestant.ts';
 
 await contest(async ({ bootstrapServers, topic, lingerMs, batchBytes }) => {
   const producer = new Producer({
@@ -13,14 +13,16 @@ await contest(async ({ bootstrapServers, topic, lingerMs, batchBytes }) => {
   });
   const record: SerializedRecord = { topic, key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
   return Promise.resolve({
-    async send(from, count, source) {
+    async send(from, goesOn, source) {
       let errors = 0;
       const target = {
         recordCompleted(_token: number, result: { readonly error: Error | undefined }): void {
           if (result.error !== undefined) errors++;
         },
       };
-      for (let i = from; i < from + count;) {
+      let i = from;
+      // Before the first record, and after each thousand, a look at the clock.
+      while (i % RECORDS_A_LOOK !== 0 || goesOn()) {
         record.key = source.key(i);
         record.value = source.value(i);
         record.timestampMs = Date.now();
@@ -28,7 +30,7 @@ await contest(async ({ bootstrapServers, topic, lingerMs, batchBytes }) => {
         if (refusal instanceof Error) throw refusal;
         if (refusal === undefined) {
           i++;
-          if (i % 1_000 === 0) await nextTurn();
+          if (i % RECORDS_A_LOOK === 0) await nextTurn();
         } else {
           await new Promise<void>((resolve) => {
             refusal.wait(resolve);
@@ -36,7 +38,7 @@ await contest(async ({ bootstrapServers, topic, lingerMs, batchBytes }) => {
         }
       }
       await producer.flush();
-      return errors;
+      return { next: i, errors };
     },
     close: () => producer.close(),
   });
