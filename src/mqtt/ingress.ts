@@ -62,26 +62,10 @@ export class Ingress {
    * @throws {SluiceError} LISTENER_PORT_IN_USE and others of {@link Listener}; nothing is open then.
    */
   async start(recalled?: RecalledPublications): Promise<void> {
-    const { sink, clock, logger, listeners } = this.#options;
-    const broker = await LocalBroker.open({
-      sessions: this.#options.sessions,
-      recalled,
-      limits: this.#limits,
-      stats: this.#stats,
-      clock,
-      logger,
-    });
-    const hub = new ConnectionHub({
-      authenticator: this.#options.authenticator,
-      permissions: this.#options.permissions,
-      presence: this.#options.presence,
-      limits: this.#limits,
-      sink,
-      broker,
-      stats: this.#stats,
-      clock,
-      logger,
-    });
+    const { clock, listeners } = this.#options;
+    const parts = { ...this.#options, limits: this.#limits, stats: this.#stats };
+    const broker = await LocalBroker.open({ ...parts, recalled });
+    const hub = new ConnectionHub({ ...parts, broker });
     this.#broker = broker;
     this.#hub = hub;
     this.#post = new SessionPost({

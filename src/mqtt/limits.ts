@@ -1,3 +1,15 @@
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { IngressStats } from './stats.ts';
+
+/** What all parts of an ingress work with. */
+export interface IngressBasics {
+  readonly limits: IngressLimits;
+  readonly stats: IngressStats;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** The bounds of the ingress. Every one of them protects the other devices from one. */
 export interface IngressLimits {
   /**

@@ -1,4 +1,4 @@
-import type { Metric } from '../core/metric.ts';
+import type { Metric, MetricSample } from '../core/metric.ts';
 import type { StoreLogStats } from './sessions/store/store-log.ts';
 
 /** Why connections end. Stable: logs and metrics carry these words. */
@@ -100,155 +100,103 @@ export class IngressStats {
   >;
 }
 
-const counter = (name: string, help: string, read: () => number): Metric => ({
-  name: `sluice_mqtt_${name}`,
-  help,
-  kind: 'counter',
-  read,
-});
+/** The counts that are plain numbers. */
+type Count = {
+  [Field in keyof IngressStats]: IngressStats[Field] extends number ? Field : never;
+}[keyof IngressStats];
 
-const gauge = (name: string, help: string, read: () => number): Metric => ({
-  name: `sluice_mqtt_${name}`,
-  help,
-  kind: 'gauge',
-  read,
-});
+/** What counts are to operators; their metrics have their names, in Prometheus' way of writing. */
+const GAUGES: Partial<Record<Count, string>> = {
+  connections: 'Open connections.',
+  sessions: 'Sessions of connected clients, and those kept for absent ones.',
+  absentSessions: 'Sessions kept for absent clients.',
+  inFlight: 'Publications that are on their way to Kafka.',
+  parkedMessages: 'Publications read, and waiting for room.',
+  parkedBytes: 'Memory that holds what was read and not passed on yet.',
+  unreadBytes: 'Memory that holds what was read from connections that are not read for now.',
+  pausedConnections: 'Connections that are not read for now.',
+  retainedMessages: 'Retained messages.',
+  retainedBytes: 'Topics and payloads of retained messages.',
+  storedSubscriptions: 'Subscriptions of persistent sessions with QoS 1 or 2.',
+  queuedMessages:
+    'Messages of QoS 1 and 2 that sessions owe their clients: not sent yet, or not acknowledged.',
+  queuedBytes: 'Memory that holds these messages.',
+};
+
+/** As {@link GAUGES}; the metrics' names end in `_total`. */
+const COUNTERS: Partial<Record<Count, string>> = {
+  connectionsTotal: 'Connections ever opened.',
+  sessionsExpired: 'Sessions of clients that did not come back in time.',
+  subscriptionsRefused: 'Topic filters beyond what a session may have, refused with 0x80.',
+  repeated: 'Publications of QoS 1 and 2 that came again and were not produced twice.',
+  wills: 'Wills of connections that ended without DISCONNECT.',
+  localDeliveries: 'Publications given to local subscribers, or retained.',
+  retainedRejected: 'Messages not retained, the store being full.',
+  reservedTopicDrops: 'Publications of clients to $ topics: acknowledged and dropped.',
+  subscriberDrops: 'QoS 0 messages that a slow subscriber missed.',
+  queueDrops: "Messages that an absent subscriber's full queue did not take.",
+  queueExpired: 'Messages for absent clients whose time was over before the client came back.',
+  discarded:
+    'Parked publications of connections that were taken over: not acknowledged, their device sends them again.',
+  untaken:
+    'Publications that came while the gateway stopped: not acknowledged, their device sends them again.',
+};
+
+/** The ingress's counts, as operators see them. */
+export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
+  const plain = (kind: Metric['kind'], counts: Partial<Record<Count, string>>): Metric[] =>
+    Object.entries(counts).map(([count, help]) => metric(kind, count, help, () => stats()[count as Count]));
+  return [
+    ...plain('gauge', GAUGES),
+    ...plain('counter', COUNTERS),
+    labelled('received', 'Publications received.', 'qos', () => stats().received),
+    labelled(
+      'acknowledged',
+      'QoS 1: PUBACKs sent. QoS 2: PUBRECs sent. QoS 0: publications completed, which nobody is told.',
+      'qos',
+      () => stats().acknowledged,
+    ),
+    labelled('connectionsClosed', 'Connections that ended, by reason.', 'reason', () => stats().closed),
+  ];
+}
 
 /** How the disk does that keeps the sessions; zeros where none does. */
 export function storageMetrics(stats: () => Readonly<StoreLogStats> | undefined): Metric[] {
+  const [size, groups, failed] = [
+    'Size of the file that keeps the sessions.',
+    'Groups of changes to sessions that were written to disk.',
+    'Writes of sessions to disk that failed, and were tried again.',
+  ];
   return [
-    gauge('session_store_bytes', 'Size of the file that keeps the sessions.', () => stats()?.fileBytes ?? 0),
-    counter(
-      'session_store_syncs_total',
-      'Groups of changes to sessions that were written to disk.',
-      () => stats()?.syncs ?? 0,
-    ),
-    counter(
-      'session_store_failures_total',
-      'Writes of sessions to disk that failed, and were tried again.',
-      () => stats()?.failures ?? 0,
-    ),
-    gauge('session_store_failing', '1 while sessions can not be written to disk.', () =>
+    metric('gauge', 'sessionStoreBytes', size, () => stats()?.fileBytes ?? 0),
+    metric('counter', 'sessionStoreSyncs', groups, () => stats()?.syncs ?? 0),
+    metric('counter', 'sessionStoreFailures', failed, () => stats()?.failures ?? 0),
+    metric('gauge', 'sessionStoreFailing', '1 while sessions can not be written to disk.', () =>
       stats()?.fault === undefined ? 0 : 1,
     ),
   ];
 }
 
-/** The ingress's counts, as operators see them. */
-export function ingressMetrics(stats: () => Readonly<IngressStats>): Metric[] {
-  return [
-    gauge('connections', 'Open connections.', () => stats().connections),
-    counter('connections_total', 'Connections ever opened.', () => stats().connectionsTotal),
-    gauge(
-      'sessions',
-      'Sessions of connected clients, and those kept for absent ones.',
-      () => stats().sessions,
-    ),
-    gauge('absent_sessions', 'Sessions kept for absent clients.', () => stats().absentSessions),
-    counter(
-      'sessions_expired_total',
-      'Sessions of clients that did not come back in time.',
-      () => stats().sessionsExpired,
-    ),
-    counter(
-      'subscriptions_refused_total',
-      'Topic filters beyond what a session may have, refused with 0x80.',
-      () => stats().subscriptionsRefused,
-    ),
-    byQos('received', 'Publications received.', () => stats().received),
-    byQos(
-      'acknowledged',
-      'QoS 1: PUBACKs sent. QoS 2: PUBRECs sent. QoS 0: publications completed, which nobody is told.',
-      () => stats().acknowledged,
-    ),
-    counter(
-      'repeated_total',
-      'Publications of QoS 1 and 2 that came again and were not produced twice.',
-      () => stats().repeated,
-    ),
-    counter('wills_total', 'Wills of connections that ended without DISCONNECT.', () => stats().wills),
-    gauge('in_flight', 'Publications that are on their way to Kafka.', () => stats().inFlight),
-    gauge('parked_messages', 'Publications read, and waiting for room.', () => stats().parkedMessages),
-    gauge(
-      'parked_bytes',
-      'Memory that holds what was read and not passed on yet.',
-      () => stats().parkedBytes,
-    ),
-    gauge(
-      'unread_bytes',
-      'Memory that holds what was read from connections that are not read for now.',
-      () => stats().unreadBytes,
-    ),
-    gauge('paused_connections', 'Connections that are not read for now.', () => stats().pausedConnections),
-    counter(
-      'local_deliveries_total',
-      'Publications given to local subscribers, or retained.',
-      () => stats().localDeliveries,
-    ),
-    gauge('retained_messages', 'Retained messages.', () => stats().retainedMessages),
-    gauge('retained_bytes', 'Topics and payloads of retained messages.', () => stats().retainedBytes),
-    counter(
-      'retained_rejected_total',
-      'Messages not retained, the store being full.',
-      () => stats().retainedRejected,
-    ),
-    counter(
-      'reserved_topic_drops_total',
-      'Publications of clients to $ topics: acknowledged and dropped.',
-      () => stats().reservedTopicDrops,
-    ),
-    counter(
-      'subscriber_drops_total',
-      'QoS 0 messages that a slow subscriber missed.',
-      () => stats().subscriberDrops,
-    ),
-    gauge(
-      'stored_subscriptions',
-      'Subscriptions of persistent sessions with QoS 1 or 2.',
-      () => stats().storedSubscriptions,
-    ),
-    gauge(
-      'queued_messages',
-      'Messages of QoS 1 and 2 that sessions owe their clients: not sent yet, or not acknowledged.',
-      () => stats().queuedMessages,
-    ),
-    gauge('queued_bytes', 'Memory that holds these messages.', () => stats().queuedBytes),
-    counter(
-      'queue_drops_total',
-      "Messages that an absent subscriber's full queue did not take.",
-      () => stats().queueDrops,
-    ),
-    counter(
-      'queue_expired_total',
-      'Messages for absent clients whose time was over before the client came back.',
-      () => stats().queueExpired,
-    ),
-    counter(
-      'discarded_total',
-      'Parked publications of connections that were taken over: not acknowledged, their device sends them again.',
-      () => stats().discarded,
-    ),
-    counter(
-      'untaken_total',
-      'Publications that came while the gateway stopped: not acknowledged, their device sends them again.',
-      () => stats().untaken,
-    ),
-    {
-      name: 'sluice_mqtt_connections_closed_total',
-      help: 'Connections that ended, by reason.',
-      kind: 'counter',
-      labelNames: ['reason'],
-      read: () => Object.entries(stats().closed).map(([reason, value]) => ({ labels: { reason }, value })),
-    },
-  ];
+const metric = (kind: Metric['kind'], count: string, help: string, read: Metric['read']): Metric => ({
+  name: metricName(kind, count),
+  help,
+  kind,
+  read,
+});
+
+/** A counter with a value for each of several things. */
+function labelled(
+  count: string,
+  help: string,
+  label: string,
+  counts: () => Readonly<Record<string, number>> | readonly number[],
+): Metric {
+  const read = (): MetricSample[] =>
+    Object.entries(counts()).map(([name, value]) => ({ labels: { [label]: name }, value }));
+  return { ...metric('counter', count, help, read), labelNames: [label] };
 }
 
-function byQos(name: string, help: string, counts: () => readonly number[]): Metric {
-  return {
-    name: `sluice_mqtt_${name}_total`,
-    help,
-    kind: 'counter',
-    labelNames: ['qos'],
-    read: () => counts().map((value, qos) => ({ labels: { qos: String(qos) }, value })),
-  };
+function metricName(kind: Metric['kind'], count: string): string {
+  const name = count.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return `sluice_mqtt_${name}${kind === 'gauge' || name.endsWith('_total') ? '' : '_total'}`;
 }

@@ -30,7 +30,6 @@ export class BrokerPersistence {
   readonly #state: KeptState;
   readonly #log: SessionLog;
   readonly #bound: SubscriptionBound;
-  readonly #wills = new Map<string, object>();
 
   constructor(store: SessionStore, state: KeptState, log: SessionLog, bound: SubscriptionBound) {
     this.#store = store;
@@ -143,19 +142,16 @@ export class BrokerPersistence {
     return Readable.from(mailbox.catchUp());
   }
 
-  // Wills.
+  // Wills: aedes keeps that of a connection itself, and those of brokers that are gone do not exist.
 
-  putWill({ id }: ClientKey, will: object): Promise<void> {
-    this.#wills.set(id, will);
+  putWill(): Promise<void> {
     return Promise.resolve();
   }
 
-  delWill({ id }: ClientKey): Promise<void> {
-    this.#wills.delete(id);
+  delWill(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** Wills of brokers that are gone: there are no others. */
   streamWill(): Readable {
     return Readable.from([]);
   }

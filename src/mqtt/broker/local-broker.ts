@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Aedes, type AedesOptions, type Client } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
-import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { QoS, RecalledPublications } from '../../core/publication.ts';
 import { BrokerPersistence, SubscriptionBound, type Subscriber } from './broker-persistence.ts';
 import type { BrokerClient, ControlChannel, ControlPlane } from './broker-link.ts';
 import type { LocalSubscribers } from '../inflow/publication-lane.ts';
-import type { IngressLimits } from '../limits.ts';
+import type { IngressBasics, IngressLimits } from '../limits.ts';
 import { LocalDeliveries, localMessage, ownBytes, sizeOf, type LocalMessage } from './local-deliveries.ts';
 import type { ConnectedClient } from '../sessions/session-post.ts';
 import { KeptState } from '../sessions/kept-state.ts';
@@ -39,15 +38,11 @@ interface ClientInternals {
   _nextId: number;
 }
 
-export interface LocalBrokerOptions {
+export interface LocalBrokerOptions extends IngressBasics {
   /** Where sessions are kept; left out, in memory. */
   readonly sessions?: StoreDirectory | undefined;
   /** What a journal knows of their publications. */
   readonly recalled?: RecalledPublications | undefined;
-  readonly limits: IngressLimits;
-  readonly stats: IngressStats;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /**

@@ -10,25 +10,20 @@ import type { Transport } from '../edge/transport.ts';
 import { AckWriter } from '../inflow/acknowledgements.ts';
 import { PublishFrame, type PublicationLane } from '../inflow/publication-lane.ts';
 import { TopicTable, type InternedTopic } from '../topics/topic-table.ts';
-import { TICK_MS, type IngressLimits } from '../limits.ts';
-import { LocalSessionRegistry, type SessionRegistry } from '../sessions/session-registry.ts';
+import { TICK_MS, type IngressBasics, type IngressLimits } from '../limits.ts';
+import { SessionRegistry } from '../sessions/session-registry.ts';
 import type { CloseReason, IngressStats } from '../stats.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { ConnectRequest } from '../protocol/connect.ts';
-import type { Farewell } from './farewell.ts';
 import { ReadAhead } from './read-ahead.ts';
 
-export interface HubOptions {
+export interface HubOptions extends IngressBasics {
   /** Left out: everybody is let in, and may do everything. */
   readonly authenticator?: Authenticator | undefined;
   readonly permissions?: Permissions | undefined;
   readonly presence?: PresenceObserver | undefined;
-  readonly limits: IngressLimits;
   readonly sink: PublicationSink;
   readonly broker: LocalBroker;
-  readonly stats: IngressStats;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 const LOG_WINDOW_TICKS = 60_000 / TICK_MS;
@@ -57,13 +52,11 @@ export class ConnectionHub implements ConnectionContext {
   tick = 0;
   taking = true;
   readonly connections = new Set<Connection>();
-  readonly #sessions: LocalSessionRegistry;
   readonly #paused = new Set<Connection>();
   readonly #presence: PresenceObserver | undefined;
   /** What the observer of presence was told of, and is to be told the end of. */
   readonly #announced = new Map<Connection, DeviceConnection>();
-  /** Connections that are made to wait for their end. */
-  readonly #braked = new Set<Farewell>();
+  braked = 0;
   readonly #clock: Clock;
   readonly #log: WindowedLog;
   /** Lanes by client id: the latest that is not finished. */
@@ -92,14 +85,8 @@ export class ConnectionHub implements ConnectionContext {
     this.topics = new TopicTable(limits.maxTopics, randomInt(2 ** 32));
     this.ackWriter = new AckWriter(stats);
     this.memory = new ReadAhead(limits, stats);
-    this.#sessions = new LocalSessionRegistry({
-      maxKept: limits.maxKeptSessions,
-      stats,
-      keeper: broker.store,
-      nowMs: () => clock.monotonicMs(),
-    });
-    this.#sessions.restore(broker.store.restored());
-    this.sessions = this.#sessions;
+    this.sessions = new SessionRegistry(options, broker.store);
+    this.sessions.restore(broker.store.restored());
     this.#cancelTick = this.#scheduleTick();
   }
 
@@ -215,16 +202,6 @@ export class ConnectionHub implements ConnectionContext {
     return this.#clock.wallMs();
   }
 
-  brake(farewell: Farewell): boolean {
-    if (!this.taking || this.#braked.size >= this.limits.maxBraked) return false;
-    this.#braked.add(farewell);
-    return true;
-  }
-
-  unbrake(farewell: Farewell): void {
-    this.#braked.delete(farewell);
-  }
-
   paused(connection: Connection, isPaused: boolean): void {
     if (isPaused) this.#paused.add(connection);
     else this.#paused.delete(connection);
@@ -294,7 +271,7 @@ export class ConnectionHub implements ConnectionContext {
   }
 
   #expire(): void {
-    this.#sessions.expire(this.limits.sessionExpiryMs);
+    this.sessions.expire(this.limits.sessionExpiryMs);
     this.broker.store.expire();
   }
 

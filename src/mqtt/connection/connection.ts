@@ -22,7 +22,7 @@ import { ReadGate, type GateOwner } from './read-ahead.ts';
 /** What all connections of an ingress share. */
 export interface ConnectionContext extends LaneContext, FarewellContext {
   readonly authenticator: Authenticator;
-  readonly sessions: SessionRegistry;
+  readonly sessions: Pick<SessionRegistry, 'claim' | 'release'>;
   readonly broker: ControlPlane & LocalSubscribers;
   /** The lane of the client's previous connection, if it still has something. */
   previousLane(clientId: string): PublicationLane | undefined;

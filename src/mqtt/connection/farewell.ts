@@ -7,9 +7,10 @@ export interface FarewellContext {
   /** Counts turns of the keepalive clock, TICK_MS apart. */
   readonly tick: number;
   readonly limits: IngressLimits;
-  /** Whether one more connection may be made to wait for its end. */
-  brake(farewell: Farewell): boolean;
-  unbrake(farewell: Farewell): void;
+  /** The gateway has not begun to stop. */
+  readonly taking: boolean;
+  /** Connections that are made to wait for their end. */
+  braked: number;
 }
 
 /** How long a closed connection may take to read our last bytes, in ticks. */
@@ -51,11 +52,15 @@ export class Farewell {
     this.#transport = transport;
     this.#context = context;
     this.#lastWords = lastWords;
-    const { tick, limits } = context;
-    this.#isBraked = BRAKED.has(reason) && limits.refusalDelayMs > 0 && context.brake(this);
+    const { tick, limits, taking } = context;
+    this.#isBraked =
+      BRAKED.has(reason) && limits.refusalDelayMs > 0 && taking && context.braked < limits.maxBraked;
     this.#deadlineTick = tick + ticksOf(limits.refusalDelayMs);
     if (!this.#isBraked) this.#end();
-    else transport.pause();
+    else {
+      context.braked++;
+      transport.pause();
+    }
   }
 
   ticked(): void {
@@ -67,14 +72,13 @@ export class Farewell {
   /** No more waiting. */
   hurry(): void {
     if (!this.#isBraked) return;
-    this.#isBraked = false;
-    this.#context.unbrake(this);
+    this.gone();
     this.#end();
   }
 
   /** The socket is closed. */
   gone(): void {
-    if (this.#isBraked) this.#context.unbrake(this);
+    if (this.#isBraked) this.#context.braked--;
     this.#isBraked = false;
   }
 

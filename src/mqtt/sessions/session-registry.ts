@@ -1,3 +1,5 @@
+import type { Clock } from '../../core/clock.ts';
+import type { IngressBasics, IngressLimits } from '../limits.ts';
 import { PublisherSession, type PacketIdMemory } from './publisher-session.ts';
 import type { IngressStats } from '../stats.ts';
 
@@ -7,19 +9,6 @@ export interface SessionHolder {
   granted(session: PublisherSession, present: boolean): void;
   /** The client id has connected again: let go, and call {@link SessionRegistry.release}. Called at most once. */
   takeOver(): void;
-}
-
-/**
- * Who is connected under which client id. The one place that decides takeovers, with callbacks, so that the
- * previous connection may just as well be another process's.
- */
-export interface SessionRegistry {
-  /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
-  claim(clientId: string, clean: boolean, holder: SessionHolder): void;
-  /** Whether there is a session of this client, the client present or absent. */
-  exists(clientId: string): boolean;
-  /** Gives a session back, or withdraws a claim. */
-  release(clientId: string, holder: SessionHolder): void;
 }
 
 /** Who keeps what belongs to a session beside its publications. */
@@ -41,36 +30,37 @@ export interface RestoredSession {
   readonly takenIds: Iterable<number>;
 }
 
+type RegistryOptions = Pick<IngressBasics, 'stats'> & {
+  readonly limits: Pick<IngressLimits, 'maxKeptSessions'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+};
+
 interface Claim {
   readonly holder: SessionHolder;
   readonly clean: boolean;
   session: PublisherSession | undefined;
 }
 
-export interface LocalSessionRegistryOptions {
-  readonly maxKept: number;
-  readonly stats: IngressStats;
-  readonly keeper: SessionKeeper;
-  /** Monotonic: a clock that is set must not end every session at once. */
-  readonly nowMs: () => number;
-}
-
-/** The sessions of one process. */
-export class LocalSessionRegistry implements SessionRegistry {
+/**
+ * Who is connected under which client id. The one place that decides takeovers, with callbacks, so that the
+ * previous connection may just as well be another process's.
+ */
+export class SessionRegistry {
   readonly #maxKept: number;
-  readonly #nowMs: () => number;
   readonly #stats: IngressStats;
+  /** Monotonic: a clock that is set must not end every session at once. */
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #keeper: SessionKeeper;
   /** The first claim of each client id holds the session; the others wait, the last one will have it. */
   readonly #claims = new Map<string, Claim[]>();
-  /** SessionRegistry of absent clients, the longest absent first. */
+  /** Sessions of absent clients, the longest absent first. */
   readonly #kept = new Map<string, PublisherSession>();
 
-  constructor({ maxKept, stats, keeper, nowMs }: LocalSessionRegistryOptions) {
-    this.#maxKept = maxKept;
+  constructor({ limits, stats, clock }: RegistryOptions, keeper: SessionKeeper) {
+    this.#maxKept = limits.maxKeptSessions;
     this.#stats = stats;
+    this.#clock = clock;
     this.#keeper = keeper;
-    this.#nowMs = nowMs;
   }
 
   #count(): void {
@@ -80,7 +70,7 @@ export class LocalSessionRegistry implements SessionRegistry {
 
   /** Takes over what an earlier life of the gateway has left. */
   restore(kept: readonly RestoredSession[]): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.monotonicMs();
     for (const { clientId, absentForMs, takenIds } of kept.toSorted(
       (a, b) => b.absentForMs - a.absentForMs,
     )) {
@@ -95,7 +85,7 @@ export class LocalSessionRegistry implements SessionRegistry {
 
   /** Ends the sessions whose clients have been away for longer. */
   expire(afterMs: number): void {
-    const beforeMs = this.#nowMs() - afterMs;
+    const beforeMs = this.#clock.monotonicMs() - afterMs;
     for (const [clientId, { absentSinceMs }] of this.#kept) {
       if (absentSinceMs >= beforeMs) break;
       this.#kept.delete(clientId);
@@ -105,6 +95,7 @@ export class LocalSessionRegistry implements SessionRegistry {
     this.#count();
   }
 
+  /** Asks for a session. `holder.granted` follows, at once or when whoever has it has released it. */
   claim(clientId: string, clean: boolean, holder: SessionHolder): void {
     const claim: Claim = { holder, clean, session: undefined };
     const claims = this.#claims.get(clientId);
@@ -118,10 +109,12 @@ export class LocalSessionRegistry implements SessionRegistry {
     previous.holder.takeOver();
   }
 
+  /** Whether there is a session of this client, the client present or absent. */
   exists(clientId: string): boolean {
     return this.#kept.has(clientId) || this.#claims.has(clientId);
   }
 
+  /** Gives a session back, or withdraws a claim. */
   release(clientId: string, holder: SessionHolder): void {
     const claims = this.#claims.get(clientId);
     const index = claims?.findIndex((claim) => claim.holder === holder) ?? -1;
@@ -152,7 +145,7 @@ export class LocalSessionRegistry implements SessionRegistry {
   }
 
   #keep(session: PublisherSession): void {
-    session.absentSinceMs = this.#nowMs();
+    session.absentSinceMs = this.#clock.monotonicMs();
     this.#kept.set(session.clientId, session);
     this.#keeper.absent(session.clientId);
     this.#bound();

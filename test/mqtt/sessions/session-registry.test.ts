@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PublisherSession } from '../../../src/mqtt/sessions/publisher-session.ts';
-import { LocalSessionRegistry, type SessionHolder } from '../../../src/mqtt/sessions/session-registry.ts';
+import { SessionRegistry, type SessionHolder } from '../../../src/mqtt/sessions/session-registry.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 
 class Holder implements SessionHolder {
@@ -32,14 +32,17 @@ const newSessions = (maxKept = 10) => {
       discarded.push(id);
     },
   };
-  const sessions = new LocalSessionRegistry({ maxKept, stats, keeper, nowMs: () => nowMs });
+  const sessions = new SessionRegistry(
+    { limits: { maxKeptSessions: maxKept }, stats, clock: { monotonicMs: () => nowMs } },
+    keeper,
+  );
   const passTo = (ms: number): void => {
     nowMs = ms;
   };
   return { sessions, discarded, stats, passTo };
 };
 
-describe('LocalSessionRegistry', () => {
+describe('SessionRegistry', () => {
   it('grants a session at once when nobody has it', () => {
     const { sessions, stats } = newSessions();
     const holder = new Holder();
