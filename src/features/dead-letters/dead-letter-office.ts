@@ -1,21 +1,20 @@
 import type { Clock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { deadLetterTopicFor, isTopicTemplate } from '../../core/profile/output-spec.ts';
-import { LetterStateStore } from './letter-state.ts';
+import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
+import { connectSchemaRegistry } from '../../assembly/schema-registry.ts';
+import type { Blueprint } from '../../assembly/blueprint.ts';
+import { GroupSeat } from '../../kafka/clients/group-seat.ts';
+import { createAdmin, TOPIC_RESOURCE, type Admin } from '../../kafka/clients/kafkajs.ts';
+import { ensureTopics, type TopicSpec } from '../../kafka/clients/topics.ts';
+import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
+import { TopicReader } from '../../kafka/connection/topic-reader.ts';
+import type { ProducerConfig } from '../../producer/config/config-table.ts';
+import { Producer } from '../../producer/producer.ts';
+import { HandledLetters, type Send } from './handled.ts';
 import type { LetterLogBounds } from './letters.ts';
 import { Replay, type ReplayOptions } from './replay.ts';
 import { Transcriber, type TranscriberOptions } from './transcriber.ts';
-import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
-import { GroupSeat } from '../../kafka/clients/group-seat.ts';
-import { createAdmin, type Admin } from '../../kafka/clients/kafkajs.ts';
-import { TopicReader } from '../../kafka/connection/topic-reader.ts';
-import { ensureTopics } from '../../kafka/clients/topics.ts';
-import type { ProducerConfig } from '../../producer/config/config-table.ts';
-import { Producer } from '../../producer/producer.ts';
-import type { Blueprint } from '../../assembly/blueprint.ts';
-import { connectSchemaRegistry } from '../../assembly/schema-registry.ts';
-import { CompactedStateTopic, ensureStateTopic } from './state-topic.ts';
 
 export interface OfficeOptions {
   readonly clock: Clock;
@@ -24,13 +23,14 @@ export interface OfficeOptions {
 
 /** What may be chosen of a replay. */
 export type ReplayChoices = Pick<TranscriberOptions, 'as' | 'timestampMs'> &
-  Pick<ReplayOptions, 'onOutcome' | 'dryRun'>;
+  Pick<ReplayOptions, 'onOutcome'> & { readonly dryRun: boolean };
 
 /** What is remembered, and nobody else can change meanwhile. */
 export interface OpenState {
-  readonly store: LetterStateStore;
-  readonly seat: GroupSeat;
-  readonly producer: Producer;
+  readonly handled: HandledLetters;
+  readonly send: Send;
+  /** @throws SeatTakenError when somebody else may change it by now */
+  readonly assertAlone: () => void;
 }
 
 /** How long a replay waits for Kafka's word on a record. A gateway waits for ever; a person doesn't. */
@@ -40,7 +40,7 @@ const DELIVERY_TIMEOUT_MS = 120_000;
 export class DeadLetterOffice {
   readonly #blueprint: Blueprint;
   readonly #options: OfficeOptions;
-  readonly #closers: (() => Promise<unknown>)[] = [];
+  readonly #closers: (() => unknown)[] = [];
   readonly reader: TopicReader;
 
   constructor(blueprint: Blueprint, options: OfficeOptions) {
@@ -59,8 +59,8 @@ export class DeadLetterOffice {
   }
 
   /** What is remembered, for looking at it. */
-  readState(): Promise<LetterStateStore> {
-    return LetterStateStore.load(new CompactedStateTopic(this.#blueprint.config.dlq.stateTopic, this.reader));
+  readState(): Promise<HandledLetters> {
+    return HandledLetters.load(this.reader, this.#blueprint.config.dlq.stateTopic);
   }
 
   /**
@@ -69,113 +69,116 @@ export class DeadLetterOffice {
    * @throws SeatTakenError while another process changes it
    */
   async openState(): Promise<OpenState> {
-    const {
-      producer: config,
-      security,
-      config: { dlq },
-    } = this.#blueprint;
-    const { clock, logger } = this.#options;
-    await ensureStateTopic(this.#blueprint, logger);
+    const { producer: config, security } = this.#blueprint;
+    const { stateTopic } = this.#blueprint.config.dlq;
+    await this.#ensureStateTopic(stateTopic);
     const { bootstrapServers, clientId } = config;
-    const seat = await GroupSeat.take({
-      bootstrapServers,
-      clientId,
-      security,
-      // One replay at a time for each state.
-      groupId: dlq.stateTopic,
-      topic: dlq.stateTopic,
-      clock,
-      logger,
-    });
-    this.#closers.unshift(() => seat.leave());
-    const careful = carefulConfig(config);
-    const port = new ClusterPort({ config: careful, security, clock, logger });
-    const producer = new Producer({ config: careful, port, clock, logger });
-    this.#closers.unshift(() => producer.close(0));
+    // One replay at a time for each state.
+    const group = { groupId: stateTopic, topic: stateTopic };
+    const seat = await GroupSeat.take({ bootstrapServers, clientId, security, ...group, ...this.#options });
+    this.#closers.push(() => seat.leave());
+    const careful = { config: carefulConfig(config), security, ...this.#options };
+    const producer = new Producer({ ...careful, port: new ClusterPort(careful) });
+    this.#closers.push(() => producer.close(0));
+    const send: Send = (record) => producer.send(record);
     // Only now: whoever had the seat before may have written to the last.
-    const store = await LetterStateStore.load(new CompactedStateTopic(dlq.stateTopic, this.reader, producer));
-    return { store, seat, producer };
+    const handled = await HandledLetters.load(this.reader, stateTopic, send);
+    const assertAlone = (): void => {
+      seat.assertHeld();
+    };
+    return { handled, send, assertAlone };
   }
 
   /** A replay by today's profiles; with dryRun it only looks. */
-  async openReplay(
-    choices: ReplayChoices,
-  ): Promise<{ readonly replay: Replay; readonly store: LetterStateStore }> {
-    const transcriber = this.#transcriber(choices);
-    const shared = { source: this.reader, transcriber, ...choices };
-    if (choices.dryRun) {
-      const nothing = { tryAppend: () => new SluiceError('DRY_RUN', 'nothing is written') };
-      const store = await this.readState();
-      const replay = new Replay({
-        ...shared,
-        store,
-        sink: nothing,
-        ensureTopic: () => Promise.resolve(),
-        assertAlone: () => {},
-      });
-      return { replay, store };
+  async openReplay({
+    dryRun,
+    ...choices
+  }: ReplayChoices): Promise<{ readonly replay: Replay; readonly handled: HandledLetters }> {
+    const shared = { source: this.reader, transcriber: this.#transcriber(choices), ...choices };
+    if (dryRun) {
+      const handled = await this.readState();
+      return { replay: new Replay({ ...shared, handled }), handled };
     }
-    const { store, seat, producer } = await this.openState();
+    const { handled, ...writing } = await this.openState();
     const ensured = new Set<string>();
-    const replay = new Replay({
-      ...shared,
-      store,
-      sink: producer,
-      assertAlone: () => {
-        seat.assertHeld();
-      },
-      ensureTopic: async (topic) => {
-        if (!ensured.has(topic)) await this.#ensureTopic(topic);
-        ensured.add(topic);
-      },
-    });
-    return { replay, store };
+    const ensureTopic = async (topic: string): Promise<void> => {
+      if (!ensured.has(topic)) await this.#ensureTargetTopic(topic);
+      ensured.add(topic);
+    };
+    return { replay: new Replay({ ...shared, handled, writer: { ...writing, ensureTopic } }), handled };
   }
 
-  #transcriber({ as, timestampMs }: ReplayChoices): Transcriber {
-    const { routes, profiles, services } = this.#blueprint;
-    const { clock, logger } = this.#options;
-    connectSchemaRegistry(this.#blueprint, clock, logger);
+  #transcriber({ as, timestampMs }: Pick<TranscriberOptions, 'as' | 'timestampMs'>): Transcriber {
+    const { routes, services } = this.#blueprint;
+    connectSchemaRegistry(this.#blueprint, this.#options.clock, this.#options.logger);
     this.#closers.push(() => {
       services.framings.close();
-      return Promise.resolve();
     });
     return new Transcriber({
       routesOf: (topic) => routes.match(topic).map(({ target, captures }) => target.bind(captures, topic)),
-      kafkaTopicOf: (type) => {
-        const topic = profiles.find((profile) => profile.type === type)?.produce.topic;
-        return topic === undefined || isTopicTemplate(topic) ? undefined : topic;
-      },
-      ...(as !== undefined && { as }),
-      ...(timestampMs !== undefined && { timestampMs }),
+      as,
+      timestampMs,
     });
   }
 
-  async #ensureTopic(topic: string): Promise<void> {
-    const { create, partitions, replicationFactor, config } = this.#blueprint.config.kafka.topics;
-    const spec = { topic, partitions, config, ...(replicationFactor !== undefined && { replicationFactor }) };
-    const [status] = await this.#withAdmin((admin) => ensureTopics(admin, [spec], create));
-    if (status !== undefined && 'reason' in status) {
-      throw new SluiceError('DLQ_TARGET_TOPIC', `records can't be written to ${topic}: ${status.reason}`);
-    }
+  async #ensureTargetTopic(topic: string): Promise<void> {
+    const { partitions, config } = this.#blueprint.config.kafka.topics;
+    const problem = await this.#withAdmin((admin) => this.#ensureTopic(admin, { topic, partitions, config }));
+    if (problem === undefined) return;
+    throw new SluiceError('DLQ_TARGET_TOPIC', `records can't be written to ${topic}: ${problem}`);
+  }
+
+  /** Sees to it that the topic of what is remembered is there, and forgets nothing. */
+  async #ensureStateTopic(topic: string): Promise<void> {
+    const compact = { 'cleanup.policy': 'compact' };
+    await this.#withAdmin(async (admin) => {
+      const problem = await this.#ensureTopic(admin, { topic, partitions: 1, config: compact });
+      if (problem !== undefined) {
+        throw new SluiceError(
+          'DLQ_STATE_TOPIC',
+          `the topic ${topic}, where it is remembered which dead letters are done, can't be used: ${problem}; ` +
+            'make it with one partition and cleanup.policy=compact, or name another one in dlq.state.topic',
+        );
+      }
+      const { resources } = await admin.describeConfigs({
+        resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: Object.keys(compact) }],
+        includeSynonyms: false,
+      });
+      // With `delete` among its policies Kafka would forget after a week what is done, and it would be done again.
+      const policy = resources[0]?.configEntries[0]?.configValue ?? 'compact';
+      if (policy === 'compact') return;
+      throw new SluiceError(
+        'DLQ_STATE_TOPIC',
+        `the topic ${topic} has cleanup.policy=${policy}: it would forget which dead letters are done; ` +
+          'set it to compact, or name another topic in dlq.state.topic',
+      );
+    });
+  }
+
+  /** Makes the topic if it is missing and may be made. Returns why it can't be used, if it can't. */
+  async #ensureTopic(admin: Admin, spec: Omit<TopicSpec, 'replicationFactor'>): Promise<string | undefined> {
+    const { create, replicationFactor } = this.#blueprint.config.kafka.topics;
+    const copies = replicationFactor === undefined ? {} : { replicationFactor };
+    const [status] = await ensureTopics(admin, [{ ...spec, ...copies }], create);
+    return status !== undefined && 'reason' in status ? status.reason : undefined;
   }
 
   /** Has Kafka delete what is done at the front of each log. Returns how many records that are. */
-  async deleteDone(store: LetterStateStore, logs: readonly LetterLogBounds[]): Promise<number> {
+  async deleteDone(handled: HandledLetters, logs: readonly LetterLogBounds[]): Promise<number> {
     let deleted = 0;
     await this.#withAdmin(async (admin) => {
       for (const log of logs) {
         const { topic, partition, begin, end } = log;
-        const open = Math.min(store.handled.firstOpen(log, begin), end);
+        const open = Math.min(handled.firstOpen(log, begin), end);
         if (open <= begin) continue;
         // kafkajs deletes only from topics that it has looked at.
         await admin.fetchTopicOffsets(topic);
         await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(open) }] });
-        store.handled.forget(log, open);
+        handled.forget(log, open);
         deleted += open - begin;
       }
     });
-    await store.finish();
+    await handled.finish();
     return deleted;
   }
 
@@ -193,7 +196,7 @@ export class DeadLetterOffice {
 
   /** Ends what was opened, in reverse. */
   async close(): Promise<void> {
-    for (const closeOne of this.#closers) await closeOne();
+    for (const closeOne of this.#closers.reverse()) await closeOne();
   }
 }
 
@@ -206,6 +209,7 @@ function carefulConfig(config: ProducerConfig): ProducerConfig {
     maxInFlightRequestsPerConnection: Math.min(config.maxInFlightRequestsPerConnection, 5),
     retries: Math.max(config.retries, 1_000_000),
     lingerMs: 5,
+    maxBlockMs: DELIVERY_TIMEOUT_MS,
     deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
   };
 }

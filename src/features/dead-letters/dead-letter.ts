@@ -1,20 +1,9 @@
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
 import type { QoS } from '../../core/publication.ts';
 import { decodeHeaders, type EncodedHeaders, type Header } from '../../core/record.ts';
+import { parseRanges, type Range } from './ranges.ts';
 
-/** A record as it lies in Kafka. */
-export interface LetterRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  /** Milliseconds since 1970-01-01 UTC. */
-  readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: EncodedHeaders;
-}
-
-/** Where a dead letter lies. */
+/** Where a record lies in Kafka. */
 export interface Place {
   readonly topic: string;
   readonly partition: number;
@@ -26,11 +15,37 @@ export function placeText({ topic, partition, offset }: Place): string {
   return `${topic}/${partition}/${offset}`;
 }
 
-/** A dead letter, its headers understood. What its headers don't say is empty, 0 or undefined. */
-export interface DeadLetter extends Place {
+/** A record as it lies in Kafka. */
+export interface StoredLetter extends Place {
+  /** Milliseconds since 1970-01-01 UTC. */
   readonly timestampMs: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
+  readonly headers: EncodedHeaders;
+}
+
+/** What is read from Kafka: parts of topics, from offset to offset. */
+export interface LetterSource {
+  /** undefined: there is no such topic. */
+  describe(topic: string): Promise<
+    | {
+        readonly id: string | undefined;
+        readonly partitions: readonly { readonly begin: number; readonly end: number }[];
+      }
+    | undefined
+  >;
+  /** The first offset of this time or later; undefined: there is none. */
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<number | undefined>;
+  read(range: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly from: number;
+    readonly to: number;
+  }): AsyncIterable<readonly StoredLetter[]>;
+}
+
+/** A dead letter, its headers understood. What its headers don't say is empty, 0 or undefined. */
+export interface DeadLetter extends Omit<StoredLetter, 'headers'> {
   readonly headers: readonly Header[];
   /** Stable, e.g. DECODE_FAILED; {@link NO_DEAD_LETTER} for a record that is none. */
   readonly code: string;
@@ -45,22 +60,16 @@ export interface DeadLetter extends Place {
   readonly retain: boolean;
   readonly receivedAtMs: number;
   readonly attempt: number;
-  /** Which readings of the payload it is about, in ascending order; undefined: all of it. */
-  readonly readings: readonly ReadingRange[] | undefined;
+  /** Which readings of the payload it is about, from 0, in ascending order; undefined: all of it. */
+  readonly readings: readonly Range[] | undefined;
   /** The finished record that Kafka refused, where key and value are one. */
   readonly record: { readonly topic: string | undefined; readonly timestampMs: number } | undefined;
-}
-
-/** From the first to the last reading, both among them, counted from 0. */
-export interface ReadingRange {
-  readonly first: number;
-  readonly last: number;
 }
 
 /** The code of what lies in a dead-letter topic and isn't one of ours. */
 export const NO_DEAD_LETTER = 'NO_DEAD_LETTER';
 
-export function deadLetterOf(stored: LetterRecord): DeadLetter {
+export function deadLetterOf(stored: StoredLetter): DeadLetter {
   const headers = decodeHeaders(stored.headers);
   const text = (name: string): string | undefined => {
     const value = headers.findLast(({ key }) => key === name)?.value;
@@ -70,16 +79,11 @@ export function deadLetterOf(stored: LetterRecord): DeadLetter {
     const digits = text(name);
     return digits !== undefined && /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;
   };
-  const { topic, partition, offset, timestampMs, key, value } = stored;
+  const { timestampMs } = stored;
   const qos = number(DEAD_LETTER_HEADERS.qos);
   const isRecord = text(DEAD_LETTER_HEADERS.holds) === 'record';
   return {
-    topic,
-    partition,
-    offset,
-    timestampMs,
-    key,
-    value,
+    ...stored,
     headers,
     code: text(DEAD_LETTER_HEADERS.code) ?? NO_DEAD_LETTER,
     reason: text(DEAD_LETTER_HEADERS.message) ?? 'a record without the headers of a dead letter',
@@ -101,16 +105,11 @@ export function deadLetterOf(stored: LetterRecord): DeadLetter {
   };
 }
 
-/** Of text such as `0-2,7`; undefined for what is no such text. */
-function readingsOf(text: string | undefined): readonly ReadingRange[] | undefined {
-  if (text === undefined || !/^\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*$/.test(text)) return undefined;
-  return text.split(',').map((range) => {
-    const [first = 0, last = first] = range.split('-').map(Number);
-    return { first, last };
-  });
-}
-
-/** As a header has it and a person reads it, such as `0-2,7`. */
-export function readingsText(readings: readonly ReadingRange[]): string {
-  return readings.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+/** undefined for what names no readings. */
+function readingsOf(text = ''): readonly Range[] | undefined {
+  try {
+    return text === '' ? undefined : parseRanges(text);
+  } catch {
+    return undefined;
+  }
 }

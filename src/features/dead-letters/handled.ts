@@ -1,8 +1,12 @@
-import { OffsetRanges } from './offset-ranges.ts';
+import type { ProducerRecord, RecordMetadata } from '../../core/record.ts';
+import type { LetterSource, Place } from './dead-letter.ts';
+import { numbersOf, parseRanges, rangesOf, rangesText } from './ranges.ts';
 
 /*
- * What has become of dead letters is kept in a compacted topic, a record for each block of offsets of a partition:
+ * What has become of dead letters is kept in a compacted topic of one partition, so that its records have one order.
+ * There is a record for each block of offsets of a partition, and one for what a replay is writing:
  *   handled/<topic>/<topic id>/<partition>/<block>  ->  { replayed, dropped, failed, written }
+ *   attempt                                         ->  { letters, ends }
  * Committed offsets of a consumer group would not do: brokers forget them a week after the group was last seen
  * (offsets.retention.minutes), and dead letters would be replayed a second time; and they know no gaps.
  * The topic's id is in the key, because a topic that is deleted and made again begins at offset 0 again.
@@ -10,123 +14,122 @@ import { OffsetRanges } from './offset-ranges.ts';
 
 /** Offsets of one record of state: what one record can grow to is bounded by it. */
 const BLOCK = 1_000;
+const PREFIX = 'handled/';
+const ATTEMPT_KEY = 'attempt';
+/** The first and only one of the topic. */
+const PARTITION = 0;
+
+/** Resolves when the record is in Kafka; sends for one partition arrive in the order of the calls. */
+export type Send = (record: ProducerRecord<Uint8Array, Uint8Array>) => Promise<RecordMetadata>;
 
 /** One partition of a dead-letter topic. */
 export interface LetterLog {
   readonly topic: string;
-  readonly topicId: string | undefined;
+  readonly topicId?: string | undefined;
   readonly partition: number;
 }
 
 export type LetterState = 'open' | 'replayed' | 'dropped';
 
-/** A record of state; a null value: nothing is left to remember. */
-export interface StateRecord {
-  readonly key: string;
-  readonly value: string | null;
+/** What has become of one dead letter. */
+export interface Handling {
+  readonly state: LetterState;
+  /** How often its replay has failed, while it is open. */
+  readonly failures: number;
+  /** Which of its records are in Kafka, while it is open: others are not. */
+  readonly written: readonly number[];
+  readonly dropped?: { readonly reason: string; readonly atMs: number };
 }
 
-/** Offsets are relative to the block's first. */
-interface BlockDocument {
-  readonly replayed?: string;
-  readonly dropped?: readonly { readonly offsets: string; readonly reason: string; readonly atMs: number }[];
-  /** Offset -> how often a replay failed. */
-  readonly failed?: Readonly<Record<string, number>>;
-  /** Offset -> which of its records are in Kafka, where not all of them are. */
-  readonly written?: Readonly<Record<string, string>>;
+const OPEN: Handling = { state: 'open', failures: 0, written: [] };
+const REPLAYED: Handling = { ...OPEN, state: 'replayed' };
+
+/** Letters whose records are about to be written: what a replay that dies may have written, or not. */
+export interface Attempt {
+  readonly letters: readonly (LetterLog &
+    Place & {
+      /** Which of its records are to be written. */
+      readonly parts: readonly number[];
+      /** It stays a dead letter all the same: others of its records are not to be had. */
+      readonly isPartial?: true;
+    })[];
+  /** Where the logs ended that they go to: by topic, the next offset of each partition. */
+  readonly ends: Readonly<Record<string, readonly number[]>>;
 }
 
-interface Block {
-  readonly replayed: OffsetRanges;
-  dropped: { offsets: OffsetRanges; reason: string; atMs: number }[];
-  readonly failed: Map<number, number>;
-  readonly written: Map<number, OffsetRanges>;
-}
+/** By offset, relative to the block's first. */
+type Block = Handling[];
 
-const PREFIX = 'handled/';
-
-/** What has become of every dead letter: read from the state's records, and written as such. */
+/** What is remembered of dead letters, in Kafka. While its topic is not there, nothing is remembered. */
 export class HandledLetters {
+  readonly #topic: string;
+  readonly #send: Send | undefined;
   readonly #blocks = new Map<string, Block>();
   readonly #changed = new Set<string>();
+  #attempt: Attempt | undefined;
 
-  /** Takes a record of state; false: it is about something else. A later one of the same key counts. */
-  apply({ key, value }: StateRecord): boolean {
-    if (!key.startsWith(PREFIX)) return false;
-    if (value === null) this.#blocks.delete(key);
-    else this.#blocks.set(key, blockOf(JSON.parse(value) as BlockDocument));
-    return true;
+  private constructor(topic: string, send: Send | undefined) {
+    this.#topic = topic;
+    this.#send = send;
   }
 
-  state(log: LetterLog, offset: number): LetterState {
-    const block = this.#blocks.get(keyOf(log, offset));
-    const relative = offset % BLOCK;
-    if (block === undefined) return 'open';
-    if (block.replayed.has(relative)) return 'replayed';
-    return block.dropped.some(({ offsets }) => offsets.has(relative)) ? 'dropped' : 'open';
+  /** Reads the topic; without `send` it can only be looked at. */
+  static async load(source: LetterSource, topic: string, send?: Send): Promise<HandledLetters> {
+    const handled = new HandledLetters(topic, send);
+    const log = (await source.describe(topic))?.partitions[PARTITION];
+    if (log === undefined) return handled;
+    const range = { topic, partition: PARTITION, from: log.begin, to: log.end };
+    for await (const records of source.read(range)) {
+      for (const { key, value } of records) {
+        handled.#apply(key?.toString('utf8') ?? '', value?.toString('utf8') ?? null);
+      }
+    }
+    return handled;
   }
 
-  /** Why it was dropped. */
-  dropReason(log: LetterLog, offset: number): string | undefined {
-    const dropped = this.#blocks.get(keyOf(log, offset))?.dropped;
-    return dropped?.find(({ offsets }) => offsets.has(offset % BLOCK))?.reason;
+  /** A later record of the same key counts, and one without a value forgets it. */
+  #apply(key: string, value: string | null): void {
+    const document: unknown = value === null ? undefined : JSON.parse(value);
+    if (key === ATTEMPT_KEY) this.#attempt = document as Attempt | undefined;
+    else if (!key.startsWith(PREFIX)) return;
+    else if (document === undefined) this.#blocks.delete(key);
+    else this.#blocks.set(key, blockOf(document as BlockDocument));
   }
 
-  /** How often its replay has failed. */
-  failures(log: LetterLog, offset: number): number {
-    return this.#blocks.get(keyOf(log, offset))?.failed.get(offset % BLOCK) ?? 0;
+  /** What was begun and not finished: by a replay that died, or that runs. */
+  get attempt(): Attempt | undefined {
+    return this.#attempt;
   }
 
-  /** Which of its records are in Kafka already, though it is still open. */
-  written(log: LetterLog, offset: number): OffsetRanges | undefined {
-    return this.#blocks.get(keyOf(log, offset))?.written.get(offset % BLOCK);
+  of(log: LetterLog, offset: number): Handling {
+    return this.#blocks.get(keyOf(log, offset))?.[offset % BLOCK] ?? OPEN;
   }
 
   markReplayed(log: LetterLog, offset: number): void {
-    const block = this.#change(log, offset);
-    block.replayed.add(offset % BLOCK);
-    block.failed.delete(offset % BLOCK);
-    block.written.delete(offset % BLOCK);
+    this.#set(log, offset, REPLAYED);
   }
 
   markDropped(log: LetterLog, offset: number, reason: string, atMs: number): void {
-    const block = this.#change(log, offset);
-    let same = block.dropped.find((dropped) => dropped.reason === reason && dropped.atMs === atMs);
-    if (same === undefined) {
-      same = { offsets: new OffsetRanges(), reason, atMs };
-      block.dropped.push(same);
-    }
-    same.offsets.add(offset % BLOCK);
-    block.failed.delete(offset % BLOCK);
-    block.written.delete(offset % BLOCK);
+    this.#set(log, offset, { ...OPEN, state: 'dropped', dropped: { reason, atMs } });
   }
 
   markFailed(log: LetterLog, offset: number): void {
-    this.#change(log, offset).failed.set(offset % BLOCK, this.failures(log, offset) + 1);
+    const handling = this.of(log, offset);
+    this.#set(log, offset, { ...handling, failures: handling.failures + 1 });
   }
 
-  /** One of its records is in Kafka, others are not. */
-  markWritten(log: LetterLog, offset: number, part: number): void {
-    const { written } = this.#change(log, offset);
-    const parts = written.get(offset % BLOCK) ?? new OffsetRanges();
-    parts.add(part);
-    written.set(offset % BLOCK, parts);
+  /** These of its records are in Kafka, others are not. */
+  markWritten(log: LetterLog, offset: number, parts: Iterable<number>): void {
+    const handling = this.of(log, offset);
+    const written = [...new Set([...handling.written, ...parts])].sort((a, b) => a - b);
+    this.#set(log, offset, { ...handling, written });
   }
 
   /** The first offset from `begin` on that is still open. */
   firstOpen(log: LetterLog, begin: number): number {
-    for (let offset = begin; ;) {
-      const block = this.#blocks.get(keyOf(log, offset));
-      if (block === undefined) return offset;
-      let relative = offset % BLOCK;
-      for (let next = -1; next !== relative;) {
-        if (next >= 0) relative = next;
-        next = block.replayed.firstMissing(relative);
-        for (const { offsets } of block.dropped) next = offsets.firstMissing(next);
-      }
-      offset += relative - (offset % BLOCK);
-      if (relative < BLOCK) return offset;
-    }
+    let offset = begin;
+    while (this.of(log, offset).state !== 'open') offset++;
+    return offset;
   }
 
   /** Forgets the blocks that lie before `begin`: Kafka has deleted their letters. */
@@ -139,25 +142,45 @@ export class HandledLetters {
     }
   }
 
-  /** What has changed since the last call, to be written. */
-  changes(): StateRecord[] {
-    const records = [...this.#changed].map((key) => {
-      const block = this.#blocks.get(key);
-      return { key, value: block === undefined ? null : JSON.stringify(documentOf(block)) };
-    });
-    this.#changed.clear();
-    return records;
+  /** To be called, and waited for, before the first record is written. */
+  async begin(attempt: Attempt): Promise<void> {
+    await this.#append([[ATTEMPT_KEY, attempt]]);
+    this.#attempt = attempt;
   }
 
-  #change(log: LetterLog, offset: number): Block {
+  /** Writes what was marked, and that nothing is being written any more. */
+  async finish(): Promise<void> {
+    const changes = [...this.#changed].map((key) => {
+      const block = this.#blocks.get(key);
+      return [key, block && documentOf(block)] as const;
+    });
+    this.#changed.clear();
+    await this.#append(this.#attempt === undefined ? changes : [...changes, [ATTEMPT_KEY, undefined]]);
+    this.#attempt = undefined;
+  }
+
+  /** Resolves when all of it is in Kafka, in this order; a key without a document is forgotten. */
+  async #append(records: readonly (readonly [key: string, document: object | undefined])[]): Promise<void> {
+    const send = this.#send;
+    if (send === undefined) throw new Error('the state was opened for reading');
+    await Promise.all(
+      records.map(([key, document]) =>
+        send({
+          topic: this.#topic,
+          partition: PARTITION,
+          key: Buffer.from(key, 'utf8'),
+          value: document === undefined ? null : Buffer.from(JSON.stringify(document), 'utf8'),
+        }),
+      ),
+    );
+  }
+
+  #set(log: LetterLog, offset: number, handling: Handling): void {
     const key = keyOf(log, offset);
-    let block = this.#blocks.get(key);
-    if (block === undefined) {
-      block = blockOf({});
-      this.#blocks.set(key, block);
-    }
+    const block = this.#blocks.get(key) ?? [];
+    block[offset % BLOCK] = handling;
+    this.#blocks.set(key, block);
     this.#changed.add(key);
-    return block;
   }
 }
 
@@ -169,30 +192,56 @@ function keyOf(log: LetterLog, offset: number): string {
   return `${logPrefix(log)}${Math.floor(offset / BLOCK)}`;
 }
 
-function blockOf({ replayed = '', dropped = [], failed = {}, written = {} }: BlockDocument): Block {
-  return {
-    replayed: OffsetRanges.parse(replayed),
-    dropped: dropped.map(({ offsets, reason, atMs }) => ({
-      offsets: OffsetRanges.parse(offsets),
-      reason,
-      atMs,
-    })),
-    failed: new Map(Object.entries(failed).map(([offset, times]) => [Number(offset), times])),
-    written: new Map(
-      Object.entries(written).map(([offset, parts]) => [Number(offset), OffsetRanges.parse(parts)]),
-    ),
-  };
+/** A block as a record of state has it; what is empty is left out. Offsets are relative to the block's first. */
+interface BlockDocument {
+  readonly replayed?: string | undefined;
+  readonly dropped?:
+    readonly { readonly offsets: string; readonly reason: string; readonly atMs: number }[] | undefined;
+  /** Offset -> how often a replay failed. */
+  readonly failed?: Readonly<Record<string, number>>;
+  /** Offset -> which of its records are in Kafka, where not all of them are. */
+  readonly written?: Readonly<Record<string, string>>;
 }
 
-function documentOf({ replayed, dropped, failed, written }: Block): BlockDocument {
+function blockOf({ replayed = '', dropped = [], failed = {}, written = {} }: BlockDocument): Block {
+  const block: Block = [];
+  for (const offset of numbersOf(parseRanges(replayed))) block[offset] = REPLAYED;
+  for (const { offsets, ...why } of dropped) {
+    const handling: Handling = { ...OPEN, state: 'dropped', dropped: why };
+    for (const offset of numbersOf(parseRanges(offsets))) block[offset] = handling;
+  }
+  for (const [key, failures] of Object.entries(failed)) block[Number(key)] = { ...OPEN, failures };
+  for (const [key, parts] of Object.entries(written)) {
+    const offset = Number(key);
+    block[offset] = { ...(block[offset] ?? OPEN), written: [...numbersOf(parseRanges(parts))] };
+  }
+  return block;
+}
+
+function documentOf(block: Block): BlockDocument {
+  const replayed: number[] = [];
+  const dropped = new Map<string, { offsets: number[]; reason: string; atMs: number }>();
+  const failed: Record<string, number> = {};
+  const written: Record<string, string> = {};
+  // Offsets of which nothing is known are holes, and are left out.
+  block.forEach((handling, offset) => {
+    const { state, failures, written: parts, dropped: why } = handling;
+    if (state === 'replayed') replayed.push(offset);
+    if (why !== undefined) {
+      const key = `${why.atMs} ${why.reason}`;
+      const same = dropped.get(key) ?? { offsets: [], ...why };
+      same.offsets.push(offset);
+      dropped.set(key, same);
+    }
+    if (failures > 0) failed[offset] = failures;
+    if (parts.length > 0) written[offset] = rangesText(rangesOf(parts));
+  });
   return {
-    ...(!replayed.isEmpty && { replayed: String(replayed) }),
-    ...(dropped.length > 0 && {
-      dropped: dropped.map(({ offsets, reason, atMs }) => ({ offsets: String(offsets), reason, atMs })),
+    ...(replayed.length > 0 && { replayed: rangesText(rangesOf(replayed)) }),
+    ...(dropped.size > 0 && {
+      dropped: [...dropped.values()].map((one) => ({ ...one, offsets: rangesText(rangesOf(one.offsets)) })),
     }),
-    ...(failed.size > 0 && { failed: Object.fromEntries(failed) }),
-    ...(written.size > 0 && {
-      written: Object.fromEntries([...written].map(([offset, parts]) => [offset, String(parts)])),
-    }),
+    ...(Object.keys(failed).length > 0 && { failed }),
+    ...(Object.keys(written).length > 0 && { written }),
   };
 }

@@ -1,5 +1,6 @@
-import { placeText, readingsText, type DeadLetter } from './dead-letter.ts';
+import { placeText, type DeadLetter } from './dead-letter.ts';
 import type { FoundLetter } from './letters.ts';
+import { rangesText } from './ranges.ts';
 import { printable, table } from '../../cli/terminal/terminal-text.ts';
 import { instantText } from '../../core/clock.ts';
 import { textOf } from '../tail/tail-record.ts';
@@ -8,7 +9,7 @@ const BYTES_PER_LINE = 16;
 const MOST_BYTES_SHOWN = 4_096;
 
 /** One row of a table of dead letters. */
-export function letterRow({ letter, state }: FoundLetter): string[] {
+export function letterRow({ letter, handling: { state } }: FoundLetter): string[] {
   const { type = '-', code, reason, mqttTopic, receivedAtMs } = letter;
   return [
     placeText(letter),
@@ -24,14 +25,14 @@ export const LETTER_COLUMNS = ['place', 'received', 'state', 'type', 'MQTT topic
 
 /** What programs get to know of a dead letter; bytes are base64. */
 export function letterJson(found: FoundLetter, details: object = {}): object {
-  const { letter, state } = found;
+  const { letter, handling } = found;
   const { topic, partition, offset, timestampMs, key, value, headers, record, ...said } = letter;
   return {
     place: placeText(letter),
     topic,
     partition,
     offset,
-    state,
+    state: handling.state,
     timestamp: timestampMs,
     ...said,
     ...(record !== undefined && { record }),
@@ -45,14 +46,11 @@ export function letterJson(found: FoundLetter, details: object = {}): object {
 }
 
 /** A dead letter on as many lines as it takes. */
-export function letterText(
-  { letter, state }: FoundLetter,
-  failures: number,
-  dropReason: string | undefined,
-): string {
+export function letterText({ letter, handling }: FoundLetter): string {
+  const { state, failures, dropped } = handling;
   const lines = [
     ['place', placeText(letter)],
-    ['state', state + (dropReason === undefined ? '' : ` (${printable(dropReason)})`)],
+    ['state', state + (dropped === undefined ? '' : ` (${printable(dropped.reason)})`)],
     ['received', instantText(letter.receivedAtMs)],
     ['reason', `${printable(letter.code)}: ${printable(letter.reason)}`],
     ['type', printable(letter.type ?? '(no profile matched)')],
@@ -63,7 +61,7 @@ export function letterText(
     ['attempts', String(letter.attempt + failures)],
     ...(letter.readings === undefined
       ? []
-      : [['readings', `number ${readingsText(letter.readings)} of the payload, from 0`]]),
+      : [['readings', `number ${rangesText(letter.readings)} of the payload, from 0`]]),
     ...(letter.record === undefined
       ? []
       : [['holds', `the finished record for ${printable(letter.record.topic ?? '(unknown topic)')}`]]),

@@ -1,31 +1,31 @@
-import { deadLetterOf, type DeadLetter, type LetterRecord } from './dead-letter.ts';
-import type { HandledLetters, LetterLog, LetterState } from './handled.ts';
-import { isSelected, logKey, type Selection } from './selection.ts';
+import { deadLetterOf, type DeadLetter, type LetterSource } from './dead-letter.ts';
+import type { HandledLetters, Handling, LetterLog, LetterState } from './handled.ts';
+import { holds, type Range } from './ranges.ts';
 
-/** What is read from Kafka: parts of topics, from offset to offset. */
-export interface LetterSource {
-  /** undefined: there is no such topic. */
-  describe(topic: string): Promise<
-    | {
-        readonly id: string | undefined;
-        readonly partitions: readonly { readonly begin: number; readonly end: number }[];
-      }
-    | undefined
-  >;
-  /** The first offset of this time or later; undefined: there is none. */
-  offsetAt(topic: string, partition: number, timestampMs: number): Promise<number | undefined>;
-  read(range: {
-    readonly topic: string;
-    readonly partition: number;
-    readonly from: number;
-    readonly to: number;
-  }): AsyncIterable<readonly LetterRecord[]>;
+/** Which dead letters are meant; what is left out does not matter. */
+export interface Selection {
+  /** Device types; '' is what no profile matched. */
+  readonly types?: readonly string[];
+  readonly codes?: readonly string[];
+  readonly clientIds?: readonly string[];
+  readonly matchesTopic?: (mqttTopic: string) => boolean;
+  /** By the records' timestamps, which are the times of receipt; milliseconds since 1970-01-01 UTC. */
+  readonly sinceMs?: number;
+  /** Not included. */
+  readonly untilMs?: number;
+  /** Of each partition, by {@link logKey}. */
+  readonly offsets?: ReadonlyMap<string, readonly Range[]>;
+}
+
+/** A partition's log as a key. */
+export function logKey({ topic, partition }: LetterLog): string {
+  return `${topic}/${partition}`;
 }
 
 export interface FoundLetter {
   readonly letter: DeadLetter;
   readonly log: LetterLog;
-  readonly state: LetterState;
+  readonly handling: Handling;
 }
 
 /** A dead-letter topic's partition, and where its log begins and ends. */
@@ -42,8 +42,8 @@ export async function letterLogs(
   const logs: LetterLogBounds[] = [];
   for (const topic of topics) {
     const found = await source.describe(topic);
-    found?.partitions.forEach(({ begin, end }, partition) => {
-      logs.push({ topic, topicId: found.id, partition, begin, end });
+    found?.partitions.forEach((bounds, partition) => {
+      logs.push({ topic, topicId: found.id, partition, ...bounds });
     });
   }
   return logs;
@@ -59,38 +59,50 @@ export async function* findLetters(
   handled: HandledLetters,
   logs: readonly LetterLogBounds[],
   selection: Selection,
-  wants: readonly LetterState[],
+  wants: readonly LetterState[] = ['open'],
 ): AsyncGenerator<FoundLetter> {
   for (const log of logs) {
-    const range = await rangeOf(source, handled, log, selection, wants);
-    for await (const records of source.read({ topic: log.topic, partition: log.partition, ...range })) {
+    let { from, to } = await selectedRange(source, log, selection);
+    if (wants.every((state) => state === 'open')) from = handled.firstOpen(log, from);
+    for await (const records of source.read({ topic: log.topic, partition: log.partition, from, to })) {
       for (const record of records) {
-        const state = handled.state(log, record.offset);
-        if (!wants.includes(state)) continue;
+        const handling = handled.of(log, record.offset);
+        if (!wants.includes(handling.state)) continue;
         const letter = deadLetterOf(record);
-        if (isSelected(letter, selection)) yield { letter, log, state };
+        if (isSelected(letter, selection)) yield { letter, log, handling };
       }
     }
   }
 }
 
-async function rangeOf(
+/** What has to be read of a log for the selected offsets and times. */
+async function selectedRange(
   source: LetterSource,
-  handled: HandledLetters,
   log: LetterLogBounds,
   { offsets, sinceMs }: Selection,
-  wants: readonly LetterState[],
-): Promise<{ readonly from: number; readonly to: number }> {
+): Promise<{ from: number; to: number }> {
   let from = log.begin;
   let to = log.end;
   if (offsets !== undefined) {
-    const wanted = offsets.get(logKey(log.topic, log.partition));
-    from = Math.max(from, wanted?.first ?? to);
-    to = Math.min(to, (wanted?.last ?? -1) + 1);
+    const wanted = offsets.get(logKey(log)) ?? [];
+    from = Math.max(from, Math.min(to, ...wanted.map(({ first }) => first)));
+    to = Math.min(to, Math.max(-1, ...wanted.map(({ last }) => last)) + 1);
   }
   if (sinceMs !== undefined && from < to) {
     from = Math.max(from, (await source.offsetAt(log.topic, log.partition, sinceMs)) ?? to);
   }
-  if (wants.every((state) => state === 'open')) from = handled.firstOpen(log, from);
   return { from, to };
+}
+
+function isSelected(letter: DeadLetter, selection: Selection): boolean {
+  const { types, codes, clientIds, matchesTopic, sinceMs, untilMs, offsets } = selection;
+  return (
+    (types?.includes(letter.type ?? '') ?? true) &&
+    (codes?.includes(letter.code) ?? true) &&
+    (clientIds?.includes(letter.clientId) ?? true) &&
+    (matchesTopic?.(letter.mqttTopic) ?? true) &&
+    (sinceMs === undefined || letter.timestampMs >= sinceMs) &&
+    (untilMs === undefined || letter.timestampMs < untilMs) &&
+    (offsets === undefined || holds(offsets.get(logKey(letter)) ?? [], letter.offset))
+  );
 }

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { placeText } from './dead-letter.ts';
-import { findLetters, letterLogs, type FoundLetter } from './letters.ts';
-import type { ReplayOutcome } from './replay.ts';
-import { errandOf, withSelection, type GivenPlaces, type LetterArguments } from './selection-options.ts';
 import { printable } from '../../cli/terminal/terminal-text.ts';
+import { placeText } from './dead-letter.ts';
+import { findLetters, type FoundLetter } from './letters.ts';
+import type { ReplayOutcome } from './replay.ts';
+import { runErrand, withSelection, type Errand, type LetterArguments } from './selection-options.ts';
 
 interface ReplayArguments extends LetterArguments {
   readonly dryRun?: boolean;
@@ -30,99 +30,61 @@ export function replayCommand(): Command {
     .option('--as <type>', 'apply the profile of this device type, whatever the dead letter says')
     .option('--timestamp-now', 'give the records the present time, where their own is past retention')
     .addHelpText('after', EXAMPLES)
-    .action(replayLetters);
+    .action(runErrand(replayLetters));
 }
 
-async function replayLetters(where: GivenPlaces, options: ReplayArguments): Promise<void> {
-  const { office, topics, selection } = errandOf(where, options);
-  const report = new Report(options);
+async function replayLetters(errand: Errand, options: ReplayArguments): Promise<void> {
+  const { office, selection } = errand;
+  const { dryRun = false, json = false, limit = Infinity, as, timestampNow } = options;
   const interrupted = new AbortController();
   const stop = (): void => {
     interrupted.abort();
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  try {
-    const logs = await letterLogs(office.reader, topics);
-    const { replay, store } = await office.openReplay({
-      dryRun: options.dryRun === true,
-      ...(options.as !== undefined && { as: options.as }),
-      ...(options.timestampNow === true && { timestampMs: Date.now() }),
-      onOutcome: (found, outcome) => {
-        report.add(found, outcome);
-      },
-    });
-    if (options.dryRun !== true) {
-      report.recovered = await replay.recover();
-      for (const log of logs) store.handled.forget(log, log.begin);
-    }
-    let left = options.limit ?? Infinity;
-    for await (const found of findLetters(office.reader, store.handled, logs, selection, ['open'])) {
-      if (interrupted.signal.aborted || left-- === 0) break;
-      await replay.add(found);
-    }
-    await replay.flush();
-  } finally {
-    await office.close();
+  const logs = await errand.logs();
+  const counts = { replayed: 0, 'would-replay': 0, filtered: 0, failed: 0 };
+  const { replay, handled } = await office.openReplay({
+    dryRun,
+    as,
+    timestampMs: timestampNow === true ? Date.now() : undefined,
+    onOutcome: (found, outcome) => {
+      counts[outcome.kind]++;
+      process.stdout.write(json ? outcomeJson(found, outcome) : outcomeText(found, outcome));
+    },
+  });
+  // Letters that an earlier replay had written, without living to say so.
+  const recovered = await replay.recover();
+  for (const log of logs) handled.forget(log, log.begin);
+  let begun = 0;
+  for await (const found of findLetters(office.reader, handled, logs, selection)) {
+    if (interrupted.signal.aborted || begun++ === limit) break;
+    await replay.add(found);
   }
-  report.end();
+  await replay.flush();
+  const { replayed, filtered, failed, 'would-replay': wouldReplay } = counts;
+  if (failed > 0) process.exitCode = SOME_FAILED;
+  if (json) {
+    const summary = { replayed, wouldReplay, filtered, failed, recovered };
+    process.stdout.write(`${JSON.stringify({ summary })}\n`);
+    return;
+  }
+  const done = dryRun ? `${wouldReplay} would be replayed` : `${replayed} replayed`;
+  const cutOff =
+    recovered === 0 ? '' : `; ${recovered} were found in Kafka, written by a replay that was cut off`;
+  process.stdout.write(
+    `${done}, ${filtered} filtered by their profiles, ${failed} failed and stay${cutOff}\n`,
+  );
 }
 
-/** Says what becomes of each letter, and of all of them. */
-class Report {
-  readonly #options: ReplayArguments;
-  readonly #counts: Record<ReplayOutcome['kind'], number> = {
-    replayed: 0,
-    'would-replay': 0,
-    filtered: 0,
-    failed: 0,
-  };
-  /** Letters that an earlier replay had written, without living to say so. */
-  recovered = 0;
-
-  constructor(options: ReplayArguments) {
-    this.#options = options;
-  }
-
-  add({ letter }: FoundLetter, outcome: ReplayOutcome): void {
-    this.#counts[outcome.kind]++;
-    if (this.#options.json === true) {
-      process.stdout.write(`${JSON.stringify({ place: placeText(letter), ...outcome })}\n`);
-      return;
-    }
-    // What goes well is counted; with --dry-run it is what was asked for.
-    if (outcome.kind === 'replayed' || outcome.kind === 'filtered') return;
-    process.stdout.write(`${placeText(letter)}  ${outcomeText(outcome)}\n`);
-  }
-
-  end(): void {
-    const { replayed, filtered, failed, 'would-replay': would } = this.#counts;
-    if (failed > 0) process.exitCode = SOME_FAILED;
-    if (this.#options.json === true) {
-      process.stdout.write(
-        `${JSON.stringify({ summary: { replayed, wouldReplay: would, filtered, failed, recovered: this.recovered } })}\n`,
-      );
-      return;
-    }
-    const done = this.#options.dryRun === true ? `${would} would be replayed` : `${replayed} replayed`;
-    const found =
-      this.recovered === 0
-        ? ''
-        : `; ${this.recovered} were found in Kafka, written by a replay that was cut off`;
-    process.stdout.write(
-      `${done}, ${filtered} filtered by their profiles, ${failed} failed and stay${found}\n`,
-    );
-  }
+function outcomeJson({ letter }: FoundLetter, outcome: ReplayOutcome): string {
+  return `${JSON.stringify({ place: placeText(letter), ...outcome })}\n`;
 }
 
-function outcomeText(outcome: ReplayOutcome): string {
-  switch (outcome.kind) {
-    case 'failed':
-      return `failed  ${printable(outcome.fault.code)}: ${printable(outcome.fault.message)}`;
-    case 'would-replay':
-      return `to ${outcome.topics.join(', ')}`;
-    case 'replayed':
-      return `replayed to ${outcome.records.map(placeText).join(', ')}`;
-    case 'filtered':
-      return 'filtered by its profile';
+/** What goes well is only counted; with --dry-run it is what was asked for. */
+function outcomeText({ letter }: FoundLetter, outcome: ReplayOutcome): string {
+  if (outcome.kind === 'failed') {
+    const { code, message } = outcome.fault;
+    return `${placeText(letter)}  failed  ${printable(code)}: ${printable(message)}\n`;
   }
+  return outcome.kind === 'would-replay' ? `${placeText(letter)}  to ${outcome.topics.join(', ')}\n` : '';
 }

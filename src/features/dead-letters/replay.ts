@@ -1,29 +1,12 @@
 import { DEAD_LETTER_ORIGIN } from '../../core/dead-letter.ts';
 import { SluiceError } from '../../core/errors.ts';
-import { decodeHeaders, type SerializedRecord } from '../../core/record.ts';
+import { decodeHeaders } from '../../core/record.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { placeText, type Place } from './dead-letter.ts';
-import type { LetterStateStore } from './letter-state.ts';
-import type { FoundLetter, LetterSource } from './letters.ts';
+import { ProducerError } from '../../producer/errors.ts';
+import { placeText, type LetterSource, type Place } from './dead-letter.ts';
+import type { HandledLetters, Send } from './handled.ts';
+import type { FoundLetter } from './letters.ts';
 import type { LetterPart, Transcriber } from './transcriber.ts';
-
-/** What a replay needs of a producer, which must write each record once, in order. */
-export interface ReplaySink {
-  tryAppend(record: SerializedRecord, target: ReplayTarget, token: number): Refusal | undefined;
-}
-
-type Refusal = { wait(callback: () => void): void } | (SluiceError & { readonly isRecordFault?: boolean });
-
-interface ReplayTarget {
-  recordCompleted(token: number, result: ReplayResult, index: number): void;
-}
-
-interface ReplayResult {
-  readonly error: (SluiceError & { readonly isRecordFault?: boolean }) | undefined;
-  readonly topic: string;
-  readonly partition: number;
-  readonly baseOffset: bigint;
-}
 
 /** What became of one dead letter. */
 export type ReplayOutcome =
@@ -36,17 +19,23 @@ export type ReplayOutcome =
   /** It stays a dead letter. */
   | { readonly kind: 'failed'; readonly fault: DecodeFault };
 
-export interface ReplayOptions {
-  readonly source: LetterSource;
-  readonly store: LetterStateStore;
-  readonly transcriber: Transcriber;
-  readonly sink: ReplaySink;
+/** How a replay writes. */
+export interface ReplayWriter {
+  /** Must write each record once, in order; rejects with a ProducerError. */
+  readonly send: Send;
   /** Resolves when the Kafka topic is there. */
   readonly ensureTopic: (topic: string) => Promise<void>;
   /** Throws when somebody else may be replaying: asked before anything is written. */
   readonly assertAlone: () => void;
+}
+
+export interface ReplayOptions {
+  readonly source: LetterSource;
+  readonly handled: HandledLetters;
+  readonly transcriber: Transcriber;
+  /** Left out, nothing is written: a dry run. */
+  readonly writer?: ReplayWriter;
   readonly onOutcome: (letter: FoundLetter, outcome: ReplayOutcome) => void;
-  readonly dryRun: boolean;
   /** Letters that are written together; default 500. */
   readonly chunkLetters?: number;
 }
@@ -80,64 +69,55 @@ export class Replay {
    * @returns how many dead letters it had replayed
    */
   async recover(): Promise<number> {
-    const { store, source, assertAlone } = this.#options;
-    const { attempt, handled } = store;
-    if (attempt === undefined) return 0;
-    const wanted = new Set(attempt.letters.map(placeText));
-    const written = new Map<string, Set<number>>();
+    const { handled, source, writer } = this.#options;
+    const { attempt } = handled;
+    if (attempt === undefined || writer === undefined) return 0;
+    const written = new Map(attempt.letters.map((letter) => [placeText(letter), new Set<number>()]));
     for (const [topic, ends] of Object.entries(attempt.ends)) {
       const described = await source.describe(topic);
       for (const [partition, { end }] of (described?.partitions ?? []).entries()) {
         for await (const records of source.read({ topic, partition, from: ends[partition] ?? 0, to: end })) {
-          for (const { headers } of records) noteOrigin(headers, wanted, written);
+          for (const { headers } of records) noteOrigin(headers, written);
         }
       }
     }
     let replayed = 0;
-    for (const { parts, offset, isPartial, ...log } of attempt.letters) {
-      const letterLog = { ...log, topicId: log.topicId };
-      const found = written.get(placeText({ ...log, offset })) ?? new Set();
-      if (handled.state(letterLog, offset) !== 'open') continue;
-      if (isPartial !== true && parts.every((part) => found.has(part))) {
-        handled.markReplayed(letterLog, offset);
+    for (const letter of attempt.letters) {
+      const { offset, parts, isPartial = false } = letter;
+      const found = written.get(placeText(letter)) ?? new Set();
+      if (handled.of(letter, offset).state !== 'open') continue;
+      if (!isPartial && parts.every((part) => found.has(part))) {
+        handled.markReplayed(letter, offset);
         replayed++;
-      } else for (const part of found) handled.markWritten(letterLog, offset, part);
+      } else handled.markWritten(letter, offset, found);
     }
-    assertAlone();
-    await store.finish();
+    writer.assertAlone();
+    await handled.finish();
     return replayed;
   }
 
   /** Replays one letter; it may wait for others, until {@link flush}. */
   async add(found: FoundLetter): Promise<void> {
-    const { transcriber, store, onOutcome, chunkLetters = CHUNK_LETTERS } = this.#options;
+    const { transcriber, chunkLetters = CHUNK_LETTERS } = this.#options;
     let transcript = transcriber.transcribe(found.letter);
     while ('whenReady' in transcript) {
       await transcript.whenReady;
       transcript = transcriber.transcribe(found.letter);
     }
     if ('fault' in transcript) {
-      store.handled.markFailed(found.log, found.letter.offset);
-      onOutcome(found, { kind: 'failed', fault: transcript.fault });
+      this.#failed(found, transcript.fault);
       return;
     }
-    const done = store.handled.written(found.log, found.letter.offset);
-    const parts = transcript.parts.filter(({ part }) => done?.has(part) !== true);
-    if (parts.length === 0 && transcript.unread !== undefined) {
-      store.handled.markFailed(found.log, found.letter.offset);
-      onOutcome(found, { kind: 'failed', fault: transcript.unread });
-      return;
-    }
+    const { unread } = transcript;
+    const parts = transcript.parts.filter(({ part }) => !found.handling.written.includes(part));
     if (parts.length === 0) {
-      store.handled.markReplayed(found.log, found.letter.offset);
-      onOutcome(
-        found,
-        transcript.parts.length === 0 ? { kind: 'filtered' } : { kind: 'replayed', records: [] },
-      );
+      if (unread !== undefined) this.#failed(found, unread);
+      else if (transcript.parts.length === 0) this.#done(found, { kind: 'filtered' });
+      else this.#done(found, { kind: 'replayed', records: [] });
       return;
     }
-    this.#chunk.push({ found, parts, unread: transcript.unread });
-    for (const { record } of parts) this.#chunkBytes += (record.value?.length ?? 0) + record.headers.length;
+    this.#chunk.push({ found, parts, unread });
+    for (const { record } of parts) this.#chunkBytes += record.value?.length ?? 0;
     if (this.#chunk.length >= chunkLetters || this.#chunkBytes >= CHUNK_BYTES) await this.flush();
   }
 
@@ -146,29 +126,28 @@ export class Replay {
    * @throws SluiceError DLQ_REPLAY_INTERRUPTED when Kafka did not say what became of a record
    */
   async flush(): Promise<void> {
+    const { handled, writer, onOutcome } = this.#options;
     const chunk = this.#chunk;
     this.#chunk = [];
     this.#chunkBytes = 0;
-    if (this.#options.dryRun) {
+    if (writer === undefined) {
       for (const { found, parts } of chunk) {
         const topics = [...new Set(parts.map(({ record }) => record.topic))];
-        this.#options.onOutcome(found, { kind: 'would-replay', topics });
+        onOutcome(found, { kind: 'would-replay', topics });
       }
       return;
     }
-    const { store, assertAlone } = this.#options;
-    assertAlone();
+    writer.assertAlone();
     if (chunk.length > 0) {
-      await this.#begin(chunk);
-      assertAlone();
-      const results = await this.#write(chunk);
-      for (const transcribed of chunk) this.#settle(transcribed, results);
+      await this.#begin(chunk, writer);
+      writer.assertAlone();
+      await this.#write(chunk, writer.send);
     }
-    await store.finish();
+    await handled.finish();
   }
 
-  async #begin(chunk: readonly Transcribed[]): Promise<void> {
-    const { store, source, ensureTopic } = this.#options;
+  async #begin(chunk: readonly Transcribed[], { ensureTopic }: ReplayWriter): Promise<void> {
+    const { handled, source } = this.#options;
     const topics = new Set(chunk.flatMap(({ parts }) => parts.map(({ record }) => record.topic)));
     const ends: Record<string, readonly number[]> = {};
     for (const topic of topics) {
@@ -184,38 +163,15 @@ export class Replay {
       parts: parts.map(({ part }) => part),
       ...(unread === undefined ? {} : { isPartial: true as const }),
     }));
-    await store.begin({ letters, ends });
+    await handled.begin({ letters, ends });
   }
 
-  /** Writes all records of the chunk; by record, what became of it. */
-  async #write(
-    chunk: readonly Transcribed[],
-  ): Promise<ReadonlyMap<LetterPart, ReplayResult & { index: number }>> {
-    const parts = chunk.flatMap((transcribed) => transcribed.parts);
-    const results = new Map<LetterPart, ReplayResult & { index: number }>();
-    const { promise: allDone, resolve } = Promise.withResolvers<undefined>();
-    const settle = (token: number, result: ReplayResult, index: number): void => {
-      const { error, topic, partition, baseOffset } = result;
-      results.set(parts[token] as LetterPart, { error, topic, partition, baseOffset, index });
-      if (results.size === parts.length) resolve(undefined);
-    };
-    for (const [token, { record }] of parts.entries()) {
-      let refusal = this.#options.sink.tryAppend(record, { recordCompleted: settle }, token);
-      while (refusal !== undefined && !(refusal instanceof SluiceError)) {
-        const bottleneck = refusal;
-        await new Promise<void>((done) => {
-          bottleneck.wait(done);
-        });
-        refusal = this.#options.sink.tryAppend(record, { recordCompleted: settle }, token);
-      }
-      if (refusal !== undefined) {
-        settle(token, { error: refusal, topic: record.topic, partition: -1, baseOffset: -1n }, 0);
-      }
-    }
-    await allDone;
-    const unknown = [...results.values()].find(
-      ({ error }) => error !== undefined && error.isRecordFault !== true,
+  /** Writes all records of the chunk, and notes what became of each letter. */
+  async #write(chunk: readonly Transcribed[], send: Send): Promise<void> {
+    const results = await Promise.all(
+      chunk.map(({ parts }) => Promise.all(parts.map(({ record }) => sent(send, record)))),
     );
+    const unknown = results.flat().find(({ error }) => error !== undefined && !error.isRecordFault);
     if (unknown?.error !== undefined) {
       throw new SluiceError(
         'DLQ_REPLAY_INTERRUPTED',
@@ -224,57 +180,53 @@ export class Replay {
         { cause: unknown.error },
       );
     }
-    return results;
+    chunk.forEach(({ found, parts, unread }, index) => {
+      const own = results[index] ?? [];
+      const failure = own.find(({ error }) => error !== undefined)?.error ?? unread;
+      if (failure === undefined) {
+        this.#done(found, { kind: 'replayed', records: own });
+        return;
+      }
+      const inKafka = parts.filter((_, position) => own[position]?.error === undefined);
+      this.#options.handled.markWritten(
+        found.log,
+        found.letter.offset,
+        inKafka.map(({ part }) => part),
+      );
+      this.#failed(found, { code: failure.code, message: failure.message });
+    });
   }
 
-  #settle(
-    { found, parts, unread }: Transcribed,
-    results: ReadonlyMap<LetterPart, ReplayResult & { index: number }>,
-  ): void {
-    const {
-      store: { handled },
-      onOutcome,
-    } = this.#options;
-    const {
-      log,
-      letter: { offset },
-    } = found;
-    const failure =
-      parts.map((part) => results.get(part)?.error).find((error) => error !== undefined) ?? unread;
-    if (failure === undefined) {
-      handled.markReplayed(log, offset);
-      const records = parts.flatMap((part) => {
-        const result = results.get(part);
-        return result === undefined ? [] : [placeOf(result)];
-      });
-      onOutcome(found, { kind: 'replayed', records });
-      return;
-    }
-    for (const part of parts) {
-      if (results.get(part)?.error === undefined) handled.markWritten(log, offset, part.part);
-    }
-    handled.markFailed(log, offset);
-    onOutcome(found, { kind: 'failed', fault: { code: failure.code, message: failure.message } });
+  #done(found: FoundLetter, outcome: ReplayOutcome): void {
+    this.#options.handled.markReplayed(found.log, found.letter.offset);
+    this.#options.onOutcome(found, outcome);
+  }
+
+  #failed(found: FoundLetter, fault: DecodeFault): void {
+    this.#options.handled.markFailed(found.log, found.letter.offset);
+    this.#options.onOutcome(found, { kind: 'failed', fault });
   }
 }
 
-function placeOf({ topic, partition, baseOffset, index }: ReplayResult & { readonly index: number }): Place {
-  return { topic, partition, offset: baseOffset < 0n ? -1 : Number(baseOffset) + index };
+/** Where Kafka has the record (offset -1: it doesn't say), or why it doesn't have it. */
+async function sent(
+  send: Send,
+  record: LetterPart['record'],
+): Promise<Place & { readonly error?: ProducerError }> {
+  try {
+    const { topic, partition, offset } = await send(record);
+    return { topic, partition, offset: Number(offset) };
+  } catch (error) {
+    if (error instanceof ProducerError) return { topic: record.topic, partition: -1, offset: -1, error };
+    throw error;
+  }
 }
 
-/** Notes which part of which wanted letter a record is, if it is one. */
-function noteOrigin(
-  headers: Uint8Array,
-  wanted: ReadonlySet<string>,
-  written: Map<string, Set<number>>,
-): void {
+/** Notes which part of which letter a record is, if it is of one of these. */
+function noteOrigin(headers: Uint8Array, written: ReadonlyMap<string, Set<number>>): void {
   const origin = decodeHeaders(headers).findLast(({ key }) => key === DEAD_LETTER_ORIGIN)?.value;
   if (origin === undefined || origin === null) return;
   const text = Buffer.from(origin).toString('utf8');
   const slash = text.lastIndexOf('/');
-  const place = text.slice(0, slash);
-  if (!wanted.has(place)) return;
-  const parts = written.get(place) ?? new Set();
-  parts.add(Number(text.slice(slash + 1)));
-  written.set(place, parts);
+  written.get(text.slice(0, slash))?.add(Number(text.slice(slash + 1)));
 }

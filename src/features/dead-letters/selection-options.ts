@@ -1,10 +1,10 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { drawBlueprint, type Blueprint } from '../../assembly/blueprint.ts';
+import { drawBlueprint } from '../../assembly/blueprint.ts';
 import { DeadLetterOffice } from './dead-letter-office.ts';
 import { systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
-import { OffsetRanges } from './offset-ranges.ts';
-import { logKey, type Selection } from './selection.ts';
+import { letterLogs, logKey, type LetterLogBounds, type Selection } from './letters.ts';
+import { parseRanges, type Range } from './ranges.ts';
 import { RouteTable } from '../../route/route-table.ts';
 import { list, moment, wholeNumber } from '../../cli/terminal/option-values.ts';
 import { processLogger } from '../../cli/terminal/process-logger.ts';
@@ -43,10 +43,10 @@ export function withSelection(command: Command): Command {
 }
 
 /** By topic and partition. */
-type Places = Map<string, OffsetRanges>;
+type Places = Map<string, Range[]>;
 
 /** What commander makes of no places is an empty list. */
-export type GivenPlaces = Places | readonly never[];
+type GivenPlaces = Places | readonly never[];
 
 const PLACE = /^([a-zA-Z0-9._-]+)\/(\d+)\/([\d,-]+)$/;
 
@@ -55,9 +55,8 @@ function places(text: string, collected: Places = new Map()): Places {
   const [, topic = '', partition = '', offsets = ''] = PLACE.exec(text) ?? [];
   try {
     if (topic === '') throw new RangeError('no place');
-    const key = logKey(topic, Number(partition));
-    const known = collected.get(key);
-    collected.set(key, OffsetRanges.parse(known === undefined ? offsets : `${String(known)},${offsets}`));
+    const key = logKey({ topic, partition: Number(partition) });
+    collected.set(key, [...(collected.get(key) ?? []), ...parseRanges(offsets)]);
   } catch {
     throw new InvalidArgumentError(
       'expected topic/partition/offset, e.g. telemetry.dlq/0/17 or telemetry.dlq/0/5-9',
@@ -69,15 +68,31 @@ function places(text: string, collected: Places = new Map()): Places {
 /** Dead letters that are meant, and the office that knows about them. */
 export interface Errand {
   readonly office: DeadLetterOffice;
-  readonly blueprint: Blueprint;
-  readonly topics: readonly string[];
+  /** The partitions of the topics that are meant. */
+  readonly logs: () => Promise<LetterLogBounds[]>;
   readonly selection: Selection;
   /** Whether anything narrows the choice down. */
   readonly isNarrowed: boolean;
 }
 
-/** @throws SluiceError CONFIG_INVALID */
-export function errandOf(where: GivenPlaces, options: LetterArguments): Errand {
+/**
+ * The action of a command about dead letters.
+ * @throws SluiceError CONFIG_INVALID
+ */
+export function runErrand<T extends LetterArguments>(
+  work: (errand: Errand, options: T) => Promise<void>,
+): (where: GivenPlaces, options: T) => Promise<void> {
+  return async (where, options) => {
+    const errand = errandOf(where, options);
+    try {
+      await work(errand, options);
+    } finally {
+      await errand.office.close();
+    }
+  };
+}
+
+function errandOf(where: GivenPlaces, options: LetterArguments): Errand {
   const { faults, blueprint } = drawBlueprint(options.config, process.env);
   refuseFaults(faults);
   const { type, unrouted, code, client, mqttTopic, since, until } = options;
@@ -99,7 +114,7 @@ export function errandOf(where: GivenPlaces, options: LetterArguments): Errand {
   const named = [...(offsets?.keys() ?? [])].map((key) => key.slice(0, key.indexOf('/')));
   const topics = options.topic ?? (named.length > 0 ? [...new Set(named)] : office.topics);
   const isNarrowed = Object.keys(selection).length > 0 || options.topic !== undefined;
-  return { office, blueprint, topics, selection, isNarrowed };
+  return { office, logs: () => letterLogs(office.reader, topics), selection, isNarrowed };
 }
 
 function topicMatcher(patterns: readonly string[]): (topic: string) => boolean {

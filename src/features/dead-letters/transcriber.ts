@@ -1,31 +1,23 @@
 import { DEAD_LETTER_HEADERS, DEAD_LETTER_ORIGIN } from '../../core/dead-letter.ts';
 import type { Publication } from '../../core/publication.ts';
-import {
-  appendHeaders,
-  encodeHeaders,
-  NO_HEADERS,
-  type Header,
-  type SerializedRecord,
-} from '../../core/record.ts';
+import { decodeHeaders, NO_HEADERS, type ProducerRecord, type SerializedRecord } from '../../core/record.ts';
 import { FILTERED, NOT_READY, type DecodeFault, type Route } from '../../core/route.ts';
-import { NO_DEAD_LETTER, placeText, type DeadLetter, type Place, type ReadingRange } from './dead-letter.ts';
+import { NO_DEAD_LETTER, placeText, type DeadLetter, type Place } from './dead-letter.ts';
 
 export interface TranscriberOptions {
   /** Today's routes of an MQTT topic, in order. */
   readonly routesOf: (mqttTopic: string) => readonly Route[];
-  /** The Kafka topic of a profile's records; undefined: no such profile, or it has many. */
-  readonly kafkaTopicOf: (profile: string) => string | undefined;
   /** The profile to apply instead of the one that the dead letter names. */
-  readonly as?: string;
+  readonly as?: string | undefined;
   /** The timestamp of all records; left out, what the profile says, which is the event's time as a rule. */
-  readonly timestampMs?: number;
+  readonly timestampMs?: number | undefined;
 }
 
-/** A record that comes of a dead letter. */
+/** A record that comes of a dead letter, and says so in its last header. */
 export interface LetterPart {
   /** Which of the letter's records it is: the same for the same profiles. */
   readonly part: number;
-  readonly record: SerializedRecord;
+  readonly record: ProducerRecord<Uint8Array, Uint8Array>;
 }
 
 /**
@@ -33,24 +25,9 @@ export interface LetterPart {
  * readings are still not understood: it stays a dead letter, also when its parts are written.
  */
 export type Transcript =
-  | { readonly parts: readonly LetterPart[]; readonly unread?: DecodeFault }
+  | { readonly parts: readonly LetterPart[]; readonly unread?: DecodeFault | undefined }
   | { readonly fault: DecodeFault }
   | { readonly whenReady: Promise<void> };
-
-/** What the gateway adds, once each, behind a record's own headers when Kafka has refused it. */
-const ADDED_TO_RECORD: readonly string[] = [
-  DEAD_LETTER_HEADERS.code,
-  DEAD_LETTER_HEADERS.message,
-  DEAD_LETTER_HEADERS.topic,
-  DEAD_LETTER_HEADERS.clientId,
-  DEAD_LETTER_HEADERS.receivedAt,
-  DEAD_LETTER_HEADERS.attempt,
-  DEAD_LETTER_HEADERS.type,
-  DEAD_LETTER_HEADERS.route,
-  DEAD_LETTER_HEADERS.holds,
-  DEAD_LETTER_HEADERS.recordTopic,
-  DEAD_LETTER_HEADERS.recordTimestamp,
-];
 
 /** Topics whose routes are kept; a route holds what is known of one topic. */
 const ROUTES_KEPT = 1_000;
@@ -59,6 +36,7 @@ const ROUTES_KEPT = 1_000;
 export class Transcriber {
   readonly #options: TranscriberOptions;
   readonly #routes = new Map<string, readonly Route[]>();
+  /** Its bytes belong to the route that filled it. */
   readonly #record: SerializedRecord = {
     topic: '',
     key: null,
@@ -72,37 +50,33 @@ export class Transcriber {
   }
 
   transcribe(letter: DeadLetter): Transcript {
-    if (letter.code === NO_DEAD_LETTER) return fault(letter.code, letter.reason);
-    if (letter.record !== undefined) return this.#finishedRecord(letter, letter.record);
-    if (letter.value === null) return fault('NO_PAYLOAD', 'it has no value');
+    const { code, reason, record, value, readings } = letter;
+    if (code === NO_DEAD_LETTER) return fault(code, reason);
+    if (record !== undefined) return this.#finishedRecord(letter, record);
+    if (value === null) return fault('NO_PAYLOAD', 'it has no value');
     const routes = this.#routesOf(letter);
     if ('fault' in routes) return routes;
-    const publication = publicationOf(letter, letter.value);
+    const publication = publicationOf(letter, value);
     const parts: LetterPart[] = [];
     let unread: DecodeFault | undefined;
     let part = 0;
-    for (const route of routes.routes) {
-      for (const verdict of this.#readings(route, publication, letter.readings)) {
-        if (verdict === NOT_READY)
-          return {
-            whenReady: new Promise((done) => {
-              route.whenReady(done);
-            }),
-          };
-        if (verdict !== undefined && verdict !== FILTERED) {
+    for (const route of routes) {
+      for (const verdict of this.#verdicts(route, publication, readings)) {
+        if (verdict === undefined) parts.push({ part, record: this.#copy(letter, part) });
+        else if (verdict === NOT_READY) return { whenReady: untilReady(route) };
+        else if (verdict !== FILTERED) {
           // Readings that share a dead letter don't wait for each other.
-          if (letter.readings === undefined) return { fault: verdict };
+          if (readings === undefined) return { fault: verdict };
           unread ??= verdict;
         }
-        if (verdict === undefined) parts.push({ part, record: this.#copy(letter, part) });
         part++;
       }
     }
-    return unread === undefined ? { parts } : { parts, unread };
+    return { parts, unread };
   }
 
   /** The route of the profile that the letter names; without one, all that match today. */
-  #routesOf({ mqttTopic, type }: DeadLetter): { readonly routes: readonly Route[] } | { fault: DecodeFault } {
+  #routesOf({ mqttTopic, type }: DeadLetter): readonly Route[] | { readonly fault: DecodeFault } {
     let routes = this.#routes.get(mqttTopic);
     if (routes === undefined) {
       if (this.#routes.size === ROUTES_KEPT) this.#routes.clear();
@@ -111,7 +85,7 @@ export class Transcriber {
     }
     const wanted = this.#options.as ?? type;
     const taken = wanted === undefined ? routes : routes.filter(({ profile }) => profile === wanted);
-    if (taken.length > 0) return { routes: taken };
+    if (taken.length > 0) return taken;
     const what =
       wanted === undefined ? "no device profile's topic pattern matches" : `profile ${wanted} does not match`;
     const others = routes.map(({ profile }) => profile).join(', ');
@@ -120,10 +94,10 @@ export class Transcriber {
   }
 
   /** Today's verdict on each reading that is meant; the record of an accepted one is in the shared record. */
-  *#readings(
+  *#verdicts(
     route: Route,
     publication: Publication,
-    ranges: readonly ReadingRange[] | undefined,
+    readings: DeadLetter['readings'],
   ): Generator<DecodeFault | undefined> {
     const { batch } = route;
     if (batch === undefined) {
@@ -137,7 +111,7 @@ export class Transcriber {
         yield opened;
         return;
       }
-      for (const { first, last } of ranges ?? [{ first: 0, last: opened - 1 }]) {
+      for (const { first, last } of readings ?? [{ first: 0, last: opened - 1 }]) {
         for (let index = first; index <= Math.min(last, opened - 1); index++) {
           batch.select(index);
           yield this.#verdict(route, publication);
@@ -158,43 +132,39 @@ export class Transcriber {
     return verdict;
   }
 
-  /** The shared record's bytes belong to the route: they are copied, and say where they come from. */
-  #copy(letter: Place, part: number): SerializedRecord {
+  #copy(letter: Place, part: number): LetterPart['record'] {
     const { topic, key, value, timestampMs, headers } = this.#record;
     return {
       topic,
       key: key && new Uint8Array(key),
       value: value && new Uint8Array(value),
-      timestampMs: this.#options.timestampMs ?? timestampMs,
-      headers: appendHeaders(headers, [originHeader(letter, part)]),
+      timestamp: this.#options.timestampMs ?? timestampMs,
+      headers: [...decodeHeaders(new Uint8Array(headers)), originHeader(letter, part)],
     };
   }
 
   #finishedRecord(letter: DeadLetter, { topic, timestampMs }: NonNullable<DeadLetter['record']>): Transcript {
-    const { type, headers } = letter;
-    const kafkaTopic = topic ?? (type === undefined ? undefined : this.#options.kafkaTopicOf(type));
-    if (kafkaTopic === undefined) return fault('NO_TOPIC', 'it does not say which Kafka topic it was for');
-    const record: SerializedRecord = {
-      topic: kafkaTopic,
-      key: letter.key,
-      value: letter.value,
-      timestampMs: this.#options.timestampMs ?? timestampMs,
-      headers: encodeHeaders([...ownHeaders(headers), originHeader(letter, 0)]),
-    };
+    if (topic === undefined) return fault('NO_TOPIC', 'it does not say which Kafka topic it was for');
+    const { key, value, headers } = letter;
+    // It may have headers of its own by the same names: what the gateway added stands behind them, the code first.
+    const own = headers.slice(
+      0,
+      headers.findLastIndex((header) => header.key === DEAD_LETTER_HEADERS.code),
+    );
+    const timestamp = this.#options.timestampMs ?? timestampMs;
+    const record = { topic, key, value, timestamp, headers: [...own, originHeader(letter, 0)] };
     return { parts: [{ part: 0, record }] };
   }
 }
 
-/** A record may have headers of its own by the same names: what was added stands behind them. */
-function ownHeaders(headers: readonly Header[]): readonly Header[] {
-  const added = new Set(ADDED_TO_RECORD);
-  let end = headers.length;
-  while (end > 0 && added.delete((headers[end - 1] as Header).key)) end--;
-  return headers.slice(0, end);
-}
-
 function originHeader(place: Place, part: number) {
   return { key: DEAD_LETTER_ORIGIN, value: Buffer.from(`${placeText(place)}/${part}`, 'utf8') };
+}
+
+function untilReady(route: Route): Promise<void> {
+  return new Promise((done) => {
+    route.whenReady(done);
+  });
 }
 
 /**
@@ -202,16 +172,9 @@ function originHeader(place: Place, part: number) {
  * it, and must not hold it back.
  */
 function publicationOf(letter: DeadLetter, payload: Buffer): Publication {
-  return {
-    topic: { name: letter.mqttTopic, id: 0 },
-    payload,
-    qos: letter.qos,
-    retain: letter.retain,
-    dup: true,
-    packetId: letter.qos === 0 ? 0 : 1,
-    clientId: letter.clientId,
-    receivedAtMs: letter.receivedAtMs,
-  };
+  const { mqttTopic, qos, retain, clientId, receivedAtMs } = letter;
+  const topic = { name: mqttTopic, id: 0 };
+  return { topic, payload, qos, retain, dup: true, packetId: qos === 0 ? 0 : 1, clientId, receivedAtMs };
 }
 
 function fault(code: string, message: string): { readonly fault: DecodeFault } {

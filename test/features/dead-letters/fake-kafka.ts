@@ -1,21 +1,20 @@
-import { SluiceError } from '../../../src/core/errors.ts';
-import { encodeHeaders, type Header, type SerializedRecord } from '../../../src/core/record.ts';
-import type { LetterRecord } from '../../../src/features/dead-letters/dead-letter.ts';
-import type { StateRecord } from '../../../src/features/dead-letters/handled.ts';
-import type { StateTopic } from '../../../src/features/dead-letters/letter-state.ts';
-import type { LetterSource } from '../../../src/features/dead-letters/letters.ts';
-import type { ReplaySink } from '../../../src/features/dead-letters/replay.ts';
+import { encodeHeaders, NO_HEADERS, type Header, type SerializedRecord } from '../../../src/core/record.ts';
+import type { LetterSource, StoredLetter } from '../../../src/features/dead-letters/dead-letter.ts';
+import type { Send } from '../../../src/features/dead-letters/handled.ts';
+import { ProducerError } from '../../../src/producer/errors.ts';
 
 /** The process is gone: nothing that it was about to do happens any more. */
 export class Crash extends Error {}
 
-/** Topics of one partition in memory, and a producer and a state topic that can die at any of their steps. */
+/** The topic in which a replay remembers. */
+export const STATE = 'state';
+
+/** Topics of one partition in memory, and a producer that can die at any of its steps. */
 export class FakeKafka implements LetterSource {
-  readonly topics = new Map<string, LetterRecord[]>();
-  readonly state: StateRecord[] = [];
+  readonly topics = new Map<string, StoredLetter[]>();
   /** Steps until the crash; each thing that gets into Kafka is one, and so is each answer. */
   stepsLeft = Number.POSITIVE_INFINITY;
-  refuses: (record: SerializedRecord) => boolean = () => false;
+  refuses: (value: string) => boolean = () => false;
 
   add(topic: string, record: Pick<SerializedRecord, 'key' | 'value' | 'headers' | 'timestampMs'>): number {
     const log = this.topics.get(topic) ?? [];
@@ -68,42 +67,23 @@ export class FakeKafka implements LetterSource {
     yield this.topics.get(topic)?.slice(from, to) ?? [];
   }
 
-  readonly stateTopic: StateTopic = {
-    read: () => this.#readState(),
-    append: (records) => this.#append(records),
-  };
-
-  async *#readState() {
-    await Promise.resolve();
-    yield* this.state;
-  }
-
-  async #append(records: readonly StateRecord[]): Promise<void> {
-    // A batch of several records gets into Kafka whole or not at all, but there may be several batches.
-    for (const record of records) {
-      this.#step();
-      this.state.push(record);
-    }
+  /** Each record gets into Kafka by itself, and in the order of the calls. */
+  readonly send: Send = async ({ topic, key = null, value, timestamp = 0, headers = [] }) => {
+    this.#step();
+    const refused = this.refuses(Buffer.from(value ?? '').toString());
+    const encoded = headers.length === 0 ? NO_HEADERS : encodeHeaders(headers);
+    const offset = refused ? -1 : this.add(topic, { key, value, headers: encoded, timestampMs: timestamp });
     this.#step();
     await Promise.resolve();
-  }
-
-  readonly sink: ReplaySink = {
-    tryAppend: (record, target, token) => {
-      this.#step();
-      const refused = this.refuses(record);
-      const offset = refused ? -1 : this.add(record.topic, record);
-      this.#step();
-      const error = refused
-        ? Object.assign(new SluiceError('RECORD_TOO_LARGE', 'too large'), { isRecordFault: true })
-        : undefined;
-      target.recordCompleted(
-        token,
-        { error, topic: record.topic, partition: 0, baseOffset: BigInt(offset) },
-        0,
-      );
-      return undefined;
-    },
+    if (refused) throw new ProducerError('RECORD_TOO_LARGE', 'too large', { isRecordFault: true });
+    return {
+      topic,
+      partition: 0,
+      offset: BigInt(offset),
+      timestamp,
+      serializedKeySize: -1,
+      serializedValueSize: -1,
+    };
   };
 
   #step(): void {

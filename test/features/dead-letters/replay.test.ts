@@ -2,12 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeHeaders, encodeHeaders, NO_HEADERS } from '../../../src/core/record.ts';
 import { FILTERED, type Route } from '../../../src/core/route.ts';
-import { LetterStateStore } from '../../../src/features/dead-letters/letter-state.ts';
-import { findLetters, letterLogs } from '../../../src/features/dead-letters/letters.ts';
+import { HandledLetters } from '../../../src/features/dead-letters/handled.ts';
+import { findLetters, letterLogs, type Selection } from '../../../src/features/dead-letters/letters.ts';
 import { Replay, type ReplayOutcome } from '../../../src/features/dead-letters/replay.ts';
-import type { Selection } from '../../../src/features/dead-letters/selection.ts';
 import { Transcriber } from '../../../src/features/dead-letters/transcriber.ts';
-import { Crash, FakeKafka } from './fake-kafka.ts';
+import { Crash, FakeKafka, STATE } from './fake-kafka.ts';
 
 /** Payloads are readings with commas between them; what begins with `bad` is not understood, with `dull` filtered. */
 function route(profile: string, kafkaTopic: string, mended: boolean): Route {
@@ -69,31 +68,33 @@ interface RunOptions {
 async function run(kafka: FakeKafka, options: RunOptions = {}) {
   const { selection = {}, dryRun = false, mended = false, as, chunkLetters = 3 } = options;
   const outcomes: [offset: number, outcome: ReplayOutcome][] = [];
-  const store = await LetterStateStore.load(kafka.stateTopic);
+  const handled = await HandledLetters.load(kafka, STATE, kafka.send);
   const replay = new Replay({
     source: kafka,
-    store,
+    handled,
     transcriber: new Transcriber({
       routesOf: (topic) =>
         topic === 'fleet/d1'
           ? [route('sensor', 'telemetry', mended), route('other', 'elsewhere', mended)]
           : [],
-      kafkaTopicOf: () => 'telemetry',
       ...(as !== undefined && { as }),
     }),
-    sink: kafka.sink,
-    ensureTopic: (topic) => {
-      if (!kafka.topics.has(topic)) kafka.topics.set(topic, []);
-      return Promise.resolve();
-    },
-    assertAlone: () => {},
+    ...(!dryRun && {
+      writer: {
+        send: kafka.send,
+        ensureTopic: (topic) => {
+          if (!kafka.topics.has(topic)) kafka.topics.set(topic, []);
+          return Promise.resolve();
+        },
+        assertAlone: () => {},
+      },
+    }),
     onOutcome: ({ letter }, outcome) => outcomes.push([letter.offset, outcome]),
-    dryRun,
     chunkLetters,
   });
-  const recovered = dryRun ? 0 : await replay.recover();
+  const recovered = await replay.recover();
   const logs = await letterLogs(kafka, ['telemetry.dlq', 'absent.dlq']);
-  for await (const found of findLetters(kafka, store.handled, logs, selection, ['open'])) {
+  for await (const found of findLetters(kafka, handled, logs, selection)) {
     await replay.add(found);
   }
   await replay.flush();
@@ -138,20 +139,17 @@ describe('a replay', () => {
       { kind: 'failed', fault: { code: 'DECODE_FAILED', message: 'bad is bad' } },
     ]);
     expect(values(kafka)).toEqual(['sensor:b']);
-    const { handled } = await LetterStateStore.load(kafka.stateTopic);
+    const handled = await HandledLetters.load(kafka, STATE);
     const log = { topic: 'telemetry.dlq', topicId: 'id-of-telemetry.dlq', partition: 0 };
-    expect([handled.state(log, 0), handled.failures(log, 0), handled.state(log, 1)]).toEqual([
-      'open',
-      1,
-      'replayed',
-    ]);
+    expect(handled.of(log, 0)).toEqual({ state: 'open', failures: 1, written: [] });
+    expect(handled.of(log, 1).state).toBe('replayed');
     expect((await run(kafka)).outcomes).toHaveLength(1);
   });
 
   it('of a letter whose records Kafka took in part sends only the others the next time', async () => {
     const kafka = new FakeKafka();
     kafka.addLetter('telemetry.dlq', 'a,b,c');
-    kafka.refuses = ({ value }) => Buffer.from(value!).toString() === 'sensor:b';
+    kafka.refuses = (value) => value === 'sensor:b';
     const { outcomes } = await run(kafka);
     expect(outcomes).toEqual([
       [0, { kind: 'failed', fault: { code: 'RECORD_TOO_LARGE', message: 'too large' } }],
@@ -245,7 +243,7 @@ describe('a replay', () => {
       [1, { kind: 'failed' }],
       [0, { kind: 'would-replay', topics: ['telemetry'] }],
     ]);
-    expect(kafka.state).toEqual([]);
+    expect(kafka.topics.has(STATE)).toBe(false);
     expect(values(kafka)).toEqual([]);
   });
 
