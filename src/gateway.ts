@@ -31,7 +31,7 @@ import { TopicKeeper } from './kafka/clients/topic-keeper.ts';
 import { Ingress } from './mqtt/ingress.ts';
 import { ingressMetrics, storageMetrics } from './mqtt/stats.ts';
 import { listenerUrl, plainListener, urlHost } from './mqtt/edge/listener-spec.ts';
-import { producerMetrics } from './producer/metrics/producer-metrics.ts';
+import { producerMetrics } from './producer/metrics.ts';
 import { Producer } from './producer/producer.ts';
 
 export interface GatewayOptions {

@@ -1,7 +1,7 @@
 import { encodeHeaders } from '../../src/core/record.ts';
 import { PartitionQueue } from '../../src/producer/batches/partition-queue.ts';
 import { ProducerBatch } from '../../src/producer/batches/producer-batch.ts';
-import type { RecordTarget } from '../../src/producer/cluster/record-target.ts';
+import type { RecordTarget } from '../../src/producer/batches/producer-batch.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
 

@@ -7,7 +7,7 @@ import type { OutputFormat } from '../core/profile/output-spec.ts';
 import type { ValueFraming } from '../core/route.ts';
 import type { Schema } from '../producer/schema-registry/schema.ts';
 import type { SchemaRegistry } from '../producer/schema-registry/schema-registry.ts';
-import { framePrefix } from '../producer/schema-registry/wire-format.ts';
+import { framePrefix } from '../producer/schema-registry/confluent-framing.ts';
 
 /** The envelope's schemas that come with Sluice; the same place seen from src/ and from dist/. */
 const SCHEMAS = resolve(import.meta.dirname, '../../proto/sluice/v1');

@@ -1,11 +1,11 @@
 // The public entry of the producer library: `import { Producer, ... } from 'sluice/producer'`.
 export {
+  ProducerRecord,
   StandaloneProducer as Producer,
   type StandaloneProducerOptions as ProducerOptions,
 } from './api/standalone-producer.ts';
 export type { Refusal, UndeliveredRecords } from './producer.ts';
 export type { RawProducerConfig as ProducerSettings } from './config/config.ts';
-export { ProducerRecord } from './api/producer-record.ts';
 export {
   encodeHeaders,
   NO_HEADERS,
@@ -14,12 +14,12 @@ export {
   type RecordMetadata,
   type SerializedRecord,
 } from '../core/record.ts';
-export type { BatchRecord, BatchResult, RecordTarget } from './cluster/record-target.ts';
+export type { BatchRecord, BatchResult, RecordTarget } from './batches/producer-batch.ts';
 export type { Bottleneck } from './batches/bottleneck.ts';
 export type { Logger } from '../core/logger.ts';
-export type { SendCallback } from './api/sends.ts';
+export type { SendCallback } from './api/send-results.ts';
 export { RoundRobinPartitioner, type Partitioner, type PartitionView } from './cluster/partitioner.ts';
-export type { KafkaMetrics } from './metrics/kafka-metrics.ts';
+export type { KafkaMetrics } from './metrics.ts';
 export { Mistake } from './api/mistakes.ts';
 
 export { SluiceError } from '../core/errors.ts';
@@ -37,11 +37,25 @@ export {
 } from './errors.ts';
 export { KafkaError } from './cluster/kafka-errors.ts';
 
-export type { Deserializer, Serializer } from './serializers/serializer.ts';
-export { SerializationError } from './serializers/errors.ts';
-export { StringDeserializer, StringSerializer } from './serializers/string.ts';
-export { ByteArrayDeserializer, ByteArraySerializer } from './serializers/byte-array.ts';
 export {
+  ByteArrayDeserializer,
+  ByteArraySerializer,
+  SelectingSerializer,
+  SerializationError,
+  type Deserializer,
+  type Serializer,
+} from './serializers/serializer.ts';
+export {
+  StringDeserializer,
+  StringSerializer,
+  UUIDDeserializer,
+  UUIDSerializer,
+} from './serializers/text.ts';
+export {
+  DoubleDeserializer,
+  DoubleSerializer,
+  FloatDeserializer,
+  FloatSerializer,
   IntegerDeserializer,
   IntegerSerializer,
   LongDeserializer,
@@ -49,19 +63,11 @@ export {
   SafeLongDeserializer,
   ShortDeserializer,
   ShortSerializer,
-} from './serializers/integers.ts';
-export {
-  DoubleDeserializer,
-  DoubleSerializer,
-  FloatDeserializer,
-  FloatSerializer,
-} from './serializers/floats.ts';
-export { UUIDDeserializer, UUIDSerializer } from './serializers/uuid.ts';
+} from './serializers/numbers.ts';
 export { JsonDeserializer, JsonSerializer } from './serializers/json.ts';
 export { ProtobufDeserializer, ProtobufSerializer } from './serializers/protobuf.ts';
 export { AvroDeserializer, AvroSerializer } from './serializers/avro.ts';
 export { ThriftDeserializer, ThriftSerializer } from './serializers/thrift.ts';
-export { SelectingSerializer } from './serializers/selecting.ts';
 export { SchemaRegistry, type SchemaRegistryOptions } from './schema-registry/schema-registry.ts';
 export {
   recordNameStrategy,
@@ -69,4 +75,4 @@ export {
   topicRecordNameStrategy,
   type SubjectNameStrategy,
 } from './schema-registry/schema.ts';
-export { SchemaRegistryError } from './schema-registry/errors.ts';
+export { SchemaRegistryError } from './schema-registry/requester.ts';

@@ -1,31 +1,26 @@
-import type { Clock } from '../core/clock.ts';
+import { within, type Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../core/record.ts';
-import { within } from '../core/clock.ts';
-import { exponentialBackoff } from './sending/backoff.ts';
-import type { Bottleneck } from './batches/bottleneck.ts';
-import { BrokerAvailability } from './sending/broker-availability.ts';
-import type { ProducerConfig } from './config/config-table.ts';
-import type { ProducerError } from './errors.ts';
-import { InvalidRecordError, ProducerClosedError } from './errors.ts';
-import { Flushes } from './sending/flushes.ts';
-import { kafkaMetrics, type KafkaMetrics } from './metrics/kafka-metrics.ts';
-import { Metadata } from './cluster/metadata.ts';
 import { Mistakes, type Mistake } from './api/mistakes.ts';
-import type { Partitioner } from './cluster/partitioner.ts';
+import type { SendCallback } from './api/send-results.ts';
+import { Sends } from './api/sends.ts';
+import type { Bottleneck } from './batches/bottleneck.ts';
+import type { RecordTarget } from './batches/producer-batch.ts';
+import { Flushes, RecordAccumulator } from './batches/record-accumulator.ts';
+import { neverSendable, upperBoundBytes } from './batches/record-batch.ts';
+import { Metadata } from './cluster/metadata.ts';
+import { BrokerAvailability, type Partitioner } from './cluster/partitioner.ts';
 import type { BrokerPort, ConnectionState } from './cluster/port.ts';
-import { upperBoundBytes } from './batches/producer-batch.ts';
-import { neverSendable } from './batches/record-limits.ts';
+import type { Topic } from './cluster/topic.ts';
+import type { ProducerConfig } from './config/config-table.ts';
+import { InvalidRecordError, ProducerClosedError, type ProducerError } from './errors.ts';
+import { kafkaMetrics, ProducerStats, type KafkaMetrics } from './metrics.ts';
+import { exponentialBackoff } from './sending/backoff.ts';
 import { ProduceResults } from './sending/produce-results.ts';
 import { ProducerIds } from './sending/producer-ids.ts';
-import { RecordAccumulator } from './batches/record-accumulator.ts';
-import type { RecordTarget } from './cluster/record-target.ts';
-import { Sender } from './sending/sender.ts';
 import { SenderLoop } from './sending/sender-loop.ts';
-import { Sends, type SendCallback } from './api/sends.ts';
+import { Sender } from './sending/sender.ts';
 import type { Serializer } from './serializers/serializer.ts';
-import { ProducerStats } from './metrics/stats.ts';
-import type { Topic } from './cluster/topic.ts';
 
 /** Why a record was not taken: something to wait for, or an error that will not go away. */
 export type Refusal = Bottleneck | ProducerError;
@@ -226,7 +221,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     partition: number,
   ): Generator<{ record: SerializedRecord; target: RecordTarget; token: number }> {
     for (const queue of this.#topic(topic).partitions) {
-      if (partition < 0 || queue.index === partition) yield* queue.unacknowledged();
+      if (partition < 0 || queue.partition === partition) yield* queue.unacknowledged();
     }
   }
 
@@ -370,7 +365,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       undelivered.push({ topic, partition: -1, records });
     for (const queue of this.#accumulator.active) {
       const records = queue.appendedRecords - queue.settledRecords;
-      if (records > 0) undelivered.push({ topic: queue.topic, partition: queue.index, records });
+      if (records > 0) undelivered.push({ topic: queue.topic, partition: queue.partition, records });
     }
     if (undelivered.length > 0) {
       const error = new ProducerClosedError(`not delivered within ${timeoutMs} ms of close()`);

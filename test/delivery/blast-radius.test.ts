@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { partitionForKey } from '../../src/producer/cluster/murmur2.ts';
+import { partitionForKey } from '../../src/producer/cluster/partitioner.ts';
 import { publish, range } from '../mqtt/harness.ts';
 import { settled } from '../producer/scripted-port.ts';
 import { Site, type Device } from './site.ts';

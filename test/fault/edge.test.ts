@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
-import { partitionForKey } from '../../src/producer/cluster/murmur2.ts';
+import { partitionForKey } from '../../src/producer/cluster/partitioner.ts';
 import { CrowdProcess } from '../support/edge/crowd-process.ts';
 import type { GroupFigures, GroupSpec } from '../support/edge/crowd.ts';
 import {

@@ -6,7 +6,7 @@ import { ClusterPort } from '../../src/kafka/connection/cluster-port.ts';
 import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import type { BrokerPort } from '../../src/producer/cluster/port.ts';
 import { Producer } from '../../src/producer/producer.ts';
-import type { BatchResult } from '../../src/producer/cluster/record-target.ts';
+import type { BatchResult } from '../../src/producer/batches/producer-batch.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';

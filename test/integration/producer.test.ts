@@ -4,7 +4,7 @@ import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
 import { ensureTopics } from '../../src/kafka/clients/topics.ts';
-import { partitionForKey } from '../../src/producer/cluster/murmur2.ts';
+import { partitionForKey } from '../../src/producer/cluster/partitioner.ts';
 import { futureLimitSetting } from '../support/kafka-release.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';

@@ -8,8 +8,8 @@ import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
 import { findJava } from '../../src/testbed/local-kafka/java.ts';
 import type { CompressionType } from '../../src/producer/config/config-table.ts';
 import { PartitionQueue } from '../../src/producer/batches/partition-queue.ts';
-import { ProducerBatch, upperBoundBytes } from '../../src/producer/batches/producer-batch.ts';
-import { encodeBatch } from '../../src/producer/batches/record-batch.ts';
+import { ProducerBatch } from '../../src/producer/batches/producer-batch.ts';
+import { encodeBatch, upperBoundBytes } from '../../src/producer/batches/record-batch.ts';
 import { compressBatch } from '../support/compress-batch.ts';
 import { KafkaTools } from '../support/kafka-tools.ts';
 

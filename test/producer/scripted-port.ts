@@ -33,7 +33,7 @@ export class SentRequest {
   ) {
     this.brokerId = brokerId;
     this.batches = batches.map((batch) => ({
-      partition: batch.queue.index,
+      partition: batch.queue.partition,
       sequence: batch.baseSequence,
       epoch: batch.producerEpoch,
       values: [...batch].map(({ value }) => Buffer.from(value ?? []).toString()),

@@ -2,7 +2,7 @@ import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import { Producer, type ProducerOptions, type Refusal } from '../../src/producer/producer.ts';
-import type { BatchResult, RecordTarget } from '../../src/producer/cluster/record-target.ts';
+import type { BatchResult, RecordTarget } from '../../src/producer/batches/producer-batch.ts';
 import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { ScriptedPort, settled } from './scripted-port.ts';
 

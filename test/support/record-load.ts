@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Producer } from '../../src/producer/producer.ts';
-import type { BatchResult, RecordTarget } from '../../src/producer/cluster/record-target.ts';
+import type { BatchResult, RecordTarget } from '../../src/producer/batches/producer-batch.ts';
 import type { ReadRecord } from './producer.ts';
 
 export interface RecordLoadOptions {

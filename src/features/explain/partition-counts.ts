@@ -2,7 +2,7 @@ import { systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { createAdmin } from '../../kafka/clients/kafkajs.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';
-import { partitionForKey } from '../../producer/cluster/murmur2.ts';
+import { partitionForKey } from '../../producer/cluster/partitioner.ts';
 
 /** What is known of topics' partitions. */
 export interface PartitionCounts {

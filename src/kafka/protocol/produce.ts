@@ -28,7 +28,7 @@ export function encodeProduceRequest(
     for (const batch of ofTopic) {
       const { header, records } = encodeBatch(batch);
       body.push(
-        int32(batch.queue.index),
+        int32(batch.queue.partition),
         write.length(header.length + records.length),
         header,
         records,
@@ -70,7 +70,7 @@ export function parseProduceResponse(
       );
     },
   });
-  const partitions = batches.map(({ queue }) => answers.get(`${queue.index}/${queue.topic}`));
+  const partitions = batches.map(({ queue }) => answers.get(`${queue.partition}/${queue.topic}`));
   return { partitions, endpoints, throttleTimeMs };
 }
 

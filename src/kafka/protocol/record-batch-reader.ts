@@ -1,11 +1,8 @@
 import { gunzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import { decompressFrame } from 'lz4-napi';
-import { CODEC_ID } from '../../producer/batches/compression.ts';
+import { BATCH_HEADER_BYTES, CODEC_ID, isIntact, VarintReader } from '../../producer/batches/record-batch.ts';
 import { ProducerError } from '../../producer/errors.ts';
-import { BATCH_HEADER_BYTES } from '../../producer/batches/producer-batch.ts';
-import { isIntact } from '../../producer/batches/record-batch.ts';
-import { VarintReader } from '../../producer/batches/varint.ts';
 import { decompressSnappy, decompressZstd } from './decompress.ts';
 
 /** A record as it lies in Kafka. Bytes are views. */

@@ -1,30 +1,15 @@
 import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import {
-  encodeHeaders,
-  NO_HEADERS,
-  type ProducerRecord,
-  type RecordMetadata,
-  type SerializedRecord,
-} from '../../core/record.ts';
-import { blocked } from './blocked.ts';
-import type { Bottleneck } from '../batches/bottleneck.ts';
-import { ProducerClosedError, ProducerError } from '../errors.ts';
-import type { Mistakes } from './mistakes.ts';
-import type { BatchResult, RecordTarget } from '../cluster/record-target.ts';
-import { SendPromise } from './send-promise.ts';
-import { SendLine, type WaitingSend } from './send-line.ts';
-import { failureMetadata, SendSlots } from './send-slots.ts';
-import { ByteArraySerializer } from '../serializers/byte-array.ts';
-import { cannotSerialize } from '../serializers/errors.ts';
+import { encodeHeaders, NO_HEADERS } from '../../core/record.ts';
+import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../../core/record.ts';
+import type { Bottleneck, BottleneckKind } from '../batches/bottleneck.ts';
+import type { BatchResult, RecordTarget } from '../batches/producer-batch.ts';
+import { MaxBlockTimeoutError, ProducerClosedError, ProducerError } from '../errors.ts';
+import { ByteArraySerializer, cannotSerialize } from '../serializers/serializer.ts';
 import type { RecordPart, Serializer } from '../serializers/serializer.ts';
-
-/**
- * Hears once what became of a send, never before `send()` returned. As in Java `metadata` is there in any case:
- * with an error it names the topic, the partition if one was chosen (otherwise -1), and -1 for the rest.
- */
-export type SendCallback = (error: ProducerError | undefined, metadata: RecordMetadata) => void;
+import type { Mistakes } from './mistakes.ts';
+import { failureMetadata, SendPromise, SendSlots, type SendCallback } from './send-results.ts';
 
 export interface SendsOptions<K, V> {
   /** Left out, keys are bytes. */
@@ -342,4 +327,105 @@ function serializerOf<T>(part: RecordPart, given: Serializer<T> | undefined): Se
     );
   }
   return serializer;
+}
+
+/** A send that could not be appended at once. */
+export interface WaitingSend<K, V> {
+  readonly record: ProducerRecord<K, V>;
+  readonly callback: SendCallback;
+  /** Monotonic milliseconds at which max.block.ms is over. */
+  readonly deadlineMs: number;
+  /** undefined: its serializers are still to be asked, or are getting ready. */
+  serialized: SerializedRecord | undefined;
+  /** Resolves when the serializers are ready, or should be asked again. */
+  preparing: Promise<void> | undefined;
+  onTaken?: (() => void)[];
+}
+
+/** The sends that wait for one topic: first in, first out, so that none overtakes another of its key. */
+export class SendLine<K, V> {
+  readonly topic: string;
+  readonly #sends: WaitingSend<K, V>[] = [];
+  #first = 0;
+  /** The head is being worked on, or waits for something that will call back. */
+  busy = false;
+  /** What the head waited for last. */
+  waitsFor: BottleneckKind = 'metadata';
+  cancelTimer: () => void = () => {};
+
+  constructor(topic: string) {
+    this.topic = topic;
+  }
+
+  get length(): number {
+    return this.#sends.length - this.#first;
+  }
+
+  get head(): WaitingSend<K, V> | undefined {
+    return this.#sends[this.#first];
+  }
+
+  get tail(): WaitingSend<K, V> | undefined {
+    return this.length === 0 ? undefined : this.#sends.at(-1);
+  }
+
+  push(send: WaitingSend<K, V>): void {
+    this.#sends.push(send);
+  }
+
+  /** Resolves when all that stand in line now have left it. */
+  whenTaken(): Promise<void> {
+    const { tail } = this;
+    if (tail === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      (tail.onTaken ??= []).push(resolve);
+    });
+  }
+
+  /** Takes the head out. An array's own shift() would move all the others each time. */
+  shift(): WaitingSend<K, V> | undefined {
+    const { head } = this;
+    if (head === undefined) return undefined;
+    this.#first++;
+    for (const resolve of head.onTaken ?? []) resolve();
+    if (this.#first >= 1_024 && this.#first * 2 >= this.#sends.length) {
+      this.#sends.splice(0, this.#first);
+      this.#first = 0;
+    }
+    return head;
+  }
+}
+
+interface BlockedContext {
+  readonly maxBlockMs: number;
+  readonly bufferMemoryBytes: number;
+  /** What is known to be wrong with a topic. */
+  readonly topicFault: (topic: string) => ProducerError | undefined;
+  /** Why no broker can be reached. */
+  readonly lastFailure: () => string | undefined;
+}
+
+/** Why a send at the head of its line has waited for max.block.ms: what it lacks, and why that is not there. */
+export function blocked<K, V>(
+  { topic, waitsFor }: SendLine<K, V>,
+  { serialized }: WaitingSend<K, V>,
+  { maxBlockMs, bufferMemoryBytes, topicFault, lastFailure }: BlockedContext,
+): MaxBlockTimeoutError {
+  const within = `within max.block.ms (${maxBlockMs} ms)`;
+  if (serialized === undefined) {
+    const message = `a serializer was not ready for a record for topic '${topic}' ${within}`;
+    return new MaxBlockTimeoutError('serializer', message);
+  }
+  if (waitsFor === 'metadata') {
+    const cause = topicFault(topic);
+    const why = cause?.message ?? lastFailure() ?? 'no broker has told us about it';
+    const message = `a record for topic '${topic}' could not be taken ${within}: ${why}`;
+    return new MaxBlockTimeoutError('metadata', message, cause === undefined ? undefined : { cause });
+  }
+  const room = waitsFor === 'partition' ? "its partition's share of buffer.memory" : 'buffer.memory';
+  return new MaxBlockTimeoutError(
+    'memory',
+    `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all) ${within}: ` +
+      `Kafka takes records more slowly than they are sent, or not at all`,
+  );
 }

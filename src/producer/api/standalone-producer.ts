@@ -1,10 +1,10 @@
 import { systemClock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { Header, ProducerRecord as Fields } from '../../core/record.ts';
 import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
-import { parseProducerConfig, type RawProducerConfig } from '../config/config.ts';
-import { stderrLogger } from './default-logger.ts';
-import { ProducerError } from '../errors.ts';
 import type { Partitioner } from '../cluster/partitioner.ts';
+import { parseProducerConfig, type RawProducerConfig } from '../config/config.ts';
+import { ProducerError } from '../errors.ts';
 import { Producer, type UndeliveredRecords } from '../producer.ts';
 import type { Serializer } from '../serializers/serializer.ts';
 
@@ -72,4 +72,48 @@ function usableConfig(settings: RawProducerConfig) {
   if (found.length > 0)
     throw new ProducerError('CONFIG_INVALID', `the producer's settings are wrong:\n${found.join('\n')}`);
   return config;
+}
+
+/**
+ * A record for `send()`, made as in Java: `new ProducerRecord('orders', 'key', value)`. A plain object with the
+ * same fields is as good.
+ */
+export class ProducerRecord<K, V> implements Fields<K, V> {
+  readonly topic: string;
+  readonly key: K | null;
+  readonly value: V | null;
+  declare readonly partition?: number;
+  declare readonly timestamp?: number;
+  declare readonly headers?: readonly Header[];
+
+  /**
+   * @param key decides the partition; null leaves it to the producer
+   * @param value null is a tombstone: a compacted topic forgets the key
+   */
+  constructor(
+    topic: string,
+    key: K | null,
+    value: V | null,
+    more: Pick<Fields<K, V>, 'partition' | 'timestamp' | 'headers'> = {},
+  ) {
+    this.topic = topic;
+    this.key = key;
+    this.value = value;
+    Object.assign(this, more);
+  }
+}
+
+/** What a producer has to say when it is given no logger: warnings and errors, a line each, on stderr. */
+export function stderrLogger(write: (line: string) => void = (line) => process.stderr.write(line)): Logger {
+  const line = (level: string) => (fields: object, message: string) => {
+    write(`sluice/producer ${level}: ${message} ${JSON.stringify(fields)}\n`);
+  };
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn: line('warning'),
+    error: line('error'),
+    child: () => logger,
+  };
+  return logger;
 }

@@ -1,6 +1,7 @@
+import { constants, gzip, zstdCompress } from 'node:zlib';
+import { compressFrame } from 'lz4-napi';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { compress, type Codec, type CompressionLevels } from './compression.ts';
 import type { CompressionType } from '../config/config-table.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 
@@ -106,4 +107,63 @@ export class BatchCompressor {
 function halfOfPool(): number {
   const threads = Number(process.env.UV_THREADPOOL_SIZE ?? DEFAULT_POOL_THREADS);
   return Math.max(1, Math.floor((Number.isFinite(threads) ? threads : DEFAULT_POOL_THREADS) / 2));
+}
+
+/** What changes the bytes at all. */
+export type Codec = Exclude<CompressionType, 'none'>;
+
+/** The levels of the codecs that have any. */
+export interface CompressionLevels {
+  /** 1 to 9; -1: the library's choice. */
+  readonly gzip: number;
+  /** Negative: quicker than 1; up to 22. */
+  readonly zstd: number;
+}
+
+/** Compresses the records of a batch: native code in a thread of libuv's pool, whatever the codec. */
+export async function compress(
+  codec: Codec,
+  levels: CompressionLevels,
+  records: Uint8Array,
+): Promise<Uint8Array> {
+  switch (codec) {
+    case 'lz4':
+      return compressFrame(records);
+    case 'snappy': {
+      // Loaded by the first batch: a native library takes 2 MB, and few producers use this one.
+      const snappy = await import('snappy');
+      return inSnappyStream(await snappy.compress(records));
+    }
+    case 'gzip':
+      return inPool((done) => {
+        gzip(records, { level: levels.gzip === -1 ? constants.Z_DEFAULT_COMPRESSION : levels.gzip }, done);
+      });
+    case 'zstd':
+      return inPool((done) => {
+        const params = { [constants.ZSTD_c_compressionLevel]: levels.zstd };
+        zstdCompress(records, { params, pledgedSrcSize: records.length }, done);
+      });
+  }
+}
+
+function inPool(start: (done: (error: Error | null, result: Buffer) => void) => void): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    start((error, result) => {
+      if (error === null) resolve(result);
+      else reject(error);
+    });
+  });
+}
+
+/** Of snappy-java's stream: a magic, its version, and the least version that can read it. */
+const XERIAL_HEADER = Buffer.from([0x82, ...Buffer.from('SNAPPY\0'), 0, 0, 0, 1, 0, 0, 0, 1]);
+
+/**
+ * Snappy as all Kafka clients have it: the stream format of snappy-java, blocks with their lengths. The whole batch
+ * is one block: each of its own would be another way to the pool and back, and whoever reads it holds the batch anyway.
+ */
+function inSnappyStream(block: Buffer): Buffer {
+  const length = Buffer.allocUnsafe(4);
+  length.writeInt32BE(block.length);
+  return Buffer.concat([XERIAL_HEADER, length, block]);
 }

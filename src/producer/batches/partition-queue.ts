@@ -1,7 +1,10 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import { Bottleneck } from './bottleneck.ts';
-import { BatchState, type ProducerBatch } from './producer-batch.ts';
-import type { RecordTarget } from '../cluster/record-target.ts';
+import { BatchState, nextSequence } from './producer-batch.ts';
+import type { ProducerBatch, RecordTarget, TopicPartition } from './producer-batch.ts';
+
+/** A batch of a partition. */
+export type QueuedBatch = ProducerBatch<PartitionQueue>;
 
 const MAX_EPOCH = 0x7fff;
 
@@ -13,9 +16,9 @@ const MAX_EPOCH = 0x7fff;
  * Sequence numbers and epoch belong to the partition alone (the broker keeps them by partition too, KIP-360),
  * so that a new start of one partition's sequence concerns no other.
  */
-export class PartitionQueue {
+export class PartitionQueue implements TopicPartition {
   readonly topic: string;
-  readonly index: number;
+  readonly partition: number;
   /** Where records wait while this partition holds its share of buffer.memory. */
   readonly bottleneck: Bottleneck;
   /** -1: unknown, or there is none at present. */
@@ -24,8 +27,8 @@ export class PartitionQueue {
   /** Of batches in both lists. */
   bytes = 0;
 
-  readonly sent: ProducerBatch[] = [];
-  readonly waiting: ProducerBatch[] = [];
+  readonly sent: QueuedBatch[] = [];
+  readonly waiting: QueuedBatch[] = [];
   inFlight = 0;
   settledRecords = 0;
 
@@ -35,9 +38,9 @@ export class PartitionQueue {
   #restartSequence = false;
   #acknowledged = false;
 
-  constructor(topic: string, index: number, progress: () => number) {
+  constructor(topic: string, partition: number, progress: () => number) {
     this.topic = topic;
-    this.index = index;
+    this.partition = partition;
     this.bottleneck = new Bottleneck('partition', progress);
   }
 
@@ -46,7 +49,7 @@ export class PartitionQueue {
   }
 
   /** The batch that takes records, if there is one. */
-  get open(): ProducerBatch | undefined {
+  get open(): QueuedBatch | undefined {
     const last = this.waiting.at(-1);
     return last?.state === BatchState.Open ? last : undefined;
   }
@@ -55,7 +58,7 @@ export class PartitionQueue {
    * The batch that may go next, or undefined while the partition is mute: all its in-flight room is taken, or
    * something in front must be settled first.
    */
-  next(maxInFlight: number): ProducerBatch | undefined {
+  next(maxInFlight: number): QueuedBatch | undefined {
     // A new epoch starts when nothing of the old one is on its way any more: what is, would be refused behind
     // a batch of the new epoch, or worse, be taken before it.
     if (this.#restartSequence && this.inFlight > 0) return undefined;
@@ -97,7 +100,7 @@ export class PartitionQueue {
   }
 
   /** Moves the batch that {@link next} returned into flight. */
-  take(batch: ProducerBatch, nowMs: number): void {
+  take(batch: QueuedBatch, nowMs: number): void {
     if (batch.state !== BatchState.Retry) {
       this.waiting.shift();
       this.sent.push(batch);
@@ -109,7 +112,7 @@ export class PartitionQueue {
   }
 
   /** Gives the batch its place in the partition's sequence; one that has it keeps it. */
-  assignSequence(batch: ProducerBatch): void {
+  assignSequence(batch: QueuedBatch): void {
     if (batch.hasSequence) return;
     batch.producerId = this.producerId;
     batch.producerEpoch = this.producerEpoch;
@@ -118,12 +121,12 @@ export class PartitionQueue {
   }
 
   /** The broker has a batch of the present epoch, and so keeps our sequence. */
-  acknowledged(batch: ProducerBatch): void {
+  acknowledged(batch: QueuedBatch): void {
     if (batch.producerEpoch === this.producerEpoch) this.#acknowledged = true;
   }
 
   /** Whether an earlier batch of this partition is not settled yet. */
-  hasUnsettledBefore(batch: ProducerBatch): boolean {
+  hasUnsettledBefore(batch: QueuedBatch): boolean {
     for (const earlier of this.sent) {
       if (earlier === batch) return false;
       if (earlier.state !== BatchState.Done) return true;
@@ -162,7 +165,7 @@ export class PartitionQueue {
   }
 
   /** Moves a batch that was never sent to where results are passed on from; it is about to fail. */
-  withdraw(batch: ProducerBatch): void {
+  withdraw(batch: QueuedBatch): void {
     const index = this.waiting.indexOf(batch);
     if (index === -1) return;
     this.waiting.splice(index, 1);
@@ -170,12 +173,7 @@ export class PartitionQueue {
   }
 
   /** Puts batches that carry the same records in the place of one. */
-  replace(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
+  replace(batch: QueuedBatch, parts: readonly QueuedBatch[]): void {
     this.sent.splice(this.sent.indexOf(batch), 1, ...parts);
   }
-}
-
-/** Sequence numbers go from 0 to 2^31 - 1 and then start again at 0 (Java: DefaultRecordBatch.incrementSequence). */
-export function nextSequence(sequence: number, recordCount: number): number {
-  return (sequence + recordCount) & 0x7fff_ffff;
 }

@@ -1,15 +1,56 @@
 import type { SerializedRecord } from '../../core/record.ts';
-import type { CompressionType } from '../config/config-table.ts';
 import type { ProducerError } from '../errors.ts';
-import { nextSequence, type PartitionQueue } from './partition-queue.ts';
-import type { BatchRecord, BatchResult, RecordTarget } from '../cluster/record-target.ts';
-import { VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from './varint.ts';
+import {
+  BATCH_HEADER_BYTES,
+  VarintReader,
+  varintSize,
+  varlongSize,
+  writeVarint,
+  writeVarlong,
+} from './record-batch.ts';
+import type { CompressedRecords } from './record-batch.ts';
 
-/** Bytes in front of the records of a batch (Kafka protocol guide, "Record Batch", magic 2). */
-export const BATCH_HEADER_BYTES = 61;
+/** What became of a batch; one object, shared by all of its records. */
+export interface BatchResult {
+  readonly topic: string;
+  readonly partition: number;
+  /**
+   * Offset of the batch's first record: a record's own is `baseOffset + index`. -1 when there is an error, with
+   * acks=0, and where Kafka only says that it has the batch already.
+   */
+  readonly baseOffset: bigint;
+  /** The broker's time on a topic with LogAppendTime, milliseconds since 1970-01-01 UTC; otherwise -1. */
+  readonly logAppendTimeMs: number;
+  /** undefined: Kafka has the records, as far as `acks` asks. */
+  readonly error: ProducerError | undefined;
+  /**
+   * The record at `index`, as views on memory that is used again: valid only while
+   * {@link RecordTarget.recordCompleted} runs. For records that failed and are to be kept elsewhere.
+   */
+  record(index: number): BatchRecord;
+}
 
-/** Upper bound of what a record adds to its key, value and headers (Java: MAX_RECORD_OVERHEAD). */
-const MAX_RECORD_OVERHEAD_BYTES = 21;
+/** A record of a batch. */
+export interface BatchRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  /** CreateTime, milliseconds since 1970-01-01 UTC. */
+  readonly timestampMs: number;
+  /** In wire form, the count included (see core/record.ts). */
+  readonly headers: Uint8Array;
+}
+
+/**
+ * Who is told what became of a record: one object for many records, so that the hot path allocates nothing
+ * a record.
+ */
+export interface RecordTarget {
+  /**
+   * Called exactly once for each appended record, within a partition in the order of the appends. `token` is
+   * what came with the append, `index` the record's place in its batch. It must not throw.
+   */
+  recordCompleted(token: number, result: BatchResult, index: number): void;
+}
 
 export const BatchState = {
   /** Takes records. */
@@ -24,30 +65,21 @@ export const BatchState = {
 } as const;
 export type BatchState = (typeof BatchState)[keyof typeof BatchState];
 
-/** Bytes that a record takes at most in a batch of its own, header included: what max.request.size is compared with. */
-export function upperBoundBytes(record: SerializedRecord): number {
-  return (
-    BATCH_HEADER_BYTES +
-    MAX_RECORD_OVERHEAD_BYTES +
-    (record.key?.length ?? 0) +
-    (record.value?.length ?? 0) +
-    record.headers.length
-  );
-}
-
-/** A batch's records as they go over the wire. */
-export interface CompressedRecords {
-  readonly type: CompressionType;
-  readonly bytes: Uint8Array;
+/** A partition by its names. */
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
 }
 
 /**
  * The records for one partition that travel together. Records are written straight into `buffer` in their wire
  * form, behind the room for the header, and never touched again; whoever waits for them stands in two plain
  * arrays beside. A batch has one final result, set once.
+ *
+ * `Queue` is the PartitionQueue that it stands in: a parameter, so that a batch knows nothing of queues.
  */
-export class ProducerBatch {
-  readonly queue: PartitionQueue;
+export class ProducerBatch<Queue extends TopicPartition = TopicPartition> {
+  readonly queue: Queue;
   readonly buffer: Buffer;
   /** Monotonic milliseconds of the first append: linger.ms and delivery.timeout.ms count from here. */
   readonly createdAtMs: number;
@@ -82,7 +114,7 @@ export class ProducerBatch {
   #cursor: VarintReader | undefined;
   #cursorIndex = 0;
 
-  constructor(queue: PartitionQueue, buffer: Buffer, createdAtMs: number) {
+  constructor(queue: Queue, buffer: Buffer, createdAtMs: number) {
     this.queue = queue;
     this.buffer = buffer;
     this.createdAtMs = createdAtMs;
@@ -179,7 +211,7 @@ export class ProducerBatch {
   }
 
   /** Takes a place in the sequence out of another batch's; returns where the next part begins. */
-  inherit(whole: ProducerBatch, baseSequence: number): number {
+  inherit(whole: ProducerBatch<Queue>, baseSequence: number): number {
     this.producerId = whole.producerId;
     this.producerEpoch = whole.producerEpoch;
     this.baseSequence = baseSequence;
@@ -199,7 +231,7 @@ export class ProducerBatch {
   /** Gives the batch its one final result; the records hear of it through {@link notify}. */
   finish(outcome: Pick<BatchResult, 'baseOffset' | 'logAppendTimeMs' | 'error'>): void {
     if (this.#result !== undefined) throw new Error('a batch is finished once');
-    const { topic, index: partition } = this.queue;
+    const { topic, partition } = this.queue;
     this.#result = { ...outcome, topic, partition, record: (index) => this.record(index) };
     this.state = BatchState.Done;
   }
@@ -229,4 +261,9 @@ function copyBytes(source: Uint8Array, target: Uint8Array, position: number): nu
   }
   for (let i = 0; i < length; i++) target[position + i] = source[i] as number;
   return position + length;
+}
+
+/** Sequence numbers go from 0 to 2^31 - 1 and then start again at 0 (Java: DefaultRecordBatch.incrementSequence). */
+export function nextSequence(sequence: number, recordCount: number): number {
+  return (sequence + recordCount) & 0x7fff_ffff;
 }

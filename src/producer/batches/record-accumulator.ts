@@ -1,9 +1,9 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import type { Bottleneck } from './bottleneck.ts';
-import { BufferMemory } from './buffer-memory.ts';
-import { BATCH_HEADER_BYTES, BatchState, ProducerBatch, upperBoundBytes } from './producer-batch.ts';
-import type { PartitionQueue } from './partition-queue.ts';
-import type { RecordTarget } from '../cluster/record-target.ts';
+import { BufferPool } from './buffer-pool.ts';
+import type { PartitionQueue, QueuedBatch } from './partition-queue.ts';
+import { BatchState, ProducerBatch, type RecordTarget } from './producer-batch.ts';
+import { BATCH_HEADER_BYTES, upperBoundBytes } from './record-batch.ts';
 
 export interface AccumulatorOptions {
   readonly batchSizeBytes: number;
@@ -32,7 +32,7 @@ export interface ReadyCheck {
  * down only what is sent to it.
  */
 export class RecordAccumulator {
-  readonly memory: BufferMemory;
+  readonly memory: BufferPool;
   /** Largest number of bytes that one partition may hold. */
   readonly shareBytes: number;
   /** Called when a batch was opened, whose linger begins. */
@@ -53,7 +53,7 @@ export class RecordAccumulator {
     this.#options = options;
     this.#batchBytes = Math.min(options.batchSizeBytes, options.bufferMemoryBytes);
     this.shareBytes = Math.max(this.#batchBytes, Math.floor(options.bufferMemoryBytes / 4));
-    this.memory = new BufferMemory(options.bufferMemoryBytes, this.#batchBytes, this.progress);
+    this.memory = new BufferPool(options.bufferMemoryBytes, this.#batchBytes, this.progress);
   }
 
   /** Counts appended records, for {@link Bottleneck}. */
@@ -131,8 +131,8 @@ export class RecordAccumulator {
    * that would be within half of `linger.ms`, so that partitions fall into step and share requests. The whole
    * stays within `max.request.size`, but there is always at least one.
    */
-  drain(brokerId: number, nowMs: number): ProducerBatch[] {
-    const candidates: ProducerBatch[] = [];
+  drain(brokerId: number, nowMs: number): QueuedBatch[] {
+    const candidates: QueuedBatch[] = [];
     for (const queue of this.#active) {
       if (queue.leaderId !== brokerId) continue;
       const batch = queue.next(this.#options.maxInFlightPerPartition);
@@ -143,10 +143,10 @@ export class RecordAccumulator {
     }
     // Another one comes first each time: where not all fit, none may starve.
     const start = candidates.length === 0 ? 0 : this.#nextBroker++ % candidates.length;
-    const drained: ProducerBatch[] = [];
+    const drained: QueuedBatch[] = [];
     let bytes = 0;
     for (let i = 0; i < candidates.length; i++) {
-      const batch = candidates[(start + i) % candidates.length] as ProducerBatch;
+      const batch = candidates[(start + i) % candidates.length] as QueuedBatch;
       if (drained.length > 0 && bytes + batch.endPosition > this.#options.maxRequestSizeBytes) continue;
       bytes += batch.endPosition;
       batch.queue.take(batch, nowMs);
@@ -156,7 +156,7 @@ export class RecordAccumulator {
   }
 
   /** Milliseconds until the partition's next batch should go; 0 or less: now. */
-  #restMs(queue: PartitionQueue, batch: ProducerBatch, nowMs: number): number {
+  #restMs(queue: PartitionQueue, batch: QueuedBatch, nowMs: number): number {
     if (batch.attempts > 0) return batch.retryAtMs - nowMs;
     const full = batch.state !== BatchState.Open || queue.waiting.length > 1;
     if (full || this.#flushing > 0 || this.memory.exhausted) return 0;
@@ -173,7 +173,7 @@ export class RecordAccumulator {
   }
 
   /** The batch failed for now and goes again after its backoff, in its old place. */
-  retry(batch: ProducerBatch, nowMs: number): void {
+  retry(batch: QueuedBatch, nowMs: number): void {
     batch.queue.inFlight--;
     batch.attempts++;
     // Once and for all: with another jitter at each look, a batch that is ready now might not be drained.
@@ -185,7 +185,7 @@ export class RecordAccumulator {
    * Makes batches of `groups` (record indexes, ascending) and puts them in the place of the batch, in order, to
    * be sent at once. Their memory may for a moment pass the limit: that of the old one is freed.
    */
-  regroup(batch: ProducerBatch, groups: readonly (readonly number[])[]): ProducerBatch[] {
+  regroup(batch: QueuedBatch, groups: readonly (readonly number[])[]): QueuedBatch[] {
     const { queue } = batch;
     const records = [...batch];
     const parts = groups.map((indexes) => {
@@ -214,10 +214,10 @@ export class RecordAccumulator {
    * Passes on the results at the partition's front, in order, as far as they are there; then wakes those who
    * wait for the room that came free.
    */
-  settle(queue: PartitionQueue, onThrow: (error: unknown) => void): ProducerBatch[] {
-    const settled: ProducerBatch[] = [];
+  settle(queue: PartitionQueue, onThrow: (error: unknown) => void): QueuedBatch[] {
+    const settled: QueuedBatch[] = [];
     while (queue.sent[0]?.state === BatchState.Done) {
-      const batch = queue.sent.shift() as ProducerBatch;
+      const batch = queue.sent.shift() as QueuedBatch;
       queue.settledRecords += batch.recordCount;
       settled.push(batch);
     }
@@ -230,7 +230,7 @@ export class RecordAccumulator {
     return settled;
   }
 
-  #release(batch: ProducerBatch): void {
+  #release(batch: QueuedBatch): void {
     batch.queue.bytes -= batch.buffer.length;
     this.memory.free(batch.buffer, !batch.unanswered);
   }
@@ -240,4 +240,46 @@ export class RecordAccumulator {
     queue.bottleneck.wake();
     this.memory.bottleneck.wake();
   }
+}
+
+interface Flush {
+  /** For each partition, how many records must have their results. */
+  readonly targets: Map<PartitionQueue, number>;
+  readonly resolve: () => void;
+}
+
+/** Who waits until partitions have passed on the results of what they held. */
+export class Flushes {
+  readonly #accumulator: RecordAccumulator;
+  readonly #wakeup: () => void;
+  readonly #flushes = new Set<Flush>();
+
+  constructor(accumulator: RecordAccumulator, wakeup: () => void) {
+    this.#accumulator = accumulator;
+    this.#wakeup = wakeup;
+  }
+
+  /** Sends without lingering what has been appended; resolves when all of it has its result, good or bad. */
+  flush(): Promise<void> {
+    const targets = new Map<PartitionQueue, number>();
+    for (const queue of this.#accumulator.active) targets.set(queue, queue.appendedRecords);
+    if (targets.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#flushes.add({ targets, resolve });
+      this.#accumulator.beginFlush();
+      this.#wakeup();
+    });
+  }
+
+  /** The partition has passed on results. */
+  readonly onSettled = (queue: PartitionQueue): void => {
+    for (const flush of this.#flushes) {
+      if (queue.settledRecords < (flush.targets.get(queue) ?? Number.POSITIVE_INFINITY)) continue;
+      flush.targets.delete(queue);
+      if (flush.targets.size > 0) continue;
+      this.#flushes.delete(flush);
+      this.#accumulator.endFlush();
+      flush.resolve();
+    }
+  };
 }

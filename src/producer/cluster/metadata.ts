@@ -1,9 +1,9 @@
-import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
-import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
-import type { ProducerError } from '../errors.ts';
-import type { BrokerEndpoint, BrokerPort, ClusterMetadata, TopicMetadata } from './port.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { PartitionQueue } from '../batches/partition-queue.ts';
+import type { ProducerError } from '../errors.ts';
+import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
+import type { BrokerEndpoint, BrokerPort, ClusterMetadata, TopicMetadata } from './port.ts';
 import { Topic, type TopicOptions } from './topic.ts';
 
 export interface MetadataOptions {

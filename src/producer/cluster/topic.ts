@@ -1,11 +1,10 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import { Bottleneck } from '../batches/bottleneck.ts';
-import type { ProducerError } from '../errors.ts';
-import { partitionForKey } from './murmur2.ts';
 import { PartitionQueue } from '../batches/partition-queue.ts';
-import type { Partitioner, PartitionView } from './partitioner.ts';
+import type { ProducerError } from '../errors.ts';
+import { partitionForKey, StickyPartition } from './partitioner.ts';
+import type { Partitioner, PartitionView, StickyOptions } from './partitioner.ts';
 import type { PartitionLeader } from './port.ts';
-import { StickyPartition, type StickyOptions } from './sticky-partition.ts';
 
 /** The record has no partition of its own. */
 const ANY_PARTITION = -1;

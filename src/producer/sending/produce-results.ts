@@ -1,5 +1,11 @@
-import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { PartitionQueue, QueuedBatch } from '../batches/partition-queue.ts';
+import { BatchState } from '../batches/producer-batch.ts';
+import type { RecordAccumulator } from '../batches/record-accumulator.ts';
+import { KafkaError, KafkaErrorCode } from '../cluster/kafka-errors.ts';
+import type { Metadata } from '../cluster/metadata.ts';
+import type { PartitionResponse, RecordFault } from '../cluster/port.ts';
 import {
   BrokerUnavailableError,
   DeliveryTimeoutError,
@@ -7,13 +13,7 @@ import {
   RecordTooLargeError,
 } from '../errors.ts';
 import type { ProducerError } from '../errors.ts';
-import { KafkaError, KafkaErrorCode } from '../cluster/kafka-errors.ts';
-import type { Metadata } from '../cluster/metadata.ts';
-import type { PartitionQueue } from '../batches/partition-queue.ts';
-import type { PartitionResponse, RecordFault } from '../cluster/port.ts';
-import { BatchState, type ProducerBatch } from '../batches/producer-batch.ts';
-import type { RecordAccumulator } from '../batches/record-accumulator.ts';
-import type { ProducerStats } from '../metrics/stats.ts';
+import type { ProducerStats } from '../metrics.ts';
 
 export interface ProduceResultsOptions {
   readonly accumulator: RecordAccumulator;
@@ -52,7 +52,7 @@ export class ProduceResults {
   }
 
   /** The broker's answer for a batch in flight; undefined when the response left the batch out. */
-  onAnswer(batch: ProducerBatch, answer: PartitionResponse | undefined, nowMs: number): void {
+  onAnswer(batch: QueuedBatch, answer: PartitionResponse | undefined, nowMs: number): void {
     batch.unanswered = false;
     if (batch.state !== BatchState.InFlight) return; // failed in the meantime
     const { queue } = batch;
@@ -72,7 +72,7 @@ export class ProduceResults {
     }
     const error = new KafkaError(
       answer.errorCode,
-      `a batch for ${queue.topic}-${queue.index}`,
+      `a batch for ${queue.topic}-${queue.partition}`,
       answer.errorMessage,
     );
     if (answer.recordFaults.length > 0) {
@@ -90,7 +90,7 @@ export class ProduceResults {
   }
 
   /** The request failed: whether the batch was appended is unknown. */
-  onNoAnswer(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
+  onNoAnswer(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
     batch.unanswered = false;
     if (batch.state !== BatchState.InFlight) return; // failed in the meantime
     batch.maybeDelivered = true;
@@ -98,7 +98,7 @@ export class ProduceResults {
     else this.#fail(batch, error, nowMs);
   }
 
-  #onError(batch: ProducerBatch, error: KafkaError, answer: PartitionResponse, nowMs: number): void {
+  #onError(batch: QueuedBatch, error: KafkaError, answer: PartitionResponse, nowMs: number): void {
     const { metadata, deliveryTimeoutMs } = this.#options;
     const { queue } = batch;
     if (error.staleMetadata && !learnLeader(queue, answer)) {
@@ -115,7 +115,7 @@ export class ProduceResults {
     else this.#fail(batch, error, nowMs);
   }
 
-  #succeed(batch: ProducerBatch, baseOffset: bigint, logAppendTimeMs: number): void {
+  #succeed(batch: QueuedBatch, baseOffset: bigint, logAppendTimeMs: number): void {
     const { queue } = batch;
     queue.inFlight--;
     queue.acknowledged(batch);
@@ -123,7 +123,7 @@ export class ProduceResults {
     batch.finish({ baseOffset, logAppendTimeMs, error: undefined });
   }
 
-  #retry(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
+  #retry(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
     const { accumulator, stats, retries, deliveryTimeoutMs } = this.#options;
     if (nowMs - batch.createdAtMs >= deliveryTimeoutMs) {
       batch.lastError = error;
@@ -141,7 +141,7 @@ export class ProduceResults {
   }
 
   /** Fails a batch for good, in flight or waiting to go again. */
-  #fail(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
+  #fail(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
     const { queue } = batch;
     if (batch.state === BatchState.InFlight) queue.inFlight--;
     this.#warn(batch, error, nowMs);
@@ -156,7 +156,7 @@ export class ProduceResults {
    * The batch is too large, or some record of it is wrong and the broker doesn't say which: its halves go again,
    * down to the single record that can't be sent.
    */
-  #split(batch: ProducerBatch, cause: KafkaError, nowMs: number): void {
+  #split(batch: QueuedBatch, cause: KafkaError, nowMs: number): void {
     const { accumulator, stats } = this.#options;
     const { queue, recordCount } = batch;
     if (recordCount === 1) {
@@ -183,7 +183,7 @@ export class ProduceResults {
   }
 
   /** The broker refused the batch because of some records (KIP-467): they fail, the others go again. */
-  #dropRecords(batch: ProducerBatch, faults: readonly RecordFault[], cause: KafkaError, nowMs: number): void {
+  #dropRecords(batch: QueuedBatch, faults: readonly RecordFault[], cause: KafkaError, nowMs: number): void {
     const { accumulator, stats } = this.#options;
     const faulty = new Map(faults.map(({ index, message }) => [index, message]));
     const indexes = Array.from({ length: batch.recordCount }, (_, index) => index);
@@ -205,7 +205,7 @@ export class ProduceResults {
     parts.forEach((part, i) => {
       const first = (runs[i] as number[])[0] as number;
       if (!faulty.has(first)) return;
-      const what = `a record for ${queue.topic}-${queue.index}`;
+      const what = `a record for ${queue.topic}-${queue.partition}`;
       stats.recordErrorTotal += part.recordCount;
       part.finish(failure(new KafkaError(cause.errorCode, what, faulty.get(first) ?? cause.message)));
     });
@@ -259,7 +259,7 @@ export class ProduceResults {
   /** These partitions don't exist any more: what they hold can never be delivered. */
   failGone(queues: readonly PartitionQueue[], nowMs: number): void {
     for (const queue of queues) {
-      const error = new PartitionGoneError(queue.topic, queue.index);
+      const error = new PartitionGoneError(queue.topic, queue.partition);
       for (const batch of [...queue.sent, ...queue.waiting]) {
         if (batch.state === BatchState.Done) continue;
         queue.withdraw(batch);
@@ -271,10 +271,16 @@ export class ProduceResults {
     this.settle(queues);
   }
 
-  #deliveryTimeout(batch: ProducerBatch): DeliveryTimeoutError {
-    const { topic, index } = batch.queue;
+  #deliveryTimeout(batch: QueuedBatch): DeliveryTimeoutError {
+    const { topic, partition } = batch.queue;
     const { deliveryTimeoutMs } = this.#options;
-    return new DeliveryTimeoutError(topic, index, deliveryTimeoutMs, batch.lastError, batch.maybeDelivered);
+    return new DeliveryTimeoutError(
+      topic,
+      partition,
+      deliveryTimeoutMs,
+      batch.lastError,
+      batch.maybeDelivered,
+    );
   }
 
   /** Passes results on in order, and wakes those who waited for the room. */
@@ -290,11 +296,11 @@ export class ProduceResults {
   }
 
   /** One line now and then is enough: what fails, fails often. */
-  #warn(batch: ProducerBatch, error: ProducerError, nowMs: number): void {
+  #warn(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
     const { logger } = this.#options;
     const fields = {
       topic: batch.queue.topic,
-      partition: batch.queue.index,
+      partition: batch.queue.partition,
       code: error.code,
       reason: error.message,
       attempts: batch.attempts + 1,

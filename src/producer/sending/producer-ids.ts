@@ -1,7 +1,7 @@
-import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
-import { ProducerError } from '../errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { BrokerPort, ProducerIdAndEpoch } from '../cluster/port.ts';
+import { ProducerError } from '../errors.ts';
 
 export interface ProducerIdsOptions {
   readonly port: BrokerPort;

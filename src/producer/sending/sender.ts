@@ -1,15 +1,14 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { BrokerAvailability } from './broker-availability.ts';
-import { BrokerUnavailableError, ProducerError } from '../errors.ts';
-import type { Metadata } from '../cluster/metadata.ts';
 import type { Mistakes } from '../api/mistakes.ts';
-import type { ProduceResults } from './produce-results.ts';
-import type { BrokerPort, ProduceOptions, ProduceResponse } from '../cluster/port.ts';
-import type { PartitionQueue } from '../batches/partition-queue.ts';
-import type { ProducerBatch } from '../batches/producer-batch.ts';
-import type { ProducerIds } from './producer-ids.ts';
+import type { PartitionQueue, QueuedBatch } from '../batches/partition-queue.ts';
 import type { RecordAccumulator } from '../batches/record-accumulator.ts';
-import type { ProducerStats } from '../metrics/stats.ts';
+import type { Metadata } from '../cluster/metadata.ts';
+import type { BrokerAvailability } from '../cluster/partitioner.ts';
+import type { BrokerPort, ProduceOptions, ProduceResponse } from '../cluster/port.ts';
+import { BrokerUnavailableError, ProducerError } from '../errors.ts';
+import type { ProducerStats } from '../metrics.ts';
+import type { ProduceResults } from './produce-results.ts';
+import type { ProducerIds } from './producer-ids.ts';
 
 export interface SenderOptions {
   readonly accumulator: RecordAccumulator;
@@ -119,7 +118,7 @@ export class Sender {
     return Number.POSITIVE_INFINITY;
   }
 
-  #send(brokerId: number, traffic: BrokerTraffic, batches: ProducerBatch[], nowMs: number): void {
+  #send(brokerId: number, traffic: BrokerTraffic, batches: QueuedBatch[], nowMs: number): void {
     const { port, producerIds, stats, mistakes, produce } = this.#options;
     for (const batch of batches) {
       if (producerIds !== undefined) batch.queue.assignSequence(batch);
@@ -146,7 +145,7 @@ export class Sender {
 
   #onResponse(
     traffic: BrokerTraffic,
-    batches: readonly ProducerBatch[],
+    batches: readonly QueuedBatch[],
     response: ProduceResponse,
     sentAtMs: number,
   ): void {
@@ -177,7 +176,7 @@ export class Sender {
   }
 
   /** No answer: every batch of the request may be in Kafka, or not. */
-  #onFailure(traffic: BrokerTraffic, batches: readonly ProducerBatch[], thrown: unknown): void {
+  #onFailure(traffic: BrokerTraffic, batches: readonly QueuedBatch[], thrown: unknown): void {
     const { metadata, results, stats, nowMs, wakeup } = this.#options;
     const error =
       thrown instanceof ProducerError

@@ -1,17 +1,12 @@
-import type { SchemaReference } from '../schema-registry/schema.ts';
+import { TopicSchemas, WriterSchemas } from '../schema-registry/bound-schemas.ts';
+import type { BoundSchema, RegistrySerializerOptions } from '../schema-registry/bound-schemas.ts';
+import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/confluent-framing.ts';
 import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
-import {
-  TopicSchemas,
-  type BoundSchema,
-  type RegistrySerializerOptions,
-} from '../schema-registry/topic-schemas.ts';
-import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/wire-format.ts';
-import { WriterSchemas } from '../schema-registry/writer-schemas.ts';
+import type { SchemaReference } from '../schema-registry/schema.ts';
 import { avroName, avroResolver, avroSchemaText, avroType, firstMisfit } from './avro-types.ts';
 import type { AvroOptions, AvroSchema, AvroType } from './avro-types.ts';
-import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
 import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
-import { asBuffer } from './text-encoding.ts';
 
 export interface AvroSerializerOptions extends AvroOptions {
   readonly schema: AvroSchema;

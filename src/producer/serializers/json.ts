@@ -1,9 +1,8 @@
+import { TopicSchemas, type RegistrySerializerOptions } from '../schema-registry/bound-schemas.ts';
+import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/confluent-framing.ts';
 import type { Schema, SchemaReference } from '../schema-registry/schema.ts';
-import { TopicSchemas, type RegistrySerializerOptions } from '../schema-registry/topic-schemas.ts';
-import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/wire-format.ts';
-import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
 import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
-import { asBuffer } from './text-encoding.ts';
 
 export interface JsonSerializerOptions {
   /** As of `JSON.stringify`, e.g. to write a bigint as text. */

@@ -1,14 +1,10 @@
+import { TopicSchemas, WriterSchemas } from '../schema-registry/bound-schemas.ts';
+import type { BoundSchema, RegistrySerializerOptions } from '../schema-registry/bound-schemas.ts';
+import { framePrefix, readMessageIndexes, readSchemaId } from '../schema-registry/confluent-framing.ts';
 import { protoMessages } from '../schema-registry/proto-messages.ts';
-import type { SchemaReference } from '../schema-registry/schema.ts';
 import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
-import {
-  TopicSchemas,
-  type BoundSchema,
-  type RegistrySerializerOptions,
-} from '../schema-registry/topic-schemas.ts';
-import { framePrefix, readMessageIndexes, readSchemaId } from '../schema-registry/wire-format.ts';
-import { WriterSchemas } from '../schema-registry/writer-schemas.ts';
-import { cannotDeserialize, cannotSerialize, SerializationError } from './errors.ts';
+import type { SchemaReference } from '../schema-registry/schema.ts';
+import { cannotDeserialize, cannotSerialize, SerializationError } from './serializer.ts';
 import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
 
 /**

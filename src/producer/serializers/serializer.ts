@@ -1,4 +1,6 @@
+import { errorMessage } from '../../core/errors.ts';
 import type { Header } from '../../core/record.ts';
+import { ProducerError } from '../errors.ts';
 
 /**
  * Turns keys or values into the bytes of a record: Kafka's `org.apache.kafka.common.serialization.Serializer`.
@@ -54,3 +56,102 @@ export interface Deserializer<out T> {
 }
 
 export type RecordPart = 'key' | 'value';
+
+/** These say nothing about the record: any other would have met them too. */
+const SCHEMA_FAULTS: readonly string[] = ['UNUSABLE_SCHEMA', 'SCHEMA_NOT_PREPARED'];
+
+/**
+ * A key or value can't be turned into bytes, or bytes not into a key or value: Java's SerializationException.
+ * The codes: SERIALIZATION_FAILED, DESERIALIZATION_FAILED, UNKNOWN_MAGIC_BYTE (no Confluent wire format),
+ * UNEXPECTED_SCHEMA (well-formed, but of a type that was not asked for), UNUSABLE_SCHEMA (the registry's schema is
+ * none, of another kind, or can't be read by the reader's) and SCHEMA_NOT_PREPARED.
+ */
+export class SerializationError extends ProducerError {
+  readonly topic: string;
+
+  constructor(code: string, topic: string, message: string, options?: ErrorOptions) {
+    super(code, message, { ...options, isRecordFault: !SCHEMA_FAULTS.includes(code) });
+    this.topic = topic;
+  }
+}
+
+/** `reason` completes "...: "; what was thrown becomes the cause. Never quotes a record's contents at length. */
+export function cannotSerialize(topic: string, format: string, reason: unknown): SerializationError {
+  return new SerializationError(
+    'SERIALIZATION_FAILED',
+    topic,
+    `data for topic '${topic}' can't be serialized as ${format}: ${text(reason)}`,
+    cause(reason),
+  );
+}
+
+/** `reason` completes "...: "; what was thrown becomes the cause. */
+export function cannotDeserialize(topic: string, format: string, reason: unknown): SerializationError {
+  return new SerializationError(
+    'DESERIALIZATION_FAILED',
+    topic,
+    `data from topic '${topic}' can't be read as ${format}: ${text(reason)}`,
+    cause(reason),
+  );
+}
+
+function text(reason: unknown): string {
+  return typeof reason === 'string' ? reason : errorMessage(reason);
+}
+
+function cause(reason: unknown): ErrorOptions | undefined {
+  return typeof reason === 'string' ? undefined : { cause: reason };
+}
+
+/** Bytes as they are, without a copy. */
+export class ByteArraySerializer implements Serializer<Uint8Array> {
+  serialize(topic: string, data: Uint8Array | null): Uint8Array | null {
+    if (data !== null && !(data instanceof Uint8Array)) {
+      throw cannotSerialize(topic, 'bytes', `it is a ${typeof data}, not a Uint8Array`);
+    }
+    return data;
+  }
+}
+
+/** Bytes as they are, without a copy: a view on what was fetched. */
+export class ByteArrayDeserializer implements Deserializer<Uint8Array> {
+  deserialize(_topic: string, data: Uint8Array | null): Uint8Array | null {
+    return data;
+  }
+}
+
+/**
+ * Several kinds of data in one topic, each with a serializer of its own: what recordNameStrategy and
+ * topicRecordNameStrategy are made for.
+ */
+export class SelectingSerializer<T> implements Serializer<T> {
+  readonly part: RecordPart | undefined;
+  readonly #select: (data: T) => Serializer<never> | undefined;
+
+  /**
+   * @param select names the serializer for these data; always the same ones, because they keep what they asked a
+   * registry for. undefined: there is none, a SerializationError.
+   * @param part which half of a record the serializers are for, if it matters to them
+   */
+  constructor(select: (data: T) => Serializer<never> | undefined, part?: RecordPart) {
+    this.#select = select;
+    this.part = part;
+  }
+
+  prepare(topic: string, data: T | null): Promise<void> | undefined {
+    return data === null ? undefined : this.#select(data)?.prepare?.(topic, data as never);
+  }
+
+  serialize(topic: string, data: T | null, headers?: readonly Header[]): Uint8Array | null {
+    if (data === null) return null;
+    const serializer = this.#select(data);
+    if (serializer === undefined)
+      throw cannotSerialize(topic, 'anything known', 'no serializer was selected for it');
+    return serializer.serialize(topic, data as never, headers);
+  }
+}
+
+/** A view on the same bytes with the methods of a Buffer. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,8 +1,7 @@
 import { TBinaryProtocol, TBufferedTransport, TCompactProtocol, TFramedTransport, Thrift } from 'thrift';
 import type { TField, TProtocol } from 'thrift';
-import { cannotDeserialize, cannotSerialize } from './errors.ts';
+import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
 import type { Deserializer, Serializer } from './serializer.ts';
-import { asBuffer } from './text-encoding.ts';
 
 /** A struct as the Thrift compiler generates it (`thrift --gen js:node` or `js:node,ts`). */
 export interface ThriftStruct {

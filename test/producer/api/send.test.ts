@@ -3,11 +3,11 @@ import { silentLogger, type Logger } from '../../../src/core/logger.ts';
 import type { RecordMetadata } from '../../../src/core/record.ts';
 import { parseProducerConfig } from '../../../src/producer/config/config.ts';
 import { MaxBlockTimeoutError, ProducerError } from '../../../src/producer/errors.ts';
-import { partitionForKey } from '../../../src/producer/cluster/murmur2.ts';
+import { partitionForKey } from '../../../src/producer/cluster/partitioner.ts';
 import { Producer, type ProducerOptions } from '../../../src/producer/producer.ts';
 import { JsonSerializer } from '../../../src/producer/serializers/json.ts';
 import type { Serializer } from '../../../src/producer/serializers/serializer.ts';
-import { StringSerializer } from '../../../src/producer/serializers/string.ts';
+import { StringSerializer } from '../../../src/producer/serializers/text.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
 import { ScriptedPort, settled } from '../scripted-port.ts';
 

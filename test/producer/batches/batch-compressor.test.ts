@@ -5,10 +5,9 @@ import {
   BatchCompressor,
   type BatchCompressorOptions,
 } from '../../../src/producer/batches/batch-compressor.ts';
-import { CODEC_ID } from '../../../src/producer/batches/compression.ts';
+import { CODEC_ID, encodeBatch } from '../../../src/producer/batches/record-batch.ts';
 import { PartitionQueue } from '../../../src/producer/batches/partition-queue.ts';
 import { ProducerBatch } from '../../../src/producer/batches/producer-batch.ts';
-import { encodeBatch } from '../../../src/producer/batches/record-batch.ts';
 
 const CODECS = ['gzip', 'snappy', 'lz4', 'zstd'] as const;
 

@@ -8,9 +8,9 @@ import { encodeHeaders, type SerializedRecord } from '../../../src/core/record.t
 import type { CompressionType } from '../../../src/producer/config/config-table.ts';
 import { decompressSnappy, decompressZstd } from '../../../src/kafka/protocol/decompress.ts';
 import { PartitionQueue } from '../../../src/producer/batches/partition-queue.ts';
-import { ProducerBatch, upperBoundBytes } from '../../../src/producer/batches/producer-batch.ts';
+import { ProducerBatch } from '../../../src/producer/batches/producer-batch.ts';
+import { encodeBatch, upperBoundBytes } from '../../../src/producer/batches/record-batch.ts';
 import { compressBatch } from '../../support/compress-batch.ts';
-import { encodeBatch } from '../../../src/producer/batches/record-batch.ts';
 
 const require = createRequire(import.meta.url);
 const Decoder = require('kafkajs/src/protocol/decoder.js') as new (buffer: Buffer) => unknown;

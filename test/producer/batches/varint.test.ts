@@ -6,7 +6,7 @@ import {
   varlongSize,
   writeVarint,
   writeVarlong,
-} from '../../../src/producer/batches/varint.ts';
+} from '../../../src/producer/batches/record-batch.ts';
 
 /** The definition itself, in arithmetic that can't overflow. */
 function reference(value: number): number[] {

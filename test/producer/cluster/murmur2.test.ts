@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { murmur2, partitionForKey } from '../../../src/producer/cluster/murmur2.ts';
+import { murmur2, partitionForKey } from '../../../src/producer/cluster/partitioner.ts';
 
 /** Made by Kafka's own Java classes: see Murmur2Vectors.java. */
 const vectors = readFileSync(join(import.meta.dirname, 'murmur2-vectors.tsv'), 'utf8')

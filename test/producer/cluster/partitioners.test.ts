@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { NO_HEADERS } from '../../../src/core/record.ts';
-import { partitionForKey } from '../../../src/producer/cluster/murmur2.ts';
-import { RoundRobinPartitioner, type Partitioner } from '../../../src/producer/cluster/partitioner.ts';
+import {
+  RoundRobinPartitioner,
+  partitionForKey,
+  type Partitioner,
+} from '../../../src/producer/cluster/partitioner.ts';
 import { Topic } from '../../../src/producer/cluster/topic.ts';
 import { settled } from '../scripted-port.ts';
 import { ScriptedProducer } from '../scripted-producer.ts';

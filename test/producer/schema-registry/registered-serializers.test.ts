@@ -1,13 +1,13 @@
 import protobuf from 'protobufjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SchemaRegistryError } from '../../../src/producer/schema-registry/errors.ts';
+import { SchemaRegistryError } from '../../../src/producer/schema-registry/requester.ts';
 import { SchemaRegistry } from '../../../src/producer/schema-registry/schema-registry.ts';
 import { recordNameStrategy, topicRecordNameStrategy } from '../../../src/producer/schema-registry/schema.ts';
 import { AvroDeserializer, AvroSerializer } from '../../../src/producer/serializers/avro.ts';
 import type { RegisteredAvroOptions } from '../../../src/producer/serializers/avro.ts';
 import { JsonDeserializer, JsonSerializer } from '../../../src/producer/serializers/json.ts';
 import { ProtobufDeserializer, ProtobufSerializer } from '../../../src/producer/serializers/protobuf.ts';
-import { SelectingSerializer } from '../../../src/producer/serializers/selecting.ts';
+import { SelectingSerializer } from '../../../src/producer/serializers/serializer.ts';
 import type { Deserializer, Serializer } from '../../../src/producer/serializers/serializer.ts';
 import { RegistryServer } from './registry-server.ts';
 

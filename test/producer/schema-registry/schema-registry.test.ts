@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../../src/core/clock.ts';
-import { SchemaRegistryError } from '../../../src/producer/schema-registry/errors.ts';
+import { SchemaRegistryError } from '../../../src/producer/schema-registry/requester.ts';
 import { SchemaRegistry } from '../../../src/producer/schema-registry/schema-registry.ts';
 import type { SchemaRegistryOptions } from '../../../src/producer/schema-registry/schema-registry.ts';
 import type { Schema } from '../../../src/producer/schema-registry/schema.ts';

@@ -1,20 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DoubleDeserializer, DoubleSerializer } from '../../../src/producer/serializers/floats.ts';
-import { FloatDeserializer, FloatSerializer } from '../../../src/producer/serializers/floats.ts';
 import {
+  DoubleDeserializer,
+  DoubleSerializer,
+  FloatDeserializer,
+  FloatSerializer,
   IntegerDeserializer,
   IntegerSerializer,
   LongDeserializer,
   LongSerializer,
   ShortDeserializer,
   ShortSerializer,
-} from '../../../src/producer/serializers/integers.ts';
+} from '../../../src/producer/serializers/numbers.ts';
 import type { Deserializer, Serializer } from '../../../src/producer/serializers/serializer.ts';
-import { StringDeserializer, StringSerializer } from '../../../src/producer/serializers/string.ts';
-import type { TextEncodingName } from '../../../src/producer/serializers/text-encoding.ts';
-import { UUIDDeserializer, UUIDSerializer } from '../../../src/producer/serializers/uuid.ts';
+import {
+  StringDeserializer,
+  StringSerializer,
+  UUIDDeserializer,
+  UUIDSerializer,
+} from '../../../src/producer/serializers/text.ts';
+import type { TextEncodingName } from '../../../src/producer/serializers/text.ts';
 
 const vectors = readFileSync(join(import.meta.dirname, 'vectors', 'serializer-vectors.tsv'), 'utf8')
   .replace(/\n$/, '')

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
 import { AvroDeserializer, AvroSerializer } from '../../../src/producer/serializers/avro.ts';
-import { ByteArrayDeserializer, ByteArraySerializer } from '../../../src/producer/serializers/byte-array.ts';
-import { SerializationError } from '../../../src/producer/serializers/errors.ts';
+import {
+  ByteArrayDeserializer,
+  ByteArraySerializer,
+  SelectingSerializer,
+  SerializationError,
+} from '../../../src/producer/serializers/serializer.ts';
 import {
   DoubleDeserializer,
   DoubleSerializer,
   FloatDeserializer,
   FloatSerializer,
-} from '../../../src/producer/serializers/floats.ts';
-import {
   IntegerDeserializer,
   IntegerSerializer,
   LongDeserializer,
@@ -21,15 +23,18 @@ import {
   SafeLongDeserializer,
   ShortDeserializer,
   ShortSerializer,
-} from '../../../src/producer/serializers/integers.ts';
+} from '../../../src/producer/serializers/numbers.ts';
 import { JsonDeserializer, JsonSerializer } from '../../../src/producer/serializers/json.ts';
 import { ProtobufDeserializer, ProtobufSerializer } from '../../../src/producer/serializers/protobuf.ts';
-import { SelectingSerializer } from '../../../src/producer/serializers/selecting.ts';
 import type { Deserializer, Serializer } from '../../../src/producer/serializers/serializer.ts';
-import { StringDeserializer, StringSerializer } from '../../../src/producer/serializers/string.ts';
-import type { TextEncodingName } from '../../../src/producer/serializers/text-encoding.ts';
+import {
+  StringDeserializer,
+  StringSerializer,
+  UUIDDeserializer,
+  UUIDSerializer,
+} from '../../../src/producer/serializers/text.ts';
+import type { TextEncodingName } from '../../../src/producer/serializers/text.ts';
 import { ThriftDeserializer, ThriftSerializer } from '../../../src/producer/serializers/thrift.ts';
-import { UUIDDeserializer, UUIDSerializer } from '../../../src/producer/serializers/uuid.ts';
 import { Reading, Sensor } from './sensor-thrift.ts';
 
 const vectorFile = (name: string) => readFileSync(join(import.meta.dirname, 'vectors', name), 'utf8');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ScriptedProducer } from '../scripted-producer.ts';
+import { ScriptedProducer } from './scripted-producer.ts';
 
 it("a producer's figures have the names of Kafka's Java client, with averages over batches and requests", async () => {
   const scripted = await ScriptedProducer.withTopic([1]);

@@ -4,8 +4,8 @@ import {
   framePrefix,
   readMessageIndexes,
   readSchemaId,
-} from '../../../src/producer/schema-registry/wire-format.ts';
-import { SerializationError } from '../../../src/producer/serializers/errors.ts';
+} from '../../../src/producer/schema-registry/confluent-framing.ts';
+import { SerializationError } from '../../../src/producer/serializers/serializer.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 

@@ -1,3 +1,6 @@
+import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
+import type { Deserializer, Serializer } from './serializer.ts';
+
 /**
  * Java's name of a character set, in lower case or any other. `utf-16` writes a big-endian byte order mark and
  * heeds one when it reads, as in Java.
@@ -82,10 +85,6 @@ export function textEncoding(name: string): TextEncoding {
   return encoding;
 }
 
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 function encodeUtf16(text: string): Buffer {
   // Java's replacement in UTF-16 is U+FFFD, unlike the `?` of UTF-8.
   return Buffer.from(text.toWellFormed(), 'utf16le');
@@ -104,4 +103,79 @@ function swapped(bytes: Uint8Array): Buffer {
   const copy = Buffer.from(bytes);
   copy.subarray(0, copy.length & ~1).swap16();
   return copy;
+}
+
+/**
+ * Text in UTF-8, or in the encoding that is named (Java's `serializer.encoding`). As in Java what the encoding
+ * can't represent becomes its replacement character: this never fails for a string.
+ */
+export class StringSerializer implements Serializer<string> {
+  readonly #encoding: TextEncoding;
+
+  /** @throws RangeError for an unknown encoding */
+  constructor(encoding: TextEncodingName = 'utf-8') {
+    this.#encoding = textEncoding(encoding);
+  }
+
+  serialize(topic: string, data: string | null): Uint8Array | null {
+    if (data === null) return null;
+    if (typeof data !== 'string') throw cannotSerialize(topic, 'a string', `it is a ${typeof data}`);
+    return this.#encoding.encode(data);
+  }
+}
+
+/** What {@link StringSerializer} wrote. As in Java malformed input becomes U+FFFD: this never fails. */
+export class StringDeserializer implements Deserializer<string> {
+  readonly #encoding: TextEncoding;
+
+  /** @throws RangeError for an unknown encoding */
+  constructor(encoding: TextEncodingName = 'utf-8') {
+    this.#encoding = textEncoding(encoding);
+  }
+
+  deserialize(_topic: string, data: Uint8Array | null): string | null {
+    return data === null ? null : this.#encoding.decode(data);
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * A UUID as Java's UUIDSerializer writes it: not its 16 bytes but its text form of 36 characters, in lower case,
+ * so that a key has the same bytes, and the same partition, whoever produces it.
+ */
+export class UUIDSerializer implements Serializer<string> {
+  readonly #encoding: TextEncoding;
+
+  /** @throws RangeError for an unknown encoding */
+  constructor(encoding: TextEncodingName = 'utf-8') {
+    this.#encoding = textEncoding(encoding);
+  }
+
+  serialize(topic: string, data: string | null): Uint8Array | null {
+    if (data === null) return null;
+    if (!UUID.test(data)) {
+      throw cannotSerialize(topic, 'a UUID', 'it is not 32 hexadecimal digits in groups of 8-4-4-4-12');
+    }
+    return this.#encoding.encode(data.toLowerCase());
+  }
+}
+
+/** The text form in lower case. Shortened forms such as `1-2-3-4-5`, which Java reads too, are refused. */
+export class UUIDDeserializer implements Deserializer<string> {
+  readonly #encoding: TextEncoding;
+
+  /** @throws RangeError for an unknown encoding */
+  constructor(encoding: TextEncodingName = 'utf-8') {
+    this.#encoding = textEncoding(encoding);
+  }
+
+  deserialize(topic: string, data: Uint8Array | null): string | null {
+    if (data === null) return null;
+    const text = this.#encoding.decode(data);
+    if (!UUID.test(text)) {
+      throw cannotDeserialize(topic, 'a UUID', 'it is not 32 hexadecimal digits in groups of 8-4-4-4-12');
+    }
+    return text.toLowerCase();
+  }
 }

@@ -7,7 +7,7 @@ import { Bottleneck } from './bottleneck.ts';
  * Bounded are the batches themselves. A batch in flight has a compressed copy besides, of at most
  * max.in.flight.requests.per.connection x max.request.size a broker.
  */
-export class BufferMemory {
+export class BufferPool {
   /** Where records wait that found no memory. */
   readonly bottleneck: Bottleneck;
   readonly totalBytes: number;

@@ -1,5 +1,4 @@
-import { SerializationError } from '../serializers/errors.ts';
-import { asBuffer } from '../serializers/text-encoding.ts';
+import { asBuffer, SerializationError } from '../serializers/serializer.ts';
 
 /**
  * Confluent's wire format: the byte 0, the schema's id as int32 big-endian, then the payload. A Protobuf payload

@@ -1,6 +1,12 @@
 import type { RecordMetadata } from '../../core/record.ts';
-import type { BatchResult } from '../cluster/record-target.ts';
-import type { SendCallback } from './sends.ts';
+import type { BatchResult } from '../batches/producer-batch.ts';
+import type { ProducerError } from '../errors.ts';
+
+/**
+ * Hears once what became of a send, never before `send()` returned. As in Java `metadata` is there in any case:
+ * with an error it names the topic, the partition if one was chosen (otherwise -1), and -1 for the rest.
+ */
+export type SendCallback = (error: ProducerError | undefined, metadata: RecordMetadata) => void;
 
 /**
  * The sends in flight, as parallel arrays and a free list: what each needs when its result comes, without an
@@ -53,4 +59,31 @@ export class SendSlots {
 /** What stands for metadata of a record that Kafka does not have. */
 export function failureMetadata(topic: string, partition: number): RecordMetadata {
   return { topic, partition, offset: -1n, timestamp: -1, serializedKeySize: -1, serializedValueSize: -1 };
+}
+
+/**
+ * The promise of `send()`. It knows whether anybody looks at it, so that a failed send that nobody awaits is
+ * counted and logged instead of ending the process as an unhandled rejection.
+ */
+export class SendPromise<T> extends Promise<T> {
+  /** Somebody awaits it, or attached a handler. */
+  observed = false;
+
+  /** What is derived from it is a plain promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.observed = true;
+    return super.then(onFulfilled, onRejected);
+  }
+
+  /** To be called before it is rejected: whoever observes it hears of the rejection nevertheless. */
+  tolerateRejection(): void {
+    super.then(undefined, () => {});
+  }
 }
