@@ -1,44 +1,118 @@
 import { z } from 'zod';
-import { kafkaSecurityShape } from './kafka-security-keys.ts';
+import { GATEWAY_DEFAULTS, kafkaSecurityShape } from './kafka-keys.ts';
+import {
+  boolean,
+  choice,
+  integer,
+  kafkaTopic,
+  keyFacts,
+  list,
+  path,
+  section,
+  share,
+  text,
+  textLike,
+  unlimitedOr,
+} from './key.ts';
 
 /*
- * The shape of sluice.yaml: every key, its range and its default, and nowhere else. The message of each
- * schema is what `sluice check` prints as "expected".
+ * The shape of sluice.yaml: each key with its type and range, its default and its meaning, and nowhere else. The
+ * message of each schema is what `sluice check` prints as "expected"; docs/configuration.md and the JSON Schema are
+ * made from it by `npm run docs`.
  */
 
-/** An integer within bounds, both included. */
-export function integer(min: number, max: number) {
-  const error = `an integer from ${min} to ${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
-}
+const LISTENER_PATH = 'of ws and wss, the path of the URL; of unix, the file of the socket';
 
-/** Text of at least one character; `what` says what it is for. */
-export function text(what: string) {
-  return z.string({ error: what }).min(1, { error: what });
-}
+const listener = section({
+  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix']).default('tcp').describe('How devices talk to it.'),
+  host: text('an address or a host name')
+    .optional()
+    .describe(
+      'Of all but unix: what it listens on. Default: 127.0.0.1. `0.0.0.0`: all of IPv4; `::`: all of IPv6 and IPv4.',
+    ),
+  port: integer(0, 65_535)
+    .optional()
+    .describe(
+      'Of all but unix. Default: 1883, 8883, 8083, 8084 in the order of the types; 0 takes any free port.',
+    ),
+  path: textLike(/^[^\s?#]+$/, LISTENER_PATH)
+    .optional()
+    .describe(
+      "Of ws and wss: the one path of the URL; left out, any. Of unix: the socket's file, which must be named.",
+    ),
+  tls: section({
+    cert: path('file', 'a PEM file with the certificate, relative to this file').describe(
+      'Read again when it changes.',
+    ),
+    key: path('file', 'a PEM file with the private key, relative to this file').describe(
+      'Its key, without a password.',
+    ),
+    'client.ca': path('file', 'a PEM file with authorities of client certificates')
+      .optional()
+      .describe('Only clients with a certificate of one of them get in; left out, clients need none.'),
+  })
+    .optional()
+    .describe('Of tls and wss, which must have it.'),
+  'proxy.protocol': boolean()
+    .default(false)
+    .describe('Whether each connection begins with a PROXY protocol header.'),
+});
 
-/** One of a few words. */
-export function choice<const T extends readonly [string, ...string[]]>(words: T) {
-  return z.enum(words, { error: words.join(' or ') });
-}
-
-const ONE_PRODUCER = "native, or nothing: the gateway's own producer is the only one";
-
-/** A map with exactly these keys; of many keys, an example says more than their names. */
-export function section<T extends z.core.$ZodLooseShape>(shape: T, example?: string) {
-  return z.strictObject(shape, { error: `a map ${example ?? `of ${Object.keys(shape).join(', ')}`}` });
-}
-
-const TOPIC_NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]+$/;
-
-/** The name of a Kafka topic; 4 of Kafka's 249 characters are left for `.dlq`. */
-export function kafkaTopic() {
-  const error = 'a Kafka topic name: 1 to 245 of the characters a-z A-Z 0-9 . _ -';
-  return z.string({ error }).regex(TOPIC_NAME, { error }).max(245, { error });
-}
-
-const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number, true or false' });
-const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
+const mqtt = section({
+  listeners: list(
+    listener,
+    'a list of listeners: - { type: tcp, host: 127.0.0.1, port: 1883 }',
+    'at least one listener',
+  )
+    .prefault([{}])
+    .describe('Where devices connect: [mqtt.md](mqtt.md). Default: TCP on 127.0.0.1:1883.'),
+  'inflight.quota': integer(1, 65_535)
+    .default(64)
+    .describe('Publications of one connection that may be on their way at once.'),
+  'read.ahead.bytes': integer(1_024, 268_435_456)
+    .default(65_536)
+    .describe("What one connection may send beyond that before it isn't read any more."),
+  'memory.limit.bytes': integer(1_048_576, 1_099_511_627_776)
+    .default(268_435_456)
+    .describe('What all connections together may have sent ahead: [mqtt.md](mqtt.md).'),
+  'max.packet.bytes': integer(128, 268_435_460)
+    .default(262_144)
+    .describe('A connection with a larger packet is closed.'),
+  'connect.timeout.ms': integer(100, 600_000)
+    .default(10_000)
+    .describe('From the accepted connection to its CONNECT.'),
+  'max.connections': integer(1, 1_000_000).default(20_000).describe('Connections beyond that are closed.'),
+  'refusal.delay.ms': integer(0, 60_000)
+    .default(1_000)
+    .describe(
+      'How long a client that is refused waits for its end: [mqtt.md](mqtt.md#devices-that-come-again-and-again).',
+    ),
+  'sys.interval.ms': integer(0, 3_600_000)
+    .default(10_000)
+    .describe('How often `$SYS` topics are written; 0: never.'),
+  sessions: section({
+    store: choice(['disk', 'memory'])
+      .default('disk')
+      .describe(
+        'Where sessions, and what they hold for absent clients, are kept: [mqtt.md](mqtt.md#sessions).',
+      ),
+    directory: path('data', 'a folder, relative to this file')
+      .default('.sluice/sessions')
+      .describe('Their folder, of one gateway alone.'),
+    max: integer(1, 10_000_000).default(100_000).describe('Sessions of absent clients.'),
+    'expiry.ms': integer(1_000, 31_536_000_000)
+      .default(604_800_000)
+      .describe('After so long an absence a session ends.'),
+    subscriptions: integer(1, 100_000)
+      .default(1_000)
+      .describe('Topic filters of one session; others are refused in the SUBACK.'),
+    'queue.messages': integer(1, 10_000).default(1_000).describe('What a session holds for its client.'),
+    'queue.bytes': integer(1_024, 268_435_456).default(4_194_304).describe('The same in bytes.'),
+    'queue.total.bytes': integer(1_024, 17_179_869_184)
+      .default(268_435_456)
+      .describe('The bytes of all sessions.'),
+  }).prefault({}),
+});
 
 const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/,[\]@]+):(\d{1,5})$/;
 const BROKERS = 'host:port, several with commas or as a list';
@@ -52,62 +126,66 @@ const brokerList = z
   .string({ error: BROKERS })
   .refine((value) => value.split(',').every(isBroker), { error: BROKERS });
 
-const LISTENER_PATH = 'of ws and wss, the path of the URL; of unix, the file of the socket';
+const ONE_PRODUCER = "native, or nothing: the gateway's own producer is the only one";
 
-const listener = section({
-  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix']).default('tcp'),
-  host: text('an address or a host name').optional(),
-  port: integer(0, 65_535).optional(),
-  path: z
-    .string({ error: LISTENER_PATH })
-    .regex(/^[^\s?#]+$/, { error: LISTENER_PATH })
-    .optional(),
-  tls: section({
-    cert: text('a PEM file with the certificate, relative to this file'),
-    key: text('a PEM file with the private key, relative to this file'),
-    'client.ca': text('a PEM file with authorities of client certificates').optional(),
-  }).optional(),
-  'proxy.protocol': z.boolean({ error: 'true or false' }).default(false),
-});
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number, true or false' });
+const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
 
-const RATE = 'records a second, 1 or more, or unlimited';
-const AGE = 'milliseconds, 60000 or more, or unlimited';
-const SHARE = 'a share above 0, up to 1';
-
-/** Store and forward; looked at where a profile's contract is a journal's. */
-const journal = section({
-  directories: z
-    .array(text('a folder, relative to this file'), { error: 'a list of folders, relative to this file' })
-    .min(1, { error: 'at least one folder' })
-    .default(['.sluice/journal']),
-  'max.bytes': integer(1_048_576, 1_099_511_627_776).default(4_294_967_296),
-  'max.age.ms': z.union([z.literal('unlimited'), z.int().min(60_000)], { error: AGE }).default('unlimited'),
-  'when.full': choice(['block', 'drop-oldest', 'drop-newest']).default('block'),
-  'segment.bytes': integer(65_536, 1_073_741_824).default(67_108_864),
-  'segment.max.age.ms': integer(1_000, 2_592_000_000).default(3_600_000),
-  'commit.interval.ms': integer(0, 60_000).default(5),
-  'commit.bytes': integer(4_096, 268_435_456).default(1_048_576),
-  'buffer.bytes': integer(1_048_576, 1_073_741_824).default(16_777_216),
-  'checkpoint.interval.ms': integer(10, 600_000).default(1_000),
-  'stalled.after.ms': integer(10, 600_000).default(1_000),
-  'key.file': text('a file with the key, relative to this file').optional(),
-  'key.env': text('the name of an environment variable').optional(),
-  'spill.after.ms': integer(10, 600_000).default(1_000),
-  'spill.buffer.share': z
-    .number({ error: SHARE })
-    .gt(0, { error: SHARE })
-    .max(1, { error: SHARE })
-    .default(0.5),
-  'replay.rate': z.union([z.literal('unlimited'), z.int().min(1)], { error: RATE }).default('unlimited'),
-  'replay.share': z.number({ error: SHARE }).gt(0, { error: SHARE }).max(1, { error: SHARE }).default(0.5),
-});
+/** The producer's own table checks what is in it, see kafka-keys.ts. */
+export const producerKeys = scalars
+  .default({})
+  .describe(
+    `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${Object.entries(
+      GATEWAY_DEFAULTS,
+    )
+      .map(([name, value]) => `\`${name}\` ${value}`)
+      .join(', ')}.`,
+  );
 
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
-const USER_INFO = 'user:password';
+const isRegistryUrl = (url: string): boolean => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '');
 
-const MQTT_TOPIC =
-  'an MQTT topic with {device}, and {correlation} if you like, e.g. devices/{device}/commands';
-const CLIENT_ID = 'an MQTT client id with {device}';
+const kafka = section({
+  'bootstrap.servers': z
+    .union([brokerList, list(brokerList, BROKERS)], { error: BROKERS })
+    .optional()
+    .describe(
+      'The brokers: `host:port`, several with commas or as a list; left out, a local Kafka is started.',
+    ),
+  'client.id': text('a name for this gateway')
+    .default('sluice')
+    .describe("The gateway's name in the brokers' logs and quotas."),
+  local: section({
+    port: integer(1, 65_535).default(9092).describe('Of the local Kafka.'),
+    data: path('data', 'a folder, relative to this file').default('.sluice/kafka').describe('Its folder.'),
+  }).prefault({}),
+  // 0.1.0 had a choice here. Who wrote its default down has changed nothing.
+  adapter: z
+    .literal('native', { error: ONE_PRODUCER })
+    .optional()
+    .describe('Of old configurations: the producer is the native one.'),
+  ...kafkaSecurityShape,
+  'schema.registry': section({
+    url: z
+      .string({ error: REGISTRY_URL })
+      .refine((value) => value.split(',').every(isRegistryUrl), { error: REGISTRY_URL })
+      .describe('Its base URL; of several instances, all.'),
+    'basic.auth.user.info': textLike(/^[^:]+:/, 'user:password').optional().describe('How to log in.'),
+  })
+    .optional()
+    .describe('The Schema Registry, for profiles with a `subject`: [profiles.md](profiles.md#records).'),
+  producer: producerKeys,
+  topics: section({
+    create: boolean().default(true).describe("Whether topics that don't exist are created."),
+    partitions: integer(1, 100_000).default(8).describe('Of those.'),
+    'replication.factor': integer(1, 32_767)
+      .optional()
+      .describe("Of those; left out, the brokers' default."),
+    config: scalars
+      .default({})
+      .describe("Of those, under Kafka's own names: `{ min.insync.replicas: 2 }`."),
+  }).prefault({}),
+});
 
 /** A text in which only these names stand in braces, `{device}` among them. */
 function template(names: readonly string[], error: string) {
@@ -117,124 +195,210 @@ function template(names: readonly string[], error: string) {
     .refine((value) => value.includes('{device}') && !/[{}\0]/.test(value.replaceAll(rest, '')), { error });
 }
 
+const MQTT_TOPIC =
+  'an MQTT topic with {device}, and {correlation} if you like, e.g. devices/{device}/commands';
+
 const commands = z.array(
   section(
     {
-      topic: kafkaTopic(),
-      group: text('a consumer group').optional(),
-      device: choice(['key', 'header']).default('key'),
-      'device.header': text('the name of a record header').default('device'),
-      'mqtt.topic': template(['device', 'correlation'], MQTT_TOPIC).refine((value) => !/[+#]/.test(value), {
-        error: MQTT_TOPIC,
-      }),
-      'client.id': template(['device'], CLIENT_ID).default('{device}'),
-      'correlation.header': text('the name of a record header').default('correlation-id'),
-      'expiry.ms': integer(1, 31_536_000_000).optional(),
-      'expiry.header': text('the name of a record header').default('expiry-ms'),
-      'undelivered.topic': kafkaTopic().optional(),
-      'ack.timeout.ms': integer(1_000, 86_400_000).default(60_000),
-      'max.in.flight': integer(1, 1_000_000).default(10_000),
-      'max.in.flight.per.device': integer(1, 65_535).default(1_000),
-      'max.in.flight.bytes': integer(65_536, 1_073_741_824).default(16_777_216),
+      topic: kafkaTopic().describe('The Kafka topic.'),
+      group: text('a consumer group')
+        .optional()
+        .describe(
+          'The consumer group. All gateways that may read the topic need the same one. Default: `sluice-commands-<topic>`.',
+        ),
+      device: choice(['key', 'header'])
+        .default('key')
+        .describe("What names the device: the record's `key`, or a `header`."),
+      'device.header': text('the name of a record header')
+        .default('device')
+        .describe('The name of that header.'),
+      'mqtt.topic': template(['device', 'correlation'], MQTT_TOPIC)
+        .refine((value) => !/[+#]/.test(value), { error: MQTT_TOPIC })
+        .describe('What the device has subscribed to: a template of `{device}` and `{correlation}`.'),
+      'client.id': template(['device'], 'an MQTT client id with {device}')
+        .default('{device}')
+        .describe("The device's MQTT client id: a template of `{device}`."),
+      'correlation.header': text('the name of a record header')
+        .default('correlation-id')
+        .describe(
+          'The header that fills `{correlation}`. A record without it gets `<partition>-<offset>`, which is unique in its topic.',
+        ),
+      'expiry.ms': integer(1, 31_536_000_000)
+        .optional()
+        .describe("How long a command lives, from the record's timestamp on; left out, for ever."),
+      'expiry.header': text('the name of a record header')
+        .default('expiry-ms')
+        .describe('A header with the milliseconds that one command lives.'),
+      'undelivered.topic': kafkaTopic()
+        .optional()
+        .describe("Where commands go that don't reach their device. Default: `<topic>.undelivered`."),
+      'ack.timeout.ms': integer(1_000, 86_400_000)
+        .default(60_000)
+        .describe("How long a command may wait for the device's PUBACK, where it isn't stored on disk."),
+      'max.in.flight': integer(1, 1_000_000)
+        .default(10_000)
+        .describe('Commands of a partition on their way at once; more are not read.'),
+      'max.in.flight.per.device': integer(1, 65_535)
+        .default(1_000)
+        .describe("How many of them may be one device's."),
+      'max.in.flight.bytes': integer(65_536, 1_073_741_824)
+        .default(16_777_216)
+        .describe('What all commands on their way may hold in memory.'),
       reply: section({
-        'mqtt.topic': text('a topic pattern with {device}, e.g. devices/{device}/replies/{correlation}'),
-        topic: kafkaTopic(),
-      }).optional(),
+        'mqtt.topic': text(
+          'a topic pattern with {device}, e.g. devices/{device}/replies/{correlation}',
+        ).describe(
+          "Where devices answer: a topic pattern with the level `{device}`, and `{correlation}` if the replies' header is wanted.",
+        ),
+        topic: kafkaTopic().describe(
+          "The Kafka topic of replies: payloads as they come, keyed by device, headers `mqtt.topic`, `mqtt.client.id`, `received.at` and the correlation's.",
+        ),
+      })
+        .optional()
+        .describe('Left out, nobody waits for replies.'),
     },
     'such as { topic: device-commands, mqtt.topic: "devices/{device}/commands" }',
   ),
   { error: 'a list of command topics' },
 );
 
+const presence = section({
+  topic: kafkaTopic().describe('Where the records go, keyed by client id.'),
+  gateway: text('the name of this gateway in presence records')
+    .optional()
+    .describe("The gateway's name in these records; left out, the machine's."),
+  'max.pending': integer(1, 10_000_000)
+    .default(100_000)
+    .describe('Devices whose state may wait for Kafka.'),
+});
+
+const journal = section({
+  directories: list(
+    path('data', 'a folder, relative to this file'),
+    'a list of folders, relative to this file',
+    'at least one folder',
+  )
+    .default(['.sluice/journal'])
+    .describe('Its folders, in order of preference.'),
+  'max.bytes': integer(1_048_576, 1_099_511_627_776)
+    .default(4_294_967_296)
+    .describe('Of all segments; at least four segments. One spare file besides.'),
+  'max.age.ms': unlimitedOr(60_000, 'milliseconds, 60000 or more, or unlimited')
+    .default('unlimited')
+    .describe('What waits longer is dropped.'),
+  'when.full': choice(['block', 'drop-oldest', 'drop-newest'])
+    .default('block')
+    .describe('Devices wait, or records are dropped; a device profile may have its own.'),
+  'segment.bytes': integer(65_536, 1_073_741_824)
+    .default(67_108_864)
+    .describe('Of one file; the largest record is a quarter of it.'),
+  'segment.max.age.ms': integer(1_000, 2_592_000_000)
+    .default(3_600_000)
+    .describe('A segment is closed at this age.'),
+  'commit.interval.ms': integer(0, 60_000).default(5).describe('How long a record waits for company.'),
+  'commit.bytes': integer(4_096, 268_435_456)
+    .default(1_048_576)
+    .describe('So much company, and it waits no longer.'),
+  'buffer.bytes': integer(1_048_576, 1_073_741_824)
+    .default(16_777_216)
+    .describe('Memory for records on their way to the disk.'),
+  'checkpoint.interval.ms': integer(10, 600_000)
+    .default(1_000)
+    .describe('Bounds the repeats after a crash.'),
+  'stalled.after.ms': integer(10, 600_000).default(1_000).describe('When a slow disk is reported.'),
+  'key.file': path('file', 'a file with the key, relative to this file')
+    .optional()
+    .describe('Encrypts what is written from now on, with the key in this file.'),
+  'key.env': text('the name of an environment variable')
+    .optional()
+    .describe('The same, with the key in this variable.'),
+  'spill.after.ms': integer(10, 600_000)
+    .default(1_000)
+    .describe('Contract `kafka-or-journal`: so long Kafka may take before the disk is used.'),
+  'spill.buffer.share': share()
+    .default(0.5)
+    .describe('The same when so much of `buffer.memory` is taken.'),
+  'replay.rate': unlimitedOr(1, 'records a second, 1 or more, or unlimited')
+    .default('unlimited')
+    .describe('Records a second that are brought back at most.'),
+  'replay.share': share()
+    .default(0.5)
+    .describe("Of the gateway's time that bringing back may take while devices send."),
+});
+
+const audit = section({
+  directory: path('data', 'a folder of this gateway alone, relative to this file').describe(
+    'Where the log is.',
+  ),
+  'max.bytes': integer(1_048_576, 1_099_511_627_776)
+    .default(1_073_741_824)
+    .describe('Of all segments together; the oldest are removed for it.'),
+  'segment.bytes': integer(65_536, 1_073_741_824)
+    .default(67_108_864)
+    .describe('Of one segment, at most half of `max.bytes`.'),
+  'buffer.bytes': integer(65_536, 268_435_456)
+    .default(8_388_608)
+    .describe('Memory for entries that are not on the disk yet.'),
+  'sync.interval.ms': integer(10, 60_000)
+    .default(1_000)
+    .describe('How long an entry waits at most for its write and fdatasync.'),
+});
+
 export const configSchema = section({
-  mqtt: section({
-    listeners: z
-      .array(listener, { error: 'a list of listeners: - { type: tcp, host: 127.0.0.1, port: 1883 }' })
-      .min(1, { error: 'at least one listener' })
-      .prefault([{}]),
-    'inflight.quota': integer(1, 65_535).default(64),
-    'read.ahead.bytes': integer(1_024, 268_435_456).default(65_536),
-    'memory.limit.bytes': integer(1_048_576, 1_099_511_627_776).default(268_435_456),
-    'max.packet.bytes': integer(128, 268_435_460).default(262_144),
-    'connect.timeout.ms': integer(100, 600_000).default(10_000),
-    'max.connections': integer(1, 1_000_000).default(20_000),
-    'refusal.delay.ms': integer(0, 60_000).default(1_000),
-    'sys.interval.ms': integer(0, 3_600_000).default(10_000),
-    sessions: section({
-      store: choice(['disk', 'memory']).default('disk'),
-      directory: text('a folder, relative to this file').default('.sluice/sessions'),
-      max: integer(1, 10_000_000).default(100_000),
-      'expiry.ms': integer(1_000, 31_536_000_000).default(604_800_000),
-      subscriptions: integer(1, 100_000).default(1_000),
-      'queue.messages': integer(1, 10_000).default(1_000),
-      'queue.bytes': integer(1_024, 268_435_456).default(4_194_304),
-      'queue.total.bytes': integer(1_024, 17_179_869_184).default(268_435_456),
-    }).prefault({}),
-  }).prefault({}),
+  mqtt: mqtt.prefault({}),
   admin: section({
-    host: text('an address or a host name').default('127.0.0.1'),
-    port: integer(0, 65_535).default(8080),
+    host: text('an address or a host name')
+      .default('127.0.0.1')
+      .describe(
+        'Of `/healthz`, `/readyz`, `/metrics` and `/api`. There is no login: open it to trusted machines alone.',
+      ),
+    port: integer(0, 65_535).default(8080).describe('0 takes any free port.'),
   }).prefault({}),
-  kafka: section({
-    'bootstrap.servers': z
-      .union([brokerList, z.array(brokerList, { error: BROKERS }).min(1, { error: BROKERS })], {
-        error: BROKERS,
-      })
-      .optional(),
-    'client.id': text('a name for this gateway').default('sluice'),
-    local: section({
-      port: integer(1, 65_535).default(9092),
-      data: text('a folder, relative to this file').default('.sluice/kafka'),
-    }).prefault({}),
-    // 0.1.0 had a choice here. Who wrote its default down has changed nothing.
-    adapter: z.literal('native', { error: ONE_PRODUCER }).optional(),
-    ...kafkaSecurityShape,
-    'schema.registry': section({
-      url: z
-        .string({ error: REGISTRY_URL })
-        .refine(
-          (value) => value.split(',').every((url) => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '')),
-          {
-            error: REGISTRY_URL,
-          },
-        ),
-      'basic.auth.user.info': z
-        .string({ error: USER_INFO })
-        .regex(/^[^:]+:/, { error: USER_INFO })
-        .optional(),
-    }).optional(),
-    producer: scalars.default({}),
-    topics: section({
-      create: z.boolean({ error: 'true or false' }).default(true),
-      partitions: integer(1, 100_000).default(8),
-      'replication.factor': integer(1, 32_767).optional(),
-      config: scalars.default({}),
-    }).prefault({}),
+  kafka: kafka.prefault({}),
+  commands: commands
+    .default([])
+    .describe('Kafka topics bridged down to devices: [commands.md](commands.md).'),
+  presence: presence
+    .optional()
+    .describe('Which devices are connected, as records; left out, nowhere: [mqtt.md](mqtt.md#presence).'),
+  journal: journal
+    .prefault({})
+    .describe(
+      'Store and forward, of which only profiles with such a contract make use: [journal.md](journal.md).',
+    ),
+  profiles: text('a folder of device profiles, relative to this file')
+    .default('devices')
+    .describe('The folder of device profiles: [profiles.md](profiles.md).')
+    .register(keyFacts, { reloads: true }),
+  'profiles.reload': choice(['change', 'signal'])
+    .default('change')
+    .describe(
+      'When they are read again: when a file changes and at SIGHUP, or only then: [profiles.md](profiles.md#changes-while-it-runs).',
+    ),
+  unrouted: choice(['local', 'dead-letter', 'refuse'])
+    .default('local')
+    .describe(
+      'What becomes of a message that no profile matches: local subscribers alone have it, or it goes to `unrouted.topic`, or its connection is closed.',
+    ),
+  'unrouted.topic': kafkaTopic().default('unrouted.dlq').describe('Where `dead-letter` puts it.'),
+  audit: audit.optional().describe('The log of what was acknowledged; left out, none: [audit.md](audit.md).'),
+  dlq: section({
+    'state.topic': kafkaTopic()
+      .default('sluice.dlq.state')
+      .describe('Where it is remembered which dead letters are done: [dead-letters.md](dead-letters.md).'),
   }).prefault({}),
-  commands: commands.default([]),
-  presence: section({
-    topic: kafkaTopic(),
-    gateway: text('the name of this gateway in presence records').optional(),
-    'max.pending': integer(1, 10_000_000).default(100_000),
-  }).optional(),
-  journal: journal.prefault({}),
-  profiles: text('a folder of device profiles, relative to this file').default('devices'),
-  'profiles.reload': choice(['change', 'signal']).default('change'),
-  unrouted: choice(['local', 'dead-letter', 'refuse']).default('local'),
-  'unrouted.topic': kafkaTopic().default('unrouted.dlq'),
-  audit: section({
-    directory: text('a folder of this gateway alone, relative to this file'),
-    'max.bytes': integer(1_048_576, 1_099_511_627_776).default(1_073_741_824),
-    'segment.bytes': integer(65_536, 1_073_741_824).default(67_108_864),
-    'buffer.bytes': integer(65_536, 268_435_456).default(8_388_608),
-    'sync.interval.ms': integer(10, 60_000).default(1_000),
-  }).optional(),
-  dlq: section({ 'state.topic': kafkaTopic().default('sluice.dlq.state') }).prefault({}),
   log: section({
-    level: choice(['debug', 'info', 'warn', 'error']).default('info'),
-    format: choice(['auto', 'json', 'pretty']).default('auto'),
+    level: choice(['debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('The least that is logged.'),
+    format: choice(['auto', 'json', 'pretty'])
+      .default('auto')
+      .describe('`pretty` is for people; `auto`: pretty on a terminal, else json.'),
   }).prefault({}),
-  'shutdown.timeout.ms': integer(0, 3_600_000).default(30_000),
+  'shutdown.timeout.ms': integer(0, 3_600_000)
+    .default(30_000)
+    .describe('How long a stop may take to hand to Kafka what devices have sent.'),
 });
 
 /** sluice.yaml as it is written, with defaults filled in. */
