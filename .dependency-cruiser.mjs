@@ -14,6 +14,8 @@ const ALLIES = {
   // One library, which knows nothing of MQTT.
   kafka: ['producer'],
   producer: ['kafka'],
+  // The keys below kafka: are the producer's own.
+  config: ['producer'],
   // One format for files that are appended to.
   journal: ['durable-log'],
   mqtt: ['durable-log'],

@@ -140,7 +140,7 @@ function introduction(yaml: string): string {
   return lines
     .slice(0, end)
     .map((line) => line.replace(/^# ?/, ''))
-    .filter((line) => !/^(?: |Look at|A profile says)/.test(line))
+    .filter((line) => !/^(?: |Look at|A profile says|yaml-language-server:)/.test(line))
     .map((line) => line.replace(/(?:, e\.g\.|:)$/, '.').replaceAll('<', '&lt;'))
     .join('\n');
 }

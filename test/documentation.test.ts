@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
-import { keysOf } from '../src/config/schema-tree.ts';
+import { keysOf } from '../src/config/key.ts';
 import { configSchema } from '../src/config/schema.ts';
 
 const root = resolve(import.meta.dirname, '..');

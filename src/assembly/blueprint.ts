@@ -1,5 +1,7 @@
 import { dirname } from 'node:path';
 import { configWarnings } from './advice.ts';
+import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/kafka-keys.ts';
+import { isSecret } from '../config/key.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
@@ -7,7 +9,6 @@ import { clientSecurity, type ClientSecurity } from '../kafka/security/security.
 import { ProfileServices, type Surroundings } from './profile-services.ts';
 import { parseProducerConfig } from '../producer/config/config.ts';
 import type { ProducerConfig } from '../producer/config/config-table.ts';
-import { SECURITY_SETTINGS } from '../producer/config/security-table.ts';
 import { compileRouteSet, type RouteSet } from './route-set.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */
@@ -68,19 +69,6 @@ export function drawBlueprint(
   };
 }
 
-/** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
-const GATEWAY_DEFAULTS = { 'compression.type': 'lz4', 'linger.ms': 25, 'batch.size': 131_072 };
-
-const SECURITY_NAMES = Object.values(SECURITY_SETTINGS).map(({ name }) => name);
-
-/** Settings of the producer that the gateway decides, and why a person can't. */
-const DECIDED: Readonly<Record<string, string>> = {
-  'bootstrap.servers': 'nothing here: brokers are set once, in kafka.bootstrap.servers',
-  'client.id': 'nothing here: it is set once, in kafka.client.id',
-  'delivery.timeout.ms': 'nothing: the gateway never gives up on a record that it took from a device',
-  'max.block.ms': 'nothing: the gateway never blocks; devices wait for room instead',
-};
-
 /**
  * How the configuration wants connections to Kafka secured, for every client alike. Files that it names are
  * looked at; relative paths start at the configuration file's folder.
@@ -123,14 +111,10 @@ function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerCo
   const locate = (fault: KeyFault): ConfigFault =>
     loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] });
   const given = { ...kafka.producer };
-  for (const name of SECURITY_NAMES.filter((candidate) => candidate in given)) {
-    const expected = `nothing here: it is set once, in kafka.${name}`;
-    faults.push(locate({ path: [name], found: 'a value (hidden)', expected }));
-    Reflect.deleteProperty(given, name);
-  }
-  for (const [name, expected] of Object.entries(DECIDED)) {
+  for (const [name, expected] of Object.entries(NO_PRODUCER_KEYS)) {
     if (!(name in given)) continue;
-    faults.push(locate({ path: [name], found: String(given[name]), expected }));
+    const found = isSecret([name]) ? 'a value (hidden)' : String(given[name]);
+    faults.push(locate({ path: [name], found, expected }));
     Reflect.deleteProperty(given, name);
   }
   const { config, faults: found } = parseProducerConfig({

@@ -1,5 +1,5 @@
-import { changedKeys } from '../config/changed-keys.ts';
 import { describeFault } from '../config/faults.ts';
+import { keysToRestartFor } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import type { ConfigFault } from '../core/fault.ts';
 import type { Logger } from '../core/logger.ts';
@@ -99,9 +99,7 @@ export class ProfileReload {
 
   /** Names what was changed besides profiles. */
   #tellRestarts({ loaded }: Blueprint): void {
-    const keys = changedKeys(this.#options.blueprint.loaded.document, loaded.document).filter(
-      (key) => key !== 'profiles',
-    );
+    const keys = keysToRestartFor(this.#options.blueprint.loaded.document, loaded.document);
     if (keys.length === 0) return;
     this.#options.logger.warn({ keys }, `needs a restart: ${keys.join(', ')}`);
   }

@@ -97,5 +97,5 @@ function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
 
 function sources({ file, config, profiles }: LoadedConfig): string[] {
   const named = profiles.flatMap(({ file, decode }) => [file, ...schemaFiles(decode)]);
-  return [...new Set([file, config.profilesDir, ...named])];
+  return [...new Set([file, config.profiles, ...named])];
 }

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import type { KeyFault } from '../core/fault.ts';
 import { toCommands } from './commands.ts';
 import { KAFKA_SECURITY_KEYS } from './kafka-keys.ts';
 import { inProgramTerms, type Folders, type InProgramTerms } from './key.ts';
@@ -11,14 +10,14 @@ import { configSchema, type ConfigDocument } from './schema.ts';
  */
 export type SluiceConfig = Readonly<ReturnType<typeof toConfig>>;
 
-/** @param profilesDir the profiles' folder, as the person knows it */
-export function toConfig(document: ConfigDocument, folders: Folders, profilesDir: string) {
+/** @param profiles the profiles' folder, as the person knows it */
+export function toConfig(document: ConfigDocument, folders: Folders, profiles: string) {
   const config = inProgramTerms(configSchema, document, folders);
   const { mqtt, kafka, unrouted, unroutedTopic, ...rest } = config;
   const { store, directory, ...sessions } = mqtt.sessions;
   return {
     ...rest,
-    profilesDir,
+    profiles,
     mqtt: {
       ...mqtt,
       listeners: mqtt.listeners.map((listener) => toListener(listener, folders)),
@@ -45,7 +44,8 @@ function toKafka(
     /** Under Kafka's own names; the producer knows and validates them. */
     producer,
     /** undefined: a local Kafka. */
-    bootstrapServers: kafka.bootstrapServers && [kafka.bootstrapServers].flat().flatMap(listed),
+    bootstrapServers:
+      kafka.bootstrapServers === undefined ? undefined : [kafka.bootstrapServers].flat().flatMap(listed),
     local: { port: local.port, dataDir: local.data },
     /** What is set of TLS and SASL, under Kafka's own names, for every client alike. May hold secrets. */
     security: Object.fromEntries(
@@ -82,7 +82,8 @@ function toJournal({ keyFile, keyEnv, ...journal }: Terms['journal']) {
   return {
     ...settings,
     /** Where the key for encryption at rest is; undefined: not encrypted. */
-    key: keyFile !== undefined ? { file: keyFile } : keyEnv !== undefined ? { environment: keyEnv } : undefined,
+    key:
+      keyFile !== undefined ? { file: keyFile } : keyEnv !== undefined ? { environment: keyEnv } : undefined,
     /** When contract kafka-or-journal turns to the disk. */
     spill: { afterMs: spillAfterMs, bufferShare: spillBufferShare },
     replay: { rate: replayRate, share: replayShare },

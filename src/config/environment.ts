@@ -1,18 +1,17 @@
 import { parseDocument as parseYaml } from 'yaml';
 import { z } from 'zod';
-import type { ConfigFault } from '../core/fault.ts';
+import { nearest, type ConfigFault } from '../core/fault.ts';
 import {
+  alternatives,
   child,
   fixedPaths,
   isList,
   isMap,
   isOpenMap,
   keysOf,
-  alternatives,
-  type KeyPath,
   schemaAt,
-} from './schema-tree.ts';
-import { nearest } from '../core/fault.ts';
+  type KeyPath,
+} from './key.ts';
 
 /*
  * SLUICE_KAFKA__PRODUCER__LINGER_MS=10 sets kafka.producer.linger.ms: `__` parts levels, `_` within a level

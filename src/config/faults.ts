@@ -1,15 +1,17 @@
 import type { z } from 'zod';
-import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
-import { child, fixedPaths, isMap, isOpenMap, keysOf, schemaAt, type KeyPath } from './schema-tree.ts';
-import { nearest } from '../core/fault.ts';
-
-/** A key's path as people write it, e.g. `mqtt.listeners[0].port`. */
-export function keyText(path: KeyPath): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`;
-    return text === '' ? key : `${text}.${key}`;
-  }, '');
-}
+import { nearest, type ConfigFault, type ConfigWarning, type KeyFault } from '../core/fault.ts';
+import {
+  child,
+  fixedPaths,
+  isList,
+  isMap,
+  isOpenMap,
+  isSecret,
+  keysOf,
+  schemaAt,
+  valueAt,
+  type KeyPath,
+} from './key.ts';
 
 /** One fault on one line: `sluice.yaml:3 mqtt.listeners[0].port: found 70000, expected an integer …`. */
 export function describeFault({ file, line, key, found, expected }: ConfigFault): string {
@@ -23,12 +25,56 @@ export function describeWarning({ code, file, line, key, found, expected }: Conf
   return `warning ${code} ${place} ${key}: found ${found}, better ${expected}`;
 }
 
-const SECRET =
-  /passw|passphrase|secret|token|user\.info|credential|jaas|private|ssl\..*\.key$|sasl\.(?!mechanism)/i;
+/**
+ * Validates plain data. Besides every fault, returns what is left when the faulty keys are taken away, so
+ * that later stages can look for their faults in the same run; undefined where that lacks a key that must be.
+ */
+export function parseDocument<T extends z.ZodType>(
+  schema: T,
+  data: unknown,
+): { readonly value: z.infer<T> | undefined; readonly faults: KeyFault[] } {
+  let rest = withoutEmptySections(schema, data ?? {});
+  let result = schema.safeParse(rest);
+  const faults = result.success ? [] : keyFaults(schema, rest, result.error.issues);
+  while (!result.success) {
+    const smaller = structuredClone(rest);
+    const paths = keyFaults(schema, rest, result.error.issues).map(({ path }) => path);
+    // A key that must be and is missing at the root can't be taken away.
+    if (!paths.map((path) => removeNearest(smaller, path)).every(Boolean)) break;
+    rest = smaller;
+    result = schema.safeParse(rest);
+  }
+  return { value: result.success ? result.data : undefined, faults };
+}
 
-/** Whether the value at a key may be a secret, and is therefore never shown. */
-export function isSecret(path: KeyPath): boolean {
-  return SECRET.test(keyText(path));
+/** `kafka:` with nothing behind it is an empty section, not a fault: all its keys may be commented out. */
+function withoutEmptySections(schema: unknown, data: unknown): unknown {
+  if (Array.isArray(data)) return data.map((item, index) => withoutEmptySections(child(schema, index), item));
+  if (typeof data !== 'object' || data === null) return data;
+  const kept: [string, unknown][] = [];
+  for (const [key, value] of Object.entries(data)) {
+    const inner = child(schema, key);
+    if (value === null && (isMap(inner) || isList(inner))) continue;
+    kept.push([key, withoutEmptySections(inner, value)]);
+  }
+  return Object.fromEntries(kept);
+}
+
+/** Removes what is at the path; where there is nothing, what would contain it. False if that is the root. */
+function removeNearest(data: unknown, path: KeyPath): boolean {
+  let owner: unknown;
+  let last: string | number = '';
+  let value = data;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) break;
+    owner = value;
+    last = key;
+    value = (value as Record<string | number, unknown>)[key];
+  }
+  if (Array.isArray(owner)) owner.splice(Number(last), 1);
+  else if (typeof owner === 'object' && owner !== null) Reflect.deleteProperty(owner, last);
+  else return false;
+  return true;
 }
 
 /** What a value is, as short text; a secret's value is not shown. */
@@ -42,16 +88,8 @@ function describeValue(value: unknown, path: KeyPath): string {
   return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 59)}…` : shown);
 }
 
-/** The value at a path of plain data. */
-export function valueAt(data: unknown, path: KeyPath): unknown {
-  return path.reduce<unknown>((value, key) => {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
-    return (value as Record<string | number, unknown>)[key];
-  }, data);
-}
-
 /** The faults that the schema finds in plain data, each in terms of its key. */
-export function keyFaults(schema: z.ZodType, data: unknown, issues: readonly z.core.$ZodIssue[]): KeyFault[] {
+function keyFaults(schema: z.ZodType, data: unknown, issues: readonly z.core.$ZodIssue[]): KeyFault[] {
   return issues.flatMap((issue) => {
     const path = issue.path as KeyPath;
     if (issue.code === 'unrecognized_keys') {

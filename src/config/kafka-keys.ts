@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SETTINGS } from '../producer/config/config-table.ts';
 import { SECURITY_SETTINGS } from '../producer/config/security-table.ts';
 import type { Setting } from '../producer/config/setting.ts';
+import { keyFacts } from './key.ts';
 
 /*
  * The keys below `kafka:` that are the producer's own, under Kafka's names: their rows stand in the producer's
@@ -19,10 +20,7 @@ export const KAFKA_SECURITY_KEYS: readonly KafkaSecurityKey[] = SECURITY_ROWS.ma
 const securityText = z.string({ error: 'a text, in quotes if it looks like a number' }).optional();
 
 export const kafkaSecurityShape = Object.fromEntries(
-  SECURITY_ROWS.map(({ name, meaning, type }) => {
-    const { pattern } = type.json;
-    return [name, securityText.meta({ description: meaning, ...(pattern !== undefined && { pattern }) })];
-  }),
+  SECURITY_ROWS.map((row) => [row.name, securityText.describe(row.meaning).register(keyFacts, { row })]),
 ) as Record<KafkaSecurityKey, typeof securityText>;
 
 /** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */

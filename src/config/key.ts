@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { Setting } from '../producer/config/setting.ts';
 
 /*
  * A key of a YAML file is one row of a schema: name, type and range, default, and `.describe()` for what it means.
@@ -24,6 +25,8 @@ interface KeyFacts {
   readonly folder?: keyof Folders;
   /** A change is taken up by a reload; left out, it needs a restart. */
   readonly reloads?: true;
+  /** Of a key that the producer's table checks, its row there. */
+  readonly row?: Setting<unknown>;
 }
 
 /** The facts of rows that have any: `.register(keyFacts, …)`. */
@@ -202,7 +205,8 @@ export function inProgramTerms<T extends z.ZodType>(
 }
 
 function translated(schema: unknown, value: unknown, folders: Folders): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => translated(child(schema, index), item, folders));
+  if (Array.isArray(value))
+    return value.map((item, index) => translated(child(schema, index), item, folders));
   if (isObject(value)) {
     const known = keysOf(schema) ?? [];
     const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);

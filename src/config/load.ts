@@ -3,18 +3,14 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
-import { needsDisk } from '../core/route.ts';
-import { parseTopicPattern } from '../core/topic-pattern.ts';
-import { commandFaults, replyKey, replyProfiles } from './commands.ts';
+import { replyKey, replyProfiles } from './commands.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
+import { configFaults, profileFaults } from './cross-faults.ts';
 import { overlayEnvironment } from './environment.ts';
-import { isSecret, keyText } from './faults.ts';
-import { journalFaults } from './journal.ts';
-import { listenerFaults } from './listener.ts';
-import { parseDocument } from './parse.ts';
-import { profileSchema, toProfile } from './profile-schema.ts';
+import { parseDocument } from './faults.ts';
+import { isPrefix, isSecret, keyText } from './key.ts';
+import { profileSchema, toProfile } from './profile/profile-schema.ts';
 import { configSchema, type ConfigDocument } from './schema.ts';
-import type { KeyPath } from './schema-tree.ts';
 import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export interface LoadedConfig {
@@ -70,19 +66,14 @@ export function loadConfig(
     : join(dirname(chosen), document.profiles);
   // What the shipped file starts belongs to whom it is started for, not into the installation.
   const dataBase = chosen === SHIPPED_FILE ? process.cwd() : dirname(chosen);
-  const config = toConfig(document, { profiles: profilesDir, data: dataBase, config: dirname(chosen) });
-  const inLists = [...listenerFaults(document.mqtt.listeners), ...commandFaults(config.commands)].filter(
-    ({ path }) => !keyFaults.some((known) => isPrefix(path, known.path)),
-  );
-  const inJournal = keyFaults.some(({ path }) => path[0] === 'journal')
-    ? []
-    : journalFaults(document.journal);
-  faults.push(...[...crossFaults(config), ...inLists, ...inJournal].map(locateKey));
+  const config = toConfig(document, { file: dirname(chosen), data: dataBase }, profilesDir);
+  const faulty = keyFaults.map(({ path }) => path);
+  faults.push(...configFaults(document, config, faulty).map(locateKey));
 
   const folder = loadProfiles(profilesDir);
   if ('problem' in folder) {
     // Of a file that can't be read, or a key that is wrong, the folder is only our guess.
-    if (yaml.data !== undefined && keyFaults.every(({ path }) => path[0] !== 'profiles')) {
+    if (yaml.data !== undefined && faulty.every(([first]) => first !== 'profiles')) {
       faults.push(
         locateKey({
           path: ['profiles'],
@@ -115,26 +106,6 @@ export function loadConfig(
       return locateKey(isSecret(fault.path) ? { ...fault, found: 'a value (hidden)' } : fault);
     },
   };
-}
-
-/** What no single key can know. */
-function crossFaults({ mqtt, audit }: SluiceConfig): KeyFault[] {
-  const faults: KeyFault[] = [];
-  if (mqtt.memoryLimitBytes < mqtt.maxPacketBytes) {
-    faults.push({
-      path: ['mqtt', 'memory.limit.bytes'],
-      found: String(mqtt.memoryLimitBytes),
-      expected: `at least max.packet.bytes (${mqtt.maxPacketBytes})`,
-    });
-  }
-  if (audit !== undefined && audit.maxBytes < 2 * audit.segmentBytes) {
-    faults.push({
-      path: ['audit', 'max.bytes'],
-      found: String(audit.maxBytes),
-      expected: `at least twice segment.bytes (${audit.segmentBytes})`,
-    });
-  }
-  return faults;
 }
 
 function loadProfiles(
@@ -172,29 +143,6 @@ function loadProfiles(
   return { profiles, files, faults };
 }
 
-/** What the schema of one profile can't know. */
-function profileFaults(profile: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
-  const faults: KeyFault[] = [];
-  const namesake = others.find(({ type }) => type === profile.type);
-  if (namesake !== undefined) {
-    const expected = `a type of its own: ${namesake.file} has this one`;
-    faults.push({ path: ['type'], found: JSON.stringify(profile.type), expected });
-  }
-  if (profile.whenFull !== undefined && !needsDisk(profile.ack)) {
-    const expected = `nothing: ack: ${profile.ack} makes no use of the journal`;
-    faults.push({ path: ['journal', 'when.full'], found: JSON.stringify(profile.whenFull), expected });
-  }
-  const pattern = parseTopicPattern(profile.topic);
-  // A topic that is no pattern is the routes' fault to find.
-  const names = 'pattern' in pattern ? pattern.pattern.names : undefined;
-  for (const name of profile.simulate?.levels.keys() ?? []) {
-    if (names === undefined || names.includes(name)) continue;
-    const expected = `a named level of ${profile.topic}`;
-    faults.push({ path: ['simulate', 'levels', name], found: JSON.stringify(name), expected });
-  }
-  return faults;
-}
-
 function located(fault: KeyFault, yaml: YamlFile): ConfigFault {
   return {
     file: yaml.file,
@@ -218,8 +166,4 @@ function emptyFile(file: string, expected: string): ConfigFault {
 function byPlace(files: readonly string[]): (a: ConfigFault, b: ConfigFault) => number {
   const rank = ({ file }: ConfigFault): number => (files.includes(file) ? files.indexOf(file) : files.length);
   return (a, b) => rank(a) - rank(b) || a.line - b.line;
-}
-
-function isPrefix(prefix: KeyPath, path: KeyPath): boolean {
-  return prefix.length <= path.length && prefix.every((key, index) => key === path[index]);
 }

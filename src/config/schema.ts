@@ -1,11 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { GATEWAY_DEFAULTS, kafkaSecurityShape } from './kafka-keys.ts';
 import {
   boolean,
+  child,
   choice,
   integer,
   kafkaTopic,
   keyFacts,
+  keyText,
   list,
   path,
   section,
@@ -13,6 +16,7 @@ import {
   text,
   textLike,
   unlimitedOr,
+  type KeyPath,
 } from './key.ts';
 
 /*
@@ -132,15 +136,13 @@ const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a 
 const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
 
 /** The producer's own table checks what is in it, see kafka-keys.ts. */
-export const producerKeys = scalars
-  .default({})
-  .describe(
-    `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${Object.entries(
-      GATEWAY_DEFAULTS,
-    )
-      .map(([name, value]) => `\`${name}\` ${value}`)
-      .join(', ')}.`,
-  );
+export const producerKeys = scalars.default({}).describe(
+  `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${Object.entries(
+    GATEWAY_DEFAULTS,
+  )
+    .map(([name, value]) => `\`${name}\` ${value}`)
+    .join(', ')}.`,
+);
 
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
 const isRegistryUrl = (url: string): boolean => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '');
@@ -170,7 +172,9 @@ const kafka = section({
       .string({ error: REGISTRY_URL })
       .refine((value) => value.split(',').every(isRegistryUrl), { error: REGISTRY_URL })
       .describe('Its base URL; of several instances, all.'),
-    'basic.auth.user.info': textLike(/^[^:]+:/, 'user:password').optional().describe('How to log in.'),
+    'basic.auth.user.info': textLike(/^[^:]+:/, 'user:password')
+      .optional()
+      .describe('How to log in.'),
   })
     .optional()
     .describe('The Schema Registry, for profiles with a `subject`: [profiles.md](profiles.md#records).'),
@@ -178,12 +182,8 @@ const kafka = section({
   topics: section({
     create: boolean().default(true).describe("Whether topics that don't exist are created."),
     partitions: integer(1, 100_000).default(8).describe('Of those.'),
-    'replication.factor': integer(1, 32_767)
-      .optional()
-      .describe("Of those; left out, the brokers' default."),
-    config: scalars
-      .default({})
-      .describe("Of those, under Kafka's own names: `{ min.insync.replicas: 2 }`."),
+    'replication.factor': integer(1, 32_767).optional().describe("Of those; left out, the brokers' default."),
+    config: scalars.default({}).describe("Of those, under Kafka's own names: `{ min.insync.replicas: 2 }`."),
   }).prefault({}),
 });
 
@@ -268,9 +268,7 @@ const presence = section({
   gateway: text('the name of this gateway in presence records')
     .optional()
     .describe("The gateway's name in these records; left out, the machine's."),
-  'max.pending': integer(1, 10_000_000)
-    .default(100_000)
-    .describe('Devices whose state may wait for Kafka.'),
+  'max.pending': integer(1, 10_000_000).default(100_000).describe('Devices whose state may wait for Kafka.'),
 });
 
 const journal = section({
@@ -303,9 +301,7 @@ const journal = section({
   'buffer.bytes': integer(1_048_576, 1_073_741_824)
     .default(16_777_216)
     .describe('Memory for records on their way to the disk.'),
-  'checkpoint.interval.ms': integer(10, 600_000)
-    .default(1_000)
-    .describe('Bounds the repeats after a crash.'),
+  'checkpoint.interval.ms': integer(10, 600_000).default(1_000).describe('Bounds the repeats after a crash.'),
   'stalled.after.ms': integer(10, 600_000).default(1_000).describe('When a slow disk is reported.'),
   'key.file': path('file', 'a file with the key, relative to this file')
     .optional()
@@ -316,9 +312,7 @@ const journal = section({
   'spill.after.ms': integer(10, 600_000)
     .default(1_000)
     .describe('Contract `kafka-or-journal`: so long Kafka may take before the disk is used.'),
-  'spill.buffer.share': share()
-    .default(0.5)
-    .describe('The same when so much of `buffer.memory` is taken.'),
+  'spill.buffer.share': share().default(0.5).describe('The same when so much of `buffer.memory` is taken.'),
   'replay.rate': unlimitedOr(1, 'records a second, 1 or more, or unlimited')
     .default('unlimited')
     .describe('Records a second that are brought back at most.'),
@@ -389,9 +383,7 @@ export const configSchema = section({
       .describe('Where it is remembered which dead letters are done: [dead-letters.md](dead-letters.md).'),
   }).prefault({}),
   log: section({
-    level: choice(['debug', 'info', 'warn', 'error'])
-      .default('info')
-      .describe('The least that is logged.'),
+    level: choice(['debug', 'info', 'warn', 'error']).default('info').describe('The least that is logged.'),
     format: choice(['auto', 'json', 'pretty'])
       .default('auto')
       .describe('`pretty` is for people; `auto`: pretty on a terminal, else json.'),
@@ -403,3 +395,21 @@ export const configSchema = section({
 
 /** sluice.yaml as it is written, with defaults filled in. */
 export type ConfigDocument = z.infer<typeof configSchema>;
+
+/** The keys that differ and need a restart, e.g. `mqtt.listeners`. Values are not told: they may be secrets. */
+export function keysToRestartFor(before: ConfigDocument, after: ConfigDocument): string[] {
+  return changedKeys(configSchema, before, after, []).map(keyText);
+}
+
+/** A list counts as one value. */
+function changedKeys(schema: unknown, before: unknown, after: unknown, path: KeyPath): KeyPath[] {
+  const reloads = schema instanceof z.ZodType && keyFacts.get(schema)?.reloads === true;
+  if (reloads || isDeepStrictEqual(before, after)) return [];
+  if (!isPlainMap(before) || !isPlainMap(after)) return [path];
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...keys].flatMap((key) => changedKeys(child(schema, key), before[key], after[key], [...path, key]));
+}
+
+function isPlainMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

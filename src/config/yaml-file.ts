@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
-import type { KeyPath } from './schema-tree.ts';
+import type { KeyPath } from './key.ts';
 
 /** A YAML file of a person's, with the line of every key. */
 export interface YamlFile {

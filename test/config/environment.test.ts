@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { variableName } from '../../src/config/environment.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { fixedPaths } from '../../src/config/schema-tree.ts';
+import { fixedPaths } from '../../src/config/key.ts';
 import { ConfigFolder } from './files.ts';
 
 let home: ConfigFolder;

@@ -70,7 +70,7 @@ describe('a configuration without faults', () => {
         spill: { afterMs: 1_000, bufferShare: 0.5 },
         replay: { rate: Number.POSITIVE_INFINITY, share: 0.5 },
       },
-      profilesDir: join(home.folder, 'devices'),
+      profiles: join(home.folder, 'devices'),
       profilesReload: 'change',
       unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
       log: { level: 'info', format: 'auto' },

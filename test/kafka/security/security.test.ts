@@ -5,8 +5,6 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clientSecurity } from '../../../src/kafka/security/security.ts';
 import { parseProducerConfig } from '../../../src/producer/config/config.ts';
-import { SECURITY_SETTINGS } from '../../../src/producer/config/security-table.ts';
-import { KAFKA_SECURITY_KEYS } from '../../../src/config/kafka-security-keys.ts';
 import { CertificateAuthority, type IssuedCertificate } from '../../support/certificates.ts';
 
 const SCRAM = 'org.apache.kafka.common.security.scram.ScramLoginModule';
@@ -60,14 +58,6 @@ const sasl = (settings: Record<string, unknown>) => ({
 });
 
 describe('security of a client', () => {
-  it('has the same keys in sluice.yaml as in the producer', () => {
-    expect([...KAFKA_SECURITY_KEYS].sort()).toEqual(
-      Object.values(SECURITY_SETTINGS)
-        .map(({ name }) => name)
-        .sort(),
-    );
-  });
-
   it('is in the clear where nothing is said', () => {
     expect(made({})).toMatchObject({ faults: [], security: { tls: undefined, sasl: undefined } });
   });

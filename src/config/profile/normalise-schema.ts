@@ -1,14 +1,6 @@
-import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import type {
-  FilterSpec,
-  MetricSpec,
-  RegistrySpec,
-  SequenceSpec,
-  TimeSpec,
-} from '../core/profile/normaliser-spec.ts';
-import { defined } from './defined.ts';
-import { choice, integer, kafkaTopic, section, text } from './schema.ts';
+import type { MetricSpec, RegistrySpec, TimeSpec } from '../../core/profile/normaliser-spec.ts';
+import { choice, integer, kafkaTopic, path, section, text, textLike, type InProgramTerms } from '../key.ts';
 
 /* What a device profile says about values, times and devices: from decoded fields to telemetry. */
 
@@ -32,10 +24,7 @@ const range = section({
 
 const DEADBAND = 'a number of 0 or more, or a share in quotes, e.g. "5%"';
 const deadband = z.union(
-  [
-    z.number({ error: DEADBAND }).nonnegative({ error: DEADBAND }),
-    z.string({ error: DEADBAND }).regex(/^\d+(\.\d+)?%$/, { error: DEADBAND }),
-  ],
+  [z.number({ error: DEADBAND }).nonnegative({ error: DEADBAND }), textLike(/^\d+(\.\d+)?%$/, DEADBAND)],
   { error: DEADBAND },
 );
 
@@ -75,14 +64,22 @@ export const metricSchema = section(
   'such as { field: temp, unit: Cel }',
 );
 
-export function toMetric(document: z.infer<typeof metricSchema>): MetricSpec {
-  const { range: bounds, enum: names, deadband: band, ...rest } = document;
-  return defined({
-    ...rest,
-    enum: names && new Map(Object.entries(names).map(([key, name]) => [Number(key), name])),
-    range: bounds && defined({ min: bounds.min, max: bounds.max, otherwise: bounds.else }),
-    deadband: band === undefined ? undefined : toDeadband(band),
-  });
+type Metric = InProgramTerms<z.output<typeof metricSchema>>;
+
+export function toMetric({ range, enum: names, deadband, ...metric }: Metric): MetricSpec {
+  return {
+    ...metric,
+    ...(names && { enum: new Map(Object.entries(names).map(([key, name]) => [Number(key), name])) }),
+    ...(range && { range: toRange(range) }),
+    ...(deadband !== undefined && { deadband: toDeadband(deadband) }),
+  };
+}
+
+function toRange({
+  else: otherwise,
+  ...bounds
+}: NonNullable<Metric['range']>): NonNullable<MetricSpec['range']> {
+  return { ...bounds, otherwise };
 }
 
 function toDeadband(band: number | string): NonNullable<MetricSpec['deadband']> {
@@ -101,9 +98,7 @@ export const timeSchema = section({
   format: text('iso8601, or a pattern of yyyy MM dd HH mm ss SSS Z')
     .optional()
     .describe('Of a text: `iso8601`, or a pattern such as `dd.MM.yyyy HH:mm:ss`.'),
-  zone: z
-    .string({ error: ZONE })
-    .regex(/^[+-]\d\d:\d\d$/, { error: ZONE })
+  zone: textLike(/^[+-]\d\d:\d\d$/, ZONE)
     .optional()
     .describe("The offset from UTC of texts that don't say theirs; without it they are UTC."),
   'behind.ms': integer(0, 3650 * DAY_MS)
@@ -120,21 +115,18 @@ export const timeSchema = section({
     ),
 }).refine(({ unit, format }) => (unit === undefined) !== (format === undefined), { error: TIME });
 
-export function toTime(document: z.infer<typeof timeSchema>): TimeSpec {
-  const { field, unit, format, zone, outside } = document;
-  const behindMs = document['behind.ms'];
-  const aheadMs = document['ahead.ms'];
-  return defined({
-    field,
-    unit,
-    format,
-    zoneMinutes: zone === undefined ? undefined : zoneMinutes(zone),
-    window:
-      behindMs === undefined && aheadMs === undefined
-        ? undefined
-        : { behindMs: behindMs ?? 7 * DAY_MS, aheadMs: aheadMs ?? 30 * 60_000 },
-    outside,
-  });
+export function toTime({
+  zone,
+  behindMs,
+  aheadMs,
+  ...time
+}: InProgramTerms<z.output<typeof timeSchema>>): TimeSpec {
+  const hasWindow = behindMs !== undefined || aheadMs !== undefined;
+  return {
+    ...time,
+    ...(zone !== undefined && { zoneMinutes: zoneMinutes(zone) }),
+    ...(hasWindow && { window: { behindMs: behindMs ?? 7 * DAY_MS, aheadMs: aheadMs ?? 30 * 60_000 } }),
+  };
 }
 
 function zoneMinutes(zone: string): number {
@@ -149,10 +141,6 @@ export const sequenceSchema = section({
     .describe('Where the count starts over at 0, e.g. 256 for a byte. Without it, never.'),
 });
 
-export function toSequence(document: z.infer<typeof sequenceSchema>): SequenceSpec {
-  return defined(document);
-}
-
 export const filterSchema = section({
   'min.interval.ms': integer(0, 30 * DAY_MS)
     .default(0)
@@ -164,15 +152,11 @@ export const filterSchema = section({
     ),
 });
 
-export function toFilter(document: z.infer<typeof filterSchema>): FilterSpec {
-  return { minIntervalMs: document['min.interval.ms'], maxSilenceMs: document['max.silence.ms'] };
-}
-
 const column = text('the name of a column');
 const COLUMNS = 'a list of columns, or a map of attribute names to columns';
 
 export const registrySchema = section({
-  file: text('path of a CSV or YAML file, relative to this file').describe(
+  file: path('file', 'path of a CSV or YAML file, relative to this file').describe(
     'The list of devices; read again when it changes.',
   ),
   key: column.default('device').describe('The column with the device id.'),
@@ -191,18 +175,18 @@ export const registrySchema = section({
 });
 
 export function toRegistry(
-  document: z.infer<typeof registrySchema>,
-  file: string,
+  { attributes, quarantineTopic, ...registry }: InProgramTerms<z.output<typeof registrySchema>>,
   defaultQuarantine: string,
 ): RegistrySpec {
-  const { attributes } = document;
   return {
-    file: resolve(dirname(file), document.file),
-    key: document.key,
+    ...registry,
     attributes: new Map(
-      Array.isArray(attributes) ? attributes.map((name) => [name, name]) : Object.entries(attributes),
+      isList(attributes) ? attributes.map((name) => [name, name]) : Object.entries(attributes),
     ),
-    unknown: document.unknown,
-    quarantineTopic: document['quarantine.topic'] ?? defaultQuarantine,
+    quarantineTopic: quarantineTopic ?? defaultQuarantine,
   };
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value);
 }

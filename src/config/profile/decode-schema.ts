@@ -1,4 +1,3 @@
-import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import {
   COMPRESSIONS,
@@ -8,8 +7,8 @@ import {
   type FormatSpec,
   type MessageChoice,
   type TextType,
-} from '../core/profile/decoder-spec.ts';
-import { choice, integer, section, text } from './schema.ts';
+} from '../../core/profile/decoder-spec.ts';
+import { boolean, choice, integer, list, path, section, text, type InProgramTerms } from '../key.ts';
 
 /* The `decode:` of a device profile: how its payloads are read. */
 
@@ -17,7 +16,6 @@ const WORDS = ['json', 'cbor', 'msgpack', 'sparkplug', 'raw'] as const;
 const KINDS = ['protobuf', 'csv', 'text', 'avro', 'thrift'] as const;
 const EXPECTED = `${WORDS.join(', ')}, or a map of ${KINDS.join(', ')}`;
 
-const boolean = z.boolean({ error: 'true or false' });
 const messageName = text("the message's full name, e.g. fleet.EnvSensor");
 
 const messageChoice = section({
@@ -40,7 +38,7 @@ const messageChoice = section({
 });
 
 const protobuf = section({
-  file: text('path of a .proto file or a FileDescriptorSet, relative to this file').describe(
+  file: path('file', 'path of a .proto file or a FileDescriptorSet, relative to this file').describe(
     'The schema. A file that is not named *.proto is what `protoc --include_imports --descriptor_set_out` writes.',
   ),
   message: z
@@ -48,7 +46,7 @@ const protobuf = section({
       error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
     })
     .describe('Which message of the schema a payload is; where it can be several, what tells which.'),
-  delimited: boolean
+  delimited: boolean()
     .default(false)
     .describe('The payload is any number of messages, each behind its length as a varint; each is a record.'),
 });
@@ -59,10 +57,9 @@ const column = z.union([text('a name'), z.record(text('a name'), textType)], {
 });
 
 const csv = section({
-  columns: z
-    .array(column, { error: 'a list of columns' })
-    .min(1, { error: 'at least one column' })
-    .describe('From left to right: a name, or `name: type`; a number unless it says otherwise.'),
+  columns: list(column, 'a list of columns', 'at least one column').describe(
+    'From left to right: a name, or `name: type`; a number unless it says otherwise.',
+  ),
   separator: z
     .string({ error: 'one character' })
     .regex(/^[^\w"\r\n]$/, { error: 'one character that is no letter, digit or quote' })
@@ -79,7 +76,7 @@ const pattern = section({
     .record(text('a group'), textType, { error: 'a map of groups to types' })
     .default({})
     .describe('What the groups stand for; a number unless it says otherwise.'),
-  lines: boolean.default(false).describe('Each line is a record.'),
+  lines: boolean().default(false).describe('Each line is a record.'),
 });
 
 export const decodeSchema = z.union(
@@ -95,7 +92,9 @@ export const decodeSchema = z.union(
         .describe('Lines of values (RFC 4180): each is a record, its fields are the columns.'),
       text: pattern.optional().describe('Text that a pattern takes apart.'),
       avro: section({
-        file: text('path of an Avro schema, .avsc, relative to this file').describe("The writer's schema."),
+        file: path('file', 'path of an Avro schema, .avsc, relative to this file').describe(
+          "The writer's schema.",
+        ),
       })
         .optional()
         .describe('Avro in its binary encoding, without a header; fields by the names of the schema.'),
@@ -125,62 +124,45 @@ export const decodeSchema = z.union(
   { error: EXPECTED },
 );
 
-type DecodeDocument = z.infer<typeof decodeSchema>;
-type DecodeMap = Exclude<DecodeDocument, string>;
+type Decode = InProgramTerms<z.output<typeof decodeSchema>>;
+type DecodeMap = Exclude<Decode, string>;
 
-/** Names what the document says in the program's own terms. `file` is where it stands. */
-export function toDecoder(decode: DecodeDocument, file: string): DecoderSpec {
+export function toDecoder(decode: Decode): DecoderSpec {
   if (typeof decode === 'string') return { kind: decode };
-  const { compression, framing, 'max.inflated.bytes': maxInflatedBytes } = decode;
-  return {
-    ...toFormat(decode, (path) => resolve(dirname(file), path)),
-    ...(compression !== undefined && { compression }),
-    ...(maxInflatedBytes !== undefined && { maxInflatedBytes }),
-    ...(framing !== undefined && { framing }),
-  };
+  const { format, protobuf, csv, text, avro, thrift, ...wrapping } = decode;
+  return { ...toFormat(decode), ...wrapping };
 }
 
-function toFormat(decode: DecodeMap, pathOf: (path: string) => string): FormatSpec {
-  const { protobuf, csv, text, avro, thrift } = decode;
+function toFormat({ format, protobuf, csv, text, avro, thrift }: DecodeMap): FormatSpec {
   if (protobuf !== undefined) {
-    const { message, delimited } = protobuf;
+    const { file, message, delimited } = protobuf;
     return {
       kind: 'protobuf',
-      file: pathOf(protobuf.file),
+      file,
       message: typeof message === 'string' ? message : toChoice(message),
       ...(delimited && { delimited }),
     };
   }
-  if (csv !== undefined) return toCsv(csv);
-  if (text !== undefined) {
-    return {
-      kind: 'text',
-      pattern: text.pattern,
-      types: new Map(Object.entries(text.types)),
-      lines: text.lines,
-    };
-  }
-  if (avro !== undefined) return { kind: 'avro', file: pathOf(avro.file) };
-  if (thrift !== undefined) return { kind: 'thrift', protocol: thrift.protocol };
-  return { kind: decode.format ?? 'raw' };
+  if (csv !== undefined) return { kind: 'csv', ...csv, columns: csv.columns.flatMap(toColumns) };
+  if (text !== undefined) return { kind: 'text', ...text, types: new Map(Object.entries(text.types)) };
+  if (avro !== undefined) return { kind: 'avro', ...avro };
+  if (thrift !== undefined) return { kind: 'thrift', ...thrift };
+  return { kind: format ?? 'raw' };
 }
 
-function toChoice({ level, field, header, messages }: z.infer<typeof messageChoice>): MessageChoice {
+function toChoice({
+  level,
+  field,
+  header,
+  messages,
+}: InProgramTerms<z.output<typeof messageChoice>>): MessageChoice {
   const names = new Map(Object.entries(messages));
   if (level !== undefined) return { by: { level }, messages: names };
   if (field === undefined) return { by: { kind: 'byte' }, messages: names };
   return { by: { field, header: header ?? ([...names.values()][0] as string) }, messages: names };
 }
 
-function toCsv({ columns, separator, 'header.lines': headerLines }: z.infer<typeof csv>): CsvSpec {
-  return {
-    kind: 'csv',
-    separator,
-    headerLines,
-    columns: columns.flatMap((column): { name: string; type: TextType }[] =>
-      typeof column === 'string'
-        ? [{ name: column, type: 'number' }]
-        : Object.entries(column).map(([name, type]) => ({ name, type })),
-    ),
-  };
+function toColumns(column: string | Readonly<Record<string, TextType>>): CsvSpec['columns'] {
+  if (typeof column === 'string') return [{ name: column, type: 'number' }];
+  return Object.entries(column).map(([name, type]) => ({ name, type }));
 }
