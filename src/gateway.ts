@@ -27,7 +27,7 @@ import { LedgerWatch } from './delivery/ledger/ledger-watch.ts';
 import { acknowledgedButLost } from './delivery/ledger/ledger.ts';
 import { ClusterPort } from './kafka/connection/cluster-port.ts';
 import { startLocalKafka, type LocalKafka } from './testbed/local-kafka/local-kafka.ts';
-import { TopicKeeper } from './kafka/clients/topic-keeper.ts';
+import { TopicKeeper } from './kafka/clients/topics.ts';
 import { Ingress } from './mqtt/ingress.ts';
 import { ingressMetrics, storageMetrics } from './mqtt/stats.ts';
 import { listenerUrl, plainListener, urlHost } from './mqtt/edge/listener-spec.ts';

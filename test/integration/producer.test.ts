@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { encodeHeaders, NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { createAdmin } from '../../src/kafka/clients/kafkajs.ts';
+import { connectAdmin } from '../../src/kafka/clients/admin-client.ts';
 import { ensureTopics } from '../../src/kafka/clients/topics.ts';
 import { partitionForKey } from '../../src/producer/cluster/partitioner.ts';
 import { futureLimitSetting } from '../support/kafka-release.ts';
@@ -200,19 +200,18 @@ describe('a producer on a real Kafka', () => {
 
 describe('topics', () => {
   it('are created or taken as they are, and one that can not be had does not keep the others from being there', async () => {
-    const admin = createAdmin({
+    const admin = await connectAdmin({
       bootstrapServers: kafka.bootstrapServers.split(','),
       clientId: 'test',
       logger: silentLogger,
     });
-    await admin.connect();
     try {
       const specs = [
         { topic: 'topics-plain', partitions: 3, config: { 'retention.ms': '60000' } },
         { topic: 'topics-three-replicas', partitions: 1, replicationFactor: 3 },
         { topic: 'topics/bad name', partitions: 1 },
       ];
-      const shape = { partitions: 3, replicationFactor: 1, minInsyncReplicas: 1 };
+      const shape = { topic: 'topics-plain', partitions: 3, replicationFactor: 1, minInsyncReplicas: 1 };
       const states = async (create: boolean) =>
         (await ensureTopics(admin, specs, create)).map((status) =>
           'shape' in status ? status.shape : status.code,
@@ -223,7 +222,7 @@ describe('topics', () => {
         { topic: 'topics-plain', state: 'exists', shape },
       ]);
     } finally {
-      await admin.disconnect();
+      await admin.close();
     }
   });
 });

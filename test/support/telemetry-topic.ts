@@ -4,12 +4,8 @@ import { join, resolve } from 'node:path';
 import protobuf from 'protobufjs';
 
 import { silentLogger } from '../../src/core/logger.ts';
-import {
-  createAdmin,
-  createConsumer,
-  kafkaErrorType,
-  type KafkaClientOptions,
-} from '../../src/kafka/clients/kafkajs.ts';
+import { createAdmin, createConsumer, kafkaErrorType } from '../../src/kafka/clients/kafkajs.ts';
+import type { KafkaClientOptions } from '../../src/kafka/clients/ports.ts';
 import { until } from './until.ts';
 
 /** A record as a consumer of the topic sees it. */

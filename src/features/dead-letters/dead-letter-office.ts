@@ -5,8 +5,9 @@ import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
 import { connectSchemaRegistry } from '../../assembly/schema-registry.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
 import { GroupSeat } from '../../kafka/clients/group-seat.ts';
-import { createAdmin, TOPIC_RESOURCE, type Admin } from '../../kafka/clients/kafkajs.ts';
-import { ensureTopics, type TopicSpec } from '../../kafka/clients/topics.ts';
+import { withAdmin } from '../../kafka/clients/admin-client.ts';
+import type { AdminPort, TopicSpec } from '../../kafka/clients/ports.ts';
+import { ensureTopics } from '../../kafka/clients/topics.ts';
 import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
 import { TopicReader } from '../../kafka/connection/topic-reader.ts';
 import type { ProducerConfig } from '../../producer/config/config-table.ts';
@@ -140,12 +141,8 @@ export class DeadLetterOffice {
             'make it with one partition and cleanup.policy=compact, or name another one in dlq.state.topic',
         );
       }
-      const { resources } = await admin.describeConfigs({
-        resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: Object.keys(compact) }],
-        includeSynonyms: false,
-      });
       // With `delete` among its policies Kafka would forget after a week what is done, and it would be done again.
-      const policy = resources[0]?.configEntries[0]?.configValue ?? 'compact';
+      const policy = (await admin.topicConfig(topic, 'cleanup.policy')) ?? 'compact';
       if (policy === 'compact') return;
       throw new SluiceError(
         'DLQ_STATE_TOPIC',
@@ -156,10 +153,12 @@ export class DeadLetterOffice {
   }
 
   /** Makes the topic if it is missing and may be made. Returns why it can't be used, if it can't. */
-  async #ensureTopic(admin: Admin, spec: Omit<TopicSpec, 'replicationFactor'>): Promise<string | undefined> {
+  async #ensureTopic(
+    admin: AdminPort,
+    spec: Omit<TopicSpec, 'replicationFactor'>,
+  ): Promise<string | undefined> {
     const { create, replicationFactor } = this.#blueprint.config.kafka.topics;
-    const copies = replicationFactor === undefined ? {} : { replicationFactor };
-    const [status] = await ensureTopics(admin, [{ ...spec, ...copies }], create);
+    const [status] = await ensureTopics(admin, [{ ...spec, replicationFactor }], create);
     return status !== undefined && 'reason' in status ? status.reason : undefined;
   }
 
@@ -171,9 +170,7 @@ export class DeadLetterOffice {
         const { topic, partition, begin, end } = log;
         const open = Math.min(handled.firstOpen(log, begin), end);
         if (open <= begin) continue;
-        // kafkajs deletes only from topics that it has looked at.
-        await admin.fetchTopicOffsets(topic);
-        await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(open) }] });
+        await admin.deleteRecords(topic, partition, open);
         handled.forget(log, open);
         deleted += open - begin;
       }
@@ -182,16 +179,10 @@ export class DeadLetterOffice {
     return deleted;
   }
 
-  async #withAdmin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
-    const { producer, security } = this.#blueprint;
-    const { bootstrapServers, clientId } = producer;
-    const admin = createAdmin({ bootstrapServers, clientId, security, logger: this.#options.logger });
-    try {
-      await admin.connect();
-      return await work(admin);
-    } finally {
-      await admin.disconnect();
-    }
+  #withAdmin<T>(work: (admin: AdminPort) => Promise<T>): Promise<T> {
+    const { bootstrapServers, clientId } = this.#blueprint.producer;
+    const { security } = this.#blueprint;
+    return withAdmin({ bootstrapServers, clientId, security, logger: this.#options.logger }, work);
   }
 
   /** Ends what was opened, in reverse. */

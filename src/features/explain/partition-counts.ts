@@ -1,6 +1,6 @@
-import { systemClock } from '../../core/clock.ts';
+import { systemClock, within } from '../../core/clock.ts';
 import { silentLogger } from '../../core/logger.ts';
-import { createAdmin } from '../../kafka/clients/kafkajs.ts';
+import { withAdmin } from '../../kafka/clients/admin-client.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';
 import { partitionForKey } from '../../producer/cluster/partitioner.ts';
 
@@ -43,21 +43,15 @@ export async function partitionCounts(where: {
   readonly topics: readonly string[];
 }): Promise<ReadonlyMap<string, number> | undefined> {
   const { topics, ...client } = where;
-  const admin = createAdmin({ ...client, clientId: 'sluice-explain', logger: silentLogger, retries: 0 });
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const cancel = systemClock.schedule(() => {
-    resolve(undefined);
-  }, PATIENCE_MS);
-  const asked = (async () => {
-    await admin.connect();
+  const patience = { retries: 0, timeoutMs: PATIENCE_MS };
+  let counts: ReadonlyMap<string, number> | undefined;
+  const names = { clientId: 'sluice-explain', logger: silentLogger };
+  const asked = withAdmin({ ...client, ...names, ...patience }, async (admin) => {
     const existing = new Set(await admin.listTopics());
     const wanted = topics.filter((topic) => existing.has(topic));
-    if (wanted.length === 0) return new Map<string, number>();
-    const { topics: found } = await admin.fetchTopicMetadata({ topics: wanted });
-    return new Map(found.map(({ name, partitions }) => [name, partitions.length]));
-  })().catch(() => undefined);
-  const counts = await Promise.race([asked, late]);
-  cancel();
-  await Promise.race([admin.disconnect().catch(() => undefined), asked]);
+    const found = wanted.length === 0 ? [] : await admin.describeTopics(wanted);
+    counts = new Map(found.map(({ topic, partitions }) => [topic, partitions]));
+  });
+  await within(systemClock, PATIENCE_MS, asked);
   return counts;
 }

@@ -1,4 +1,4 @@
-import type { KafkaMessage } from '../../kafka/clients/kafkajs.ts';
+import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
 import { ENVELOPE_CONTENT_TYPE } from '../../decode/envelope/envelope.ts';
 import type { MetricValue, Telemetry, TelemetryReader } from '../../decode/envelope/telemetry.ts';
@@ -29,14 +29,13 @@ export type RecordContent =
   | { readonly kind: 'bytes'; readonly note?: string }
   | { readonly kind: 'tombstone' };
 
-export function tailedRecord(topic: string, partition: number, message: KafkaMessage): TailedRecord {
+export function tailedRecord(topic: string, partition: number, record: ConsumedRecord): TailedRecord {
+  const { offset, key, value, timestampMs } = record;
   const headers = new Map<string, string>();
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
-    const [first] = [value].flat();
-    if (first !== undefined) headers.set(name, first.toString());
+  for (const { key: name, value: given } of record.headers) {
+    if (given !== null && !headers.has(name)) headers.set(name, Buffer.from(given).toString('utf8'));
   }
-  const { offset, key, value, timestamp } = message;
-  return { topic, partition, offset, timestampMs: Number(timestamp), key, value, headers };
+  return { topic, partition, offset: String(offset), timestampMs, key, value, headers };
 }
 
 /** Looks at headers first: they say what the value is. */

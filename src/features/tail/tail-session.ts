@@ -1,23 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../core/clock.ts';
+import { within, type Clock } from '../../core/clock.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
-import { within } from '../../core/clock.ts';
-import { createAdmin, createConsumer } from '../../kafka/clients/kafkajs.ts';
-import type { Admin, Consumer } from '../../kafka/clients/kafkajs.ts';
-import { securityFailure } from '../../kafka/security/failure.ts';
-import { PLAINTEXT, type ClientSecurity } from '../../kafka/security/security.ts';
-import { tailedRecord } from './tail-record.ts';
-import type { TailedRecord } from './tail-record.ts';
+import { connectAdmin } from '../../kafka/clients/admin-client.ts';
+import { openConsumer } from '../../kafka/clients/consumer-client.ts';
+import type {
+  AdminPort,
+  ConsumerPort,
+  FetchedRecords,
+  KafkaClientOptions,
+} from '../../kafka/clients/ports.ts';
+import { BrokerSecurityError } from '../../kafka/security/failure.ts';
+import { tailedRecord, type TailedRecord } from './tail-record.ts';
 
-export interface TailOptions {
-  readonly bootstrapServers: readonly string[];
-  /** Left out: in the clear, without a login. */
-  readonly security?: ClientSecurity;
+export interface TailOptions extends Omit<KafkaClientOptions, 'clientId'> {
   readonly topics: readonly string[];
   readonly fromBeginning: boolean;
   readonly clock: Clock;
-  readonly logger: Logger;
   /** Something to tell the person beside the records. */
   readonly onNote: (text: string) => void;
   /** Gets every record, in order within a partition; a promise holds the next one back. */
@@ -28,7 +26,6 @@ const CLIENT_ID = 'sluice-tail';
 const LOOK_FOR_TOPICS_EVERY_MS = 1_000;
 /** Bounds how long a fetch without records waits at the broker, and with it the way out. */
 const FETCH_WAIT_MS = 250;
-const DISCONNECT_TIMEOUT_MS = 2_000;
 /** The least that brokers allow: after a broker's restart the group waits so long for the member that we were. */
 const SESSION_MS = 6_000;
 
@@ -36,6 +33,7 @@ const SESSION_MS = 6_000;
 export class TailSession {
   readonly #options: TailOptions;
   readonly #stopped = Promise.withResolvers<undefined>();
+  #consumer: ConsumerPort | undefined;
   #isStopped = false;
   /** Where to go on after a rebalance, by topic and partition: without commits only we know it. */
   readonly #positions = new Map<string, bigint>();
@@ -47,6 +45,7 @@ export class TailSession {
   stop(): void {
     this.#isStopped = true;
     this.#stopped.resolve(undefined);
+    void this.#consumer?.close();
   }
 
   /**
@@ -54,48 +53,56 @@ export class TailSession {
    * @throws {SluiceError} `KAFKA_UNREACHABLE` when no broker answers at first.
    */
   async run(): Promise<void> {
-    const topics = await this.#existingTopics();
+    await this.#untilTopicsExist();
     if (this.#isStopped) return;
-    const { bootstrapServers, security = PLAINTEXT, logger, fromBeginning } = this.#options;
-    const consumer = createConsumer(
-      { bootstrapServers, clientId: CLIENT_ID, logger, security },
-      {
-        groupId: `${CLIENT_ID}-${randomUUID()}`,
-        allowAutoTopicCreation: false,
-        maxWaitTimeInMs: FETCH_WAIT_MS,
-        sessionTimeout: SESSION_MS,
-        rebalanceTimeout: SESSION_MS,
-        heartbeatInterval: SESSION_MS / 4,
-        // A broker that restarts ends the consumer's run; only we end the tail.
-        retry: { restartOnFailure: () => Promise.resolve(!this.#isStopped) },
-      },
-    );
+    const consumer = openConsumer({
+      ...this.#options,
+      clientId: CLIENT_ID,
+      groupId: `${CLIENT_ID}-${randomUUID()}`,
+      sessionMs: SESSION_MS,
+      fetchWaitMs: FETCH_WAIT_MS,
+      // A broker that restarts ends the consumer's run; only we end the tail.
+      rejoins: () => !this.#isStopped,
+    });
+    this.#consumer = consumer;
     try {
-      await consumer.connect();
-      await consumer.subscribe({ topics, fromBeginning });
-      this.#resumeAfterRebalance(consumer);
       await consumer.run({
-        autoCommit: false,
-        eachMessage: async ({ topic, partition, message }) => {
-          const position = `${topic}/${partition}`;
-          const offset = BigInt(message.offset);
-          if (this.#isStopped || offset < (this.#positions.get(position) ?? 0n)) return;
-          this.#positions.set(position, offset + 1n);
-          await this.#options.onRecord(tailedRecord(topic, partition, message));
+        joined: (_, assigned) => {
+          this.#resumeAfterRebalance(consumer, assigned);
         },
+        records: (fetched) => this.#show(fetched),
       });
-      await this.#stopped.promise;
     } finally {
-      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, consumer.disconnect());
+      await consumer.close();
     }
   }
 
-  /** The topics, once they exist: all that were asked for. */
-  async #existingTopics(): Promise<string[]> {
-    const { bootstrapServers, security = PLAINTEXT, topics, logger, onNote } = this.#options;
-    const admin = createAdmin({ bootstrapServers, clientId: CLIENT_ID, logger, retries: 2, security });
+  async #show({ topic, partition, records, heartbeat }: FetchedRecords): Promise<number> {
+    const place = `${topic}/${partition}`;
+    for (const record of records) {
+      if (this.#isStopped) break;
+      if (record.offset < (this.#positions.get(place) ?? 0n)) continue;
+      this.#positions.set(place, record.offset + 1n);
+      await this.#options.onRecord(tailedRecord(topic, partition, record));
+      await heartbeat();
+    }
+    return records.length;
+  }
+
+  #resumeAfterRebalance(consumer: ConsumerPort, assigned: Readonly<Record<string, readonly number[]>>): void {
+    for (const [topic, partitions] of Object.entries(assigned)) {
+      for (const partition of partitions) {
+        const offset = this.#positions.get(`${topic}/${partition}`);
+        if (offset !== undefined) consumer.seek(topic, partition, offset);
+      }
+    }
+  }
+
+  /** Until all that were asked for do. */
+  async #untilTopicsExist(): Promise<void> {
+    const { topics, onNote, clock } = this.#options;
+    const admin = await this.#connect();
     try {
-      await connectOrExplain(admin, bootstrapServers, security);
       let noted = '';
       while (!this.#isStopped) {
         const existing = new Set(await admin.listTopics());
@@ -104,41 +111,24 @@ export class TailSession {
         const note = `waiting for ${missing.join(', ')}: no such topic yet (sluice run creates those of its profiles)`;
         if (note !== noted) onNote(note);
         noted = note;
-        await within(this.#options.clock, LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
+        await within(clock, LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
       }
-      return [...topics];
     } finally {
-      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, admin.disconnect());
+      await admin.close();
     }
   }
 
-  #resumeAfterRebalance(consumer: Consumer): void {
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      for (const [topic, partitions] of Object.entries(payload.memberAssignment)) {
-        for (const partition of partitions) {
-          const offset = this.#positions.get(`${topic}/${partition}`);
-          if (offset !== undefined) consumer.seek({ topic, partition, offset: String(offset) });
-        }
-      }
-    });
-  }
-}
-
-async function connectOrExplain(
-  admin: Admin,
-  bootstrapServers: readonly string[],
-  { protocol }: ClientSecurity,
-): Promise<void> {
-  try {
-    await admin.connect();
-  } catch (error) {
-    const failure = securityFailure(error, bootstrapServers.join(', '), protocol);
-    if (failure !== undefined) throw failure;
-    throw new SluiceError(
-      'KAFKA_UNREACHABLE',
-      `no Kafka answers at ${bootstrapServers.join(', ')} (${errorMessage(error)}); ` +
-        'start one with `npm start` or `sluice run`, or name yours with --bootstrap-servers',
-      { cause: error },
-    );
+  async #connect(): Promise<AdminPort> {
+    try {
+      return await connectAdmin({ ...this.#options, clientId: CLIENT_ID, retries: 2 });
+    } catch (error) {
+      if (error instanceof BrokerSecurityError) throw error;
+      throw new SluiceError(
+        'KAFKA_UNREACHABLE',
+        `no Kafka answers at ${this.#options.bootstrapServers.join(', ')} (${errorMessage(error)}); ` +
+          'start one with `npm start` or `sluice run`, or name yours with --bootstrap-servers',
+        { cause: error },
+      );
+    }
   }
 }

@@ -1,39 +1,16 @@
-import type { Clock } from '../../core/clock.ts';
+import { within, type Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
-import type { Header } from '../../core/record.ts';
-import { within } from '../../core/clock.ts';
-import {
-  createAdmin,
-  createConsumer,
-  type Consumer,
-  type EachBatchPayload,
-  type KafkaMessage,
-} from './kafkajs.ts';
-import { securityFailure } from '../security/failure.ts';
-import type { ClientSecurity } from '../security/security.ts';
-import { soleMember } from './sole-member.ts';
+import { BrokerSecurityError } from '../security/failure.ts';
+import { withAdmin } from './admin-client.ts';
+import { openConsumer } from './consumer-client.ts';
+import type { ConsumedRecord, ConsumerPort, FetchedRecords, KafkaClientOptions } from './ports.ts';
 
-export interface GroupReaderOptions {
-  readonly bootstrapServers: readonly string[];
-  readonly clientId: string;
-  readonly security: ClientSecurity;
+export interface GroupReaderOptions extends KafkaClientOptions {
   readonly groupId: string;
   readonly topic: string;
   /** What to tell whoever wants to be a second reader: the beginning of a sentence. */
   readonly soleReader: string;
   readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-/** A record as Kafka holds it. */
-export interface ReadRecord {
-  readonly offset: bigint;
-  /** Milliseconds since 1970-01-01 UTC. */
-  readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: readonly Header[];
 }
 
 export interface ReadListener {
@@ -41,42 +18,41 @@ export interface ReadListener {
    * Offers records of a partition in their order; returns how many were taken, from the front. The others come again
    * after {@link GroupReader.resume}.
    */
-  records(partition: number, records: readonly ReadRecord[]): number;
+  records(partition: number, records: readonly ConsumedRecord[]): number;
   /** The membership of the group begins anew: what has not been committed comes again. */
   joined(): void;
 }
 
 /** After this silence a gateway that was killed is no member any more. */
 const SESSION_MS = 10_000;
-/** Bounds how long a fetch without records waits at the broker, and with it the way out. */
 const FETCH_WAIT_MS = 500;
 const FETCH_BYTES = 1_048_576;
-const FETCH_PARTITION_BYTES = 262_144;
-/** kafkajs's own; then it is our turn. */
+/** The client's own; then it is our turn. */
 const RETRIES = 2;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 10_000;
 /** How often somebody else's membership is looked at again. */
 const REFUSED_RETRY_MS = 2_000;
-const DISCONNECT_TIMEOUT_MS = 5_000;
+/** For how long the end of a membership is waited for. */
+const LEAVE_TIMEOUT_MS = 5_000;
 
 /**
  * Reads a topic as the only member of its consumer group, and commits when it is told to. A second reader of the
  * group is refused here, before it joins; should two join at once, one of them gets all partitions and the other
  * leaves. Failures of every kind lead to another try.
  *
- * kafkajs's consumer, because it is the one that years of use have shown the faults of: those that matter here are
- * that it gives up after five tries, and that it can't come back from some errors. So each membership is a consumer
+ * The consumer is kafkajs's, because it is the one that years of use have shown the faults of: those that matter here
+ * are that it gives up after five tries, and that it can't come back from some errors. So each membership is a consumer
  * of its own, and this class decides when there is another.
  */
 export class GroupReader {
   readonly #options: GroupReaderOptions;
   #listener: ReadListener | undefined;
-  #consumer: Consumer | undefined;
+  #consumer: ConsumerPort | undefined;
   /** Ends the present membership. */
-  #leave: (error?: unknown) => void = () => {};
+  #leave = (): void => {};
   /** Ends a pause between two. */
-  #wake: () => void = () => {};
+  #wake = (): void => {};
   #ended: Promise<void> = Promise.resolve();
   /** Ours, to know it from another reader's when we come back before the group has missed us. */
   #memberId = '';
@@ -111,7 +87,7 @@ export class GroupReader {
 
   /** Offers records of this partition again. */
   resume(partition: number): void {
-    if (!this.#isPaused) this.#consumer?.resume([{ topic: this.#options.topic, partitions: [partition] }]);
+    if (!this.#isPaused) this.#consumer?.resume(this.#options.topic, partition);
   }
 
   /** Commits, by partition, where to go on after a restart. False: not done. Never rejects. */
@@ -120,9 +96,7 @@ export class GroupReader {
     if (consumer === undefined || this.#problem !== undefined) return false;
     const { topic, logger } = this.#options;
     try {
-      await consumer.commitOffsets(
-        [...offsets].map(([partition, offset]) => ({ topic, partition, offset: String(offset) })),
-      );
+      await consumer.commit(topic, offsets);
       return true;
     } catch (error) {
       logger.debug({ topic, reason: errorMessage(error) }, 'offsets not committed; tried again');
@@ -133,7 +107,7 @@ export class GroupReader {
   /** Offers nothing more; commits are still possible. */
   pause(): void {
     this.#isPaused = true;
-    this.#consumer?.pause([{ topic: this.#options.topic }]);
+    this.#consumer?.pause(this.#options.topic);
   }
 
   /** Leaves the group. Never rejects. */
@@ -141,7 +115,7 @@ export class GroupReader {
     this.#isStopped = true;
     this.#leave();
     this.#wake();
-    await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, this.#ended);
+    await within(this.#options.clock, LEAVE_TIMEOUT_MS, this.#ended);
   }
 
   async #run(): Promise<void> {
@@ -173,18 +147,11 @@ export class GroupReader {
 
   /** Why we may not join: somebody else is in the group. */
   async #refusal(): Promise<string | undefined> {
-    const { bootstrapServers, clientId, security, logger, groupId } = this.#options;
-    const admin = createAdmin({ bootstrapServers, clientId, security, logger, retries: RETRIES });
-    try {
-      await admin.connect();
-      const { groups } = await admin.describeGroups([groupId]);
-      const other = groups
-        .flatMap(({ members }) => members)
-        .find(({ memberId }) => memberId !== this.#memberId);
-      return other && this.#secondReader(`${other.clientId} at ${other.clientHost.replace(/^\//, '')}`);
-    } finally {
-      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, admin.disconnect());
-    }
+    const members = await withAdmin({ ...this.#options, retries: RETRIES }, (admin) =>
+      admin.groupMembers(this.#options.groupId),
+    );
+    const other = members.find(({ memberId }) => memberId !== this.#memberId);
+    return other && this.#secondReader(`${other.clientId} at ${other.host}`);
   }
 
   #secondReader(who: string): string {
@@ -194,77 +161,50 @@ export class GroupReader {
 
   /** Joins the group and reads until the membership ends, one way or the other. */
   async #belong(): Promise<void> {
-    const { bootstrapServers, clientId, security, logger, groupId, topic } = this.#options;
-    const consumer = createConsumer(
-      { bootstrapServers, clientId, security, logger, retries: RETRIES },
-      {
-        groupId,
-        allowAutoTopicCreation: false,
-        partitionAssigners: [soleMember()],
-        sessionTimeout: SESSION_MS,
-        rebalanceTimeout: SESSION_MS,
-        heartbeatInterval: SESSION_MS / 4,
-        maxWaitTimeInMs: FETCH_WAIT_MS,
-        maxBytes: FETCH_BYTES,
-        maxBytesPerPartition: FETCH_PARTITION_BYTES,
-        retry: { retries: RETRIES, restartOnFailure: () => Promise.resolve(false) },
-      },
-    );
-    const ended = Promise.withResolvers<unknown>();
-    this.#leave = ended.resolve;
-    consumer.on(consumer.events.CRASH, ({ payload }) => {
-      ended.resolve(payload.error);
+    const { topic, groupId, logger } = this.#options;
+    const consumer = openConsumer({
+      ...this.#options,
+      topics: [topic],
+      fromBeginning: true,
+      sessionMs: SESSION_MS,
+      fetchWaitMs: FETCH_WAIT_MS,
+      fetchBytes: FETCH_BYTES,
+      isSoleMember: true,
+      retries: RETRIES,
     });
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
-      this.#memberId = memberId;
-      if ((memberAssignment[topic] ?? []).length === 0) {
-        ended.resolve(new Error(this.#secondReader('another member')));
-        return;
-      }
-      this.#consumer = consumer;
-      if (this.#isPaused) consumer.pause([{ topic }]);
-      this.#listener?.joined();
-      if (this.#problem !== undefined) logger.info({ topic, group: groupId }, 'reading the topic');
-      this.#problem = undefined;
-    });
+    this.#leave = () => void consumer.close();
     try {
-      await consumer.connect();
-      await consumer.subscribe({ topic, fromBeginning: true });
-      if (this.#isStopped) return;
       await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        eachBatch: (payload) => {
-          if (this.#consumer === consumer) this.#offer(payload);
-          return Promise.resolve();
+        joined: (memberId, partitions) => {
+          this.#memberId = memberId;
+          if ((partitions[topic] ?? []).length === 0) throw new Error(this.#secondReader('another member'));
+          this.#consumer = consumer;
+          if (this.#isPaused) consumer.pause(topic);
+          this.#listener?.joined();
+          if (this.#problem !== undefined) logger.info({ topic, group: groupId }, 'reading the topic');
+          this.#problem = undefined;
         },
+        records: (fetched) => this.#offer(fetched),
       });
-      const error = await ended.promise;
-      if (error !== undefined) throw error instanceof Error ? error : new Error(errorMessage(error));
     } finally {
       this.#consumer = undefined;
       this.#leave = () => {};
-      await within(this.#options.clock, DISCONNECT_TIMEOUT_MS, consumer.disconnect());
+      await consumer.close();
     }
   }
 
-  #offer(payload: EachBatchPayload): void {
-    if (this.#isPaused) return;
-    const { partition, messages, highWatermark } = payload.batch;
-    const taken = this.#listener?.records(partition, messages.map(readRecord)) ?? 0;
-    const last = messages[taken - 1];
-    if (last !== undefined) {
-      payload.resolveOffset(last.offset);
-      this.#taken.set(partition, BigInt(last.offset) + 1n);
-    }
-    this.#ends.set(partition, BigInt(highWatermark));
-    if (taken < messages.length) payload.pause();
+  #offer({ partition, records, endOffset }: FetchedRecords): number {
+    if (this.#isPaused || this.#consumer === undefined) return 0;
+    const taken = this.#listener?.records(partition, records) ?? 0;
+    const last = records[taken - 1];
+    if (last !== undefined) this.#taken.set(partition, last.offset + 1n);
+    this.#ends.set(partition, endOffset);
+    return taken;
   }
 
   #explain(error: unknown): string {
-    const { bootstrapServers, security, topic } = this.#options;
-    const failure = securityFailure(error, bootstrapServers.join(', '), security.protocol);
-    return failure?.message ?? `${topic}: ${errorMessage(error)}`;
+    const reason = errorMessage(error);
+    return error instanceof BrokerSecurityError ? reason : `${this.#options.topic}: ${reason}`;
   }
 
   async #pauseFor(ms: number): Promise<void> {
@@ -277,19 +217,4 @@ export class GroupReader {
       };
     });
   }
-}
-
-function readRecord({ offset, timestamp, key, value, headers }: KafkaMessage): ReadRecord {
-  return {
-    offset: BigInt(offset),
-    timestampMs: Number(timestamp),
-    key,
-    value,
-    headers: Object.entries(headers ?? {}).flatMap(([name, given]) =>
-      [given].flat().map((one) => ({
-        key: name,
-        value: one === undefined ? null : Buffer.isBuffer(one) ? one : Buffer.from(one, 'utf8'),
-      })),
-    ),
-  };
 }

@@ -1,39 +1,35 @@
 import { createRequire } from 'node:module';
+import { connect } from 'node:tls';
 import kafkajs from 'kafkajs';
-import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka, LogEntry } from 'kafkajs';
-import { decompressFrame } from 'lz4-napi';
-import type { Logger } from '../../core/logger.ts';
-import { decompressSnappy, decompressZstd } from '../protocol/decompress.ts';
-import { securityConfig } from './kafkajs-security.ts';
-import { PLAINTEXT, type ClientSecurity } from '../security/security.ts';
-
-export type {
+import type {
   Admin,
-  Assigner,
+  CompressionTypes,
   Consumer,
   ConsumerConfig,
-  EachBatchPayload,
   ISocketFactory,
+  Kafka,
   KafkaConfig,
-  KafkaMessage,
-  PartitionAssigner,
+  LogEntry,
 } from 'kafkajs';
+import { decompressFrame } from 'lz4-napi';
+import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import { decompressSnappy, decompressZstd } from '../protocol/decompress.ts';
+import { securityFailure } from '../security/failure.ts';
+import { bearerMessage, rejectedTokenReason, type BearerToken } from '../security/oauth.ts';
+import type { Sasl } from '../security/sasl.ts';
+import { PLAINTEXT, type ClientSecurity } from '../security/security.ts';
+import { KafkaClientError, type KafkaClientOptions } from './ports.ts';
 
-/** Where the cluster is, and who we say we are. */
-export interface KafkaClientOptions {
-  /** `host:port`, at least one. */
-  readonly bootstrapServers: readonly string[];
-  readonly clientId: string;
-  readonly logger: Logger;
-  /** How often kafkajs repeats a request by itself before it gives up; default 5. */
-  readonly retries?: number;
-  /** Left out, connections are in the clear and without a login. */
-  readonly security?: ClientSecurity;
-  /** Default 5 s. */
-  readonly connectTimeoutMs?: number;
-  /** Default 30 s. */
-  readonly requestTimeoutMs?: number;
-}
+/*
+ * kafkajs as we need it, behind the admin client and the consumer client, which alone import this file: its security,
+ * its codecs, its log and its errors.
+ */
+
+export type { Admin, Consumer, EachBatchPayload, KafkaMessage, PartitionAssigner } from 'kafkajs';
+
+/** How long the end of a client may take. */
+export const CLOSE_TIMEOUT_MS = 5_000;
 
 /** The kind of resource that a topic's configuration belongs to. */
 export const TOPIC_RESOURCE = kafkajs.ConfigResourceTypes.TOPIC;
@@ -54,11 +50,35 @@ export function createConsumer(options: KafkaClientOptions, consumer: ConsumerCo
 /** The error code of the Kafka protocol ("TOPIC_ALREADY_EXISTS") in something that kafkajs threw, if it has one. */
 export function kafkaErrorType(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  // kafkajs wraps what it gave up on (KafkaJSNumberOfRetriesExceeded), and collects errors per topic.
-  const { type, cause, errors } = error as { type?: unknown; cause?: unknown; errors?: unknown };
+  const { type, cause } = error as { type?: unknown; cause?: unknown };
   if (typeof type === 'string') return type;
-  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  return kafkaErrorType(first ?? cause);
+  // kafkajs wraps what it gave up on (KafkaJSNumberOfRetriesExceeded), and collects errors per topic.
+  return kafkaErrorType(firstOf(error) ?? cause);
+}
+
+/** The first of the errors that an error collects. */
+function firstOf(error: unknown): unknown {
+  const { errors } = error as { errors?: unknown };
+  return Array.isArray(errors) ? errors[0] : undefined;
+}
+
+/**
+ * Has kafkajs do something.
+ * @throws BrokerSecurityError a broker and we don't trust each other
+ * @throws KafkaClientError anything else
+ */
+export async function asked<T>(options: KafkaClientOptions, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { bootstrapServers, security = PLAINTEXT } = options;
+    throw (
+      securityFailure(error, bootstrapServers.join(', '), security.protocol) ??
+      new KafkaClientError(kafkaErrorType(error) ?? 'KAFKA_CLIENT', errorMessage(firstOf(error) ?? error), {
+        cause: error,
+      })
+    );
+  }
 }
 
 function createClient(options: KafkaClientOptions): Kafka {
@@ -67,8 +87,8 @@ function createClient(options: KafkaClientOptions): Kafka {
   return new kafkajs.Kafka({
     brokers: [...options.bootstrapServers],
     clientId: options.clientId,
-    connectionTimeout: options.connectTimeoutMs ?? 5_000,
-    requestTimeout: options.requestTimeoutMs ?? 30_000,
+    connectionTimeout: options.timeoutMs ?? 5_000,
+    requestTimeout: options.timeoutMs ?? 30_000,
     retry: { retries: options.retries ?? 5, initialRetryTime: 200, maxRetryTime: 5_000 },
     ...securityConfig(options.security ?? PLAINTEXT),
     logLevel: kafkajs.logLevel.INFO,
@@ -76,6 +96,78 @@ function createClient(options: KafkaClientOptions): Kafka {
       forwardLog(options.logger, entry);
     },
   });
+}
+
+/** Security in kafkajs's terms, for every client that is made with it. */
+function securityConfig({ tls, sasl }: ClientSecurity): Pick<KafkaConfig, 'ssl' | 'sasl' | 'socketFactory'> {
+  return {
+    // `ssl` says that TLS is on; what is done is the socket factory's.
+    ...(tls === undefined ? {} : { ssl: true, socketFactory: tlsSockets(tls) }),
+    ...(sasl === undefined ? {} : { sasl: saslConfig(sasl) }),
+  };
+}
+
+const KEEP_ALIVE_MS = 60_000;
+
+/** Sockets as kafkajs makes them itself, but each with the certificates of that moment. */
+function tlsSockets(tls: NonNullable<ClientSecurity['tls']>): ISocketFactory {
+  return ({ host, port, onConnect }) => {
+    const socket = connect({ host, port, ...tls(host) }, onConnect);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    return socket;
+  };
+}
+
+type SaslConfig = NonNullable<KafkaConfig['sasl']>;
+
+const NAMES = {
+  PLAIN: 'plain',
+  'SCRAM-SHA-256': 'scram-sha-256',
+  'SCRAM-SHA-512': 'scram-sha-512',
+} as const;
+
+function saslConfig(sasl: Sasl): SaslConfig {
+  if (sasl.mechanism === 'OAUTHBEARER') return bearerConfig(() => sasl.token());
+  const config = {
+    mechanism: NAMES[sasl.mechanism],
+    // Read by kafkajs at each login.
+    get username() {
+      return sasl.credentials().username;
+    },
+    get password() {
+      return sasl.credentials().password;
+    },
+  };
+  // kafkajs's types want one shape a mechanism, and these three have the same.
+  return config as SaslConfig;
+}
+
+/** kafkajs's own OAUTHBEARER takes a broker's refusal for consent: it does not read the answer. */
+function bearerConfig(token: () => Promise<BearerToken>): SaslConfig {
+  return {
+    mechanism: 'oauthbearer',
+    authenticationProvider: ({ saslAuthenticate }) => ({
+      async authenticate() {
+        const message = lengthPrefixed(bearerMessage(await token()));
+        await saslAuthenticate({
+          request: { encode: () => message },
+          response: {
+            decode: (bytes) => bytes.subarray(4),
+            parse(bytes) {
+              const reason = rejectedTokenReason(bytes);
+              if (reason !== undefined) throw new Error(`authentication failed: ${reason}`);
+            },
+          },
+        });
+      },
+    }),
+  };
+}
+
+function lengthPrefixed(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
 }
 
 /** What happens at every start of a broker, and passes by itself. */

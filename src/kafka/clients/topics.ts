@@ -1,21 +1,13 @@
-import { errorMessage } from '../../core/errors.ts';
-import { kafkaErrorType, TOPIC_RESOURCE, type Admin } from './kafkajs.ts';
-
-/** A topic that somebody wants to send to. */
-export interface TopicSpec {
-  readonly topic: string;
-  readonly partitions: number;
-  /** Left out, the cluster's default. */
-  readonly replicationFactor?: number;
-  /** Topic settings under Kafka's own names, e.g. `retention.ms`. */
-  readonly config?: Readonly<Record<string, string>>;
-}
+import { within, type Cancel, type Clock } from '../../core/clock.ts';
+import { errorMessage, SluiceError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import { BrokerSecurityError } from '../security/failure.ts';
+import type { ClientSecurity } from '../security/security.ts';
+import { withAdmin } from './admin-client.ts';
+import { KafkaClientError, type AdminPort, type TopicLayout, type TopicSpec } from './ports.ts';
 
 /** What protects the records of a topic against the loss of brokers. */
-export interface TopicShape {
-  readonly partitions: number;
-  /** The smallest of its partitions. */
-  readonly replicationFactor: number;
+export interface TopicShape extends TopicLayout {
   /** undefined when we may not see it. */
   readonly minInsyncReplicas: number | undefined;
 }
@@ -41,11 +33,11 @@ const NOT_AUTHORISED: readonly (string | undefined)[] = [
  * Makes sure that the topics are there. Existing ones are taken as they are; missing ones are created if `create`
  * says so. One topic's trouble is in its own status and doesn't keep the others from being looked at.
  *
- * @param admin connected; its own retries cover brokers that are still loading
- * @throws what kafkajs throws when no broker answers at all
+ * @param admin its own retries cover brokers that are still loading
+ * @throws KafkaClientError, BrokerSecurityError no broker answers at all
  */
 export async function ensureTopics(
-  admin: Admin,
+  admin: AdminPort,
   specs: readonly TopicSpec[],
   create: boolean,
 ): Promise<TopicStatus[]> {
@@ -58,7 +50,7 @@ export async function ensureTopics(
 }
 
 async function ensureTopic(
-  admin: Admin,
+  admin: AdminPort,
   spec: TopicSpec,
   exists: boolean,
   create: boolean,
@@ -70,10 +62,10 @@ async function ensureTopic(
   }
   try {
     // False: somebody else was faster.
-    const created = !exists && (await createTopic(admin, spec));
+    const created = !exists && (await admin.createTopic(spec));
     return { topic, state: created ? 'created' : 'exists', shape: await describeTopic(admin, topic) };
   } catch (error) {
-    const code = kafkaErrorType(error);
+    const code = error instanceof SluiceError ? error.code : undefined;
     if (!exists && NOT_AUTHORISED.includes(code)) {
       return {
         topic,
@@ -82,46 +74,194 @@ async function ensureTopic(
         code,
       };
     }
-    return { topic, state: 'error', reason: reasonOf(error), code };
+    return { topic, state: 'error', reason: errorMessage(error), code };
   }
 }
 
-async function createTopic(admin: Admin, spec: TopicSpec): Promise<boolean> {
-  const { topic, partitions, replicationFactor = -1, config = {} } = spec;
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-  return admin.createTopics({
-    topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
-    timeout: 10_000,
-  });
+/** To see a setting needs a right to the topic's configuration that a producer does not need. */
+async function describeTopic(admin: AdminPort, topic: string): Promise<TopicShape> {
+  const [layout] = await admin.describeTopics([topic]);
+  if (layout === undefined) throw new KafkaClientError('UNKNOWN_TOPIC_OR_PARTITION', `no topic ${topic}`);
+  const value = await admin.topicConfig(topic, 'min.insync.replicas').catch(() => undefined);
+  return { ...layout, minInsyncReplicas: value === undefined ? undefined : Number(value) };
 }
 
-async function describeTopic(admin: Admin, topic: string): Promise<TopicShape> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-  const partitions = topics[0]?.partitions ?? [];
-  return {
-    partitions: partitions.length,
-    replicationFactor: Math.min(...partitions.map(({ replicas }) => replicas.length)),
-    minInsyncReplicas: await minInsyncReplicas(admin, topic),
+export interface TopicKeeperOptions {
+  readonly bootstrapServers: readonly string[];
+  readonly clientId: string;
+  readonly security: ClientSecurity;
+  readonly topics: readonly string[];
+  readonly settings: {
+    readonly create: boolean;
+    readonly partitions: number;
+    /** undefined: the brokers' default. */
+    readonly replicationFactor: number | undefined;
+    readonly config: Readonly<Record<string, string>>;
   };
+  /** Called each time that something was created or found; at least once when all are there. */
+  readonly onFound: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/** Needs the right to describe the topic's configuration, which a producer does not. */
-async function minInsyncReplicas(admin: Admin, topic: string): Promise<number | undefined> {
-  try {
-    const { resources } = await admin.describeConfigs({
-      resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: ['min.insync.replicas'] }],
-      includeSynonyms: false,
+const RETRY_MS = 5_000;
+/** How long a topic that a message names waits for others: they are looked up together. */
+const ADDED_MS = 50;
+/** After failures that only a person can mend, and that brokers may count. */
+const SECURITY_RETRY_MS = 30_000;
+/** How long a start waits for the cluster's first answer before it goes on without. */
+const FIRST_LOOK_MS = 4_000;
+/** What it takes for an acknowledged record to survive the loss of a broker. */
+const SAFE_REPLICATION = 3;
+const SAFE_IN_SYNC = 2;
+
+/**
+ * Sees to it that the gateway's Kafka topics exist: creates them where it may, and looks again until all of
+ * them are there, so that a topic or a right that an operator grants later is noticed without a restart.
+ */
+export class TopicKeeper {
+  readonly #options: TopicKeeperOptions;
+  #topics: readonly string[];
+  #statuses: readonly TopicStatus[] = [];
+  #trouble: string | undefined = 'not looked up yet';
+  #retryMs = RETRY_MS;
+  #cancelRetry: Cancel = () => {};
+  #looking: Promise<void> | undefined;
+  /** Topics were added since the look began. */
+  #isOutdated = false;
+  #stopped = false;
+
+  constructor(options: TopicKeeperOptions) {
+    this.#options = options;
+    this.#topics = options.topics;
+  }
+
+  /** All that are seen to. */
+  get topics(): readonly string[] {
+    return this.#topics;
+  }
+
+  /** Sees to one more topic, which a message has named. */
+  add(topic: string): void {
+    if (this.#stopped || this.#topics.includes(topic)) return;
+    this.#topics = [...this.#topics, topic];
+    this.#lookSoon();
+  }
+
+  /** Sees to these topics from now on, and to no others. */
+  replace(topics: readonly string[]): void {
+    if (this.#stopped) return;
+    this.#topics = topics;
+    this.#statuses = this.#statuses.filter(({ topic }) => topics.includes(topic));
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    if (this.#looking === undefined) this.#lookIn(ADDED_MS);
+    else this.#isOutdated = true;
+  }
+
+  #lookIn(delayMs: number): void {
+    this.#cancelRetry();
+    this.#cancelRetry = this.#options.clock.schedule(() => {
+      void this.#look();
+    }, delayMs);
+  }
+
+  /** Resolves after the first answer of the cluster, or after a few seconds without one. */
+  async start(): Promise<void> {
+    await within(this.#options.clock, FIRST_LOOK_MS, this.#look());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelRetry();
+  }
+
+  /** Why records can't be sent to topics, one text each. */
+  problems(): string[] {
+    if (this.#trouble !== undefined) return [this.#trouble];
+    return this.#statuses.flatMap((status) =>
+      'reason' in status ? [`${status.topic}: ${status.reason}`] : [],
+    );
+  }
+
+  /** What an operator should know about topics that hold less than `ack: kafka` sounds like. */
+  warnings(): string[] {
+    const weak = this.#statuses.flatMap((status) =>
+      'shape' in status && !isSafe(status.shape) ? [status] : [],
+    );
+    const [first] = weak;
+    if (first === undefined) return [];
+    const names = weak.map(({ topic }) => topic).join(', ');
+    const { replicationFactor, minInsyncReplicas } = first.shape;
+    const shape = `replication factor ${replicationFactor}, min.insync.replicas ${minInsyncReplicas ?? 'unknown'}`;
+    return [
+      `what is acknowledged may be lost with one broker's disk or power: ${names} (${shape}; ` +
+        `${SAFE_REPLICATION} and ${SAFE_IN_SYNC} are safe)`,
+    ];
+  }
+
+  /** One look at a time, and one timer for the next: topics may be added at any moment. */
+  #look(): Promise<void> {
+    this.#cancelRetry();
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+      if (this.#stopped) return;
+      if (this.#isOutdated) this.#lookIn(ADDED_MS);
+      else if (this.problems().length > 0) this.#lookIn(this.#retryMs);
+      this.#isOutdated = false;
     });
-    const value = resources[0]?.configEntries[0]?.configValue;
-    return value === undefined ? undefined : Number(value);
-  } catch {
-    return undefined;
+    return this.#looking;
+  }
+
+  /** Never rejects: what went wrong is in {@link problems}. */
+  async #lookOnce(): Promise<void> {
+    const { bootstrapServers, clientId, security, settings, logger, onFound } = this.#options;
+    // kafkajs does not repeat a login that was refused.
+    const client = { bootstrapServers, clientId: `${clientId}-admin`, logger, retries: 3, security };
+    this.#retryMs = RETRY_MS;
+    try {
+      const statuses = await withAdmin(client, (admin) =>
+        ensureTopics(admin, this.#specs(), settings.create),
+      );
+      this.#report(statuses);
+      // Other topics may be wanted by now.
+      this.#statuses = statuses.filter(({ topic }) => this.#topics.includes(topic));
+      this.#trouble = undefined;
+      if (statuses.some(({ state }) => state === 'exists' || state === 'created')) onFound();
+    } catch (error) {
+      if (error instanceof BrokerSecurityError) this.#retryMs = SECURITY_RETRY_MS;
+      const reason = errorMessage(error);
+      const trouble = `Kafka's topics can't be looked up at ${bootstrapServers.join(', ')}: ${reason}`;
+      if (this.#trouble !== trouble)
+        logger.warn({ reason }, "Kafka's topics can't be looked up; trying again");
+      this.#trouble = trouble;
+    }
+  }
+
+  #specs(): TopicSpec[] {
+    const { partitions, replicationFactor, config } = this.#options.settings;
+    return this.#topics.map((topic) => ({ topic, partitions, replicationFactor, config }));
+  }
+
+  /** Logs what changed since the last look. */
+  #report(statuses: readonly TopicStatus[]): void {
+    const { logger } = this.#options;
+    for (const status of statuses) {
+      const before = this.#statuses.find(({ topic }) => topic === status.topic);
+      if (status.state === 'created') {
+        logger.info({ topic: status.topic, partitions: status.shape.partitions }, 'topic created');
+      } else if ('reason' in status && before?.state !== status.state) {
+        logger.warn({ topic: status.topic, reason: status.reason }, 'the topic is not there; looking again');
+      }
+    }
   }
 }
 
-/** The text of the first error of a collection, which is what happened to this topic. */
-function reasonOf(error: unknown): string {
-  const { errors } = error as { errors?: unknown };
-  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  return errorMessage(first ?? error);
+function isSafe({ replicationFactor, minInsyncReplicas }: TopicShape): boolean {
+  return (
+    replicationFactor >= SAFE_REPLICATION &&
+    (minInsyncReplicas === undefined || minInsyncReplicas >= SAFE_IN_SYNC)
+  );
 }

@@ -5,12 +5,13 @@ import { errorMessage } from '../../core/errors.ts';
 import { pause } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { DrillError } from './drill.ts';
-import { createAdmin, type Admin, type KafkaClientOptions } from '../../kafka/clients/kafkajs.ts';
+import { connectAdmin } from '../../kafka/clients/admin-client.ts';
+import type { AdminPort, KafkaClientOptions } from '../../kafka/clients/ports.ts';
 import { probeCluster } from '../local-kafka/cluster-probe.ts';
 import { startLocalKafka, type LocalKafka } from '../local-kafka/local-kafka.ts';
 import { findFreePorts } from '../local-kafka/ports.ts';
 import type { Address } from './address-translation.ts';
-import { securityFailure } from '../../kafka/security/failure.ts';
+import { BrokerSecurityError } from '../../kafka/security/failure.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';
 import { ensureTopics } from '../../kafka/clients/topics.ts';
 
@@ -41,7 +42,7 @@ export class DrillGround {
   /** It was started for this drill, and keeps its data in the drill's folder. */
   readonly isOwn: boolean;
   readonly #options: DrillGroundOptions;
-  readonly #admin: Admin;
+  readonly #admin: AdminPort;
   readonly #localKafka: LocalKafka | undefined;
 
   /** @throws {DrillError} `DRILL_KAFKA`, or what keeps a local Kafka from starting */
@@ -52,9 +53,9 @@ export class DrillGround {
     const localKafka = running === undefined ? await startOwnKafka(options) : undefined;
     const servers = running ?? [localKafka?.bootstrapServers ?? ''];
     const client = { bootstrapServers: servers, clientId: 'sluice-drill', logger, security };
-    const admin = createAdmin(client);
+    let admin: AdminPort | undefined;
     try {
-      await admin.connect();
+      admin = await connectAdmin(client);
       const { brokers, clusterId } = await admin.describeCluster();
       const description = `${servers.join(', ')}${localKafka === undefined ? '' : ' (started for this drill)'}`;
       const all = [...servers.map(addressOf), ...brokers.map(({ host, port }) => ({ host, port }))];
@@ -67,21 +68,18 @@ export class DrillGround {
         clusterId,
       });
     } catch (error) {
-      await admin.disconnect().catch(() => undefined);
+      await admin?.close();
       await localKafka?.stop();
-      throw (
-        securityFailure(error, servers.join(', '), security.protocol) ??
-        new DrillError('DRILL_KAFKA', `no Kafka answers at ${servers.join(', ')}: ${errorMessage(error)}`, {
-          cause: error,
-        })
-      );
+      if (error instanceof BrokerSecurityError) throw error;
+      const reason = `no Kafka answers at ${servers.join(', ')}: ${errorMessage(error)}`;
+      throw new DrillError('DRILL_KAFKA', reason, { cause: error });
     }
   }
 
   private constructor(
     options: DrillGroundOptions,
     parts: Pick<DrillGround, 'client' | 'brokers' | 'description' | 'clusterId'> & {
-      readonly admin: Admin;
+      readonly admin: AdminPort;
       readonly localKafka: LocalKafka | undefined;
     },
   ) {
@@ -106,7 +104,7 @@ export class DrillGround {
       topic,
       partitions,
       config: { ...config, ...SCRATCH_CONFIG },
-      ...(replicationFactor === undefined ? {} : { replicationFactor }),
+      replicationFactor,
     }));
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + TOPIC_TIMEOUT_MS;
@@ -124,24 +122,24 @@ export class DrillGround {
     }
   }
 
-  /** @throws what kafkajs throws */
+  /** @throws KafkaClientError */
   listTopics(): Promise<string[]> {
     return this.#admin.listTopics();
   }
 
-  /** @throws what kafkajs throws */
-  async deleteTopics(topics: readonly string[]): Promise<void> {
-    await this.#admin.deleteTopics({ topics: [...topics], timeout: 10_000 });
+  /** @throws KafkaClientError */
+  deleteTopics(topics: readonly string[]): Promise<void> {
+    return this.#admin.deleteTopics(topics);
   }
 
   /** How many records a topic that nothing is deleted from has had. */
   async recordCount(topic: string): Promise<number> {
-    const offsets = await this.#admin.fetchTopicOffsets(topic);
-    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+    const bounds = await this.#admin.logBounds(topic);
+    return bounds.reduce((sum, { end }) => sum + end, 0);
   }
 
   async close(): Promise<void> {
-    await this.#admin.disconnect();
+    await this.#admin.close();
     await this.#localKafka?.stop();
   }
 }

@@ -134,15 +134,14 @@ describe('sluice tail --device', () => {
 
 describe('tailedRecord', () => {
   it('reads headers as text, the first of a name that repeats', () => {
-    const message = {
-      key: null,
-      value: null,
-      timestamp: '5',
-      attributes: 0,
-      offset: '9007199254740993',
-      headers: { a: Buffer.from('1'), b: ['2', Buffer.from('3')], c: undefined },
-    };
-    const read = tailedRecord('t', 1, message);
+    const headers = [
+      { key: 'a', value: Buffer.from('1') },
+      { key: 'b', value: Buffer.from('2') },
+      { key: 'b', value: Buffer.from('3') },
+      { key: 'c', value: null },
+    ];
+    const record = { key: null, value: null, timestampMs: 5, offset: 9_007_199_254_740_993n, headers };
+    const read = tailedRecord('t', 1, record);
     expect(read).toMatchObject({ topic: 't', partition: 1, offset: '9007199254740993', timestampMs: 5 });
     expect(read.headers).toEqual(
       new Map([

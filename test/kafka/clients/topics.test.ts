@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { silentLogger } from '../../../src/core/logger.ts';
 import { PLAINTEXT } from '../../../src/kafka/security/security.ts';
-import { TopicKeeper } from '../../../src/kafka/clients/topic-keeper.ts';
+import { TopicKeeper } from '../../../src/kafka/clients/topics.ts';
 import { TestClock } from '../../mqtt/harness.ts';
 
 it('looks for topics once at a time, however many are added meanwhile', async () => {
