@@ -31,7 +31,7 @@ const DOORS = {
   cborg: ['src/decode/'],
   commander: ['src/cli/', 'src/features/', 'src/testbed/'],
   fastify: ['src/admin/'],
-  kafkajs: ['src/kafka/clients/'],
+  kafkajs: ['src/kafka/clients/kafkajs.ts'],
   'lz4-napi': ['src/producer/', 'src/kafka/'],
   mqtt: ['src/testbed/fleet/'],
   'mqtt-packet': ['src/mqtt/'],
@@ -80,6 +80,12 @@ export default {
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(testbed|cli)/' },
       to: { path: '^src/testbed/', pathNot: '^src/testbed/local-kafka/' },
+    },
+    {
+      name: 'kafkajs-stands-behind-two-ports',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/kafka/clients/(admin|consumer)-client\\.ts$' },
+      to: { path: '^src/kafka/clients/kafkajs\\.ts$' },
     },
     ...Object.entries(DOORS).map(([name, places]) => ({
       name: `door-to-${name}`,

@@ -78,25 +78,22 @@ class KafkaJsConsumer implements ConsumerPort {
     });
   }
 
-  async #offer(
-    { batch, resolveOffset, pause, heartbeat }: EachBatchPayload,
-    listener: ConsumerListener,
-  ): Promise<void> {
+  async #offer(payload: EachBatchPayload, listener: ConsumerListener): Promise<void> {
     if (this.#closing !== undefined) return;
-    const { topic, partition, messages, highWatermark } = batch;
+    const { topic, partition, messages, highWatermark } = payload.batch;
     const offered = listener.records({
       topic,
       partition,
       records: messages.map(consumedRecord),
-      nextOffset: BigInt(batch.lastOffset()) + 1n,
+      nextOffset: BigInt(payload.batch.lastOffset()) + 1n,
       endOffset: BigInt(highWatermark),
-      heartbeat,
+      heartbeat: () => payload.heartbeat(),
     });
     // A number counts at once: whoever has no room may have some again before the next microtask.
     const taken = typeof offered === 'number' ? offered : await offered;
     const last = messages[taken - 1];
-    if (last !== undefined) resolveOffset(last.offset);
-    if (taken < messages.length) pause();
+    if (last !== undefined) payload.resolveOffset(last.offset);
+    if (taken < messages.length) payload.pause();
   }
 
   seek(topic: string, partition: number, offset: bigint): void {
