@@ -9,7 +9,7 @@ import { systemClock } from '../src/core/clock.ts';
 import { silentLogger } from '../src/core/logger.ts';
 import { NO_HEADERS } from '../src/core/record.ts';
 import { Journal } from '../src/journal/journal.ts';
-import { emptyJournalRecord } from '../src/journal/record-codec.ts';
+import { emptyJournalRecord } from '../src/journal/journal-record.ts';
 import type { JournalSettings } from '../src/journal/settings.ts';
 
 process.env.SLUICE_BENCH_KEY ??= '0'.repeat(64);

@@ -1,7 +1,7 @@
 import { NO_HEADERS } from '../../src/core/record.ts';
-import { PendingChunk } from '../../src/journal/commit-queue.ts';
-import type { JournalTarget } from '../../src/journal/commit-queue.ts';
-import { GroupWriter } from '../../src/journal/disk/group-writer.ts';
+import { PendingChunk } from '../../src/journal/commit-loop.ts';
+import type { JournalTarget } from '../../src/journal/commit-loop.ts';
+import { GroupWriter } from '../../src/durable-log/frame.ts';
 import { CHUNK_BYTES } from '../../src/journal/settings.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
@@ -32,7 +32,7 @@ export const stage: Stage = {
       run() {
         chunk.clear();
         for (const [i, record] of records.entries()) chunk.append(record, meta, nobody, i);
-        const group = { bytes: chunk.bytes, records: chunk.records, firstOrdinal: 0 };
+        const group = { bytes: chunk.bytes, records: chunk.records, firstNumber: 0 };
         return writer.encode(bytes, group, 0, 0).length;
       },
     };

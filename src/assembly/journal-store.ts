@@ -12,7 +12,7 @@ import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../deli
 import type { PartitionedSink } from '../delivery/record-sink.ts';
 import { StoreAndForward } from '../delivery/disk/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
-import { holdsSegments } from '../journal/disk/segment-files.ts';
+import { holdsSegments } from '../journal/disk/segment-file.ts';
 
 export interface JournalStoreOptions {
   readonly config: SluiceConfig;

@@ -3,7 +3,7 @@ import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
-import { lockDirectory } from '../journal/disk/directory-lock.ts';
+import { lockDirectory } from '../durable-log/directory-lock.ts';
 import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
@@ -22,7 +22,7 @@ export function mqttEdgeOptions(
     sessions:
       sessions.directory === undefined
         ? undefined
-        : new NodeStoreDirectory(sessions.directory, lockDirectory),
+        : new NodeStoreDirectory(sessions.directory, (path) => lockDirectory(path).release),
     limits: {
       ...DEFAULT_LIMITS,
       inflightQuota: mqtt.inflightQuota,

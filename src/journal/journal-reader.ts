@@ -1,11 +1,17 @@
 import type { DiskCursor, ReadResult } from './disk/disk-port.ts';
-import { ordinalOf, type Position, positionOf, segmentOf } from './position.ts';
-import { decodeRecord, type JournalRecord } from './record-codec.ts';
+import {
+  decodeRecord,
+  recordNumberOf,
+  positionOf,
+  segmentOf,
+  type JournalRecord,
+  type Position,
+} from './journal-record.ts';
 
 /** Records that were read together. */
 export class JournalBatch {
   readonly #result: ReadResult;
-  readonly #isSettled: (segmentId: number, ordinal: number) => boolean;
+  readonly #isSettled: (segmentId: number, recordNumber: number) => boolean;
   readonly #onUnreadable: (position: Position) => void;
   readonly #source: Buffer;
   readonly #from: number;
@@ -14,7 +20,7 @@ export class JournalBatch {
   constructor(
     result: ReadResult,
     from: number,
-    isSettled: (segmentId: number, ordinal: number) => boolean,
+    isSettled: (segmentId: number, recordNumber: number) => boolean,
     onUnreadable: (position: Position) => void,
   ) {
     this.#result = result;
@@ -34,17 +40,17 @@ export class JournalBatch {
    * was done since the batch was read is left out.
    */
   next(into: JournalRecord): boolean {
-    const { segmentId, ends, ordinals } = this.#result;
+    const { segmentId, ends, recordNumbers } = this.#result;
     while (this.#index < ends.length) {
       const index = this.#index++;
-      const ordinal = ordinals[index] as number;
-      if (ordinal < this.#from || this.#isSettled(segmentId, ordinal)) continue;
+      const recordNumber = recordNumbers[index] as number;
+      if (recordNumber < this.#from || this.#isSettled(segmentId, recordNumber)) continue;
       const start = index === 0 ? 0 : (ends[index - 1] as number);
       if (decodeRecord(this.#source, start, ends[index] as number, into)) {
-        into.position = positionOf(segmentId, ordinal);
+        into.position = positionOf(segmentId, recordNumber);
         return true;
       }
-      this.#onUnreadable(positionOf(segmentId, ordinal));
+      this.#onUnreadable(positionOf(segmentId, recordNumber));
     }
     return false;
   }
@@ -53,7 +59,7 @@ export class JournalBatch {
 /** What a reader needs of its journal. */
 export interface ReaderHost {
   read(cursor: DiskCursor, maxBytes: number): Promise<ReadResult>;
-  isSettled(segmentId: number, ordinal: number, withClaimed: boolean): boolean;
+  isSettled(segmentId: number, recordNumber: number, withClaimed: boolean): boolean;
   /** The record can't be read, and never will be. */
   lose(position: Position): void;
   /** Resolves after the next commit, or when the journal closes. */
@@ -85,7 +91,12 @@ export class JournalReader {
     this.#host = host;
     this.#withClaimed = withClaimed;
     this.#nextPosition = from;
-    this.#cursor = { segmentId: segmentOf(from), generation: -1, offset: 0, ordinal: ordinalOf(from) };
+    this.#cursor = {
+      segmentId: segmentOf(from),
+      generation: -1,
+      offset: 0,
+      recordNumber: recordNumberOf(from),
+    };
   }
 
   /** Where the next batch begins. */
@@ -100,7 +111,7 @@ export class JournalReader {
     const segmentId = segmentOf(position);
     // In the same segment the place in the file is kept, or it would be read again from its beginning.
     if (segmentId === this.#cursor.segmentId) return;
-    this.#cursor = { segmentId, generation: -1, offset: 0, ordinal: ordinalOf(position) };
+    this.#cursor = { segmentId, generation: -1, offset: 0, recordNumber: recordNumberOf(position) };
   }
 
   /**
@@ -114,14 +125,15 @@ export class JournalReader {
     try {
       const result = await this.#host.read(this.#cursor, maxBytes);
       if (result.atEnd) return undefined;
-      const from = result.segmentId === segmentOf(this.#nextPosition) ? ordinalOf(this.#nextPosition) : 0;
+      const from =
+        result.segmentId === segmentOf(this.#nextPosition) ? recordNumberOf(this.#nextPosition) : 0;
       this.#reportGaps(result, from);
       this.#cursor = result.next;
-      this.#nextPosition = Math.max(this.#nextPosition, positionOf(result.segmentId, result.toOrdinal));
+      this.#nextPosition = Math.max(this.#nextPosition, positionOf(result.segmentId, result.toNumber));
       return new JournalBatch(
         result,
         from,
-        (segmentId, ordinal) => this.#host.isSettled(segmentId, ordinal, this.#withClaimed),
+        (segmentId, recordNumber) => this.#host.isSettled(segmentId, recordNumber, this.#withClaimed),
         (position) => {
           this.#host.lose(position);
         },
@@ -136,9 +148,9 @@ export class JournalReader {
     return this.#host.nextCommit();
   }
 
-  /** Ordinals that should be in the batch and aren't were lost to damage, unless they were done before. */
+  /** Records that should be in the batch and aren't were lost to damage, unless they were done before. */
   #reportGaps(result: ReadResult, from: number): void {
-    let expected = Math.max(result.fromOrdinal, from);
+    let expected = Math.max(result.fromNumber, from);
     const loseUpTo = (end: number): void => {
       for (; expected < end; expected++) {
         if (!this.#host.isSettled(result.segmentId, expected, false)) {
@@ -146,11 +158,11 @@ export class JournalReader {
         }
       }
     };
-    for (const ordinal of result.ordinals) {
-      if (ordinal < expected) continue;
-      loseUpTo(ordinal);
-      expected = ordinal + 1;
+    for (const recordNumber of result.recordNumbers) {
+      if (recordNumber < expected) continue;
+      loseUpTo(recordNumber);
+      expected = recordNumber + 1;
     }
-    loseUpTo(result.toOrdinal);
+    loseUpTo(result.toNumber);
   }
 }

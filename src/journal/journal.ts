@@ -6,27 +6,30 @@ import type { Metric } from '../core/metric.ts';
 import type { PublicationMemory } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { within } from '../core/clock.ts';
-import { AgeLimit } from './room/age-limit.ts';
+import { AgeLimit, DropOldest } from './room/drop-oldest.ts';
 import { CommitLoop } from './commit-loop.ts';
-import type { JournalTarget } from './commit-queue.ts';
-import type { DiskPort, DiskState, RecoveryReport } from './disk/disk-port.ts';
+import type { JournalTarget } from './commit-loop.ts';
+import type { DiskPort, DiskState, RecoveryReport, Recalled } from './disk/disk-port.ts';
 import { DiskThread } from './disk/disk-thread.ts';
-import { DropOldest } from './room/drop-oldest.ts';
 import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } from './errors.ts';
-import { FlowRates } from './room/flow-rates.ts';
-import { FRAME_HEADER_BYTES } from './disk/frame.ts';
-import type { JournalHealth } from './health.ts';
+import { FlowRates, JournalStats, journalMetrics } from './figures.ts';
+import { FRAME_HEADER_BYTES } from '../durable-log/frame.ts';
+import type { JournalHealth } from './figures.ts';
 import { Housekeeping } from './room/housekeeping.ts';
-import { journalMetrics } from './journal-metrics.ts';
 import { JournalRoom } from './room/journal-room.ts';
 import { JournalReader, type ReaderOptions } from './journal-reader.ts';
-import { JournalStats } from './journal-stats.ts';
-import { DROPPED, type Position } from './position.ts';
-import { recordBoundBytes, recordFault, type RecordMeta } from './record-codec.ts';
-import { NO_PUBLICATIONS, Recall, type Recalled } from './recovery/recall.ts';
-import { SegmentBook } from './recovery/segment-book.ts';
-import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
-import type { WaitingRoom } from './room/waiting-room.ts';
+import { DROPPED, recordBoundBytes, recordFault, type Position, type RecordMeta } from './journal-record.ts';
+import { SegmentBook } from './room/segment-book.ts';
+import { diskSettings, resolveSettings, type JournalSettings, type ResolvedSettings } from './settings.ts';
+import type { WaitingRoom } from './room/journal-room.ts';
+
+/** Of a journal whose owner has nobody who needs to know. */
+const NO_PUBLICATIONS: PublicationMemory = {
+  nextOrdinal: 1,
+  whenKept(callback) {
+    callback();
+  },
+};
 
 /** Why a record was not taken: something to wait for, or an error that will not go away. */
 export type JournalRefusal = WaitingRoom | SluiceError;
@@ -136,7 +139,8 @@ export class Journal {
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
-      recall: new Recall(this.#book, opened.recalled.mark, options.publications ?? (() => NO_PUBLICATIONS)),
+      recall: opened.recalled.mark,
+      publications: options.publications ?? (() => NO_PUBLICATIONS),
       onState: (state) => {
         this.#takeState(state);
       },
@@ -275,7 +279,8 @@ export class Journal {
           for (const damage of result.damage) this.#housekeeping.reportDamage(damage, result.setAside);
           return result;
         },
-        isSettled: (segmentId, ordinal, withClaimed) => this.#book.isSettled(segmentId, ordinal, withClaimed),
+        isSettled: (segmentId, recordNumber, withClaimed) =>
+          this.#book.isSettled(segmentId, recordNumber, withClaimed),
         lose: (position) => {
           if (!this.#book.finish(position)) return;
           this.stats.lostRecords++;

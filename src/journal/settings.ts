@@ -1,8 +1,8 @@
 import type { FullPolicy } from '../core/profile/profile.ts';
 import type { DiskSettings } from './disk/disk-port.ts';
-import type { KeySource } from './disk/encryption.ts';
+import type { KeySource } from './disk/journal-key.ts';
 import { JournalSettingsError } from './errors.ts';
-import { MAX_RECORDS_PER_SEGMENT } from './position.ts';
+import { MAX_RECORDS_PER_SEGMENT } from './journal-record.ts';
 
 export interface JournalSettings {
   /**

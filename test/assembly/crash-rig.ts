@@ -7,7 +7,7 @@ import { Delivery } from '../../src/delivery/delivery.ts';
 import { StoreAndForward } from '../../src/delivery/disk/store-and-forward.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
 import { GatedSink } from '../delivery/store-rig.ts';
-import { MemoryFs } from '../journal/memory-fs.ts';
+import { MemoryFs } from '../durable-log/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
 import { RawClient } from '../mqtt/harness.ts';
 import { MemoryDirectory } from '../mqtt/sessions/store/memory-directory.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AuditedSink } from '../../src/features/audit/audited-sink.ts';
+import { AuditedSink } from '../../src/features/audit/audit-trail.ts';
 import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';

@@ -20,7 +20,7 @@ import type {
 import { StoreAndForward, type StoreOptions } from '../../src/delivery/disk/store-and-forward.ts';
 import type { Journal, JournalOptions } from '../../src/journal/journal.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
-import type { MemoryFs } from '../journal/memory-fs.ts';
+import type { MemoryFs } from '../durable-log/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
 import { until } from '../support/until.ts';
 

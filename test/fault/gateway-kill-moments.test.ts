@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { COMPACTING_SUFFIX } from '../../src/journal/disk/segment-files.ts';
+import { COMPACTING_SUFFIX } from '../../src/journal/disk/segment-file.ts';
 import { runGatewayTrial, type GatewayTrial } from '../support/gateway-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { faultSeeds } from '../support/seeds.ts';

@@ -1,24 +1,24 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { HEADER_BYTES } from '../../src/journal/disk/segment-header.ts';
-import { emptyJournalRecord, decodeRecord } from '../../src/journal/record-codec.ts';
+import { HEADER_BYTES } from '../../src/durable-log/file-header.ts';
+import { emptyJournalRecord, decodeRecord } from '../../src/journal/journal-record.ts';
 import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
 import type { DiskSettings } from '../../src/journal/disk/disk-port.ts';
 import { chunkOf, diskOn, numbered, numberOf } from './rig.ts';
-import { MemoryFs } from './memory-fs.ts';
+import { MemoryFs } from '../durable-log/memory-fs.ts';
 
 const SEGMENT = '/a/000000000001.segment';
 
 /** Reads everything below the event loop; every record is compared with what was written, byte for byte. */
-function readBack(disk: JournalDisk): { numbers: number[]; ordinals: number[]; lost: number } {
+function readBack(disk: JournalDisk): { numbers: number[]; recordNumbers: number[]; lost: number } {
   const numbers: number[] = [];
-  const ordinals: number[] = [];
+  const recordNumbers: number[] = [];
   let lost = 0;
   const record = emptyJournalRecord();
-  let cursor = { segmentId: 0, generation: -1, offset: 0, ordinal: 0 };
+  let cursor = { segmentId: 0, generation: -1, offset: 0, recordNumber: 0 };
   for (;;) {
     const result = disk.read(cursor, 1 << 20);
-    if (result.atEnd) return { numbers, ordinals, lost };
+    if (result.atEnd) return { numbers, recordNumbers, lost };
     const source = Buffer.from(result.bytes);
     let start = 0;
     for (const [index, end] of result.ends.entries()) {
@@ -29,7 +29,7 @@ function readBack(disk: JournalDisk): { numbers: number[]; ordinals: number[]; l
       expect(Buffer.compare(record.key!, expected.key!)).toBe(0);
       expect(Buffer.compare(record.value!, expected.value!)).toBe(0);
       numbers.push(number);
-      ordinals.push(result.ordinals[index]!);
+      recordNumbers.push(result.recordNumbers[index]!);
       start = end;
     }
     for (const damage of result.damage) lost += damage.lostRecords;
@@ -91,9 +91,9 @@ describe.each<[string, Partial<DiskSettings>]>([
       fs.put(SEGMENT, original.content(SEGMENT).subarray(0, length));
       const { disk, settings: opened } = diskOn(fs, settings);
       const { report } = disk.open(opened);
-      const { numbers, ordinals } = readBack(disk);
+      const { numbers, recordNumbers } = readBack(disk);
       expect(numbers).toEqual(all.slice(0, numbers.length));
-      expect(ordinals).toEqual(numbers);
+      expect(recordNumbers).toEqual(numbers);
       expect(numbers.length).toBeGreaterThanOrEqual(most);
       expect(report.damage).toEqual([]);
       most = numbers.length;
@@ -111,9 +111,9 @@ describe.each<[string, Partial<DiskSettings>]>([
       fs.put(SEGMENT, bytes);
       const { disk, settings: opened } = diskOn(fs, settings);
       const { report } = disk.open(opened);
-      const { numbers, ordinals } = readBack(disk);
+      const { numbers, recordNumbers } = readBack(disk);
       const lost = report.damage.reduce((sum, damage) => sum + damage.lostRecords, 0);
-      expect(ordinals, `byte ${at}`).toEqual(numbers);
+      expect(recordNumbers, `byte ${at}`).toEqual(numbers);
       expect([...numbers].sort((a, b) => a - b)).toEqual(numbers);
       // Nothing is lost silently: what is missing is what was reported.
       expect(numbers.length + lost, `byte ${at}`).toBe(9);
@@ -187,8 +187,8 @@ describe.each<[string, Partial<DiskSettings>]>([
           fs.put(SEGMENT, bytes);
           const { disk, settings: opened } = diskOn(fs, settings);
           const { report } = disk.open(opened);
-          const { numbers, ordinals } = readBack(disk);
-          expect(ordinals).toEqual(numbers);
+          const { numbers, recordNumbers } = readBack(disk);
+          expect(recordNumbers).toEqual(numbers);
           expect([...numbers].sort((a, b) => a - b)).toEqual(numbers);
           const lost = report.damage.reduce((sum, damage) => sum + damage.lostRecords, 0);
           // What ends in the last group may be its torn tail: the checkpoint would know, and is not here.
@@ -270,7 +270,7 @@ describe('a reused segment file', () => {
 function readBackSizes(disk: JournalDisk): { numbers: number[] } {
   const numbers: number[] = [];
   const record = emptyJournalRecord();
-  let cursor = { segmentId: 0, generation: -1, offset: 0, ordinal: 0 };
+  let cursor = { segmentId: 0, generation: -1, offset: 0, recordNumber: 0 };
   for (;;) {
     const result = disk.read(cursor, 1 << 20);
     if (result.atEnd) return { numbers };

@@ -2,10 +2,10 @@
 import { parentPort } from 'node:worker_threads';
 import { serveDisk } from '../../src/journal/disk/disk-thread.ts';
 import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
-import { nodeFs } from '../../src/journal/disk/node-fs.ts';
-import type { JournalFs } from '../../src/journal/disk/journal-fs.ts';
+import { nodeFs } from '../../src/durable-log/file-system.ts';
+import type { FileSystem } from '../../src/durable-log/file-system.ts';
 
-const slow: JournalFs = {
+const slow: FileSystem = {
   ...nodeFs,
   open: (path, mode) => {
     const file = nodeFs.open(path, mode);

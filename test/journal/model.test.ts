@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Position } from '../../src/journal/position.ts';
-import { FsError, MemoryFs } from './memory-fs.ts';
+import type { Position } from '../../src/journal/journal-record.ts';
+import { FsError, MemoryFs } from '../durable-log/memory-fs.ts';
 import { hastyClock, openRig, readAll, type Rig } from './rig.ts';
 
 process.env.JOURNAL_MODEL_KEY = '5a'.repeat(32);

@@ -4,9 +4,8 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import { digestOf, type AuditGap } from './audit-entry.ts';
+import { BlockWriter, digestOf, type AuditGap } from './audit-block.ts';
 import type { AuditFile, AuditFiles } from './audit-files.ts';
-import { BlockWriter } from './block.ts';
 import { FrameType, writeFrame } from './frame.ts';
 
 export interface AuditLogOptions {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { drawBlueprint } from '../../assembly/blueprint.ts';
 import { AuditDirectory } from './audit-files.ts';
-import type { AuditEntry } from './audit-entry.ts';
+import type { AuditEntry } from './audit-block.ts';
 import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
 import { readAuditLog } from './log-reader.ts';
 import { instantText, systemClock } from '../../core/clock.ts';

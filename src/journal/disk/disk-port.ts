@@ -1,7 +1,9 @@
-import type { KeySource } from './encryption.ts';
+import { errorMessage } from '../../core/errors.ts';
+import type { DamagedBytes } from '../../durable-log/log-scanner.ts';
+import type { RecalledPublication } from '../../core/publication.ts';
+import { systemCode } from '../errors.ts';
 import type { RecallMark, SegmentProgress } from '../recovery/checkpoint.ts';
-import type { Recalled } from '../recovery/recall.ts';
-import type { Damage } from './segment-scan.ts';
+import type { KeySource } from './journal-key.ts';
 import type { Chunk } from './segment-writer.ts';
 
 /** What the disk's side needs to know. */
@@ -55,6 +57,20 @@ export interface RecoveryReport {
   readonly setAside: readonly string[];
 }
 
+/** Bytes of a segment that can't be what was written. */
+export interface Damage extends DamagedBytes {
+  readonly segmentId: number;
+  /** The whole file is gone. */
+  readonly gone?: true;
+}
+
+/** What a start finds of QoS 2 publications that their sessions may not know. */
+export interface Recalled {
+  /** Oldest first, each ordinal once. */
+  readonly publications: readonly RecalledPublication[];
+  readonly mark: RecallMark;
+}
+
 export interface OpenResult {
   readonly state: DiskState;
   readonly progress: readonly SegmentProgress[];
@@ -67,7 +83,7 @@ export interface OpenResult {
 
 export interface Placement {
   readonly segmentId: number;
-  readonly firstOrdinal: number;
+  readonly firstNumber: number;
 }
 
 export interface CommitResult {
@@ -84,19 +100,19 @@ export interface DiskCursor {
   readonly segmentId: number;
   readonly generation: number;
   readonly offset: number;
-  readonly ordinal: number;
+  readonly recordNumber: number;
 }
 
 export interface ReadResult {
   readonly segmentId: number;
   /** Record bodies, one behind the other. */
   readonly bytes: Uint8Array;
-  /** Where each record ends in `bytes`, and its ordinal. */
+  /** Where each record ends in `bytes`, and its number. */
   readonly ends: Uint32Array;
-  readonly ordinals: Uint32Array;
-  /** Every readable record of these ordinals is in the batch. */
-  readonly fromOrdinal: number;
-  readonly toOrdinal: number;
+  readonly recordNumbers: Uint32Array;
+  /** Every readable record of these numbers is in the batch. */
+  readonly fromNumber: number;
+  readonly toNumber: number;
   readonly next: DiskCursor;
   /** Nothing durable is behind it at present. */
   readonly atEnd: boolean;
@@ -107,8 +123,8 @@ export interface ReadResult {
 /** The records of a segment that are not done, and whose they are. */
 export interface Survey {
   readonly owners: readonly { readonly topic: string; readonly account: string }[];
-  readonly ordinals: Uint32Array;
-  /** Of each of these ordinals: an index in {@link owners}. */
+  readonly recordNumbers: Uint32Array;
+  /** Of each of these numbers: an index in {@link owners}. */
   readonly ownerOf: Uint32Array;
 }
 
@@ -151,3 +167,19 @@ export type DiskPort = {
   /** Gives up on a disk that does not answer; after a close it does nothing. */
   abandon(): void;
 };
+
+/** A failed operation that says in which directory. */
+export class DiskFaultError extends Error {
+  readonly fault: DiskFault;
+
+  constructor(fault: DiskFault, options?: ErrorOptions) {
+    super(fault.message, options);
+    this.name = 'DiskFaultError';
+    this.fault = fault;
+  }
+}
+
+export function faultOf(error: unknown, directory: string): DiskFault {
+  if (error instanceof DiskFaultError) return error.fault;
+  return { code: systemCode(error), directory, message: errorMessage(error) };
+}

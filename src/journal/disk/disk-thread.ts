@@ -2,7 +2,7 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { errorMessage } from '../../core/errors.ts';
 import type { DiskFault, DiskOperations, DiskPort } from './disk-port.ts';
 import { JournalError, JournalThreadError } from '../errors.ts';
-import { DiskFaultError, faultOf } from './disk-fault.ts';
+import { DiskFaultError, faultOf } from './disk-port.ts';
 
 type Operation = keyof DiskOperations;
 
@@ -41,8 +41,8 @@ function failureOf(error: unknown): Failure {
 /** What was read changes hands instead of being copied. */
 function transferable(operation: Operation, reply: Reply): ArrayBuffer[] {
   if (operation !== 'read' || !('result' in reply)) return [];
-  const { bytes, ends, ordinals } = reply.result as ReturnType<DiskOperations['read']>;
-  return [bytes.buffer, ends.buffer, ordinals.buffer] as ArrayBuffer[];
+  const { bytes, ends, recordNumbers } = reply.result as ReturnType<DiskOperations['read']>;
+  return [bytes.buffer, ends.buffer, recordNumbers.buffer] as ArrayBuffer[];
 }
 
 interface Waiting {

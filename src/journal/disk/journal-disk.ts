@@ -1,15 +1,15 @@
 import { errorMessage } from '../../core/errors.ts';
 import {
-  type Checkpoint,
-  encodeCheckpoint,
-  type RecallMark,
   RESERVED_IDS,
+  encodeCheckpoint,
   saveCheckpoint,
+  type Checkpoint,
+  type RecallMark,
   type SegmentProgress,
 } from '../recovery/checkpoint.ts';
-import { Compaction } from '../recovery/compaction.ts';
-import type { DirectoryLock } from './directory-lock.ts';
-import { DiskFaultError, faultOf } from './disk-fault.ts';
+import { Compaction } from './compaction.ts';
+import { type DirectoryLock, DirectoryLockedError } from '../../durable-log/directory-lock.ts';
+import { DiskFaultError, faultOf } from './disk-port.ts';
 import type {
   CommitResult,
   CompactResult,
@@ -24,24 +24,22 @@ import type {
   SegmentInfo,
   Survey,
 } from './disk-port.ts';
-import { loadKey } from './encryption.ts';
-import { DirectoryGoneError, JournalError, JournalUnavailableError } from '../errors.ts';
-import type { JournalFs } from './journal-fs.ts';
-import { MAX_SEGMENT_ID } from '../position.ts';
-import { recallPublications } from '../recovery/recall.ts';
+import { loadKey } from './journal-key.ts';
+import { DirectoryGoneError, JournalError, JournalLockedError, JournalUnavailableError } from '../errors.ts';
+import type { FileSystem } from '../../durable-log/file-system.ts';
+import { MAX_SEGMENT_ID } from '../journal-record.ts';
 import { recover } from '../recovery/recovery.ts';
 import { SegmentRemoval, tryRemove } from './segment-removal.ts';
 import { SegmentReader } from './segment-reader.ts';
-import { segmentPath, type StoredSegment } from './segment-files.ts';
-import { newHeader, type SegmentEnd } from './segment-header.ts';
-import { type Chunk, SegmentWriter } from './segment-writer.ts';
-import { surveySegment } from '../recovery/survey.ts';
+import { recallPublications, surveySegment } from './survey.ts';
+import { newHeader, segmentPath, type SegmentEnd, type StoredSegment } from './segment-file.ts';
+import { SegmentWriter, type Chunk } from './segment-writer.ts';
 
 const NOTHING = new Uint32Array(0);
-const NOTHING_OPEN: Survey = { owners: [], ordinals: NOTHING, ownerOf: NOTHING };
+const NOTHING_OPEN: Survey = { owners: [], recordNumbers: NOTHING, ownerOf: NOTHING };
 
 export interface DiskEnvironment {
-  readonly fs: JournalFs;
+  readonly fs: FileSystem;
   readonly wallMs: () => number;
 }
 
@@ -50,7 +48,7 @@ export interface DiskEnvironment {
  * that hangs stops neither the event loop nor the thread pool that compression shares.
  */
 export class JournalDisk implements DiskOperations {
-  readonly #fs: JournalFs;
+  readonly #fs: FileSystem;
   readonly #wallMs: () => number;
   #settings: DiskSettings | undefined;
   #key: Buffer | undefined;
@@ -98,7 +96,7 @@ export class JournalDisk implements DiskOperations {
       for (const directory of settings.directories) {
         at = directory;
         this.#fs.ensureDirectory(directory);
-        this.#locks.set(directory, this.#fs.lock(directory));
+        this.#locks.set(directory, this.#lock(directory));
       }
       const found = recover(this.#fs, settings.directories, this.#key);
       const { checkpoint, segments, report, nextId } = found;
@@ -122,6 +120,17 @@ export class JournalDisk implements DiskOperations {
     }
   }
 
+  #lock(directory: string): DirectoryLock {
+    try {
+      return this.#fs.lock(directory);
+    } catch (error) {
+      if (error instanceof DirectoryLockedError) {
+        throw new JournalLockedError(directory, error.owner, { cause: error });
+      }
+      throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
+    }
+  }
+
   /** Without chunks: only closes a segment that is old enough. */
   commit(chunks: readonly Chunk[]): CommitResult {
     const { segmentMaxAgeMs } = this.#settings as DiskSettings;
@@ -136,7 +145,7 @@ export class JournalDisk implements DiskOperations {
         const written: Placement[] = [];
         for (const chunk of chunks.slice(placements.length)) {
           if (!writer.hasRoom(chunk)) break;
-          written.push({ segmentId: writer.id, firstOrdinal: writer.write(chunk, this.#wallMs()) });
+          written.push({ segmentId: writer.id, firstNumber: writer.write(chunk, this.#wallMs()) });
         }
         writer.sync();
         syncs++;

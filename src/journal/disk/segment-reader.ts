@@ -1,30 +1,28 @@
-import { DiskFaultError, faultOf } from './disk-fault.ts';
-import type { DiskCursor, ReadResult } from './disk-port.ts';
+import { type FileSystem, readFully, writeFully } from '../../durable-log/file-system.ts';
+import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import { RecordRuns } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
-import type { JournalFs } from './journal-fs.ts';
-import { RecordRuns } from '../recovery/record-runs.ts';
+import { type Damage, type DiskCursor, DiskFaultError, faultOf, type ReadResult } from './disk-port.ts';
 import {
   DAMAGED_SUFFIX,
   SalvagedFile,
+  scannerOf,
   segmentName,
   segmentPath,
   type StoredSegment,
-} from './segment-files.ts';
-import { HEADER_BYTES } from './segment-header.ts';
-import { type Damage, SegmentScanner } from './segment-scan.ts';
-import { readFully, writeFully } from './whole-file.ts';
+} from './segment-file.ts';
 
 /** A longer stretch of damaged bytes is set aside in part. */
 const MAX_SET_ASIDE_BYTES = 16 << 20;
 
 /** Reads batches of records back, from one segment at a time. */
 export class SegmentReader {
-  readonly #fs: JournalFs;
+  readonly #fs: FileSystem;
   /** Whether the disk of a directory is there. */
   readonly #isThere: (directory: string) => boolean;
   #open: { readonly id: number; readonly file: SalvagedFile } | undefined;
 
-  constructor(fs: JournalFs, isThere: (directory: string) => boolean) {
+  constructor(fs: FileSystem, isThere: (directory: string) => boolean) {
     this.#fs = fs;
     this.#isThere = isThere;
   }
@@ -59,13 +57,7 @@ export class SegmentReader {
 
   #read(segment: StoredSegment, cursor: DiskCursor, maxBytes: number): ReadResult {
     const start = startIn(segment, cursor);
-    const scanner = new SegmentScanner(
-      this.#file(segment),
-      segment.header,
-      segment.cipher,
-      { segmentId: segment.id, endOffset: segment.endOffset, records: segment.records },
-      start,
-    );
+    const scanner = scannerOf(segment, this.#file(segment), start);
     const runs = new RecordRuns();
     const damage: Damage[] = [];
     let bytes = 0;
@@ -76,19 +68,19 @@ export class SegmentReader {
         bytes += (group.runs.ends[index] as number) - (group.runs.starts[index] as number);
       }
       runs.append(group.runs);
-      damage.push(...group.damage);
+      if (group.damage !== undefined) damage.push({ segmentId: segment.id, ...group.damage });
     }
     const ended = scanner.offset >= segment.endOffset;
     return {
       segmentId: segment.id,
       ...pack(runs, bytes),
-      fromOrdinal: start.ordinal,
-      toOrdinal: ended ? segment.records : scanner.ordinal,
+      fromNumber: start.recordNumber,
+      toNumber: ended ? segment.records : scanner.recordNumber,
       next: {
         segmentId: segment.id,
         generation: segment.generation,
         offset: scanner.offset,
-        ordinal: ended ? segment.records : scanner.ordinal,
+        recordNumber: ended ? segment.records : scanner.recordNumber,
       },
       atEnd: false,
       damage,
@@ -145,7 +137,7 @@ function nextSegment(
   const candidates = current === undefined ? closed.values() : [...closed.values(), current];
   for (const segment of candidates) {
     if (segment.id > cursor.segmentId) return segment;
-    if (segment.id === cursor.segmentId && cursor.ordinal < segment.records) return segment;
+    if (segment.id === cursor.segmentId && cursor.recordNumber < segment.records) return segment;
   }
   return undefined;
 }
@@ -153,14 +145,14 @@ function nextSegment(
 function startIn(
   segment: StoredSegment,
   cursor: DiskCursor,
-): { readonly offset: number; readonly ordinal: number } {
+): { readonly offset: number; readonly recordNumber: number } {
   if (segment.id !== cursor.segmentId || segment.generation !== cursor.generation || cursor.offset === 0) {
-    return { offset: HEADER_BYTES, ordinal: 0 };
+    return { offset: HEADER_BYTES, recordNumber: 0 };
   }
   return cursor;
 }
 
-function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends' | 'ordinals'> {
+function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends' | 'recordNumbers'> {
   const packed = new Uint8Array(bytes);
   const ends = new Uint32Array(runs.count);
   let at = 0;
@@ -171,20 +163,20 @@ function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends
     at += body.length;
     ends[index] = at;
   }
-  return { bytes: packed, ends, ordinals: Uint32Array.from(runs.ordinals) };
+  return { bytes: packed, ends, recordNumbers: Uint32Array.from(runs.recordNumbers) };
 }
 
 /** Of a segment whose file is gone: what the cursor had not had of it. */
 function allLost(segment: StoredSegment, cursor: DiskCursor): ReadResult {
   const { id: segmentId, generation, endOffset, records } = segment;
-  const { offset, ordinal } = startIn(segment, cursor);
-  const lostRecords = records - ordinal;
+  const { offset, recordNumber } = startIn(segment, cursor);
+  const lostRecords = records - recordNumber;
   return {
     ...emptyRead(cursor),
     segmentId,
-    fromOrdinal: ordinal,
-    toOrdinal: records,
-    next: { segmentId, generation, offset: endOffset, ordinal: records },
+    fromNumber: recordNumber,
+    toNumber: records,
+    next: { segmentId, generation, offset: endOffset, recordNumber: records },
     atEnd: false,
     damage: [{ segmentId, offset, bytes: endOffset - offset, lostRecords, gone: true }],
   };
@@ -195,9 +187,9 @@ function emptyRead(cursor: DiskCursor): ReadResult {
     segmentId: cursor.segmentId,
     bytes: new Uint8Array(0),
     ends: new Uint32Array(0),
-    ordinals: new Uint32Array(0),
-    fromOrdinal: cursor.ordinal,
-    toOrdinal: cursor.ordinal,
+    recordNumbers: new Uint32Array(0),
+    fromNumber: cursor.recordNumber,
+    toNumber: cursor.recordNumber,
     next: cursor,
     atEnd: true,
     damage: [],

@@ -1,6 +1,117 @@
-import { FinishedFiles, REMOVED_TOGETHER } from './finished-files.ts';
-import type { JournalFs } from './journal-fs.ts';
-import { FINISHED_SUFFIX, segmentPath, type StoredSegment } from './segment-files.ts';
+import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
+import { FINISHED_SUFFIX, SPARE_NAME, segmentPath } from './segment-file.ts';
+import type { StoredSegment } from './segment-file.ts';
+
+/**
+ * So much of a file is given back a step; between the steps commits have their turn. To remove 64 MiB at once takes
+ * 17 ms, nearly all of it for the pages in the page cache, and much longer where cores are short: as long would every
+ * record wait that is to become durable meanwhile.
+ */
+const STEP_BYTES = 2 << 20;
+/** Files whose removal is begun together: as many are kept open. */
+export const REMOVED_TOGETHER = 16;
+
+/**
+ * What becomes of the files of segments that nobody needs any more: one a directory is kept for the next segment, the
+ * others lose their names at once and give their space back piece by piece. A file without a name needs no
+ * recovery: the kernel gives it back with the process.
+ */
+export class FinishedFiles {
+  readonly #fs: FileSystem;
+  /** Directories that have a spare file. */
+  readonly #spares = new Set<string>();
+  /** Files without a name, open because that is all that keeps them. */
+  readonly #nameless: { readonly file: OpenFile; bytes: number }[] = [];
+
+  constructor(fs: FileSystem) {
+    this.#fs = fs;
+  }
+
+  /** Says which directories have a spare file from a former life. */
+  found(spares: Iterable<string>): void {
+    for (const directory of spares) this.#spares.add(directory);
+  }
+
+  /** Whether the directory had a spare file: it is the caller's now. */
+  takeSpare(directory: string): boolean {
+    return this.#spares.delete(directory);
+  }
+
+  /** Keeps the segment's file for the next one; false if there is one already, or the disk does not let us. */
+  keepAsSpare(segment: StoredSegment): boolean {
+    const { directory } = segment;
+    if (this.#spares.has(directory)) return false;
+    try {
+      this.#fs.rename(segmentPath(segment), `${directory}/${SPARE_NAME}`);
+      this.#spares.add(directory);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Takes the file's name; its space follows with {@link giveBack}. False if the disk does not let us. */
+  remove(path: string): boolean {
+    const opened = this.#open(path);
+    try {
+      this.#fs.remove(path);
+    } catch {
+      if (opened !== undefined) close(opened.file);
+      return false;
+    }
+    if (opened !== undefined) this.#nameless.push(opened);
+    return true;
+  }
+
+  /** undefined: one that can't be opened is removed in one go. */
+  #open(path: string): { readonly file: OpenFile; bytes: number } | undefined {
+    let file: OpenFile | undefined;
+    try {
+      file = this.#fs.open(path, 'write');
+      return { file, bytes: file.size() };
+    } catch {
+      if (file !== undefined) close(file);
+      return undefined;
+    }
+  }
+
+  /** Gives back a piece of what was removed; true when nothing is left of it. */
+  giveBack(): boolean {
+    for (let left = STEP_BYTES; left > 0;) {
+      const last = this.#nameless.at(-1);
+      if (last === undefined) return true;
+      const piece = Math.min(left, last.bytes);
+      left -= piece;
+      last.bytes -= piece;
+      if (last.bytes > 0 && truncated(last.file, last.bytes)) continue;
+      this.#nameless.pop();
+      close(last.file);
+    }
+    return this.#nameless.length === 0;
+  }
+
+  /** Gives back all that was removed. */
+  close(): void {
+    for (const { file } of this.#nameless.splice(0)) close(file);
+  }
+}
+
+function truncated(file: OpenFile, bytes: number): boolean {
+  try {
+    file.truncate(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function close(file: OpenFile): void {
+  try {
+    file.close();
+  } catch {
+    // It has no name, and nobody reads it.
+  }
+}
 
 /**
  * Segments that nobody needs any more, until their removal is durable: a loss of power may bring a file back. A file is
@@ -8,14 +119,14 @@ import { FINISHED_SUFFIX, segmentPath, type StoredSegment } from './segment-file
  * keeps a name that says so: a file that is simply gone is a loss, and a start reports it (missing-segments.ts).
  */
 export class SegmentRemoval {
-  readonly #fs: JournalFs;
+  readonly #fs: FileSystem;
   /** Whether the disk of a directory is there: what is not found on another is not removed. */
   readonly #isThere: (directory: string) => boolean;
   readonly #leaving = new Map<number, StoredSegment>();
   readonly #emptied = new Set<number>();
   readonly files: FinishedFiles;
 
-  constructor(fs: JournalFs, isThere: (directory: string) => boolean) {
+  constructor(fs: FileSystem, isThere: (directory: string) => boolean) {
     this.#fs = fs;
     this.#isThere = isThere;
     this.files = new FinishedFiles(fs);
@@ -93,7 +204,7 @@ export class SegmentRemoval {
 }
 
 /** A file that is left over is void by its successor's header, or done by the checkpoint. */
-export function tryRemove(fs: JournalFs, path: string): boolean {
+export function tryRemove(fs: FileSystem, path: string): boolean {
   try {
     fs.remove(path);
     return true;

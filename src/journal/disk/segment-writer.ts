@@ -1,10 +1,16 @@
-import type { SegmentCipher } from './encryption.ts';
-import { GroupWriter } from './group-writer.ts';
-import type { JournalFile, JournalFs } from './journal-fs.ts';
-import { MAX_RECORDS_PER_SEGMENT } from '../position.ts';
-import { SPARE_NAME, segmentPath, type StoredSegment } from './segment-files.ts';
-import { encodeHeader, HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
-import { writeFully } from './whole-file.ts';
+import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
+import { GroupWriter } from '../../durable-log/frame.ts';
+import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
+import { MAX_RECORDS_PER_SEGMENT } from '../journal-record.ts';
+import {
+  SPARE_NAME,
+  encodeSegmentHeader,
+  segmentPath,
+  type SegmentHeader,
+  type StoredSegment,
+} from './segment-file.ts';
+import { writeFully } from '../../durable-log/file-system.ts';
 
 /** Record frames with blank CRCs, and room for a commit frame behind them: what is written as one group. */
 export interface Chunk {
@@ -23,7 +29,7 @@ const SMALL_COMMIT_BYTES = 64 << 10;
 const ZEROS = Buffer.alloc(EXTENT_BYTES);
 
 export interface SegmentWriterOptions {
-  readonly fs: JournalFs;
+  readonly fs: FileSystem;
   readonly directory: string;
   readonly segmentBytes: number;
   /** Take the directory's spare file instead of making a new one. */
@@ -38,11 +44,11 @@ export interface SegmentWriterOptions {
 export class SegmentWriter {
   readonly directory: string;
   readonly header: SegmentHeader;
-  readonly cipher: SegmentCipher | undefined;
+  readonly cipher: FrameCipher | undefined;
   /** What a completed {@link sync} covers. */
   durableOffset = HEADER_BYTES;
   durableRecords = 0;
-  readonly #file: JournalFile;
+  readonly #file: OpenFile;
   readonly #segmentBytes: number;
   readonly #writer: GroupWriter;
   #offset = HEADER_BYTES;
@@ -51,7 +57,7 @@ export class SegmentWriter {
   #allocated: number;
 
   /** Begins a segment. Throws what the file system throws; a file of it may then remain, and is void. */
-  constructor(header: SegmentHeader, cipher: SegmentCipher | undefined, options: SegmentWriterOptions) {
+  constructor(header: SegmentHeader, cipher: FrameCipher | undefined, options: SegmentWriterOptions) {
     const { fs, directory } = options;
     this.directory = directory;
     this.header = header;
@@ -63,7 +69,7 @@ export class SegmentWriter {
     this.#file = fs.open(path, options.spare ? 'write' : 'create');
     try {
       this.#allocated = this.#file.size();
-      writeFully(this.#file, encodeHeader(header), 0);
+      writeFully(this.#file, encodeSegmentHeader(header), 0);
       fs.syncDirectory(directory);
     } catch (error) {
       this.#file.close();
@@ -95,17 +101,17 @@ export class SegmentWriter {
     );
   }
 
-  /** Writes the chunk as one group, closed by its commit frame; returns its first record's ordinal. Not yet durable. */
+  /** Writes the chunk as one group, closed by its commit frame; returns its first record's number. Not yet durable. */
   write(chunk: Chunk, wallMs: number): number {
     const { bytes, records } = chunk;
-    const firstOrdinal = this.#records;
+    const firstNumber = this.#records;
     const plain = Buffer.from(chunk.memory);
-    const group = this.#writer.encode(plain, { bytes, records, firstOrdinal }, this.#offset, wallMs);
+    const group = this.#writer.encode(plain, { bytes, records, firstNumber }, this.#offset, wallMs);
     writeFully(this.#file, group, this.#offset);
     this.#offset += group.length;
     this.#records += records;
     if (this.#offset > this.#allocated) this.#extend(group.length);
-    return firstOrdinal;
+    return firstNumber;
   }
 
   #extend(lastBytes: number): void {

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
-import type { JournalFs } from '../disk/journal-fs.ts';
-import type { Position } from '../position.ts';
-import type { SegmentEnd } from '../disk/segment-header.ts';
-import { readWhole, writeFully } from '../disk/whole-file.ts';
+import type { FileSystem } from '../../durable-log/file-system.ts';
+import type { Position } from '../journal-record.ts';
+import type { SegmentEnd } from '../disk/segment-file.ts';
+import { readWhole, writeFully } from '../../durable-log/file-system.ts';
 
 /** What is done of one segment. */
 export interface SegmentProgress {
@@ -98,7 +98,7 @@ function checkpointLine(body: Buffer): string {
  * Writes the checkpoint durably into one of the two files, in turn, so that a crash in the middle leaves the other.
  * The file is overwritten in place: on a full disk that goes on working.
  */
-export function saveCheckpoint(fs: JournalFs, directory: string, bytes: Buffer, generation: number): void {
+export function saveCheckpoint(fs: FileSystem, directory: string, bytes: Buffer, generation: number): void {
   const path = `${directory}/${CHECKPOINT_FILES[(generation % 2) as 0 | 1]}`;
   let file;
   try {
@@ -116,7 +116,7 @@ export function saveCheckpoint(fs: JournalFs, directory: string, bytes: Buffer, 
 }
 
 /** The best checkpoint in these directories, or undefined. */
-export function loadCheckpoint(fs: JournalFs, directories: readonly string[]): Checkpoint | undefined {
+export function loadCheckpoint(fs: FileSystem, directories: readonly string[]): Checkpoint | undefined {
   let best: Checkpoint | undefined;
   for (const directory of directories) {
     const present = fs.list(directory);

@@ -1,28 +1,79 @@
-import { type Checkpoint, isCheckpoint, loadCheckpoint } from './checkpoint.ts';
-import type { RecoveryReport } from '../disk/disk-port.ts';
-import { JournalUnavailableError } from '../errors.ts';
-import type { JournalFile, JournalFs } from '../disk/journal-fs.ts';
-import { missingSegments, openRecordsOf } from './missing-segments.ts';
+import { readFully } from '../../durable-log/file-system.ts';
+import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
+import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import { LogScanner } from '../../durable-log/log-scanner.ts';
+import type { Damage, RecoveryReport } from '../disk/disk-port.ts';
+import { cipherFor } from '../disk/journal-key.ts';
 import {
   COMPACTING_SUFFIX,
   DAMAGED_SUFFIX,
   FINISHED_SUFFIX,
-  formerSegmentIdOf,
+  SPARE_NAME,
   SalvagedFile,
+  decodeSegmentHeader,
+  formerSegmentIdOf,
   segmentIdOf,
   segmentPath,
-  SPARE_NAME,
-  type StoredSegment,
-} from '../disk/segment-files.ts';
-import {
-  cipherFor,
-  decodeHeader,
-  HEADER_BYTES,
-  type SegmentEnd,
-  type SegmentHeader,
-} from '../disk/segment-header.ts';
-import { type Damage, SegmentScanner } from '../disk/segment-scan.ts';
-import { readFully } from '../disk/whole-file.ts';
+} from '../disk/segment-file.ts';
+import type { SegmentEnd, SegmentHeader, StoredSegment } from '../disk/segment-file.ts';
+import { JournalUnavailableError } from '../errors.ts';
+import { RESERVED_IDS, isCheckpoint, loadCheckpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { RecordSet } from './record-set.ts';
+
+interface Found {
+  readonly id: number;
+  readonly directory: string;
+}
+
+/** A segment whose header could be read. */
+interface Headed extends Found {
+  readonly header: SegmentHeader;
+}
+
+/**
+ * How many records of a segment that can't be read itself were not done, as far as it can be known: from the
+ * checkpoint, and from the segment behind it.
+ */
+export function openRecordsOf(
+  id: number,
+  checkpoint: Checkpoint | undefined,
+  headed: readonly Headed[],
+): number {
+  const known = checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
+  const told = headed.find(({ header }) => header.previous.id === id)?.header.previous.records ?? 0;
+  const progress = checkpoint?.progress.find((segment) => segment.id === id);
+  const done = progress === undefined ? 0 : RecordSet.restore(progress.low, progress.bits).size;
+  return Math.max(0, known - done, told - done);
+}
+
+/**
+ * Segments that should be there and whose files are gone: somebody deleted them, or the file system did. The last
+ * checkpoint names all that were there then; one that was begun since is named by the segment behind it, and was not
+ * removed by us, since nothing is removed before a checkpoint says so, or leaves a file that says it instead. Without
+ * a checkpoint nobody knows what was done, and nothing is missed.
+ */
+export function missingSegments(
+  checkpoint: Checkpoint | undefined,
+  present: ReadonlySet<number>,
+  headed: readonly Headed[],
+): readonly Damage[] {
+  if (checkpoint === undefined) return [];
+  const nextId = checkpoint.reservedId - RESERVED_IDS;
+  const expected = new Map<number, { readonly id: number; readonly endOffset: number }>();
+  for (const end of checkpoint.ends) expected.set(end.id, end);
+  for (const { header } of headed) {
+    if (header.previous.id >= nextId) expected.set(header.previous.id, header.previous);
+  }
+  const missing: Damage[] = [];
+  for (const { id, endOffset } of expected.values()) {
+    if (present.has(id)) continue;
+    const lostRecords = openRecordsOf(id, checkpoint, headed);
+    if (lostRecords > 0)
+      missing.push({ segmentId: id, offset: 0, bytes: endOffset, lostRecords, gone: true });
+  }
+  return missing.sort((a, b) => a.segmentId - b.segmentId);
+}
 
 export interface Recovered {
   readonly checkpoint: Checkpoint | undefined;
@@ -37,11 +88,6 @@ export interface Recovered {
   readonly nextId: number;
 }
 
-interface Found {
-  readonly id: number;
-  readonly directory: string;
-}
-
 /**
  * Finds out what the directories hold. Nothing is ever appended to a segment of a former life: its last groups may
  * be in the page cache only, and a second life in the same file would encrypt offsets twice.
@@ -49,7 +95,7 @@ interface Found {
  * @throws JournalVersionError, JournalKeyError; what the file system throws if a directory can't be read
  */
 export function recover(
-  fs: JournalFs,
+  fs: FileSystem,
   directories: readonly string[],
   journalKey: Buffer | undefined,
 ): Recovered {
@@ -80,7 +126,7 @@ interface Listing {
   readonly empty: readonly string[];
 }
 
-function listFiles(fs: JournalFs, directories: readonly string[]): Listing {
+function listFiles(fs: FileSystem, directories: readonly string[]): Listing {
   const files: Found[] = [];
   const formerIds: number[] = [];
   const finished: string[] = [];
@@ -103,12 +149,8 @@ function listFiles(fs: JournalFs, directories: readonly string[]): Listing {
   return { files, formerIds, finished, spares, empty };
 }
 
-interface Headed extends Found {
-  readonly header: SegmentHeader;
-}
-
 class Recovery {
-  readonly #fs: JournalFs;
+  readonly #fs: FileSystem;
   readonly #checkpoint: Checkpoint | undefined;
   readonly #journalKey: Buffer | undefined;
   readonly #damage: Damage[] = [];
@@ -117,7 +159,7 @@ class Recovery {
   #unacknowledged = 0;
   #gone = 0;
 
-  constructor(fs: JournalFs, checkpoint: Checkpoint | undefined, journalKey: Buffer | undefined) {
+  constructor(fs: FileSystem, checkpoint: Checkpoint | undefined, journalKey: Buffer | undefined) {
     this.#fs = fs;
     this.#checkpoint = checkpoint;
     this.#journalKey = journalKey;
@@ -138,7 +180,7 @@ class Recovery {
       } finally {
         file.close();
       }
-      const header = decodeHeader(bytes, found.id, path);
+      const header = decodeSegmentHeader(bytes, found.id, path);
       if (header !== undefined && header !== 'stale') headed.push({ ...found, header });
       else headless.push({ ...found, size, begun: header === 'stale' || size <= HEADER_BYTES });
     }
@@ -215,30 +257,30 @@ class Recovery {
     try {
       // After a kill -9 the last groups may be in the page cache only. What is counted on must be on the disk.
       file.sync();
-      const limits = { segmentId: id, endOffset: file.size(), records: undefined };
-      const scanner = new SegmentScanner(file, segment.header, segment.cipher, limits, {
-        offset: HEADER_BYTES,
-        ordinal: 0,
-      });
+      const endOffset = file.size();
+      const limits = { endOffset, records: undefined };
+      const scanner = new LogScanner(file, segment.header, segment.cipher, limits);
       let group;
-      while ((group = scanner.next()) !== undefined) this.#damage.push(...group.damage);
-      this.#unacknowledged += scanner.uncommitted;
-      const durable = this.#checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
-      const records = Math.max(scanner.ordinal, durable);
-      if (records > scanner.ordinal) {
-        const { offset } = scanner;
-        const lostRecords = records - scanner.ordinal;
-        this.#damage.push({ segmentId: id, offset, bytes: limits.endOffset - offset, lostRecords });
-      } else if (file.unreadablePages === 0) {
-        this.#cutOff(file, scanner.offset);
+      while ((group = scanner.next()) !== undefined) {
+        if (group.damage !== undefined) this.#damage.push({ segmentId: id, ...group.damage });
       }
-      return { id, endOffset: scanner.offset, records };
+      this.#unacknowledged += scanner.uncommitted;
+      const { offset, recordNumber: found } = scanner;
+      const durable = this.#checkpoint?.ends.find((end) => end.id === id)?.records ?? 0;
+      const records = Math.max(found, durable);
+      if (records > found) {
+        const lostRecords = records - found;
+        this.#damage.push({ segmentId: id, offset, bytes: endOffset - offset, lostRecords });
+      } else if (file.unreadablePages === 0) {
+        this.#cutOff(file, offset);
+      }
+      return { id, endOffset: offset, records };
     } finally {
       file.close();
     }
   }
 
-  #cutOff(file: JournalFile, endOffset: number): void {
+  #cutOff(file: OpenFile, endOffset: number): void {
     try {
       if (file.size() > endOffset) file.truncate(endOffset);
     } catch {

@@ -1,11 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { FullPolicy } from '../../core/profile/profile.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { FullPolicy } from '../../core/profile/profile.ts';
 import type { DiskPort, Survey } from '../disk/disk-port.ts';
-import type { JournalStats } from '../journal-stats.ts';
-import { positionOf } from '../position.ts';
-import type { SegmentBook } from '../recovery/segment-book.ts';
+import type { JournalStats } from '../figures.ts';
+import { positionOf } from '../journal-record.ts';
+import type { SegmentBook } from './segment-book.ts';
 
 export interface DropOldestOptions {
   readonly disk: DiskPort;
@@ -64,7 +65,7 @@ export class DropOldest {
       if (survey === undefined) continue;
       const mayGo = survey.owners.map(({ account }) => this.#options.policyOf(account) === 'drop-oldest');
       const records = survey.ownerOf.reduce((sum, owner) => sum + Number(mayGo[owner]), 0);
-      if (records === 0 || records < survey.ordinals.length * WORTHWHILE_SHARE) this.#spared.add(id);
+      if (records === 0 || records < survey.recordNumbers.length * WORTHWHILE_SHARE) this.#spared.add(id);
       else
         return this.#giveUp(
           id,
@@ -112,17 +113,17 @@ export class DropOldest {
 
   async #giveUp(
     id: number,
-    { owners, ordinals, ownerOf }: Survey,
+    { owners, recordNumbers, ownerOf }: Survey,
     mayGo: readonly boolean[],
     message: string,
   ): Promise<boolean> {
     const { book, stats, logger, onDropped } = this.#options;
     const counts = owners.map(() => 0);
-    for (let index = 0; index < ordinals.length; index++) {
+    for (let index = 0; index < recordNumbers.length; index++) {
       if (index % PER_TURN === PER_TURN - 1) await turn();
       const owner = ownerOf[index] as number;
       // What was done meanwhile is not dropped.
-      if (!mayGo[owner] || !book.finish(positionOf(id, ordinals[index] as number))) continue;
+      if (!mayGo[owner] || !book.finish(positionOf(id, recordNumbers[index] as number))) continue;
       counts[owner] = (counts[owner] as number) + 1;
     }
     const dropped = owners.flatMap((owner, index) => {
@@ -141,5 +142,58 @@ export class DropOldest {
     if (await this.#options.compact(id)) return true;
     this.#unfinished.add(id);
     return false;
+  }
+}
+
+export interface AgeLimitOptions {
+  /** How long a closed segment may wait for Kafka; Infinity: for ever. */
+  readonly maxAgeMs: number;
+  readonly clock: Clock;
+  readonly book: SegmentBook;
+  /** Has the disk close the segment that is written to, if it is old enough: otherwise only the next record would. */
+  readonly closeOldSegment: () => void;
+  /** Gives up what these segments hold. */
+  readonly expire: (segments: readonly number[]) => Promise<void>;
+}
+
+/** What a crash takes from the ages: so much of the limit, at most. */
+const NOTED_SHARE = 1 / 100;
+
+/**
+ * Gives up records that are older than the journal may keep them. Age is time that passed while a gateway ran, by its
+ * monotonic clock, and is kept in the checkpoint: a wall clock that jumps by years, as on a machine that starts in 1970
+ * until it is told the time, drops nothing.
+ */
+export class AgeLimit {
+  readonly #options: AgeLimitOptions;
+  #lastMs: number;
+  #notedMs: number;
+  #expiring = false;
+
+  constructor(options: AgeLimitOptions) {
+    this.#options = options;
+    this.#lastMs = options.clock.monotonicMs();
+    this.#notedMs = this.#lastMs;
+  }
+
+  /** To be called now and then, before the checkpoint. */
+  tick(): void {
+    const { maxAgeMs, clock, book, closeOldSegment, expire } = this.#options;
+    if (maxAgeMs === Number.POSITIVE_INFINITY) return;
+    const nowMs = clock.monotonicMs();
+    book.passTime(nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    if (nowMs - this.#notedMs >= maxAgeMs * NOTED_SHARE && book.openRecords > 0) {
+      this.#notedMs = nowMs;
+      book.markDirty();
+    }
+    closeOldSegment();
+    if (this.#expiring) return;
+    const expired = book.openSegments(maxAgeMs);
+    if (expired.length === 0) return;
+    this.#expiring = true;
+    void expire(expired).finally(() => {
+      this.#expiring = false;
+    });
   }
 }

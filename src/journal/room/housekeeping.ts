@@ -1,13 +1,11 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { DiskPort, DiskState } from '../disk/disk-port.ts';
-import { DiskFaultError } from '../disk/disk-fault.ts';
-import { describeFault, type JournalHealth } from '../health.ts';
-import type { JournalStats } from '../journal-stats.ts';
-import type { Recall } from '../recovery/recall.ts';
-import type { SegmentBook } from '../recovery/segment-book.ts';
-import type { Damage } from '../disk/segment-scan.ts';
+import { type Damage, DiskFaultError, type DiskPort, type DiskState } from '../disk/disk-port.ts';
+import { describeFault, type JournalHealth, type JournalStats } from '../figures.ts';
+import type { PublicationMemory } from '../../core/publication.ts';
+import type { RecallMark } from '../recovery/checkpoint.ts';
+import type { SegmentBook } from './segment-book.ts';
 import type { ResolvedSettings } from '../settings.ts';
 
 export interface HousekeepingOptions {
@@ -18,14 +16,51 @@ export interface HousekeepingOptions {
   readonly stats: JournalStats;
   readonly book: SegmentBook;
   readonly note: () => string;
-  readonly recall: Recall;
+  /** As it was found at the start. */
+  readonly recall: RecallMark;
+  /** Who has to know of publications after a crash; the answer is undefined until it can be asked. */
+  readonly publications: () => PublicationMemory | undefined;
   readonly onState: (state: DiskState) => void;
   readonly onTick: () => void;
+}
+
+/** Moves the mark on: at each checkpoint, as far as the sessions have been on the disk since the last one. */
+class Recall {
+  readonly #book: SegmentBook;
+  readonly #memory: () => PublicationMemory | undefined;
+  #mark: RecallMark;
+  #waiting = false;
+
+  constructor(book: SegmentBook, mark: RecallMark, memory: () => PublicationMemory | undefined) {
+    this.#book = book;
+    this.#mark = mark;
+    this.#memory = memory;
+    book.pinnedFrom = mark.from;
+  }
+
+  /** What a checkpoint of this moment is to say. */
+  mark(): RecallMark {
+    const memory = this.#memory();
+    if (memory === undefined) return this.#mark;
+    const nextOrdinal = Math.max(memory.nextOrdinal, this.#mark.nextOrdinal);
+    this.#mark = { ...this.#mark, nextOrdinal };
+    if (!this.#waiting) {
+      const from = this.#book.end;
+      this.#waiting = true;
+      memory.whenKept(() => {
+        this.#waiting = false;
+        this.#mark = { ...this.#mark, from: Math.max(from, this.#mark.from) };
+        this.#book.pinnedFrom = this.#mark.from;
+      });
+    }
+    return this.#mark;
+  }
 }
 
 /** Checkpoints, removal of what is done, and compaction. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
+  readonly #recall: Recall;
   #timer: Cancel | undefined;
   #checkpointing: Promise<void> | undefined;
   #compacting: Promise<boolean> | undefined;
@@ -34,6 +69,7 @@ export class Housekeeping {
 
   constructor(options: HousekeepingOptions) {
     this.#options = options;
+    this.#recall = new Recall(options.book, options.recall, options.publications);
   }
 
   start(): void {
@@ -64,8 +100,8 @@ export class Housekeeping {
   }
 
   async #checkpoint(withPinned: boolean): Promise<void> {
-    const { disk, book, note, recall, onState, logger } = this.#options;
-    const mark = recall.mark();
+    const { disk, book, note, onState, logger } = this.#options;
+    const mark = this.#recall.mark();
     const { progress, finished } = book.takeCheckpoint(withPinned);
     try {
       onState(await disk.checkpoint(progress, finished, note(), mark));

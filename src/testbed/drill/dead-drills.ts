@@ -1,7 +1,7 @@
 import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorMessage } from '../../core/errors.ts';
-import { DirectoryLockedError, lockDirectory } from '../../journal/disk/directory-lock.ts';
+import { DirectoryLockedError, lockDirectory } from '../../durable-log/directory-lock.ts';
 import { FOLDER_PREFIX, isScratchTopicOf, MARKER_FILE, type DrillMarker } from './drill-folder.ts';
 
 /** What is asked of the cluster that a drill is about to use. */
@@ -80,7 +80,7 @@ async function removeIfDead(
 /** undefined: its owner lives. */
 function lockOfDead(folder: string): (() => void) | undefined {
   try {
-    return lockDirectory(folder);
+    return lockDirectory(folder).release;
   } catch (error) {
     if (error instanceof DirectoryLockedError) return undefined;
     throw error;

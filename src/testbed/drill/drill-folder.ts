@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lockDirectory } from '../../journal/disk/directory-lock.ts';
+import { lockDirectory } from '../../durable-log/directory-lock.ts';
 
 /** How the folders of drills begin, beside other people's temporary files. */
 export const FOLDER_PREFIX = 'sluice-drill-';
@@ -32,7 +32,7 @@ export class DrillFolder {
   static async make(parent = tmpdir()): Promise<DrillFolder> {
     const path = await mkdtemp(join(parent, FOLDER_PREFIX));
     // Locked before it is marked: without a marker nobody takes it for a drill's.
-    const unlock = lockDirectory(path);
+    const unlock = lockDirectory(path).release;
     const marker = {
       id: randomBytes(4).toString('hex'),
       pid: process.pid,

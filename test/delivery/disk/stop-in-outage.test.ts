@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { FsError } from '../../journal/memory-fs.ts';
+import { FsError } from '../../durable-log/memory-fs.ts';
 import { until } from '../../support/until.ts';
 import { GatedSink, StoreRig } from '../store-rig.ts';
 

@@ -3,7 +3,7 @@ import { SluiceError } from '../../../src/core/errors.ts';
 import { Outcome } from '../../../src/core/publication.ts';
 import { acknowledgedButLost } from '../../../src/delivery/ledger/ledger.ts';
 import { stateOf } from '../../../src/delivery/disk/lane-metrics.ts';
-import { FsError } from '../../journal/memory-fs.ts';
+import { FsError } from '../../durable-log/memory-fs.ts';
 import { until } from '../../support/until.ts';
 import { GatedSink, StoreRig } from '../store-rig.ts';
 

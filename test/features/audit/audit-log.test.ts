@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digestOf, type AuditEntry } from '../../../src/features/audit/audit-entry.ts';
-import { AuditedSink } from '../../../src/features/audit/audited-sink.ts';
-import { AuditLog, type AuditedResult, type AuditLogOptions } from '../../../src/features/audit/audit-log.ts';
-import { BlockWriter, readBlock } from '../../../src/features/audit/block.ts';
+import {
+  BlockWriter,
+  digestOf,
+  readBlock,
+  type AuditEntry,
+} from '../../../src/features/audit/audit-block.ts';
+import { AuditedSink } from '../../../src/features/audit/audit-trail.ts';
+import { AuditLog, type AuditLogOptions, type AuditedResult } from '../../../src/features/audit/audit-log.ts';
 import { Comparison, type Difference } from '../../../src/features/audit/comparison.ts';
 import { readAuditLog, type AuditItem } from '../../../src/features/audit/log-reader.ts';
 import { silentLogger } from '../../../src/core/logger.ts';

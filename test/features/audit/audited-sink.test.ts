@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { AuditedSink, type CompletionTarget } from '../../../src/features/audit/audited-sink.ts';
+import { AuditedSink, type CompletionTarget } from '../../../src/features/audit/audit-trail.ts';
 import type { AuditedResult } from '../../../src/features/audit/audit-log.ts';
 import { NO_HEADERS } from '../../../src/core/record.ts';
 

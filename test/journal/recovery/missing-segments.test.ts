@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Logger } from '../../../src/core/logger.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
-import { segmentOf } from '../../../src/journal/position.ts';
-import { segmentPath } from '../../../src/journal/disk/segment-files.ts';
+import { segmentOf } from '../../../src/journal/journal-record.ts';
+import { segmentPath } from '../../../src/journal/disk/segment-file.ts';
 import type { JournalSettings } from '../../../src/journal/settings.ts';
-import { FsError, MemoryFs } from '../memory-fs.ts';
+import { FsError, MemoryFs } from '../../durable-log/memory-fs.ts';
 import { openRig, readAll, type Rig } from '../rig.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);

@@ -15,7 +15,7 @@ import {
   type StoreRecord,
 } from '../../../../src/mqtt/sessions/store/store-record.ts';
 import { NodeStoreDirectory, type StoreDirectory } from '../../../../src/mqtt/sessions/store/store-fs.ts';
-import { lockDirectory } from '../../../../src/journal/disk/directory-lock.ts';
+import { lockDirectory } from '../../../../src/durable-log/directory-lock.ts';
 import { RecordingLogger, TestClock } from '../../harness.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 
@@ -332,7 +332,10 @@ describe('the folder of sessions', () => {
     const state = new KeptState(DEFAULT_LIMITS, new IngressStats(), () => {});
     const options = { state, clock: new TestClock(), logger: silentLogger };
     await expect(
-      openStore({ ...options, directory: new NodeStoreDirectory('/dev/null/sessions', lockDirectory) }),
+      openStore({
+        ...options,
+        directory: new NodeStoreDirectory('/dev/null/sessions', (path) => lockDirectory(path).release),
+      }),
     ).rejects.toMatchObject({
       code: 'SESSIONS_UNAVAILABLE',
       message: expect.stringContaining('mqtt.sessions.store: memory') as string,
@@ -342,7 +345,8 @@ describe('the folder of sessions', () => {
   it('keeps files on a real disk, belongs to one gateway at a time, and is read by the next', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-sessions-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const directory = (): NodeStoreDirectory => new NodeStoreDirectory(join(folder, 'new'), lockDirectory);
+    const directory = (): NodeStoreDirectory =>
+      new NodeStoreDirectory(join(folder, 'new'), (path) => lockDirectory(path).release);
     const first = await open(directory());
     first.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
     first.change({ kind: 'queued', clientId: 'a', ordinal: 1, message: message('x') });

@@ -1,20 +1,34 @@
-import type { SegmentProgress } from './checkpoint.ts';
-import { OrdinalSet } from './ordinal-set.ts';
-import type { SegmentCipher } from '../disk/encryption.ts';
-import { COMMIT_FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from '../disk/frame.ts';
-import type { JournalFile, JournalFs } from '../disk/journal-fs.ts';
-import { COMPACTING_SUFFIX, SalvagedFile, segmentPath, type StoredSegment } from '../disk/segment-files.ts';
-import { encodeHeader, HEADER_BYTES, newHeader, type SegmentHeader } from '../disk/segment-header.ts';
-import { SegmentScanner } from '../disk/segment-scan.ts';
-import type { RecordRuns } from './record-runs.ts';
-import { GroupWriter } from '../disk/group-writer.ts';
-import { writeFully } from '../disk/whole-file.ts';
+import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import type { SegmentProgress } from '../recovery/checkpoint.ts';
+import { RecordSet } from '../recovery/record-set.ts';
+import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
+import {
+  COMMIT_FRAME_BYTES,
+  FRAME_HEADER_BYTES,
+  FrameType,
+  GroupWriter,
+  writeFrameHeader,
+} from '../../durable-log/frame.ts';
+import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
+import {
+  COMPACTING_SUFFIX,
+  scannerOf,
+  SalvagedFile,
+  encodeSegmentHeader,
+  newHeader,
+  segmentPath,
+  type SegmentHeader,
+  type StoredSegment,
+} from './segment-file.ts';
+import type { LogScanner } from '../../durable-log/log-scanner.ts';
+import type { RecordRuns } from '../../durable-log/log-scanner.ts';
+import { writeFully } from '../../durable-log/file-system.ts';
 
 /** Reading goes on for so many bytes a step; between the steps commits have their turn. */
 const STEP_BYTES = 2 << 20;
 
 /**
- * Replaces a closed segment by one that holds only what is not done, in the same place: same id, same ordinals.
+ * Replaces a closed segment by one that holds only what is not done, in the same place: same id, same numbers.
  *
  * Survivors could be appended at the tail instead, but there they would stand behind newer records of their keys:
  * replay after a crash would turn a device's messages around, and every position that somebody holds would have to
@@ -22,18 +36,18 @@ const STEP_BYTES = 2 << 20;
  * file counts, after it the new one.
  */
 export class Compaction {
-  readonly #fs: JournalFs;
+  readonly #fs: FileSystem;
   readonly #segment: StoredSegment;
   readonly #path: string;
   readonly #source: SalvagedFile;
-  readonly #target: JournalFile;
-  readonly #scanner: SegmentScanner;
+  readonly #target: OpenFile;
+  readonly #scanner: LogScanner;
   readonly #header: SegmentHeader;
-  readonly #cipher: SegmentCipher | undefined;
+  readonly #cipher: FrameCipher | undefined;
   readonly #writer: GroupWriter;
   #offset = HEADER_BYTES;
 
-  constructor(fs: JournalFs, segment: StoredSegment, journalKey: Buffer | undefined) {
+  constructor(fs: FileSystem, segment: StoredSegment, journalKey: Buffer | undefined) {
     this.#fs = fs;
     this.#segment = segment;
     this.#path = segmentPath(segment) + COMPACTING_SUFFIX;
@@ -45,13 +59,7 @@ export class Compaction {
     this.#header = header;
     this.#cipher = cipher;
     this.#writer = new GroupWriter(header, cipher);
-    this.#scanner = new SegmentScanner(
-      this.#source,
-      segment.header,
-      segment.cipher,
-      { segmentId: segment.id, endOffset: segment.endOffset, records: segment.records },
-      { offset: HEADER_BYTES, ordinal: 0 },
-    );
+    this.#scanner = scannerOf(segment, this.#source);
     this.#target = fs.open(this.#path, 'create');
   }
 
@@ -61,7 +69,7 @@ export class Compaction {
 
   /** Goes on for a while; true when the new file has taken the old one's place. Throws what the disk throws. */
   step(progress: SegmentProgress): boolean {
-    const done = OrdinalSet.restore(progress.low, progress.bits);
+    const done = RecordSet.restore(progress.low, progress.bits);
     const from = this.#scanner.offset;
     while (this.#scanner.offset - from < STEP_BYTES) {
       const group = this.#scanner.next();
@@ -74,11 +82,11 @@ export class Compaction {
     return false;
   }
 
-  /** Writes what is not done as groups of successive ordinals: a group names only its first one. */
-  #copy(runs: RecordRuns, done: OrdinalSet): void {
+  /** Writes what is not done as groups of successive numbers: a group names only its first one. */
+  #copy(runs: RecordRuns, done: RecordSet): void {
     let index = 0;
     while (index < runs.count) {
-      if (done.has(runs.ordinals[index] as number)) {
+      if (done.has(runs.recordNumbers[index] as number)) {
         index++;
         continue;
       }
@@ -86,8 +94,8 @@ export class Compaction {
       do index++;
       while (
         index < runs.count &&
-        runs.ordinals[index] === (runs.ordinals[index - 1] as number) + 1 &&
-        !done.has(runs.ordinals[index] as number)
+        runs.recordNumbers[index] === (runs.recordNumbers[index - 1] as number) + 1 &&
+        !done.has(runs.recordNumbers[index] as number)
       );
       this.#writeGroup(runs, first, index);
     }
@@ -106,7 +114,7 @@ export class Compaction {
       plain.set(body, at + FRAME_HEADER_BYTES);
       at += FRAME_HEADER_BYTES + body.length;
     }
-    const group = { bytes, records: to - from, firstOrdinal: runs.ordinals[from] as number };
+    const group = { bytes, records: to - from, firstNumber: runs.recordNumbers[from] as number };
     const encoded = this.#writer.encode(plain, group, this.#offset, this.#segment.header.createdAtMs);
     writeFully(this.#target, encoded, this.#offset);
     this.#offset += encoded.length;
@@ -119,7 +127,7 @@ export class Compaction {
       compactedEnd: this.#offset,
       compactedRecords: segment.records,
     };
-    writeFully(this.#target, encodeHeader(header), 0);
+    writeFully(this.#target, encodeSegmentHeader(header), 0);
     this.#target.sync();
     this.#target.close();
     this.#source.close();

@@ -1,6 +1,6 @@
-/** A set of ordinals that is nearly always full up to some point: a low-water mark, and a bitmap above it. */
-export class OrdinalSet {
-  /** Every ordinal below is in the set. */
+/** A set of numbers that is nearly always full up to some point: a low-water mark, and a bitmap above it. */
+export class RecordSet {
+  /** Every number below is in the set. */
   #low = 0;
   /** Bit `o % 32` of word `o / 32 - firstWord`. Words below the low-water mark are cut off now and then. */
   #words = new Uint32Array(0);
@@ -15,24 +15,24 @@ export class OrdinalSet {
     return this.#low + this.#aboveLow;
   }
 
-  has(ordinal: number): boolean {
-    if (ordinal < this.#low) return true;
-    const word = this.#words[(ordinal >>> 5) - this.#firstWord];
-    return word !== undefined && (word & (1 << (ordinal & 31))) !== 0;
+  has(recordNumber: number): boolean {
+    if (recordNumber < this.#low) return true;
+    const word = this.#words[(recordNumber >>> 5) - this.#firstWord];
+    return word !== undefined && (word & (1 << (recordNumber & 31))) !== 0;
   }
 
   /** False if it was there already. */
-  add(ordinal: number): boolean {
-    if (this.has(ordinal)) return false;
+  add(recordNumber: number): boolean {
+    if (this.has(recordNumber)) return false;
     // In order, as nearly all are: no bitmap.
-    if (ordinal === this.#low && this.#aboveLow === 0) {
+    if (recordNumber === this.#low && this.#aboveLow === 0) {
       this.#low++;
       return true;
     }
-    const index = this.#indexFor(ordinal);
-    this.#words[index] = (this.#words[index] as number) | (1 << (ordinal & 31));
+    const index = this.#indexFor(recordNumber);
+    this.#words[index] = (this.#words[index] as number) | (1 << (recordNumber & 31));
     this.#aboveLow++;
-    if (ordinal === this.#low) this.#advance();
+    if (recordNumber === this.#low) this.#advance();
     return true;
   }
 
@@ -43,30 +43,30 @@ export class OrdinalSet {
     }
   }
 
-  #bit(ordinal: number): boolean {
-    const word = this.#words[(ordinal >>> 5) - this.#firstWord];
-    return word !== undefined && (word & (1 << (ordinal & 31))) !== 0;
+  #bit(recordNumber: number): boolean {
+    const word = this.#words[(recordNumber >>> 5) - this.#firstWord];
+    return word !== undefined && (word & (1 << (recordNumber & 31))) !== 0;
   }
 
-  #indexFor(ordinal: number): number {
+  #indexFor(recordNumber: number): number {
     const lowWord = this.#low >>> 5;
     if (this.#aboveLow === 0) {
       this.#words.fill(0);
       this.#firstWord = lowWord;
     }
-    const index = (ordinal >>> 5) - this.#firstWord;
+    const index = (recordNumber >>> 5) - this.#firstWord;
     if (index < this.#words.length) return index;
     // Cut off what is below the mark before growing: the bitmap spans what is open, not the segment.
     const kept = this.#words.subarray(Math.min(lowWord - this.#firstWord, this.#words.length));
-    const needed = (ordinal >>> 5) - lowWord + 1;
+    const needed = (recordNumber >>> 5) - lowWord + 1;
     const words = new Uint32Array(Math.max(needed, 2 * kept.length, 16));
     words.set(kept);
     this.#words = words;
     this.#firstWord = lowWord;
-    return (ordinal >>> 5) - lowWord;
+    return (recordNumber >>> 5) - lowWord;
   }
 
-  /** The ordinals at or above the low-water mark, as bits from word `low / 32` on. */
+  /** The numbers at or above the low-water mark, as bits from word `low / 32` on. */
   bitsAboveLow(): Uint32Array {
     if (this.#aboveLow === 0) return new Uint32Array(0);
     const words = this.#words.slice((this.#low >>> 5) - this.#firstWord);
@@ -76,16 +76,16 @@ export class OrdinalSet {
   }
 
   /** The set that {@link low} and {@link bitsAboveLow} describe. */
-  static restore(low: number, bits: Uint32Array): OrdinalSet {
-    const set = new OrdinalSet();
+  static restore(low: number, bits: Uint32Array): RecordSet {
+    const set = new RecordSet();
     set.#low = low;
     const firstWord = low >>> 5;
     for (let index = 0; index < bits.length; index++) {
       const word = bits[index] as number;
       if (word === 0) continue;
       for (let bit = 0; bit < 32; bit++) {
-        const ordinal = (firstWord + index) * 32 + bit;
-        if ((word & (1 << bit)) !== 0 && ordinal >= low) set.add(ordinal);
+        const recordNumber = (firstWord + index) * 32 + bit;
+        if ((word & (1 << bit)) !== 0 && recordNumber >= low) set.add(recordNumber);
       }
     }
     return set;

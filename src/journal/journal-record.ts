@@ -1,6 +1,31 @@
-import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
 import type { QoS } from '../core/publication.ts';
-import type { Position } from './position.ts';
+import { NO_HEADERS } from '../core/record.ts';
+import type { SerializedRecord } from '../core/record.ts';
+
+/**
+ * Where a record stands: its segment and its number in it, in one number that grows with every append. Exact as
+ * a double for 2^29 segments.
+ */
+export type Position = number;
+
+/** More records than this don't share a segment. */
+export const MAX_RECORDS_PER_SEGMENT = 2 ** 24;
+export const MAX_SEGMENT_ID = 2 ** 29 - 1;
+
+/** The position of a record that was dropped by policy instead of being written. */
+export const DROPPED: Position = -1;
+
+export function positionOf(segmentId: number, recordNumber: number): Position {
+  return segmentId * MAX_RECORDS_PER_SEGMENT + recordNumber;
+}
+
+export function segmentOf(position: Position): number {
+  return Math.floor(position / MAX_RECORDS_PER_SEGMENT);
+}
+
+export function recordNumberOf(position: Position): number {
+  return position % MAX_RECORDS_PER_SEGMENT;
+}
 
 /** What the journal keeps beside the record itself. Borrowed during the call, like the record. */
 export interface RecordMeta {

@@ -1,6 +1,5 @@
-import type { DirectoryLock } from '../../src/journal/disk/directory-lock.ts';
-import { JournalLockedError } from '../../src/journal/errors.ts';
-import type { JournalFile, JournalFs } from '../../src/journal/disk/journal-fs.ts';
+import { DirectoryLockedError, type DirectoryLock } from '../../src/durable-log/directory-lock.ts';
+import type { OpenFile, FileSystem } from '../../src/durable-log/file-system.ts';
 
 export type Operation =
   'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'syncDirectory';
@@ -26,7 +25,7 @@ interface Inode {
  * A file system with a page cache that a crash can lose, and with faults where a test wants them. Names, too, are
  * durable only after syncDirectory.
  */
-export class MemoryFs implements JournalFs {
+export class MemoryFs implements FileSystem {
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
   readonly #locks = new Set<string>();
@@ -45,7 +44,7 @@ export class MemoryFs implements JournalFs {
       .map((path) => path.slice(directory.length + 1));
   }
 
-  open(path: string, mode: 'create' | 'write' | 'read'): JournalFile {
+  open(path: string, mode: 'create' | 'write' | 'read'): OpenFile {
     this.fault('open', path);
     let inode = this.#names.get(path);
     if (inode === undefined) {
@@ -58,7 +57,7 @@ export class MemoryFs implements JournalFs {
     return this.#file(path, inode);
   }
 
-  #file(path: string, inode: Inode): JournalFile {
+  #file(path: string, inode: Inode): OpenFile {
     return {
       read: (target, position) => {
         this.fault('read', path);
@@ -111,7 +110,7 @@ export class MemoryFs implements JournalFs {
   }
 
   lock(directory: string): DirectoryLock {
-    if (this.#locks.has(directory)) throw new JournalLockedError(directory, undefined);
+    if (this.#locks.has(directory)) throw new DirectoryLockedError(directory, undefined);
     this.#locks.add(directory);
     return {
       release: () => {

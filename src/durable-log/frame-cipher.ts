@@ -1,7 +1,4 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { errorMessage } from '../../core/errors.ts';
-import { JournalKeyError } from '../errors.ts';
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -9,47 +6,13 @@ export const TAG_BYTES = 16;
 export const SALT_BYTES = 32;
 export const KEY_CHECK_BYTES = 16;
 
-/** Where the key for encryption at rest comes from. */
-export type KeySource =
-  | { /** Path of a file with the key and nothing else. */ readonly file: string }
-  | { /** Name of an environment variable. */ readonly environment: string };
-
-/**
- * Reads a key of 256 bits: 64 hexadecimal digits, 44 characters of base64, or (in a file) 32 raw bytes.
- *
- * @throws JournalKeyError naming the source, never the key
- */
-export function loadKey(source: KeySource): Buffer {
-  const name = 'file' in source ? `the key file ${source.file}` : `the variable ${source.environment}`;
-  let content: Buffer;
-  if ('file' in source) {
-    try {
-      content = readFileSync(source.file);
-    } catch (error) {
-      throw new JournalKeyError(`${name} can't be read: ${errorMessage(error)}`, { cause: error });
-    }
-  } else {
-    const text = process.env[source.environment];
-    if (text === undefined) throw new JournalKeyError(`${name} with the journal's key is not set`);
-    content = Buffer.from(text, 'utf8');
-  }
-  if (content.length === KEY_BYTES) return content;
-  const text = content.toString('latin1').trim();
-  if (/^[0-9a-fA-F]{64}$/.test(text)) return Buffer.from(text, 'hex');
-  if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return Buffer.from(text, 'base64');
-  throw new JournalKeyError(
-    `${name} does not hold a key of 256 bits: expected 64 hexadecimal digits or base64 of 32 bytes ` +
-      '(openssl rand -hex 32)',
-  );
-}
-
 /**
  * AES-256-GCM for the frames of one segment. Every segment has a key of its own (HKDF-SHA-256 of the journal's key
  * with the salt in its header, RFC 5869), and the nonce is the frame's offset. A segment is written by one process
  * life, strictly forward, so that no offset is ever encrypted twice with other content; a crash can't rewind it,
  * because after a crash writing goes on in a new segment with a new salt.
  */
-export class SegmentCipher {
+export class FrameCipher {
   readonly #key: Buffer;
   /** Tells a wrong key from damaged data; derived beside the key, and reveals nothing of it. */
   readonly keyCheck: Buffer;

@@ -1,64 +1,101 @@
-import type { SegmentCipher } from './encryption.ts';
+import type { OpenFile } from './file-system.ts';
+import { HEADER_BYTES } from './file-header.ts';
+import type { FrameCipher } from './frame-cipher.ts';
 import {
   bodyBytesAt,
   COMMIT_FRAME_BYTES,
   FRAME_HEADER_BYTES,
   frameCrc,
+  type FrameSeed,
   FrameType,
   type GroupCommit,
   MARK_BYTES,
   MARK_OFFSET,
   readCommit,
-  type SegmentSeed,
 } from './frame.ts';
-import type { JournalFile } from './journal-fs.ts';
-import { RecordRuns } from '../recovery/record-runs.ts';
+
+/** Where records stand in memory, with their numbers in the file: parallel arrays instead of an object a record. */
+export class RecordRuns {
+  readonly buffers: Buffer[] = [];
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+  readonly recordNumbers: number[] = [];
+  #unnumberedFrom = 0;
+
+  get count(): number {
+    return this.starts.length;
+  }
+
+  add(buffer: Buffer, start: number, end: number): void {
+    this.buffers.push(buffer);
+    this.starts.push(start);
+    this.ends.push(end);
+  }
+
+  /** Gives those that have no number yet theirs, in order from `first`. */
+  number(first: number): void {
+    for (let index = this.#unnumberedFrom; index < this.count; index++) {
+      this.recordNumbers.push(first + index - this.#unnumberedFrom);
+    }
+    this.#unnumberedFrom = this.count;
+  }
+
+  /** Takes over another's records, which have their numbers. */
+  append(other: RecordRuns): void {
+    for (let index = 0; index < other.count; index++) {
+      this.add(other.buffers[index] as Buffer, other.starts[index] as number, other.ends[index] as number);
+      this.recordNumbers.push(other.recordNumbers[index] as number);
+    }
+    this.#unnumberedFrom = this.count;
+  }
+}
 
 /** Bytes that can't be what was written. */
-export interface Damage {
-  readonly segmentId: number;
+export interface DamagedBytes {
   readonly offset: number;
   readonly bytes: number;
   /** Records that can't be read because of it. In a compacted segment at most so many. */
   readonly lostRecords: number;
-  /** The whole file is gone. */
-  readonly gone?: true;
 }
 
 /** Records that were read, and where to go on. */
 export interface ScannedGroup {
   readonly runs: RecordRuns;
-  readonly damage: readonly Damage[];
+  readonly damage: DamagedBytes | undefined;
+  /** A commit frame says that the group was written whole. */
+  readonly committed: boolean;
 }
 
 export interface ScanLimits {
-  readonly segmentId: number;
   /** Where the data ends: known, or the size of the file when {@link records} is undefined. */
   readonly endOffset: number;
   /** Records up to the end. undefined: the end is not known, and what is behind the last commit is a torn tail. */
   readonly records: number | undefined;
 }
 
+/** Where the first group of a file begins. */
+const BEGINNING = { offset: HEADER_BYTES, recordNumber: 0 };
+
 const WINDOW_BYTES = 1 << 20;
 /** A search for sound frames in damaged bytes gives up after computing checksums over so many bytes. */
 const RESYNC_BUDGET_BYTES = 256 << 20;
 
 /**
- * Reads a segment's groups in order.
+ * Reads the groups of a log file in order.
  *
  * Bad bytes with a valid commit behind them are damage: what they held was acknowledged. The sound frames around
  * them are still read. Bad bytes with no commit behind them, where the end isn't known, are the torn tail of a group
  * that nobody was told of; its sound beginning is read nevertheless, because the commit frame alone may be what is
  * broken, and a repeat is better than a loss. Never what stands behind a gap in it: that could overtake.
  */
-export class SegmentScanner {
+export class LogScanner {
   /** Where the next group begins; after the last one, where the sound data ends. */
   offset: number;
-  /** The next record's ordinal. */
-  ordinal: number;
-  readonly #file: JournalFile;
-  readonly #seed: SegmentSeed;
-  readonly #cipher: SegmentCipher | undefined;
+  /** The next record's number. */
+  recordNumber: number;
+  readonly #file: Pick<OpenFile, 'read'>;
+  readonly #seed: FrameSeed;
+  readonly #cipher: FrameCipher | undefined;
   readonly #limits: ScanLimits;
   #window: Buffer = Buffer.alloc(0);
   #windowOffset = 0;
@@ -67,18 +104,18 @@ export class SegmentScanner {
   uncommitted = 0;
 
   constructor(
-    file: JournalFile,
-    seed: SegmentSeed,
-    cipher: SegmentCipher | undefined,
+    file: Pick<OpenFile, 'read'>,
+    seed: FrameSeed,
+    cipher: FrameCipher | undefined,
     limits: ScanLimits,
-    start: { readonly offset: number; readonly ordinal: number },
+    start: { readonly offset: number; readonly recordNumber: number } = BEGINNING,
   ) {
     this.#file = file;
     this.#seed = seed;
     this.#cipher = cipher;
     this.#limits = limits;
     this.offset = start.offset;
-    this.ordinal = start.ordinal;
+    this.recordNumber = start.recordNumber;
   }
 
   /** The next group with its damage, or undefined at the end. Throws what the file throws. */
@@ -97,83 +134,78 @@ export class SegmentScanner {
         if (commit?.startOffset !== start || commit.records !== runs.count) {
           return this.#damagedGroup(start, at, runs);
         }
-        return this.#finished(runs, commit.firstOrdinal, at + bytes, commit.firstOrdinal + commit.records);
+        return this.#finished(runs, commit.firstNumber, at + bytes, commit.firstNumber + commit.records);
       }
       if (!this.#take(at, bytes, runs)) return this.#damagedGroup(start, at, runs);
       at += bytes;
     }
     // Up to a known end without a commit: the sound part of a tail that recovery found and kept.
-    if (knownRecords === undefined) this.uncommitted += runs.count;
-    if (knownRecords === undefined || this.ordinal + runs.count === knownRecords) {
-      return this.#finished(runs, this.ordinal, at, this.ordinal + runs.count);
+    if (knownRecords === undefined) return this.#tail(runs, at);
+    if (this.recordNumber + runs.count === knownRecords) {
+      return this.#finished(runs, this.recordNumber, at, knownRecords);
     }
     return this.#damagedGroup(start, at, runs);
   }
 
   #finished(
     runs: RecordRuns,
-    firstOrdinal: number,
+    firstNumber: number,
     nextOffset: number,
-    nextOrdinal: number,
-    damage: readonly Damage[] = [],
+    nextNumber: number,
+    damage?: DamagedBytes,
   ): ScannedGroup {
-    runs.number(firstOrdinal);
+    runs.number(firstNumber);
     this.offset = nextOffset;
-    this.ordinal = nextOrdinal;
-    return { runs, damage };
+    this.recordNumber = nextNumber;
+    return { runs, damage, committed: true };
+  }
+
+  /** The torn tail: nothing behind `end` was acknowledged, and of what is in front of it nobody was told either. */
+  #tail(runs: RecordRuns, end: number): ScannedGroup {
+    this.uncommitted += runs.count;
+    const group = this.#finished(runs, this.recordNumber, end, this.recordNumber + runs.count);
+    return { ...group, committed: false };
   }
 
   /** `runs` is what could be read from `start` on, `bad` where it ended. */
   #damagedGroup(start: number, bad: number, runs: RecordRuns): ScannedGroup | undefined {
-    const { segmentId, endOffset, records: knownRecords } = this.#limits;
-    const first = this.ordinal;
+    const { endOffset, records: knownRecords } = this.#limits;
+    const first = this.recordNumber;
     const behind = first + runs.count;
     const found = this.#findCommit(bad, endOffset);
 
     if (found === undefined) {
       if (knownRecords === undefined) {
-        // The torn tail: nothing behind it was acknowledged.
-        const group = this.#finished(runs, first, bad, behind);
-        this.uncommitted += runs.count;
+        const group = this.#tail(runs, bad);
         return runs.count === 0 ? undefined : group;
       }
-      const damage = {
-        segmentId,
-        offset: bad,
-        bytes: endOffset - bad,
-        lostRecords: Math.max(0, knownRecords - behind),
-      };
-      return this.#finished(runs, first, endOffset, knownRecords, [damage]);
+      const lostRecords = Math.max(0, knownRecords - behind);
+      const damage = { offset: bad, bytes: endOffset - bad, lostRecords };
+      return this.#finished(runs, first, endOffset, knownRecords, damage);
     }
 
     const { commit, offset: commitOffset } = found;
     if (commit.startOffset !== start) {
       // Whole groups are gone, their commits included; the one that was found is read next.
       const next = Math.max(bad, commit.startOffset);
-      const damage = {
-        segmentId,
-        offset: bad,
-        bytes: next - bad,
-        lostRecords: Math.max(0, commit.firstOrdinal - behind),
-      };
-      return this.#finished(runs, first, next, commit.firstOrdinal, [damage]);
+      const lostRecords = Math.max(0, commit.firstNumber - behind);
+      const damage = { offset: bad, bytes: next - bad, lostRecords };
+      return this.#finished(runs, first, next, commit.firstNumber, damage);
     }
-    const prefix = runs.count;
-    runs.number(commit.firstOrdinal);
-    const sound = this.#resync(bad, commitOffset, commit.records - prefix);
+    const missing = commit.records - runs.count;
+    runs.number(commit.firstNumber);
+    const sound = this.#resync(bad, commitOffset, missing);
     const damage = {
-      segmentId,
       offset: bad,
       bytes: (sound?.offset ?? commitOffset) - bad,
-      lostRecords: commit.records - prefix - (sound?.runs.count ?? 0),
+      lostRecords: missing - (sound?.runs.count ?? 0),
     };
-    this.offset = commitOffset + COMMIT_FRAME_BYTES;
-    this.ordinal = commit.firstOrdinal + commit.records;
+    const nextNumber = commit.firstNumber + commit.records;
     if (sound !== undefined) {
-      sound.runs.number(this.ordinal - sound.runs.count);
+      sound.runs.number(nextNumber - sound.runs.count);
       runs.append(sound.runs);
     }
-    return { runs, damage: [damage] };
+    return this.#finished(runs, commit.firstNumber, commitOffset + COMMIT_FRAME_BYTES, nextNumber, damage);
   }
 
   /** The first frames behind `bad` that lead, one sound frame after the other, exactly to the commit. */

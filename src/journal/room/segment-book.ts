@@ -1,7 +1,7 @@
-import type { SegmentProgress } from './checkpoint.ts';
-import { OrdinalSet } from './ordinal-set.ts';
+import type { SegmentProgress } from '../recovery/checkpoint.ts';
+import { RecordSet } from '../recovery/record-set.ts';
 import type { DiskState, SegmentInfo } from '../disk/disk-port.ts';
-import { ordinalOf, type Position, positionOf, segmentOf } from '../position.ts';
+import { recordNumberOf, type Position, positionOf, segmentOf } from '../journal-record.ts';
 
 /** What is known of one segment on the event loop's side. */
 interface SegmentEntry {
@@ -12,9 +12,9 @@ interface SegmentEntry {
   /** Time that passed since, as {@link SegmentBook.passTime} was told. */
   closedForMs: number;
   /** Delivered, lost to damage, or dropped. */
-  done: OrdinalSet;
+  done: RecordSet;
   /** Records that somebody is sending on; readers of this process leave them out. */
-  readonly claimed: OrdinalSet;
+  readonly claimed: RecordSet;
   /** `done.size` at the last look: one that does not grow is stuck. */
   doneAtLastLook: number;
   /** Records not done when it was last compacted. */
@@ -51,7 +51,7 @@ export class SegmentBook {
   restore(state: DiskState, progress: readonly SegmentProgress[]): void {
     for (const { id, low, bits, closedForMs = 0 } of progress) {
       const entry = this.#entry(id);
-      entry.done = OrdinalSet.restore(low, bits);
+      entry.done = RecordSet.restore(low, bits);
       entry.closedForMs = closedForMs;
     }
     for (const info of state.closed) {
@@ -87,8 +87,8 @@ export class SegmentBook {
         bytes: 0,
         closed: false,
         closedForMs: 0,
-        done: new OrdinalSet(),
-        claimed: new OrdinalSet(),
+        done: new RecordSet(),
+        claimed: new RecordSet(),
         doneAtLastLook: 0,
         openAtCompaction: 0,
       };
@@ -108,7 +108,7 @@ export class SegmentBook {
   claim(position: Position): void {
     const id = segmentOf(position);
     const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
-    entry?.claimed.add(ordinalOf(position));
+    entry?.claimed.add(recordNumberOf(position));
   }
 
   /** Marks a record as done; false if it was, or if its segment is gone. */
@@ -117,8 +117,8 @@ export class SegmentBook {
     const entry = this.#last?.id === id ? this.#last : this.#entries.get(id);
     if (entry === undefined) return false;
     this.#last = entry;
-    const ordinal = ordinalOf(position);
-    if (ordinal >= entry.records || !entry.done.add(ordinal)) return false;
+    const recordNumber = recordNumberOf(position);
+    if (recordNumber >= entry.records || !entry.done.add(recordNumber)) return false;
     this.openRecords--;
     this.#dirty = true;
     if (entry.closed && entry.done.size >= entry.records) this.#finished.push(id);
@@ -126,10 +126,10 @@ export class SegmentBook {
   }
 
   /** True for a record that a reader leaves out. */
-  isSettled(segmentId: number, ordinal: number, withClaimed: boolean): boolean {
+  isSettled(segmentId: number, recordNumber: number, withClaimed: boolean): boolean {
     const entry = this.#entries.get(segmentId);
-    if (entry === undefined || entry.done.has(ordinal)) return true;
-    return !withClaimed && entry.claimed.has(ordinal);
+    if (entry === undefined || entry.done.has(recordNumber)) return true;
+    return !withClaimed && entry.claimed.has(recordNumber);
   }
 
   /**

@@ -2,8 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { errorMessage, SluiceError } from '../../core/errors.ts';
-import { JournalLockedError, JournalUnavailableError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 
 const SQLITE_BUSY = 5;
 /**
@@ -43,7 +42,7 @@ export interface DirectoryLock {
  *
  * @throws DirectoryLockedError if somebody else has it; what the system says if it can't be locked at all
  */
-function holdDirectory(directory: string): DirectoryLock {
+export function lockDirectory(directory: string): DirectoryLock {
   const lockFile = join(directory, 'lock');
   const ownerFile = join(directory, 'lock-owner');
   let database: DatabaseSync | undefined;
@@ -72,29 +71,6 @@ function holdDirectory(directory: string): DirectoryLock {
     },
     isThere: () => (owner === undefined ? existsSync(lockFile) : readOwner(ownerFile) === owner),
   };
-}
-
-/**
- * {@link holdDirectory} for whoever only wants to have it.
- * @returns the function that gives the directory back
- */
-export function lockDirectory(directory: string): () => void {
-  return holdDirectory(directory).release;
-}
-
-/**
- * {@link holdDirectory} in the journal's own words.
- * @throws JournalLockedError if somebody else has it; JournalUnavailableError if it can't be locked at all
- */
-export function lockJournal(directory: string): DirectoryLock {
-  try {
-    return holdDirectory(directory);
-  } catch (error) {
-    if (error instanceof DirectoryLockedError) {
-      throw new JournalLockedError(directory, error.owner, { cause: error });
-    }
-    throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
-  }
 }
 
 function readOwner(file: string): string | undefined {

@@ -7,7 +7,7 @@ import {
   encodeRecord,
   recordBoundBytes,
   recordFault,
-} from '../../src/journal/record-codec.ts';
+} from '../../src/journal/journal-record.ts';
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 200 }), { nil: null });
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });

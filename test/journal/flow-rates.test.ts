@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { FlowRates } from '../../../src/journal/room/flow-rates.ts';
-import { journalMetrics } from '../../../src/journal/journal-metrics.ts';
-import { openRig } from '../rig.ts';
+import { FlowRates, journalMetrics } from '../../src/journal/figures.ts';
+import { openRig } from './rig.ts';
 
 /** Ten minutes of a steady flow, a second a sample. */
 function steady(inPerSecond: number, outPerSecond: number, bytesPerSecond: number): FlowRates {

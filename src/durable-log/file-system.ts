@@ -1,0 +1,146 @@
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
+
+/** An open file. Every call blocks and throws the operating system's error. */
+export interface OpenFile {
+  /** Reads up to `target.length` bytes at `position`; returns how many, 0 at the end of the file. */
+  read(target: Buffer, position: number): number;
+  /** Writes at `position`; returns how many bytes were written, which may be fewer than given. */
+  write(source: Buffer, position: number): number;
+  /** Returns when everything written is on stable storage (fdatasync). */
+  sync(): void;
+  truncate(bytes: number): void;
+  size(): number;
+  close(): void;
+}
+
+/**
+ * What a log needs of a file system, in blocking calls: for a thread of its own. Small enough that a test can own it, and
+ * every fault in it. log-directory.ts has the same for the event loop.
+ */
+export interface FileSystem {
+  /** Makes the directory and those above it. */
+  ensureDirectory(directory: string): void;
+  list(directory: string): string[];
+  /** `create` makes the file or empties it; `write` opens an existing one for both directions. */
+  open(path: string, mode: 'create' | 'write' | 'read'): OpenFile;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Makes creations, renames and removals in the directory durable. */
+  syncDirectory(directory: string): void;
+  /**
+   * Takes the directory for this process, until the lock is released or the process is gone, by whatever death.
+   *
+   * @throws DirectoryLockedError if another process, or another owner in this one, has it
+   */
+  lock(directory: string): DirectoryLock;
+}
+
+/** Writes all of `bytes`, in as many writes as it takes. Throws what the file throws, or when nothing gets written. */
+export function writeFully(file: OpenFile, bytes: Buffer, position: number): void {
+  let written = 0;
+  while (written < bytes.length) {
+    const count = file.write(bytes.subarray(written), position + written);
+    if (count <= 0) throw new ShortWriteError();
+    written += count;
+  }
+}
+
+/** The operating system wrote nothing and named no reason. */
+class ShortWriteError extends Error {
+  readonly code = 'EIO';
+
+  constructor() {
+    super('a write made no progress');
+  }
+}
+
+/** Reads up to `bytes` from `position`; shorter only where the file ends. */
+export function readFully(file: OpenFile, position: number, bytes: number): Buffer {
+  const target = Buffer.alloc(bytes);
+  let filled = 0;
+  while (filled < bytes) {
+    const count = file.read(target.subarray(filled), position + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return target.subarray(0, filled);
+}
+
+export function readWhole(fs: FileSystem, path: string): Buffer {
+  const file = fs.open(path, 'read');
+  try {
+    return readFully(file, 0, file.size());
+  } finally {
+    file.close();
+  }
+}
+
+class NodeFile implements OpenFile {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  read(target: Buffer, position: number): number {
+    return readSync(this.#fd, target, 0, target.length, position);
+  }
+
+  write(source: Buffer, position: number): number {
+    return writeSync(this.#fd, source, 0, source.length, position);
+  }
+
+  sync(): void {
+    fdatasyncSync(this.#fd);
+  }
+
+  truncate(bytes: number): void {
+    ftruncateSync(this.#fd, bytes);
+  }
+
+  size(): number {
+    return fstatSync(this.#fd).size;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+const FLAGS = { create: 'w+', write: 'r+', read: 'r' } as const;
+
+/** The machine's own file system. The files are readable by their owner alone: they hold devices' data. */
+export const nodeFs: FileSystem = {
+  ensureDirectory: (directory) => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  },
+  list: (directory) => readdirSync(directory),
+  open: (path, mode) => new NodeFile(openSync(path, FLAGS[mode], 0o600)),
+  rename: renameSync,
+  remove: (path) => {
+    rmSync(path, { force: true });
+  },
+  syncDirectory: (directory) => {
+    const fd = openSync(directory, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  },
+  lock: lockDirectory,
+};

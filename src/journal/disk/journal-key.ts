@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { errorMessage } from '../../core/errors.ts';
+import { FrameCipher } from '../../durable-log/frame-cipher.ts';
+import { JournalKeyError } from '../errors.ts';
+import type { SegmentHeader } from './segment-file.ts';
+
+const KEY_BYTES = 32;
+
+/** Where the key for encryption at rest comes from. */
+export type KeySource =
+  | { /** Path of a file with the key and nothing else. */ readonly file: string }
+  | { /** Name of an environment variable. */ readonly environment: string };
+
+/**
+ * Reads a key of 256 bits: 64 hexadecimal digits, 44 characters of base64, or (in a file) 32 raw bytes.
+ *
+ * @throws JournalKeyError naming the source, never the key
+ */
+export function loadKey(source: KeySource): Buffer {
+  const name = 'file' in source ? `the key file ${source.file}` : `the variable ${source.environment}`;
+  let content: Buffer;
+  if ('file' in source) {
+    try {
+      content = readFileSync(source.file);
+    } catch (error) {
+      throw new JournalKeyError(`${name} can't be read: ${errorMessage(error)}`, { cause: error });
+    }
+  } else {
+    const text = process.env[source.environment];
+    if (text === undefined) throw new JournalKeyError(`${name} with the journal's key is not set`);
+    content = Buffer.from(text, 'utf8');
+  }
+  if (content.length === KEY_BYTES) return content;
+  const text = content.toString('latin1').trim();
+  if (/^[0-9a-fA-F]{64}$/.test(text)) return Buffer.from(text, 'hex');
+  if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return Buffer.from(text, 'base64');
+  throw new JournalKeyError(
+    `${name} does not hold a key of 256 bits: expected 64 hexadecimal digits or base64 of 32 bytes ` +
+      '(openssl rand -hex 32)',
+  );
+}
+
+/**
+ * The cipher for reading a segment, undefined for one in the clear.
+ *
+ * @throws JournalKeyError without the key that it was written with
+ */
+export function cipherFor(
+  header: SegmentHeader,
+  journalKey: Buffer | undefined,
+  file: string,
+): FrameCipher | undefined {
+  if (!header.encrypted) return undefined;
+  if (journalKey === undefined) throw new JournalKeyError(`${file} is encrypted, and no key is configured`);
+  const cipher = new FrameCipher(journalKey, header.salt);
+  if (!cipher.keyCheck.equals(header.keyCheck)) {
+    throw new JournalKeyError(`${file} was encrypted with another key than the configured one`);
+  }
+  return cipher;
+}

@@ -1,0 +1,170 @@
+import type { Metric } from '../core/metric.ts';
+import type { DiskFault } from './disk/disk-port.ts';
+import type { Journal } from './journal.ts';
+
+/** Running totals since the start. Plain numbers: counting must not cost the hot path anything. */
+export class JournalStats {
+  /** Records made durable, and the bytes of their frames. */
+  journaledRecords = 0;
+  journaledBytes = 0;
+  /** Records that are done: acknowledged by whoever sent them on. */
+  acknowledgedRecords = 0;
+  commits = 0;
+  syncs = 0;
+  /** Commits that no directory took, and that were tried again. */
+  commitFaults = 0;
+  /** Records that damage took. */
+  lostRecords = 0;
+  damages = 0;
+  compactions = 0;
+  /** By policy, by Kafka topic and account. */
+  readonly dropped = new Map<string, { readonly topic: string; readonly account: string; records: number }>();
+
+  drop(topic: string, account: string, records: number): void {
+    const key = `${topic}\0${account}`;
+    const entry = this.dropped.get(key);
+    if (entry === undefined) this.dropped.set(key, { topic, account, records });
+    else entry.records += records;
+  }
+
+  get droppedRecords(): number {
+    let records = 0;
+    for (const entry of this.dropped.values()) records += entry.records;
+    return records;
+  }
+}
+
+/** How far back the rates look: a time constant, in milliseconds. */
+const MEMORY_MS = 30_000;
+
+/** Rates of what flows in and out, smoothed; and what follows from them. */
+export class FlowRates {
+  /** Records a second. */
+  inPerSecond = 0;
+  outPerSecond = 0;
+  /** Bytes a second; negative while the journal shrinks. */
+  growthPerSecond = 0;
+  #last: FlowSample | undefined;
+
+  sample(sample: FlowSample): void {
+    const last = this.#last;
+    this.#last = sample;
+    if (last === undefined) return;
+    const elapsedMs = sample.atMs - last.atMs;
+    if (elapsedMs <= 0) return;
+    const weight = 1 - Math.exp(-elapsedMs / MEMORY_MS);
+    const perSecond = 1000 / elapsedMs;
+    this.inPerSecond += weight * ((sample.inRecords - last.inRecords) * perSecond - this.inPerSecond);
+    this.outPerSecond += weight * ((sample.outRecords - last.outRecords) * perSecond - this.outPerSecond);
+    this.growthPerSecond += weight * ((sample.usedBytes - last.usedBytes) * perSecond - this.growthPerSecond);
+  }
+
+  /** Seconds until `freeBytes` are used up at the present growth; undefined while it doesn't grow. */
+  secondsToFull(freeBytes: number): number | undefined {
+    return this.growthPerSecond > 0 ? Math.max(0, freeBytes) / this.growthPerSecond : undefined;
+  }
+
+  /** Seconds until `openRecords` are done at the present rates; undefined while they don't get fewer. */
+  secondsToDrain(openRecords: number): number | undefined {
+    if (openRecords === 0) return 0;
+    const net = this.outPerSecond - this.inPerSecond;
+    return net > 0 ? openRecords / net : undefined;
+  }
+}
+
+export interface FlowSample {
+  /** Monotonic milliseconds. */
+  readonly atMs: number;
+  /** Totals since the start. */
+  readonly inRecords: number;
+  readonly outRecords: number;
+  readonly usedBytes: number;
+}
+
+/**
+ * - `ok`: records are durable within the commit interval.
+ * - `degraded`: they are, but a directory does not work and another stands in, or checkpoints can't be written.
+ * - `full`: `maxBytes` are used; the policy decides what happens to new records.
+ * - `stalled`: the disk has not answered for longer than it should.
+ * - `faulty`: no directory takes records at present; it is tried again and again.
+ * - `lost`: the disk thread died; only a restart helps.
+ */
+export type JournalState = 'ok' | 'degraded' | 'full' | 'stalled' | 'faulty' | 'lost' | 'closed';
+
+export interface JournalHealth {
+  readonly state: JournalState;
+  /** For a person: what is wrong, and where. */
+  readonly reason?: string;
+  /** The operating system's code, where a disk failed. */
+  readonly code?: string;
+}
+
+export function describeFault({ code, directory, message }: DiskFault): string {
+  const advice = ADVICE[code];
+  return `${directory}: ${message}${advice === undefined ? '' : `; ${advice}`}`;
+}
+
+const ADVICE: Partial<Record<string, string>> = {
+  ENOSPC: 'free some space on this disk',
+  EDQUOT: 'raise the quota, or free some space',
+  EROFS: 'the file system is read-only: look at the kernel log, and mount it for writing again',
+  EIO: 'the disk reports errors: look at the kernel log',
+  EACCES: 'give the gateway the right to write here',
+};
+
+/** The journal's figures for operators. */
+export function journalMetrics(journal: Journal): readonly Metric[] {
+  const { stats, rates, settings } = journal;
+  const counter = (name: string, help: string, read: Metric['read']): Metric => ({
+    name: `sluice_journal_${name}`,
+    help,
+    kind: 'counter',
+    read,
+  });
+  const gauge = (name: string, help: string, read: () => number): Metric => ({
+    name: `sluice_journal_${name}`,
+    help,
+    kind: 'gauge',
+    read,
+  });
+  return [
+    counter('records_total', 'Records made durable on disk.', () => stats.journaledRecords),
+    counter('bytes_total', 'Bytes of records made durable on disk.', () => stats.journaledBytes),
+    counter(
+      'acknowledged_records_total',
+      'Journaled records that are done.',
+      () => stats.acknowledgedRecords,
+    ),
+    counter('commits_total', 'Group commits.', () => stats.commits),
+    counter('syncs_total', 'Calls of fdatasync for commits.', () => stats.syncs),
+    counter('commit_faults_total', 'Commits that met a disk fault.', () => stats.commitFaults),
+    counter('damages_total', 'Stretches of damaged bytes found.', () => stats.damages),
+    counter('lost_records_total', 'Acknowledged records that damage took.', () => stats.lostRecords),
+    counter('compactions_total', 'Segments compacted.', () => stats.compactions),
+    {
+      ...counter('dropped_records_total', 'Acknowledged records dropped by policy.', () =>
+        [...stats.dropped.values()].map(({ topic, account, records }) => ({
+          labels: { topic, type: account },
+          value: records,
+        })),
+      ),
+      labelNames: ['topic', 'type'],
+    },
+    gauge('open_records', 'Records on disk that are not done.', () => journal.backlog.openRecords),
+    gauge('pending_records', 'Records on their way to the disk.', () => journal.backlog.pendingRecords),
+    gauge('used_bytes', 'Bytes that the segments take.', () => journal.backlog.usedBytes),
+    gauge('limit_bytes', 'Bytes that the segments may take.', () => settings.maxBytes),
+    gauge('waiting', 'Callers that wait for room.', () => journal.waiting),
+    gauge('in_records_per_second', 'Records journaled a second, smoothed.', () => rates.inPerSecond),
+    gauge('out_records_per_second', 'Records done a second, smoothed.', () => rates.outPerSecond),
+    gauge('seconds_to_full', 'Until the limit is reached; NaN while the journal does not grow.', () => {
+      return journal.secondsToFull ?? Number.NaN;
+    }),
+    gauge('seconds_to_drain', 'Until nothing is open; NaN while that does not come nearer.', () => {
+      return journal.secondsToDrain ?? Number.NaN;
+    }),
+    gauge('healthy', '1 while records are durable as they should be.', () =>
+      journal.health.state === 'ok' ? 1 : 0,
+    ),
+  ];
+}
