@@ -1,5 +1,5 @@
-import type { OpenFile } from './file-system.ts';
 import { HEADER_BYTES } from './file-header.ts';
+import type { OpenFile } from './file-system.ts';
 import type { FrameCipher } from './frame-cipher.ts';
 import {
   bodyBytesAt,

@@ -5,13 +5,10 @@ import type { SerializedRecord } from '../core/record.ts';
 import { COMMIT_FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from '../durable-log/frame.ts';
 import type { CommitResult, DiskFault, DiskPort, DiskState, Placement } from './disk/disk-port.ts';
 import type { Chunk } from './disk/segment-writer.ts';
-import { describeFault } from './figures.ts';
-import type { JournalHealth, JournalStats } from './figures.ts';
-import { encodeRecord, positionOf } from './journal-record.ts';
-import type { Position, RecordMeta } from './journal-record.ts';
+import { describeFault, type JournalHealth, type JournalStats } from './figures.ts';
+import { encodeRecord, type Position, positionOf, type RecordMeta } from './journal-record.ts';
 import type { SegmentBook } from './room/segment-book.ts';
-import { CHUNK_BYTES } from './settings.ts';
-import type { ResolvedSettings } from './settings.ts';
+import { CHUNK_BYTES, type ResolvedSettings } from './settings.ts';
 
 /**
  * Who is told that a record is on the disk: one object for many records, so that the hot path allocates nothing a

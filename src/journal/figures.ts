@@ -1,6 +1,5 @@
 import type { Metric } from '../core/metric.ts';
 import type { DiskFault } from './disk/disk-port.ts';
-import type { Journal } from './journal.ts';
 
 /** Running totals since the start. Plain numbers: counting must not cost the hot path anything. */
 export class JournalStats {
@@ -112,59 +111,102 @@ const ADVICE: Partial<Record<string, string>> = {
   EACCES: 'give the gateway the right to write here',
 };
 
+/** Records on the disk that are not done, and records on their way to it. */
+export interface Backlog {
+  readonly openRecords: number;
+  readonly pendingRecords: number;
+  readonly usedBytes: number;
+}
+
+/** A journal, as whoever measures it sees it. */
+export interface MeasuredJournal {
+  readonly stats: JournalStats;
+  readonly rates: FlowRates;
+  readonly backlog: Backlog;
+  /** Callers that wait for room. */
+  readonly waiting: number;
+  readonly settings: { readonly maxBytes: number };
+  readonly health: JournalHealth;
+}
+
+type Row = readonly [
+  name: string,
+  kind: Metric['kind'],
+  help: string,
+  read: (journal: MeasuredJournal) => number,
+];
+
+const ROWS: readonly Row[] = [
+  ['records_total', 'counter', 'Records made durable on disk.', ({ stats }) => stats.journaledRecords],
+  ['bytes_total', 'counter', 'Bytes of records made durable on disk.', ({ stats }) => stats.journaledBytes],
+  [
+    'acknowledged_records_total',
+    'counter',
+    'Journaled records that are done.',
+    ({ stats }) => stats.acknowledgedRecords,
+  ],
+  ['commits_total', 'counter', 'Group commits.', ({ stats }) => stats.commits],
+  ['syncs_total', 'counter', 'Calls of fdatasync for commits.', ({ stats }) => stats.syncs],
+  ['commit_faults_total', 'counter', 'Commits that met a disk fault.', ({ stats }) => stats.commitFaults],
+  ['damages_total', 'counter', 'Stretches of damaged bytes found.', ({ stats }) => stats.damages],
+  [
+    'lost_records_total',
+    'counter',
+    'Acknowledged records that damage took.',
+    ({ stats }) => stats.lostRecords,
+  ],
+  ['compactions_total', 'counter', 'Segments compacted.', ({ stats }) => stats.compactions],
+  ['open_records', 'gauge', 'Records on disk that are not done.', ({ backlog }) => backlog.openRecords],
+  ['pending_records', 'gauge', 'Records on their way to the disk.', ({ backlog }) => backlog.pendingRecords],
+  ['used_bytes', 'gauge', 'Bytes that the segments take.', ({ backlog }) => backlog.usedBytes],
+  ['limit_bytes', 'gauge', 'Bytes that the segments may take.', ({ settings }) => settings.maxBytes],
+  ['waiting', 'gauge', 'Callers that wait for room.', ({ waiting }) => waiting],
+  [
+    'in_records_per_second',
+    'gauge',
+    'Records journaled a second, smoothed.',
+    ({ rates }) => rates.inPerSecond,
+  ],
+  ['out_records_per_second', 'gauge', 'Records done a second, smoothed.', ({ rates }) => rates.outPerSecond],
+  [
+    'seconds_to_full',
+    'gauge',
+    'Until the limit is reached; NaN while the journal does not grow.',
+    ({ rates, settings, backlog }) =>
+      rates.secondsToFull(settings.maxBytes - backlog.usedBytes) ?? Number.NaN,
+  ],
+  [
+    'seconds_to_drain',
+    'gauge',
+    'Until nothing is open; NaN while that does not come nearer.',
+    ({ rates, backlog }) => rates.secondsToDrain(backlog.openRecords) ?? Number.NaN,
+  ],
+  [
+    'healthy',
+    'gauge',
+    '1 while records are durable as they should be.',
+    ({ health }) => Number(health.state === 'ok'),
+  ],
+];
+
 /** The journal's figures for operators. */
-export function journalMetrics(journal: Journal): readonly Metric[] {
-  const { stats, rates, settings } = journal;
-  const counter = (name: string, help: string, read: Metric['read']): Metric => ({
+export function journalMetrics(journal: MeasuredJournal): readonly Metric[] {
+  const metrics: Metric[] = ROWS.map(([name, kind, help, read]) => ({
     name: `sluice_journal_${name}`,
     help,
+    kind,
+    read: () => read(journal),
+  }));
+  metrics.push({
+    name: 'sluice_journal_dropped_records_total',
+    help: 'Acknowledged records dropped by policy.',
     kind: 'counter',
-    read,
+    labelNames: ['topic', 'type'],
+    read: () =>
+      [...journal.stats.dropped.values()].map(({ topic, account, records }) => ({
+        labels: { topic, type: account },
+        value: records,
+      })),
   });
-  const gauge = (name: string, help: string, read: () => number): Metric => ({
-    name: `sluice_journal_${name}`,
-    help,
-    kind: 'gauge',
-    read,
-  });
-  return [
-    counter('records_total', 'Records made durable on disk.', () => stats.journaledRecords),
-    counter('bytes_total', 'Bytes of records made durable on disk.', () => stats.journaledBytes),
-    counter(
-      'acknowledged_records_total',
-      'Journaled records that are done.',
-      () => stats.acknowledgedRecords,
-    ),
-    counter('commits_total', 'Group commits.', () => stats.commits),
-    counter('syncs_total', 'Calls of fdatasync for commits.', () => stats.syncs),
-    counter('commit_faults_total', 'Commits that met a disk fault.', () => stats.commitFaults),
-    counter('damages_total', 'Stretches of damaged bytes found.', () => stats.damages),
-    counter('lost_records_total', 'Acknowledged records that damage took.', () => stats.lostRecords),
-    counter('compactions_total', 'Segments compacted.', () => stats.compactions),
-    {
-      ...counter('dropped_records_total', 'Acknowledged records dropped by policy.', () =>
-        [...stats.dropped.values()].map(({ topic, account, records }) => ({
-          labels: { topic, type: account },
-          value: records,
-        })),
-      ),
-      labelNames: ['topic', 'type'],
-    },
-    gauge('open_records', 'Records on disk that are not done.', () => journal.backlog.openRecords),
-    gauge('pending_records', 'Records on their way to the disk.', () => journal.backlog.pendingRecords),
-    gauge('used_bytes', 'Bytes that the segments take.', () => journal.backlog.usedBytes),
-    gauge('limit_bytes', 'Bytes that the segments may take.', () => settings.maxBytes),
-    gauge('waiting', 'Callers that wait for room.', () => journal.waiting),
-    gauge('in_records_per_second', 'Records journaled a second, smoothed.', () => rates.inPerSecond),
-    gauge('out_records_per_second', 'Records done a second, smoothed.', () => rates.outPerSecond),
-    gauge('seconds_to_full', 'Until the limit is reached; NaN while the journal does not grow.', () => {
-      return journal.secondsToFull ?? Number.NaN;
-    }),
-    gauge('seconds_to_drain', 'Until nothing is open; NaN while that does not come nearer.', () => {
-      return journal.secondsToDrain ?? Number.NaN;
-    }),
-    gauge('healthy', '1 while records are durable as they should be.', () =>
-      journal.health.state === 'ok' ? 1 : 0,
-    ),
-  ];
+  return metrics;
 }

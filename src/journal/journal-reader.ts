@@ -1,11 +1,11 @@
 import type { DiskCursor, ReadResult } from './disk/disk-port.ts';
 import {
   decodeRecord,
-  recordNumberOf,
-  positionOf,
-  segmentOf,
   type JournalRecord,
   type Position,
+  positionOf,
+  recordNumberOf,
+  segmentOf,
 } from './journal-record.ts';
 
 /** Records that were read together. */

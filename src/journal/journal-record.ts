@@ -1,6 +1,5 @@
 import type { QoS } from '../core/publication.ts';
-import { NO_HEADERS } from '../core/record.ts';
-import type { SerializedRecord } from '../core/record.ts';
+import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
 
 /**
  * Where a record stands: its segment and its number in it, in one number that grows with every append. Exact as

@@ -1,27 +1,23 @@
-import type { Clock } from '../core/clock.ts';
+import { type Clock, within } from '../core/clock.ts';
 import type { SluiceError } from '../core/errors.ts';
-import type { FullPolicy } from '../core/profile/profile.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
+import type { FullPolicy } from '../core/profile/profile.ts';
 import type { PublicationMemory } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
-import { within } from '../core/clock.ts';
-import { AgeLimit, DropOldest } from './room/drop-oldest.ts';
-import { CommitLoop } from './commit-loop.ts';
-import type { JournalTarget } from './commit-loop.ts';
-import type { DiskPort, DiskState, RecoveryReport, Recalled } from './disk/disk-port.ts';
+import { FRAME_HEADER_BYTES } from '../durable-log/frame.ts';
+import { CommitLoop, type JournalTarget } from './commit-loop.ts';
+import type { DiskPort, DiskState, Recalled, RecoveryReport } from './disk/disk-port.ts';
 import { DiskThread } from './disk/disk-thread.ts';
 import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } from './errors.ts';
-import { FlowRates, JournalStats, journalMetrics } from './figures.ts';
-import { FRAME_HEADER_BYTES } from '../durable-log/frame.ts';
-import type { JournalHealth } from './figures.ts';
-import { Housekeeping } from './room/housekeeping.ts';
-import { JournalRoom } from './room/journal-room.ts';
+import { type Backlog, FlowRates, type JournalHealth, journalMetrics, JournalStats } from './figures.ts';
 import { JournalReader, type ReaderOptions } from './journal-reader.ts';
-import { DROPPED, recordBoundBytes, recordFault, type Position, type RecordMeta } from './journal-record.ts';
+import { DROPPED, type Position, recordBoundBytes, recordFault, type RecordMeta } from './journal-record.ts';
+import { AgeLimit, DropOldest } from './room/drop-oldest.ts';
+import { Housekeeping } from './room/housekeeping.ts';
+import { JournalRoom, type WaitingRoom } from './room/journal-room.ts';
 import { SegmentBook } from './room/segment-book.ts';
-import { diskSettings, resolveSettings, type JournalSettings, type ResolvedSettings } from './settings.ts';
-import type { WaitingRoom } from './room/journal-room.ts';
+import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
 
 /** Of a journal whose owner has nobody who needs to know. */
 const NO_PUBLICATIONS: PublicationMemory = {
@@ -301,12 +297,7 @@ export class Journal {
     for (const resolve of waiting) resolve();
   }
 
-  /** Records on the disk that are not done, and records on their way to it. */
-  get backlog(): {
-    readonly openRecords: number;
-    readonly pendingRecords: number;
-    readonly usedBytes: number;
-  } {
+  get backlog(): Backlog {
     return {
       openRecords: this.#book.openRecords,
       pendingRecords: this.#commits.pendingRecords,
@@ -322,14 +313,6 @@ export class Journal {
   /** Callers that wait for room. */
   get waiting(): number {
     return this.#room.waiting;
-  }
-
-  get secondsToFull(): number | undefined {
-    return this.rates.secondsToFull(this.settings.maxBytes - this.#room.usedBytes);
-  }
-
-  get secondsToDrain(): number | undefined {
-    return this.rates.secondsToDrain(this.#book.openRecords);
   }
 
   get health(): JournalHealth {

@@ -1,5 +1,5 @@
-import { DirectoryLockedError, type DirectoryLock } from '../../src/durable-log/directory-lock.ts';
-import type { OpenFile, FileSystem } from '../../src/durable-log/file-system.ts';
+import { type DirectoryLock, DirectoryLockedError } from '../../src/durable-log/directory-lock.ts';
+import type { FileSystem, OpenFile } from '../../src/durable-log/file-system.ts';
 
 export type Operation =
   'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'syncDirectory';

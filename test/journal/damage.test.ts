@@ -1,11 +1,11 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { HEADER_BYTES } from '../../src/durable-log/file-header.ts';
-import { emptyJournalRecord, decodeRecord } from '../../src/journal/journal-record.ts';
-import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
 import type { DiskSettings } from '../../src/journal/disk/disk-port.ts';
-import { chunkOf, diskOn, numbered, numberOf } from './rig.ts';
+import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
+import { decodeRecord, emptyJournalRecord } from '../../src/journal/journal-record.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
+import { chunkOf, diskOn, numbered, numberOf } from './rig.ts';
 
 const SEGMENT = '/a/000000000001.segment';
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { until } from '../support/until.ts';
 import { FsError, MemoryFs } from '../durable-log/memory-fs.ts';
+import { until } from '../support/until.ts';
 import { numbered, openRig, readAll } from './rig.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);

@@ -1,9 +1,8 @@
 /** The journal's thread on a disk whose fdatasync takes two seconds. */
 import { parentPort } from 'node:worker_threads';
+import { type FileSystem, nodeFs } from '../../src/durable-log/file-system.ts';
 import { serveDisk } from '../../src/journal/disk/disk-thread.ts';
 import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
-import { nodeFs } from '../../src/durable-log/file-system.ts';
-import type { FileSystem } from '../../src/durable-log/file-system.ts';
 
 const slow: FileSystem = {
   ...nodeFs,

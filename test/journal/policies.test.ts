@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DROPPED, emptyJournalRecord } from '../../src/journal/journal-record.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
-import { numberOf, numbered, openRig, readAll } from './rig.ts';
+import { numbered, numberOf, openRig, readAll } from './rig.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 const small = { segmentBytes: 64 << 10, maxBytes: 256 << 10 };

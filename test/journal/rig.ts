@@ -1,21 +1,15 @@
-import { systemClock, type Clock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import type { JournalTarget } from '../../src/journal/commit-loop.ts';
-import type { Chunk } from '../../src/journal/disk/segment-writer.ts';
-import { PendingChunk } from '../../src/journal/commit-loop.ts';
+import { type JournalTarget, PendingChunk } from '../../src/journal/commit-loop.ts';
 import type { DiskSettings } from '../../src/journal/disk/disk-port.ts';
 import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
+import type { Chunk } from '../../src/journal/disk/segment-writer.ts';
+import { emptyJournalRecord, type Position, type RecordMeta, segmentOf } from '../../src/journal/journal-record.ts';
 import { Journal, type JournalOptions, type JournalRefusal } from '../../src/journal/journal.ts';
-import {
-  emptyJournalRecord,
-  segmentOf,
-  type Position,
-  type RecordMeta,
-} from '../../src/journal/journal-record.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
-import { InlineDisk } from './inline-disk.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
+import { InlineDisk } from './inline-disk.ts';
 
 /** A record that can be told from every other: its number is its value. */
 export function numbered(number: number, size = 8): { record: SerializedRecord; meta: RecordMeta } {

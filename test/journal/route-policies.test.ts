@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { FullPolicy } from '../../src/core/profile/profile.ts';
-import type { WaitingRoom } from '../../src/journal/room/journal-room.ts';
 import { DROPPED, emptyJournalRecord, type Position } from '../../src/journal/journal-record.ts';
-import { until } from '../support/until.ts';
+import type { WaitingRoom } from '../../src/journal/room/journal-room.ts';
 import { FsError, MemoryFs } from '../durable-log/memory-fs.ts';
-import { numberOf, numbered, openRig, type Rig } from './rig.ts';
+import { until } from '../support/until.ts';
+import { numbered, numberOf, openRig, type Rig } from './rig.ts';
 
 const small = { segmentBytes: 64 << 10, maxBytes: 256 << 10 };
 const quickly = { everyMs: 1 };

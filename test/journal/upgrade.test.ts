@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Journal } from '../../src/journal/journal.ts';
 import { emptyJournalRecord } from '../../src/journal/journal-record.ts';
+import type { Journal } from '../../src/journal/journal.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
 import { openRig, readAll } from './rig.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
+import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { openRig, type Rig } from './rig.ts';
 
 /** A journal beside a producer that may lack processor time. */

@@ -1,10 +1,10 @@
-import { constants, zstdCompress } from 'node:zlib';
 import { promisify } from 'node:util';
+import { constants, zstdCompress } from 'node:zlib';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import { BlockWriter, digestOf, type AuditGap } from './audit-block.ts';
+import { type AuditGap, BlockWriter, digestOf } from './audit-block.ts';
 import type { AuditFile, AuditFiles } from './audit-files.ts';
 import { FrameType, writeFrame } from './frame.ts';
 

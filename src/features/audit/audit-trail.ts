@@ -1,13 +1,11 @@
 import type { SluiceConfig } from '../../config/config.ts';
-import { within } from '../../core/clock.ts';
-import type { Clock } from '../../core/clock.ts';
+import { type Clock, within } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SerializedRecord } from '../../core/record.ts';
 import type { PartitionedSink } from '../../delivery/record-sink.ts';
 import type { Producer } from '../../producer/producer.ts';
 import { AuditDirectory } from './audit-files.ts';
-import { AuditLog } from './audit-log.ts';
-import type { AuditedResult } from './audit-log.ts';
+import { type AuditedResult, AuditLog } from './audit-log.ts';
 
 /** Who is told what became of a record, as the producer sees it. */
 export interface CompletionTarget<R> {

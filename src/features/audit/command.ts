@@ -1,17 +1,17 @@
 import { Command } from 'commander';
 import { drawBlueprint } from '../../assembly/blueprint.ts';
-import { AuditDirectory } from './audit-files.ts';
-import type { AuditEntry } from './audit-block.ts';
-import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
-import { readAuditLog } from './log-reader.ts';
+import { moment } from '../../cli/terminal/option-values.ts';
+import { processLogger } from '../../cli/terminal/process-logger.ts';
+import { printable } from '../../cli/terminal/terminal-text.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 import { instantText, systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { TopicReader } from '../../kafka/connection/topic-reader.ts';
-import { moment } from '../../cli/terminal/option-values.ts';
-import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { textOf } from '../tail/tail-record.ts';
-import { printable } from '../../cli/terminal/terminal-text.ts';
-import { refuseFaults } from '../../cli/terminal/usable-config.ts';
+import type { AuditEntry } from './audit-block.ts';
+import { AuditDirectory } from './audit-files.ts';
+import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
+import { readAuditLog } from './log-reader.ts';
 
 interface AuditArguments {
   readonly since?: number;

@@ -1,4 +1,4 @@
-import { digestOf, type AuditEntry } from './audit-block.ts';
+import { type AuditEntry, digestOf } from './audit-block.ts';
 
 /** What is read from Kafka. */
 export interface KafkaLogs {

@@ -1,9 +1,8 @@
-import { zstdDecompress } from 'node:zlib';
 import { promisify } from 'node:util';
-import type { AuditEntry, AuditGap } from './audit-block.ts';
+import { zstdDecompress } from 'node:zlib';
+import { type AuditEntry, type AuditGap, readBlock } from './audit-block.ts';
 import type { AuditFiles } from './audit-files.ts';
 import { isSegment } from './audit-log.ts';
-import { readBlock } from './audit-block.ts';
 import { FrameType, readFrames } from './frame.ts';
 
 const decompress = promisify(zstdDecompress);

@@ -1,6 +1,5 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
-import type { SegmentProgress } from '../recovery/checkpoint.ts';
-import { RecordSet } from '../recovery/record-set.ts';
+import { type FileSystem, type OpenFile, writeFully } from '../../durable-log/file-system.ts';
 import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import {
   COMMIT_FRAME_BYTES,
@@ -9,20 +8,19 @@ import {
   GroupWriter,
   writeFrameHeader,
 } from '../../durable-log/frame.ts';
-import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
+import type { LogScanner, RecordRuns } from '../../durable-log/log-scanner.ts';
+import type { SegmentProgress } from '../recovery/checkpoint.ts';
+import { RecordSet } from '../recovery/record-set.ts';
 import {
   COMPACTING_SUFFIX,
-  scannerOf,
-  SalvagedFile,
   encodeSegmentHeader,
   newHeader,
-  segmentPath,
+  SalvagedFile,
+  scannerOf,
   type SegmentHeader,
+  segmentPath,
   type StoredSegment,
 } from './segment-file.ts';
-import type { LogScanner } from '../../durable-log/log-scanner.ts';
-import type { RecordRuns } from '../../durable-log/log-scanner.ts';
-import { writeFully } from '../../durable-log/file-system.ts';
 
 /** Reading goes on for so many bytes a step; between the steps commits have their turn. */
 const STEP_BYTES = 2 << 20;

@@ -1,6 +1,6 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { DamagedBytes } from '../../durable-log/log-scanner.ts';
 import type { RecalledPublication } from '../../core/publication.ts';
+import type { DamagedBytes } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import type { RecallMark, SegmentProgress } from '../recovery/checkpoint.ts';
 import type { KeySource } from './journal-key.ts';

@@ -1,8 +1,7 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { errorMessage } from '../../core/errors.ts';
-import type { DiskFault, DiskOperations, DiskPort } from './disk-port.ts';
 import { JournalError, JournalThreadError } from '../errors.ts';
-import { DiskFaultError, faultOf } from './disk-port.ts';
+import { type DiskFault, DiskFaultError, type DiskOperations, type DiskPort, faultOf } from './disk-port.ts';
 
 type Operation = keyof DiskOperations;
 

@@ -1,39 +1,40 @@
 import { errorMessage } from '../../core/errors.ts';
+import { type DirectoryLock, DirectoryLockedError } from '../../durable-log/directory-lock.ts';
+import type { FileSystem } from '../../durable-log/file-system.ts';
+import { DirectoryGoneError, JournalError, JournalLockedError, JournalUnavailableError } from '../errors.ts';
+import { MAX_SEGMENT_ID } from '../journal-record.ts';
 import {
-  RESERVED_IDS,
-  encodeCheckpoint,
-  saveCheckpoint,
   type Checkpoint,
+  encodeCheckpoint,
   type RecallMark,
+  RESERVED_IDS,
+  saveCheckpoint,
   type SegmentProgress,
 } from '../recovery/checkpoint.ts';
+import { recover } from '../recovery/recovery.ts';
 import { Compaction } from './compaction.ts';
-import { type DirectoryLock, DirectoryLockedError } from '../../durable-log/directory-lock.ts';
-import { DiskFaultError, faultOf } from './disk-port.ts';
-import type {
-  CommitResult,
-  CompactResult,
-  DiskCursor,
-  DiskFault,
-  DiskOperations,
-  DiskSettings,
-  DiskState,
-  OpenResult,
-  Placement,
-  ReadResult,
-  SegmentInfo,
-  Survey,
+import {
+  type CommitResult,
+  type CompactResult,
+  type DiskCursor,
+  type DiskFault,
+  DiskFaultError,
+  type DiskOperations,
+  type DiskSettings,
+  type DiskState,
+  faultOf,
+  type OpenResult,
+  type Placement,
+  type ReadResult,
+  type SegmentInfo,
+  type Survey,
 } from './disk-port.ts';
 import { loadKey } from './journal-key.ts';
-import { DirectoryGoneError, JournalError, JournalLockedError, JournalUnavailableError } from '../errors.ts';
-import type { FileSystem } from '../../durable-log/file-system.ts';
-import { MAX_SEGMENT_ID } from '../journal-record.ts';
-import { recover } from '../recovery/recovery.ts';
-import { SegmentRemoval, tryRemove } from './segment-removal.ts';
+import { newHeader, type SegmentEnd, segmentPath, type StoredSegment } from './segment-file.ts';
 import { SegmentReader } from './segment-reader.ts';
+import { SegmentRemoval, tryRemove } from './segment-removal.ts';
+import { type Chunk, SegmentWriter } from './segment-writer.ts';
 import { recallPublications, surveySegment } from './survey.ts';
-import { newHeader, segmentPath, type SegmentEnd, type StoredSegment } from './segment-file.ts';
-import { SegmentWriter, type Chunk } from './segment-writer.ts';
 
 const NOTHING = new Uint32Array(0);
 const NOTHING_OPEN: Survey = { owners: [], recordNumbers: NOTHING, ownerOf: NOTHING };

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import type { OpenFile } from '../../durable-log/file-system.ts';
 import { encodeHeader, HEADER_BYTES, newSeed, readHeader } from '../../durable-log/file-header.ts';
+import type { OpenFile } from '../../durable-log/file-system.ts';
 import { FrameCipher, KEY_CHECK_BYTES, SALT_BYTES } from '../../durable-log/frame-cipher.ts';
-import { LogScanner } from '../../durable-log/log-scanner.ts';
 import type { FrameSeed } from '../../durable-log/frame.ts';
+import { LogScanner } from '../../durable-log/log-scanner.ts';
 import { JournalVersionError } from '../errors.ts';
 
 const SEGMENT_NAME = /^(\d{12})\.segment$/;

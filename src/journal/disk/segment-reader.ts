@@ -1,5 +1,5 @@
-import { type FileSystem, readFully, writeFully } from '../../durable-log/file-system.ts';
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import { type FileSystem, readFully, writeFully } from '../../durable-log/file-system.ts';
 import { RecordRuns } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import { type Damage, type DiskCursor, DiskFaultError, faultOf, type ReadResult } from './disk-port.ts';

@@ -1,6 +1,5 @@
-import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
-import { FINISHED_SUFFIX, SPARE_NAME, segmentPath } from './segment-file.ts';
-import type { StoredSegment } from './segment-file.ts';
+import type { FileSystem, OpenFile } from '../../durable-log/file-system.ts';
+import { FINISHED_SUFFIX, segmentPath, SPARE_NAME, type StoredSegment } from './segment-file.ts';
 
 /**
  * So much of a file is given back a step; between the steps commits have their turn. To remove 64 MiB at once takes

@@ -1,16 +1,15 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import { type FileSystem, type OpenFile, writeFully } from '../../durable-log/file-system.ts';
 import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import { GroupWriter } from '../../durable-log/frame.ts';
-import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
 import { MAX_RECORDS_PER_SEGMENT } from '../journal-record.ts';
 import {
-  SPARE_NAME,
   encodeSegmentHeader,
-  segmentPath,
   type SegmentHeader,
+  segmentPath,
+  SPARE_NAME,
   type StoredSegment,
 } from './segment-file.ts';
-import { writeFully } from '../../durable-log/file-system.ts';
 
 /** Record frames with blank CRCs, and room for a commit frame behind them: what is written as one group. */
 export interface Chunk {

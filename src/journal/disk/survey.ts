@@ -1,5 +1,5 @@
-import type { FileSystem } from '../../durable-log/file-system.ts';
 import type { RecalledPublication } from '../../core/publication.ts';
+import type { FileSystem } from '../../durable-log/file-system.ts';
 import {
   decodeRecord,
   emptyJournalRecord,

@@ -1,8 +1,7 @@
 import { crc32 } from 'node:zlib';
-import type { FileSystem } from '../../durable-log/file-system.ts';
-import type { Position } from '../journal-record.ts';
+import { type FileSystem, readWhole, writeFully } from '../../durable-log/file-system.ts';
 import type { SegmentEnd } from '../disk/segment-file.ts';
-import { readWhole, writeFully } from '../../durable-log/file-system.ts';
+import type { Position } from '../journal-record.ts';
 
 /** What is done of one segment. */
 export interface SegmentProgress {

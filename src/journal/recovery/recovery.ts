@@ -1,24 +1,24 @@
-import { readFully } from '../../durable-log/file-system.ts';
-import type { OpenFile, FileSystem } from '../../durable-log/file-system.ts';
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
+import { type FileSystem, type OpenFile, readFully } from '../../durable-log/file-system.ts';
 import { LogScanner } from '../../durable-log/log-scanner.ts';
 import type { Damage, RecoveryReport } from '../disk/disk-port.ts';
 import { cipherFor } from '../disk/journal-key.ts';
 import {
   COMPACTING_SUFFIX,
   DAMAGED_SUFFIX,
-  FINISHED_SUFFIX,
-  SPARE_NAME,
-  SalvagedFile,
   decodeSegmentHeader,
+  FINISHED_SUFFIX,
   formerSegmentIdOf,
+  SalvagedFile,
+  type SegmentEnd,
+  type SegmentHeader,
   segmentIdOf,
   segmentPath,
+  SPARE_NAME,
+  type StoredSegment,
 } from '../disk/segment-file.ts';
-import type { SegmentEnd, SegmentHeader, StoredSegment } from '../disk/segment-file.ts';
 import { JournalUnavailableError } from '../errors.ts';
-import { RESERVED_IDS, isCheckpoint, loadCheckpoint } from './checkpoint.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { type Checkpoint, isCheckpoint, loadCheckpoint, RESERVED_IDS } from './checkpoint.ts';
 import { RecordSet } from './record-set.ts';
 
 interface Found {

@@ -1,12 +1,12 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { PublicationMemory } from '../../core/publication.ts';
 import { type Damage, DiskFaultError, type DiskPort, type DiskState } from '../disk/disk-port.ts';
 import { describeFault, type JournalHealth, type JournalStats } from '../figures.ts';
-import type { PublicationMemory } from '../../core/publication.ts';
 import type { RecallMark } from '../recovery/checkpoint.ts';
-import type { SegmentBook } from './segment-book.ts';
 import type { ResolvedSettings } from '../settings.ts';
+import type { SegmentBook } from './segment-book.ts';
 
 export interface HousekeepingOptions {
   readonly disk: DiskPort;

@@ -1,7 +1,7 @@
+import type { DiskState, SegmentInfo } from '../disk/disk-port.ts';
+import { type Position, positionOf, recordNumberOf, segmentOf } from '../journal-record.ts';
 import type { SegmentProgress } from '../recovery/checkpoint.ts';
 import { RecordSet } from '../recovery/record-set.ts';
-import type { DiskState, SegmentInfo } from '../disk/disk-port.ts';
-import { recordNumberOf, type Position, positionOf, segmentOf } from '../journal-record.ts';
 
 /** What is known of one segment on the event loop's side. */
 interface SegmentEntry {

@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FinishedFiles } from '../../../src/journal/disk/segment-removal.ts';
 import { nodeFs } from '../../../src/durable-log/file-system.ts';
+import { FinishedFiles } from '../../../src/journal/disk/segment-removal.ts';
 import { FsError, MemoryFs, type Operation } from '../../durable-log/memory-fs.ts';
 import { openRig } from '../rig.ts';
 

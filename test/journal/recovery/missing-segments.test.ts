@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Logger } from '../../../src/core/logger.ts';
-import { silentLogger } from '../../../src/core/logger.ts';
-import { segmentOf } from '../../../src/journal/journal-record.ts';
+import { type Logger, silentLogger } from '../../../src/core/logger.ts';
 import { segmentPath } from '../../../src/journal/disk/segment-file.ts';
+import { segmentOf } from '../../../src/journal/journal-record.ts';
 import type { JournalSettings } from '../../../src/journal/settings.ts';
 import { FsError, MemoryFs } from '../../durable-log/memory-fs.ts';
 import { openRig, readAll, type Rig } from '../rig.ts';

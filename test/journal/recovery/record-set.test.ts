@@ -14,7 +14,8 @@ describe('a set of numbers', () => {
           if (index % 50 === 49) set = RecordSet.restore(set.low, set.bitsAboveLow());
         }
         expect(set.size).toBe(plain.size);
-        for (let recordNumber = 0; recordNumber <= 310; recordNumber++) expect(set.has(recordNumber)).toBe(plain.has(recordNumber));
+        for (let recordNumber = 0; recordNumber <= 310; recordNumber++)
+          expect(set.has(recordNumber)).toBe(plain.has(recordNumber));
       }),
     );
   });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { JournalDisk } from '../../../src/journal/disk/journal-disk.ts';
-import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
-import { LogLines } from '../../support/log-lines.ts';
-import { InlineDisk } from '../inline-disk.ts';
 import { MemoryFs } from '../../durable-log/memory-fs.ts';
+import { LogLines } from '../../support/log-lines.ts';
+import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
+import { InlineDisk } from '../inline-disk.ts';
 import { openRig, readAll, type Rig } from '../rig.ts';
 
 const YEARS_MS = 56 * 365 * 86_400_000;
