@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeHeaders } from '../../src/core/record.ts';
-import { decodeRecord, emptyJournalRecord, encodeRecord, recordBoundBytes, recordFault } from '../../src/journal/journal-record.ts';
+import {
+  decodeRecord,
+  emptyJournalRecord,
+  encodeRecord,
+  recordBoundBytes,
+  recordFault,
+} from '../../src/journal/journal-record.ts';
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 200 }), { nil: null });
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });

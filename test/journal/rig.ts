@@ -5,7 +5,12 @@ import { type JournalTarget, PendingChunk } from '../../src/journal/commit-loop.
 import type { DiskSettings } from '../../src/journal/disk/disk-port.ts';
 import { JournalDisk } from '../../src/journal/disk/journal-disk.ts';
 import type { Chunk } from '../../src/journal/disk/segment-writer.ts';
-import { emptyJournalRecord, type Position, type RecordMeta, segmentOf } from '../../src/journal/journal-record.ts';
+import {
+  emptyJournalRecord,
+  type Position,
+  type RecordMeta,
+  segmentOf,
+} from '../../src/journal/journal-record.ts';
 import { Journal, type JournalOptions, type JournalRefusal } from '../../src/journal/journal.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
