@@ -12,7 +12,11 @@ const { FAULT_REPORT: faultReport, FAULT_RECORDS: manyRecords } = process.env;
  */
 export default defineConfig({
   test: {
-    reporters: ['default', ...(faultReport === undefined ? [] : ['./test/support/fault-reporter.ts'])],
+    reporters: [
+      'default',
+      './test/support/conformance-reporter.ts',
+      ...(faultReport === undefined ? [] : ['./test/support/fault-reporter.ts']),
+    ],
     projects: [
       {
         test: {

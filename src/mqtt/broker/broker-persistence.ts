@@ -1,9 +1,6 @@
 import { Readable } from 'node:stream';
-import type { KeptState } from '../sessions/kept-state.ts';
-import type { StoredSubscription } from '../sessions/mailbox.ts';
-import { settle } from '../sessions/session-store.ts';
 import type { SessionStore } from '../sessions/session-store.ts';
-import type { SessionLog } from '../sessions/store/session-log.ts';
+import type { StoredSubscription } from '../sessions/mailbox.ts';
 import type { IngressStats } from '../stats.ts';
 import { ownBytes } from './local-deliveries.ts';
 import type { LocalMessage } from './local-deliveries.ts';
@@ -27,14 +24,10 @@ interface OutgoingPacket {
  */
 export class BrokerPersistence {
   readonly #store: SessionStore;
-  readonly #state: KeptState;
-  readonly #log: SessionLog;
   readonly #bound: SubscriptionBound;
 
-  constructor(store: SessionStore, state: KeptState, log: SessionLog, bound: SubscriptionBound) {
+  constructor(store: SessionStore, bound: SubscriptionBound) {
     this.#store = store;
-    this.#state = state;
-    this.#log = log;
     this.#bound = bound;
   }
 
@@ -51,7 +44,7 @@ export class BrokerPersistence {
 
   /** The matching retained messages of this moment: what is published later comes by subscription. */
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    return Readable.from(this.#state.retained.matching(filters));
+    return Readable.from(this.#store.retained.matching(filters));
   }
 
   // Subscriptions.
@@ -73,7 +66,7 @@ export class BrokerPersistence {
 
   /** A client is back: what is published from now on must not overtake its queue. */
   subscriptionsByClient({ id }: ClientKey): Promise<{ topic: string; qos: 0 | 1 | 2 }[]> {
-    const mailbox = this.#state.mailboxes.get(id);
+    const mailbox = this.#store.mailbox(id);
     if (mailbox !== undefined) mailbox.catchingUp = true;
     const subscriptions = [...(mailbox?.subscriptions.values() ?? [])];
     return Promise.resolve(subscriptions.map(({ topic, qos }) => ({ topic, qos })));
@@ -103,20 +96,15 @@ export class BrokerPersistence {
    * next packet waits for the disk: after a restart the client must get the same identifier again.
    */
   outgoingUpdate({ id: clientId }: ClientKey, packet: OutgoingPacket): Promise<void> {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.#store.mailbox(clientId);
     mailbox?.wasSent();
     if (packet.cmd === 'pubrel') {
       const received = mailbox?.sent.get(packet.messageId ?? 0);
-      if (received?.message === undefined) return Promise.resolve();
-      received.message = undefined;
-      this.#log.append({ kind: 'received', clientId, ordinal: received.ordinal });
-      return this.#store.synced();
+      return received?.message === undefined ? Promise.resolve() : this.#store.arrived(clientId, received);
     }
     const queued = mailbox?.numbered(packet.brokerId, packet.brokerCounter);
     if (mailbox === undefined || queued === undefined) return Promise.resolve();
-    const packetId = mailbox.identify(queued, packet.messageId ?? 1);
-    packet.messageId = packetId;
-    this.#log.append({ kind: 'sent', clientId, ordinal: queued.ordinal, packetId });
+    packet.messageId = this.#store.sending(mailbox, queued, packet.messageId ?? 1);
     return packet.qos === 2 ? this.#store.synced() : Promise.resolve();
   }
 
@@ -125,18 +113,16 @@ export class BrokerPersistence {
     { id: clientId }: ClientKey,
     packet: OutgoingPacket,
   ): Promise<LocalMessage | undefined> {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.#store.mailbox(clientId);
     const queued = packet.messageId === undefined ? undefined : mailbox?.sent.get(packet.messageId);
     if (mailbox === undefined || queued === undefined) return Promise.resolve(undefined);
-    this.#state.remove(mailbox, queued);
-    if (mailbox.persistent) this.#log.append({ kind: 'removed', clientId, ordinal: queued.ordinal });
-    if (queued.errand !== undefined) settle(queued.errand, 'delivered');
+    this.#store.delivered(mailbox, queued);
     return Promise.resolve(queued.message);
   }
 
   /** Everything queued for a client that is back, in order, until there is nothing left that was not sent. */
   outgoingStream({ id }: ClientKey): Readable {
-    const mailbox = this.#state.mailboxes.get(id);
+    const mailbox = this.#store.mailbox(id);
     if (mailbox === undefined) return Readable.from([]);
     this.#store.expireIn(mailbox);
     return Readable.from(mailbox.catchUp());
@@ -191,7 +177,7 @@ export class SubscriptionBound {
     const isKnown =
       topic in client.subscriptions ||
       this.#admitted.has(topic) ||
-      this.#store.hasSubscribed(client.id, topic);
+      this.#store.mailbox(client.id)?.subscriptions.has(topic) === true;
     if (!isKnown && Object.keys(client.subscriptions).length + this.#admitted.size >= this.#max) {
       this.#stats.subscriptionsRefused++;
       this.#refused.add(filter);

@@ -93,7 +93,7 @@ export class LocalBroker implements ControlPlane, LocalSubscribers {
     const options: AedesOptions = {
       id: `sluice-${randomUUID()}`,
       mq: this.#deliveries,
-      persistence: new BrokerPersistence(this.store, state, log, bound),
+      persistence: new BrokerPersistence(this.store, bound),
       queueLimit: Number.MAX_SAFE_INTEGER,
       maxClientsIdLength: Number.MAX_SAFE_INTEGER,
       maxTopicLevels: MAX_TOPIC_LEVELS,
@@ -205,7 +205,8 @@ export class LocalBroker implements ControlPlane, LocalSubscribers {
     const granted = highestQos((client as unknown as ClientInternals).subscriptions, message.topic);
     if (granted < message.qos) message.qos = granted;
     const queued = message.messageId !== undefined;
-    if (message.qos > 0 && !queued && !client.clean && this.store.isCatchingUp(client.id)) return null;
+    if (message.qos > 0 && !queued && !client.clean && this.store.mailbox(client.id)?.catchingUp === true)
+      return null;
 
     const size = sizeOf(message);
     const waiting = channel.writableLength + channel.promisedBytes + channel.owner.unsentBytes;

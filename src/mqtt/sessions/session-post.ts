@@ -73,7 +73,8 @@ export class SessionPost implements DeviceSessions {
 
   #storedQos(clientId: string, topic: string): number {
     let highest = 0;
-    for (const { topic: filter, qos } of this.#options.store.subscriptionsOf(clientId)) {
+    for (const { topic: filter, qos } of this.#options.store.mailbox(clientId)?.subscriptions.values() ??
+      []) {
       if (qos > highest && filterMatches(filter, topic)) highest = qos;
     }
     return highest;
@@ -82,7 +83,10 @@ export class SessionPost implements DeviceSessions {
   #send(clientId: string, client: ConnectedClient, queued: Queued, packet: LocalMessage): void {
     // aedes tells the store what it sends to a persistent session under which identifier, and only there.
     const sent = client.clean
-      ? { ...packet, messageId: this.#options.store.identify(clientId, queued, client.nextMessageId()) }
+      ? {
+          ...packet,
+          messageId: this.#options.store.mailbox(clientId)?.identify(queued, client.nextMessageId()),
+        }
       : packet;
     client.deliver(sent);
   }

@@ -4,7 +4,14 @@ import type { PublicationMemory } from '../../core/publication.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { LocalMessage } from '../broker/local-deliveries.ts';
 import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
-import { release, storedMessage, take, toStored, type KeptState } from './kept-state.ts';
+import {
+  release,
+  storedMessage,
+  take,
+  toStored,
+  type KeptState,
+  type RetainedMessages,
+} from './kept-state.ts';
 import type { RestoredSession, SessionKeeper } from './session-registry.ts';
 import type { IngressStats } from '../stats.ts';
 import type { SessionLog } from './store/session-log.ts';
@@ -62,7 +69,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   /** A client with a persistent session is here; it may be a new session. */
   opened(clientId: string): void {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) {
       const opened = new Mailbox(clientId, true);
       const settledOrdinal = this.nextOrdinal - 1;
@@ -78,7 +85,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   /** Its client has gone. */
   absent(clientId: string): void {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) return;
     mailbox.absentSinceMs = this.#wallMs();
     this.#log.append({ kind: 'absent', clientId, absentSinceMs: mailbox.absentSinceMs });
@@ -86,7 +93,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   /** Ends a session: its subscriptions and its queue. */
   discarded(clientId: string): void {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) return;
     this.expireIn(mailbox);
     for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
@@ -126,14 +133,9 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     this.enqueueFor(this.subscribersOf(message.topic), message);
   }
 
-  /** Whether the client gets its queue first, and what is published now after it. */
-  isCatchingUp(clientId: string): boolean {
-    return this.#state.mailboxes.get(clientId)?.catchingUp ?? false;
-  }
-
   /** What {@link Publication.ordinal} is for the next QoS 2 publication of this client. */
   publicationOrdinal(clientId: string): number {
-    if (!this.#log.durable || this.#state.mailboxes.get(clientId)?.persistent !== true) return 0;
+    if (!this.#log.durable || this.mailbox(clientId)?.persistent !== true) return 0;
     return this.#state.nextPublication++;
   }
 
@@ -150,7 +152,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * identifier will be known after a restart. Returns false if that is now, nothing being kept of this session.
    */
   packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     // One that comes late, of an earlier session, says nothing about the packet identifiers of this one.
     if (mailbox?.persistent !== true || ordinal <= mailbox.sinceOrdinal) return false;
     take(mailbox, packetId, ordinal);
@@ -164,22 +166,13 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * which must not be taken for a repeat after a restart. Returns false if that is now.
    */
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean {
-    if (!release(this.#state.mailboxes.get(clientId), packetId)) return false;
+    if (!release(this.mailbox(clientId), packetId)) return false;
     this.#log.append({ kind: 'released', clientId, packetId });
     this.#log.whenSynced(kept);
     return true;
   }
 
   // For messages to one session.
-
-  hasSubscribed(clientId: string, filter: string): boolean {
-    return this.#state.mailboxes.get(clientId)?.subscriptions.has(filter) === true;
-  }
-
-  /** The subscriptions of a persistent session; those of a clean one are with its connection. */
-  subscriptionsOf(clientId: string): Iterable<StoredSubscription> {
-    return this.#state.mailboxes.get(clientId)?.subscriptions.values() ?? [];
-  }
 
   /** Queues a message for one session, which must exist. Undefined: its queue is full. */
   post(
@@ -188,7 +181,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     completed: (outcome: SessionOutcome) => void,
   ): Queued | undefined {
     const { clientId } = message;
-    let mailbox = this.#state.mailboxes.get(clientId);
+    let mailbox = this.mailbox(clientId);
     if (mailbox === undefined) {
       mailbox = new Mailbox(clientId, false);
       this.#state.mailboxes.set(clientId, mailbox);
@@ -201,11 +194,6 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
       });
     }
     return queued;
-  }
-
-  /** Sends it under this packet identifier, which the client's connection has free. */
-  identify(clientId: string, queued: Queued, messageId: number): number {
-    return this.#state.mailboxes.get(clientId)?.identify(queued, messageId) ?? messageId;
   }
 
   /** Removes from all queues what was never sent and is of no use any more. */
@@ -239,12 +227,12 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   #abandon(mailbox: Mailbox, queued: Queued, reason: AbandonReason): void {
     const { clientId } = mailbox;
     const { ordinal, errand, bytes } = queued;
-    this.#state.remove(mailbox, queued);
     if (errand === undefined || errand.completed !== undefined) {
-      if (mailbox.persistent) this.#log.append({ kind: 'removed', clientId, ordinal });
+      this.#remove(mailbox, queued);
       if (errand !== undefined) settle(errand, reason);
       return;
     }
+    this.#state.remove(mailbox, queued);
     const { message } = errand;
     this.#state.abandon({ ordinal, message, reason, bytes });
     this.#log.append({ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) });
@@ -254,7 +242,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   /** Puts the message into the queues of these sessions. */
   enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
     for (const { clientId } of subscriptions) {
-      const mailbox = this.#state.mailboxes.get(clientId);
+      const mailbox = this.mailbox(clientId);
       if (mailbox === undefined) continue;
       if (this.#push(mailbox, message) === undefined) this.#stats.queueDrops++;
     }
@@ -284,6 +272,43 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     return queued;
   }
 
+  // What aedes does with queues.
+
+  /** What is held for the client; undefined: nothing. */
+  mailbox(clientId: string): Mailbox | undefined {
+    return this.#state.mailboxes.get(clientId);
+  }
+
+  get retained(): Pick<RetainedMessages, 'get' | 'matching'> {
+    return this.#state.retained;
+  }
+
+  /** A queued message is being sent. Returns its packet identifier: the wanted one, or the next that is free. */
+  sending(mailbox: Mailbox, queued: Queued, wanted: number): number {
+    const packetId = mailbox.identify(queued, wanted);
+    this.#log.append({ kind: 'sent', clientId: mailbox.clientId, ordinal: queued.ordinal, packetId });
+    return packetId;
+  }
+
+  /** The subscriber has it: only PUBREL and PUBCOMP are left. Resolves when that is on disk. */
+  arrived(clientId: string, queued: Queued): Promise<void> {
+    queued.message = undefined;
+    this.#log.append({ kind: 'received', clientId, ordinal: queued.ordinal });
+    return this.synced();
+  }
+
+  /** The subscriber has acknowledged it. */
+  delivered(mailbox: Mailbox, queued: Queued): void {
+    this.#remove(mailbox, queued);
+    if (queued.errand !== undefined) settle(queued.errand, 'delivered');
+  }
+
+  #remove(mailbox: Mailbox, queued: Queued): void {
+    const { clientId, persistent } = mailbox;
+    this.#state.remove(mailbox, queued);
+    if (persistent) this.#log.append({ kind: 'removed', clientId, ordinal: queued.ordinal });
+  }
+
   // Subscriptions.
 
   /**
@@ -294,7 +319,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     clientId: string,
     subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
   ): Promise<void> {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) return;
     const added: {
       readonly subscription: StoredSubscription;
@@ -312,13 +337,13 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     await this.synced();
     for (const { subscription, previous } of added) {
       this.#stopQueueing(previous);
-      const current = this.#state.mailboxes.get(clientId)?.subscriptions.get(subscription.topic);
+      const current = this.mailbox(clientId)?.subscriptions.get(subscription.topic);
       if (current === subscription) this.#startQueueing(subscription);
     }
   }
 
   unsubscribe(clientId: string, filters: readonly string[]): Promise<void> {
-    const mailbox = this.#state.mailboxes.get(clientId);
+    const mailbox = this.mailbox(clientId);
     for (const filter of filters) {
       const previous = mailbox?.subscriptions.get(filter);
       if (previous === undefined) continue;
@@ -357,7 +382,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   }
 }
 
-export function settle(errand: Errand, outcome: SessionOutcome): void {
+function settle(errand: Errand, outcome: SessionOutcome): void {
   const { completed } = errand;
   errand.completed = undefined;
   completed?.(outcome);
