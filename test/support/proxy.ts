@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 
 import { systemClock } from '../../src/core/clock.ts';
 import { TcpProxy } from '../../src/testbed/drill/tcp-proxy.ts';
-import type { Translated, Translation, WireState } from '../../src/testbed/drill/wire.ts';
-import { AddressTranslation, type AddressMap } from '../../src/testbed/drill/address-translation.ts';
+import type { Translated, Translation, WireState } from '../../src/testbed/drill/tcp-proxy.ts';
+import { AddressTranslation, type AddressMap } from '../../src/testbed/drill/kafka-wire.ts';
 import { FrameSplitter } from '../../src/kafka/protocol/frame-splitter.ts';
 
 /** Kafka protocol guide, "Api Keys". */

@@ -10,7 +10,7 @@ import type { AdminPort, KafkaClientOptions } from '../../kafka/clients/ports.ts
 import { probeCluster } from '../local-kafka/cluster-probe.ts';
 import { startLocalKafka, type LocalKafka } from '../local-kafka/local-kafka.ts';
 import { findFreePorts } from '../local-kafka/ports.ts';
-import type { Address } from './address-translation.ts';
+import type { Address } from './kafka-wire.ts';
 import { BrokerSecurityError } from '../../kafka/security/failure.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';
 import { ensureTopics } from '../../kafka/clients/topics.ts';

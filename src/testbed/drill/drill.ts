@@ -6,7 +6,7 @@ import type { DeliveredRecord, DeviceAccount } from './delivery-judge.ts';
 import { FleetHistory } from './fleet-history.ts';
 import type { DeviceHistory } from './fleet-history.ts';
 import type { DrillEvent, DrillResult, DrillSample, DrillSetting } from './report/drill-result.ts';
-import { explainRepeats, latencyBins, pubackTimes, replayBound } from './report/figures.ts';
+import { explainRepeats, latencyBins, pubackTimes, replayBound } from './report/drill-result.ts';
 import type { Scenario, Stage } from './scenarios.ts';
 
 /** A drill that could not be carried out, which says nothing about the gateway's promises. Codes begin with `DRILL_`. */

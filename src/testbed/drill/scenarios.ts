@@ -1,4 +1,4 @@
-import type { WireState } from './wire.ts';
+import type { WireState } from './tcp-proxy.ts';
 
 export type ScenarioName = 'kafka-down' | 'kafka-slow' | 'crash' | 'disk-full' | 'reconnect-storm';
 

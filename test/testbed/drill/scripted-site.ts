@@ -1,7 +1,7 @@
 import type { DeliveredRecord } from '../../../src/testbed/drill/delivery-judge.ts';
 import type { DrillFleet, DrillSite } from '../../../src/testbed/drill/drill.ts';
 import type { FleetHistory } from '../../../src/testbed/drill/fleet-history.ts';
-import type { WireState } from '../../../src/testbed/drill/wire.ts';
+import type { WireState } from '../../../src/testbed/drill/tcp-proxy.ts';
 import type { ManualClock } from '../fleet/manual-clock.ts';
 
 const EVERY_MS = 100;

@@ -1,7 +1,6 @@
 import { faultsOf, type DrillResult } from './drill-result.ts';
-import { escapeHtml, page } from './html-page.ts';
+import { escapeHtml, page, timeChart, type TimeChartOptions } from './html-page.ts';
 import { findings, pubackRows, settingText } from './text-report.ts';
-import { timeChart, type TimeChartOptions } from './time-chart.ts';
 
 export interface DrillReport {
   /** When, where and with what, a line each. */

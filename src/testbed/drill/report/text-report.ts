@@ -1,5 +1,4 @@
-import { faultsOf, type DrillResult } from './drill-result.ts';
-import { PHASES } from './figures.ts';
+import { PHASES, faultsOf, type DrillResult } from './drill-result.ts';
 
 /** A number with thousands set apart. */
 export function count(value: number): string {

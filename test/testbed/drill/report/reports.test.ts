@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import type { DrillResult } from '../../../src/testbed/drill/report/drill-result.ts';
-import { htmlReport } from '../../../src/testbed/drill/report/html-report.ts';
-import { textReport } from '../../../src/testbed/drill/report/text-report.ts';
-import { timeChart } from '../../../src/testbed/drill/report/time-chart.ts';
+import type { DrillResult } from '../../../../src/testbed/drill/report/drill-result.ts';
+import { htmlReport } from '../../../../src/testbed/drill/report/html-report.ts';
+import { textReport } from '../../../../src/testbed/drill/report/text-report.ts';
+import { timeChart } from '../../../../src/testbed/drill/report/html-page.ts';
 
 const NONE = { count: 0, examples: [] };
 const MB = 2 ** 20;

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { DeliveryJudge } from '../../../src/testbed/drill/delivery-judge.ts';
+import { DeliveryJudge } from '../../../../src/testbed/drill/delivery-judge.ts';
 import {
   explainRepeats,
   latencyBins,
   pubackTimes,
   replayBound,
-} from '../../../src/testbed/drill/report/figures.ts';
-import type { DeviceHistory } from '../../../src/testbed/drill/fleet-history.ts';
+} from '../../../../src/testbed/drill/report/drill-result.ts';
+import type { DeviceHistory } from '../../../../src/testbed/drill/fleet-history.ts';
 
 const NEVER = Infinity;
 

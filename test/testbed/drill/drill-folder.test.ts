@@ -4,9 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-
-import { removeDeadDrills } from '../../../src/testbed/drill/dead-drills.ts';
-import { DrillFolder, isScratchTopicOf } from '../../../src/testbed/drill/drill-folder.ts';
+import { DrillFolder, isScratchTopicOf, removeDeadDrills } from '../../../src/testbed/drill/drill-folder.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 

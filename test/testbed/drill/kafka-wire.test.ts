@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { AddressTranslation } from '../../../src/testbed/drill/address-translation.ts';
+import { AddressTranslation } from '../../../src/testbed/drill/kafka-wire.ts';
 import {
   int16,
   int32,
