@@ -139,7 +139,7 @@ describe('the addresses of brokers', () => {
     );
     const { bytes } = wire.toClient(answer);
     expect(bytes.readInt32BE(0)).toBe(bytes.length - 4);
-    const batch = { queue: { topic: 'telemetry', index: 0 } };
+    const batch = { queue: { topic: 'telemetry', partition: 0 } };
     const api = { key: 0, version: 11, requestTags: true, responseTags: true };
     const { partitions, endpoints } = parseProduceResponse(api, bytes.subarray(9), [
       batch,
