@@ -153,7 +153,7 @@ async function removeIfDead(
 /** undefined: its owner lives. */
 function lockOfDead(folder: string): (() => void) | undefined {
   try {
-    return lockDirectory(folder);
+    return lockDirectory(folder).release;
   } catch (error) {
     if (error instanceof DirectoryLockedError) return undefined;
     throw error;
