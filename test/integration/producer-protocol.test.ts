@@ -8,7 +8,7 @@ import { BrokerConnection } from '../../src/kafka/connection/broker-connection.t
 import { encodeProduceRequest, parseProduceResponse } from '../../src/kafka/protocol/produce.ts';
 import { fetchMetadata, initProducerId } from '../../src/kafka/protocol/requests.ts';
 import { requireSecurity } from '../../src/kafka/security/security.ts';
-import { Wire } from '../../src/kafka/connection/wire.ts';
+import { AuthenticatedChannel } from '../../src/kafka/connection/authenticated-channel.ts';
 import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import { PartitionQueue } from '../../src/producer/batches/partition-queue.ts';
 import type { ProducerIdAndEpoch } from '../../src/producer/cluster/port.ts';
@@ -22,7 +22,7 @@ import { until } from '../support/until.ts';
 
 const kafka = sharedKafka();
 const [host, port] = kafka.bootstrapServers.split(':') as [string, string];
-const wireOptions = {
+const channelOptions = {
   clientId: 'protocol-test',
   connectTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
@@ -33,20 +33,20 @@ const wireOptions = {
 /** The newest versions that the broker and we both speak. */
 let newest: NegotiatedVersions;
 
-let wire: Wire | undefined;
+let channel: AuthenticatedChannel | undefined;
 const connect = async () => {
-  wire = await Wire.open(host, Number(port), wireOptions, () => {});
-  newest = wire.versions;
-  return wire;
+  channel = await AuthenticatedChannel.open(host, Number(port), channelOptions, () => {});
+  newest = channel.versions;
+  return channel;
 };
 
 afterEach(async () => {
-  await wire?.close();
-  wire = undefined;
+  await channel?.close();
+  channel = undefined;
 });
 
 /** A broker that has just started is still loading now and then. */
-async function producerId(from: Wire, versions = newest): Promise<ProducerIdAndEpoch> {
+async function producerId(from: AuthenticatedChannel, versions = newest): Promise<ProducerIdAndEpoch> {
   let id: ProducerIdAndEpoch | undefined;
   await until(
     async () => {
@@ -60,7 +60,7 @@ async function producerId(from: Wire, versions = newest): Promise<ProducerIdAndE
 
 /** Produces one record and tells the partition's error code. */
 async function produce(
-  to: Wire,
+  to: AuthenticatedChannel,
   topic: string,
   value: string,
   place: Partial<ProducerIdAndEpoch & { sequence: number }> = {},
@@ -185,7 +185,7 @@ describe('connections', () => {
     const connection = new BrokerConnection({
       host,
       port: Number(port),
-      wire: { ...wireOptions, clock },
+      channel: { ...channelOptions, clock },
       logger: silentLogger,
       maxIdleMs: 60_000,
       backoffMs: () => 50,

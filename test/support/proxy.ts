@@ -4,7 +4,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { TcpProxy } from '../../src/testbed/drill/tcp-proxy.ts';
 import type { Translated, Translation, WireState } from '../../src/testbed/drill/tcp-proxy.ts';
 import { AddressTranslation, type AddressMap } from '../../src/testbed/drill/kafka-wire.ts';
-import { FrameSplitter } from '../../src/kafka/protocol/frame-splitter.ts';
+import { FrameSplitter } from '../../src/kafka/protocol/frames.ts';
 
 /** Kafka protocol guide, "Api Keys". */
 const PRODUCE = 0;

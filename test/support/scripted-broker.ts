@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { FrameSplitter } from '../../src/kafka/protocol/frame-splitter.ts';
+import { FrameSplitter } from '../../src/kafka/protocol/frames.ts';
 
 /** One request as it came: the header's numbers, and everything behind the size. */
 export interface ReceivedRequest {

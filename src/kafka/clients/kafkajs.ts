@@ -14,7 +14,7 @@ import type {
 import { decompressFrame } from 'lz4-napi';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { decompressSnappy, decompressZstd } from '../protocol/decompress.ts';
+import { decompressSnappy, decompressZstd } from '../protocol/record-batch-reader.ts';
 import { securityFailure } from '../security/failure.ts';
 import { bearerMessage, rejectedTokenReason, type BearerToken } from '../security/oauth.ts';
 import type { Sasl } from '../security/sasl.ts';

@@ -2,12 +2,12 @@ import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
 import { BrokerUnavailableError } from '../../producer/errors.ts';
 import { BrokerSecurityError } from '../security/failure.ts';
-import { Wire, type WireOptions } from './wire.ts';
+import { AuthenticatedChannel, type ChannelOptions } from './authenticated-channel.ts';
 
 export interface BrokerConnectionOptions {
   readonly host: string;
   readonly port: number;
-  readonly wire: WireOptions;
+  readonly channel: ChannelOptions;
   readonly logger: Logger;
   /** A connection that has carried nothing for this long is ended (connections.max.idle.ms). */
   readonly maxIdleMs: number;
@@ -26,8 +26,8 @@ const IDLE_CHECK_MS = 1_000;
 export class BrokerConnection {
   readonly address: string;
   readonly #options: BrokerConnectionOptions;
-  #wire: Wire | undefined;
-  #opening: Promise<Wire> | undefined;
+  #channel: AuthenticatedChannel | undefined;
+  #opening: Promise<AuthenticatedChannel> | undefined;
   #failures = 0;
   #refusals = 0;
   /** Connections in a row that the broker closed instead of answering the first real request. */
@@ -49,7 +49,7 @@ export class BrokerConnection {
   }
 
   get isConnected(): boolean {
-    return this.#wire !== undefined;
+    return this.#channel !== undefined;
   }
 
   /** It is up, or was when it was ended for want of traffic. */
@@ -59,14 +59,14 @@ export class BrokerConnection {
 
   /** Requests that wait for their answers. */
   get unanswered(): number {
-    return this.#wire?.unanswered ?? 0;
+    return this.#channel?.unanswered ?? 0;
   }
 
   /** The connection, if it is up. If not, it is made as soon as its pause allows. */
-  current(): Wire | undefined {
-    this.#lastUsedMs = this.#options.wire.clock.monotonicMs();
-    if (this.#wire !== undefined) return this.#wire;
-    const restMs = this.#notBeforeMs - this.#options.wire.clock.monotonicMs();
+  current(): AuthenticatedChannel | undefined {
+    this.#lastUsedMs = this.#options.channel.clock.monotonicMs();
+    if (this.#channel !== undefined) return this.#channel;
+    const restMs = this.#notBeforeMs - this.#options.channel.clock.monotonicMs();
     if (restMs <= 0) {
       this.connect().catch(() => {});
     }
@@ -74,12 +74,12 @@ export class BrokerConnection {
   }
 
   /** The connection; rejects at once while its pause lasts. */
-  async connect(): Promise<Wire> {
-    this.#lastUsedMs = this.#options.wire.clock.monotonicMs();
-    if (this.#wire !== undefined) return this.#wire;
+  async connect(): Promise<AuthenticatedChannel> {
+    this.#lastUsedMs = this.#options.channel.clock.monotonicMs();
+    if (this.#channel !== undefined) return this.#channel;
     if (this.#opening !== undefined) return this.#opening;
     if (this.#closed) throw new BrokerUnavailableError('the producer is closed');
-    if (this.#options.wire.clock.monotonicMs() < this.#notBeforeMs) {
+    if (this.#options.channel.clock.monotonicMs() < this.#notBeforeMs) {
       throw (
         this.securityFailure ??
         new BrokerUnavailableError(this.lastFailure ?? `${this.address} has just closed the connection`)
@@ -93,17 +93,17 @@ export class BrokerConnection {
     }
   }
 
-  async #connect(): Promise<Wire> {
-    const { host, port, wire: wireOptions, logger, onChange } = this.#options;
-    let wire: Wire | undefined;
+  async #connect(): Promise<AuthenticatedChannel> {
+    const { host, port, channel: channelOptions, logger, onChange } = this.#options;
+    let channel: AuthenticatedChannel | undefined;
     try {
-      wire = await Wire.open(host, port, wireOptions, () => {
+      channel = await AuthenticatedChannel.open(host, port, channelOptions, () => {
         this.#onClose();
       });
-      if (this.#closed || !wire.isConnected) {
+      if (this.#closed || !channel.isConnected) {
         throw new BrokerUnavailableError(`${this.address} closed the connection`);
       }
-      this.#wire = wire;
+      this.#channel = channel;
       this.#isResting = false;
       this.#checkIdleIn(this.#options.maxIdleMs);
       this.lastFailure = undefined;
@@ -111,20 +111,20 @@ export class BrokerConnection {
       this.#refusals = 0;
       logger.debug({ broker: this.address }, 'connected to the broker');
       onChange();
-      return wire;
+      return channel;
     } catch (error) {
-      wire?.close().catch(() => {});
+      channel?.close().catch(() => {});
       this.#pause(error);
       throw error;
     }
   }
 
   #onClose(): void {
-    if (this.#wire === undefined) return;
-    const wire = this.#wire;
-    this.#wire = undefined;
+    if (this.#channel === undefined) return;
+    const channel = this.#channel;
+    this.#channel = undefined;
     this.#options.logger.debug({ broker: this.address }, 'the connection to the broker is gone');
-    if (wire.hasServed || wire.unanswered === 0) {
+    if (channel.hasServed || channel.unanswered === 0) {
       // No failure yet: brokers close what is idle. The next attempt will tell.
       this.#failures = 0;
       this.#turnedAway = 0;
@@ -139,7 +139,7 @@ export class BrokerConnection {
    * without a word. Once may be a broker that died.
    */
   #loginWanted(): BrokerSecurityError | undefined {
-    if (this.#options.wire.security.sasl !== undefined) return undefined;
+    if (this.#options.channel.security.sasl !== undefined) return undefined;
     return new BrokerSecurityError(
       'KAFKA_SASL_REQUIRED',
       this.address,
@@ -149,7 +149,7 @@ export class BrokerConnection {
 
   /** Waits before the next attempt: the longer, the more have failed, and longer still if only a person can help. */
   #pause(failure: unknown): void {
-    const { wire, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
+    const { channel, logger, backoffMs, securityBackoffMs, onChange } = this.#options;
     this.lastFailure = failure === undefined ? undefined : errorMessage(failure);
     this.#isResting = false;
     this.#cancelIdleCheck();
@@ -163,15 +163,15 @@ export class BrokerConnection {
       }
     }
     this.securityFailure = failure instanceof BrokerSecurityError ? failure : undefined;
-    this.#notBeforeMs = wire.clock.monotonicMs() + pauseMs;
+    this.#notBeforeMs = channel.clock.monotonicMs() + pauseMs;
     this.#cancelRetry();
-    if (!this.#closed) this.#cancelRetry = wire.clock.schedule(onChange, Math.ceil(pauseMs) + 1);
+    if (!this.#closed) this.#cancelRetry = channel.clock.schedule(onChange, Math.ceil(pauseMs) + 1);
     onChange();
   }
 
   #checkIdleIn(delayMs: number): void {
     this.#cancelIdleCheck();
-    this.#cancelIdleCheck = this.#options.wire.clock.schedule(() => {
+    this.#cancelIdleCheck = this.#options.channel.clock.schedule(() => {
       this.#endIfIdle();
     }, Math.ceil(delayMs));
   }
@@ -179,17 +179,17 @@ export class BrokerConnection {
   /** Brokers and firewalls cut idle connections, some of them without a word: better we do. */
   #endIfIdle(): void {
     const { maxIdleMs, logger, onChange } = this.#options;
-    if (this.#wire === undefined) return;
-    const restMs = this.#lastUsedMs + maxIdleMs - this.#options.wire.clock.monotonicMs();
+    if (this.#channel === undefined) return;
+    const restMs = this.#lastUsedMs + maxIdleMs - this.#options.channel.clock.monotonicMs();
     if (restMs > 0 || this.unanswered > 0) {
       this.#checkIdleIn(Math.max(restMs, IDLE_CHECK_MS));
       return;
     }
-    const wire = this.#wire;
-    this.#wire = undefined;
+    const channel = this.#channel;
+    this.#channel = undefined;
     this.#isResting = true;
     logger.debug({ broker: this.address }, 'the connection was idle and is ended');
-    wire.close().catch(() => {});
+    channel.close().catch(() => {});
     onChange();
   }
 
@@ -197,6 +197,6 @@ export class BrokerConnection {
     this.#closed = true;
     this.#cancelRetry();
     this.#cancelIdleCheck();
-    await this.#wire?.close();
+    await this.#channel?.close();
   }
 }

@@ -1,6 +1,8 @@
-import { exponentialBackoff } from '../../producer/sending/backoff.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import { errorMessage } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import { BatchCompressor } from '../../producer/batches/batch-compressor.ts';
-import { BrokerUnavailableError } from '../../producer/errors.ts';
+import type { ProducerBatch } from '../../producer/batches/producer-batch.ts';
 import type {
   BrokerEndpoint,
   BrokerPort,
@@ -10,14 +12,27 @@ import type {
   ProduceResponse,
   ProducerIdAndEpoch,
 } from '../../producer/cluster/port.ts';
-import type { ProducerBatch } from '../../producer/batches/producer-batch.ts';
-import { BrokerConnection } from './broker-connection.ts';
-import { firstAnswer } from './first-answer.ts';
+import type { ProducerConfig } from '../../producer/config/config-table.ts';
+import { BrokerUnavailableError } from '../../producer/errors.ts';
+import { exponentialBackoff } from '../../producer/sending/backoff.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from '../protocol/produce.ts';
 import { fetchMetadata, initProducerId } from '../protocol/requests.ts';
-import { SECURITY_BACKOFF_MAX_MS, SECURITY_BACKOFF_MS, type PortOptions } from './port-options.ts';
-import { requireSecurity } from '../security/security.ts';
-import type { Wire, WireOptions } from './wire.ts';
+import { requireSecurity, type ClientSecurity } from '../security/security.ts';
+import type { AuthenticatedChannel, ChannelOptions } from './authenticated-channel.ts';
+import { BrokerConnection } from './broker-connection.ts';
+
+export interface PortOptions {
+  readonly config: ProducerConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random?: () => number;
+  /** Left out, what `config` says; a SecurityConfigError is thrown if that can't be used. */
+  readonly security?: ClientSecurity;
+}
+
+/** Who is not let in once is not let in a moment later; and brokers that count failed logins may lock the account. */
+const SECURITY_BACKOFF_MS = 5_000;
+const SECURITY_BACKOFF_MAX_MS = 60_000;
 
 /** How long a broker may take to answer what any other could answer too, before another one is asked. */
 const PATIENCE_MS = 1_500;
@@ -31,7 +46,7 @@ export class ClusterPort implements BrokerPort {
 
   readonly #options: PortOptions;
   readonly #compressor: BatchCompressor;
-  readonly #wireOptions: WireOptions;
+  readonly #channelOptions: ChannelOptions;
   readonly #backoffMs: (failures: number) => number;
   readonly #securityBackoffMs: (failures: number) => number;
   readonly #brokers = new Map<number, BrokerConnection>();
@@ -51,7 +66,7 @@ export class ClusterPort implements BrokerPort {
       nowMs: () => clock.monotonicMs(),
       logger,
     });
-    this.#wireOptions = {
+    this.#channelOptions = {
       clientId: config.clientId,
       connectTimeoutMs: config.connectionSetupTimeoutMs,
       requestTimeoutMs: config.requestTimeoutMs,
@@ -73,7 +88,7 @@ export class ClusterPort implements BrokerPort {
     return new BrokerConnection({
       host,
       port,
-      wire: this.#wireOptions,
+      channel: this.#channelOptions,
       logger,
       maxIdleMs: this.#options.config.connectionsMaxIdleMs,
       backoffMs: this.#backoffMs,
@@ -104,15 +119,15 @@ export class ClusterPort implements BrokerPort {
   }
 
   fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
-    return this.#askAny((wire) => fetchMetadata(wire, wire.versions.of('metadata'), topics));
+    return this.#askAny((channel) => fetchMetadata(channel, channel.versions.of('metadata'), topics));
   }
 
   initProducerId(): Promise<ProducerIdAndEpoch> {
-    return this.#askAny((wire) => initProducerId(wire, wire.versions.of('initProducerId')));
+    return this.#askAny((channel) => initProducerId(channel, channel.versions.of('initProducerId')));
   }
 
   /** Has one broker answer, of those that {@link setBrokers} named. */
-  async ask<T>(brokerId: number, ask: (wire: Wire) => Promise<T>): Promise<T> {
+  async ask<T>(brokerId: number, ask: (channel: AuthenticatedChannel) => Promise<T>): Promise<T> {
     const connection = this.#brokers.get(brokerId);
     if (connection === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not known`);
     return ask(await connection.connect());
@@ -122,7 +137,7 @@ export class ClusterPort implements BrokerPort {
    * Has any broker answer: first those that are connected, the least busy ones in front, then those that may be,
    * bootstrap servers last.
    */
-  #askAny<T>(ask: (wire: Wire) => Promise<T>): Promise<T> {
+  #askAny<T>(ask: (channel: AuthenticatedChannel) => Promise<T>): Promise<T> {
     const turn = this.#turn++;
     const rotate = (list: readonly BrokerConnection[]) =>
       list.map((_, i) => list[(i + turn) % list.length] as BrokerConnection);
@@ -131,7 +146,7 @@ export class ClusterPort implements BrokerPort {
     connected.sort((a, b) => a.unanswered - b.unanswered);
     const candidates = [...connected, ...all.filter(({ isConnected }) => !isConnected)];
     if (candidates.length === 0) return Promise.reject(new BrokerUnavailableError('no broker is known'));
-    const patienceMs = Math.min(PATIENCE_MS, this.#wireOptions.requestTimeoutMs / 3);
+    const patienceMs = Math.min(PATIENCE_MS, this.#channelOptions.requestTimeoutMs / 3);
     return firstAnswer(
       candidates,
       async (candidate) => ask(await candidate.connect()),
@@ -168,15 +183,15 @@ export class ClusterPort implements BrokerPort {
     batches: readonly ProducerBatch[],
     options: ProduceOptions,
   ): Promise<ProduceResponse> {
-    const wire = this.#brokers.get(brokerId)?.current();
-    if (wire === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
-    const api = wire.versions.of('produce');
+    const channel = this.#brokers.get(brokerId)?.current();
+    if (channel === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
+    const api = channel.versions.of('produce');
     const body = encodeProduceRequest(api, batches, options);
     if (options.acks === 0) {
-      await wire.notify(api, body);
+      await channel.notify(api, body);
       return unacknowledged(batches);
     }
-    return parseProduceResponse(api, await wire.request(api, body), batches);
+    return parseProduceResponse(api, await channel.request(api, body), batches);
   }
 
   get isBehind(): boolean {
@@ -229,4 +244,45 @@ export class ClusterPort implements BrokerPort {
   async close(): Promise<void> {
     await Promise.allSettled([...this.#connections()].map((connection) => connection.close()));
   }
+}
+
+/**
+ * Asks one candidate after the other, the next one as soon as one fails, or has kept us waiting for `patienceMs`;
+ * the first answer counts. So a broker that hangs costs a moment, and not its whole request timeout.
+ *
+ * @throws the last failure, when all have failed
+ */
+export function firstAnswer<C, A>(
+  candidates: readonly C[],
+  ask: (candidate: C) => Promise<A>,
+  patienceMs: number,
+  clock: Clock,
+): Promise<A> {
+  return new Promise((resolve, reject) => {
+    let asked = 0;
+    let failed = 0;
+    let done = false;
+    let cancel: Cancel = () => {};
+    const askNext = (): void => {
+      cancel();
+      const candidate = candidates[asked];
+      if (done || candidate === undefined) return;
+      asked++;
+      if (asked < candidates.length) cancel = clock.schedule(askNext, patienceMs);
+      ask(candidate).then(
+        (answer) => {
+          done = true;
+          cancel();
+          resolve(answer);
+        },
+        (error: unknown) => {
+          failed++;
+          if (failed === candidates.length)
+            reject(error instanceof Error ? error : new Error(errorMessage(error)));
+          else askNext();
+        },
+      );
+    };
+    askNext();
+  });
 }

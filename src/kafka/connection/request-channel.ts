@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../../core/clock.ts';
-import { FrameSplitter } from '../protocol/frame-splitter.ts';
+import { FrameSplitter, encodeRequest } from '../protocol/frames.ts';
 import { ProtocolReader } from '../protocol/protocol-bytes.ts';
-import { encodeRequest } from '../protocol/request-frame.ts';
 import type { ApiVersion } from '../protocol/api-versions.ts';
 
 export interface RequestChannelOptions {

@@ -1,21 +1,13 @@
-import type { Clock } from '../../core/clock.ts';
-import type { Logger } from '../../core/logger.ts';
 import { pause } from '../../core/clock.ts';
-import type { ProducerConfig } from '../../producer/config/config-table.ts';
 import { ProducerError } from '../../producer/errors.ts';
 import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
-import { ClusterPort } from './cluster-port.ts';
-import { EARLIEST, fetchRecords, LATEST, listOffset } from '../protocol/fetch.ts';
+import { ClusterPort, type PortOptions } from './cluster-port.ts';
+import { EARLIEST, fetchRecords, LATEST, listOffset } from '../protocol/requests.ts';
 import { readBatches, type StoredRecord } from '../protocol/record-batch-reader.ts';
-import type { ClientSecurity } from '../security/security.ts';
-import type { Wire } from './wire.ts';
+import type { AuthenticatedChannel } from './authenticated-channel.ts';
 
-export interface TopicReaderOptions {
-  /** Of which the addresses and timeouts of connections are used. */
-  readonly config: ProducerConfig;
-  readonly security: ClientSecurity;
-  readonly clock: Clock;
-  readonly logger: Logger;
+/** Of the configuration, addresses and timeouts of connections are used. */
+export interface TopicReaderOptions extends PortOptions {
   /** How long one request is repeated while no broker answers it; default 30 s. */
   readonly patienceMs?: number;
 }
@@ -86,8 +78,8 @@ export class TopicReader {
   }
 
   #offset(topic: string, partition: number, timestamp: bigint): Promise<number> {
-    return this.#askLeader(topic, partition, (wire) =>
-      listOffset(wire, wire.versions.of('listOffsets'), topic, partition, timestamp),
+    return this.#askLeader(topic, partition, (channel) =>
+      listOffset(channel, channel.versions.of('listOffsets'), topic, partition, timestamp),
     );
   }
 
@@ -99,10 +91,10 @@ export class TopicReader {
     let offset = from;
     while (offset < to) {
       const position = offset;
-      const fetched = await this.#askLeader(topic, partition, async (wire) => {
+      const fetched = await this.#askLeader(topic, partition, async (channel) => {
         const options = { topic, partition, offset: position, waitMs: FETCH_WAIT_MS, maxBytes: FETCH_BYTES };
         try {
-          return await fetchRecords(wire, wire.versions.of('fetch'), options);
+          return await fetchRecords(channel, channel.versions.of('fetch'), options);
         } catch (error) {
           if (error instanceof KafkaError && error.errorCode === OFFSET_OUT_OF_RANGE) return undefined;
           throw error;
@@ -139,7 +131,11 @@ export class TopicReader {
     return known;
   }
 
-  #askLeader<T>(topic: string, partition: number, ask: (wire: Wire) => Promise<T>): Promise<T> {
+  #askLeader<T>(
+    topic: string,
+    partition: number,
+    ask: (channel: AuthenticatedChannel) => Promise<T>,
+  ): Promise<T> {
     return this.#retrying(async () => {
       const known = this.#topics.get(topic) ?? (await this.#look(topic));
       const leader = known?.leaders[partition];

@@ -1,7 +1,6 @@
 import { UnsupportedBrokerError } from '../../producer/errors.ts';
 import { KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
 import { ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
-import type { RequestChannel } from '../connection/request-channel.ts';
 
 /** A Kafka API in the version that is spoken, as the request's header names it. */
 export interface ApiVersion {
@@ -10,6 +9,12 @@ export interface ApiVersion {
   /** Whether request and response headers end with tagged fields (KIP-482). */
   readonly requestTags: boolean;
   readonly responseTags: boolean;
+}
+
+/** Who sends a request to a broker and brings its answer: a connection, before its login and after. */
+export interface RequestSender {
+  /** Resolves with the response's body, behind its header. */
+  request(api: ApiVersion, body: readonly Uint8Array[]): Promise<Buffer>;
 }
 
 /** The APIs we speak, with the versions that our code can encode, and the first that is flexible (KIP-482). */
@@ -91,10 +96,7 @@ const API_VERSIONS = { key: 18, responseTags: false };
  * Asks a broker which versions it speaks: ApiVersions 3, or 0 where it says that it doesn't know that (brokers
  * before Kafka 2.4; they answer in the form of version 0, KIP-511).
  */
-export async function fetchApiVersions(
-  channel: Pick<RequestChannel, 'request'>,
-  broker: string,
-): Promise<NegotiatedVersions> {
+export async function fetchApiVersions(channel: RequestSender, broker: string): Promise<NegotiatedVersions> {
   const write = new ProtocolWriter(true);
   const body = [write.string('sluice'), write.string('1'), write.noTags()];
   let bytes = await channel.request({ ...API_VERSIONS, version: 3, requestTags: true }, body);

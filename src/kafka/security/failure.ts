@@ -1,7 +1,7 @@
 import { errorMessage } from '../../core/errors.ts';
 import { ProducerError } from '../../producer/errors.ts';
 import type { SecurityProtocol } from '../../producer/config/security-table.ts';
-import { NotKafkaError } from '../protocol/frame-splitter.ts';
+import { NotKafkaError } from '../protocol/frames.ts';
 import { TokenError } from './oauth.ts';
 import { LoginError } from './sasl.ts';
 import { SecurityConfigError } from './sources.ts';

@@ -2,7 +2,7 @@ import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
-import { FrameSplitter } from '../../kafka/protocol/frame-splitter.ts';
+import { FrameSplitter } from '../../kafka/protocol/frames.ts';
 import { readPartition } from '../../kafka/protocol/produce.ts';
 import { ProtocolReader, ProtocolWriter, int32 } from '../../kafka/protocol/protocol-bytes.ts';
 import type { ClientSecurity } from '../../kafka/security/security.ts';

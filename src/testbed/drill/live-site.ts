@@ -16,7 +16,7 @@ import { GatewayProcess } from './gateway-process.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 import type { SimulatedType } from '../fleet/device.ts';
 import { Fleet } from '../fleet/fleet.ts';
-import { readTopicContents } from '../../kafka/clients/topic-contents.ts';
+import { readTopicContents } from './topic-contents.ts';
 import type { DrillGround } from './drill-ground.ts';
 import { writeGatewayFiles } from './gateway-files.ts';
 import { KafkaWire } from './kafka-wire.ts';

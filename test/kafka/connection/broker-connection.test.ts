@@ -29,7 +29,7 @@ describe('a connection to a broker that is not trusted', () => {
     const connection = new BrokerConnection({
       host: '127.0.0.1',
       port: server.port,
-      wire: {
+      channel: {
         clientId: 'test',
         connectTimeoutMs: 5_000,
         requestTimeoutMs: 5_000,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { openSocket } from '../../../src/kafka/connection/socket.ts';
+import { openSocket } from '../../../src/kafka/connection/authenticated-channel.ts';
 import { RequestChannel } from '../../../src/kafka/connection/request-channel.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';

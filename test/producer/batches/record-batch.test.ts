@@ -6,7 +6,7 @@ import { decompressFrame } from 'lz4-napi';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeHeaders, type SerializedRecord } from '../../../src/core/record.ts';
 import type { CompressionType } from '../../../src/producer/config/config-table.ts';
-import { decompressSnappy, decompressZstd } from '../../../src/kafka/protocol/decompress.ts';
+import { decompressSnappy, decompressZstd } from '../../../src/kafka/protocol/record-batch-reader.ts';
 import { PartitionQueue } from '../../../src/producer/batches/partition-queue.ts';
 import { ProducerBatch } from '../../../src/producer/batches/producer-batch.ts';
 import { encodeBatch, upperBoundBytes } from '../../../src/producer/batches/record-batch.ts';

@@ -3,7 +3,7 @@ import { BrokerUnavailableError } from '../../../src/producer/errors.ts';
 import { int16, int32, int64, ProtocolWriter } from '../../../src/kafka/protocol/protocol-bytes.ts';
 import { LoginError, type Sasl } from '../../../src/kafka/security/sasl.ts';
 import { PLAINTEXT } from '../../../src/kafka/security/security.ts';
-import { Wire } from '../../../src/kafka/connection/wire.ts';
+import { AuthenticatedChannel } from '../../../src/kafka/connection/authenticated-channel.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
 import { answer, ScriptedBroker, type ReceivedRequest } from '../../support/scripted-broker.ts';
 import { until } from '../../support/until.ts';
@@ -15,12 +15,12 @@ const LIFETIME_MS = 10_000;
 
 let broker: ScriptedBroker;
 let clock: ManualClock;
-let wire: Wire | undefined;
+let channel: AuthenticatedChannel | undefined;
 let closed: number;
 
 afterEach(async () => {
-  await wire?.close();
-  wire = undefined;
+  await channel?.close();
+  channel = undefined;
   await broker.close();
 });
 
@@ -63,7 +63,7 @@ const answering = (request: ReceivedRequest): void => void request.socket.write(
 async function open(
   onRequest: (request: ReceivedRequest) => void,
   login: Sasl | 'none' = sasl,
-): Promise<Wire> {
+): Promise<AuthenticatedChannel> {
   broker = await ScriptedBroker.start(onRequest);
   clock = new ManualClock();
   closed = 0;
@@ -75,8 +75,8 @@ async function open(
       login === 'none' ? PLAINTEXT : { protocol: 'SASL_PLAINTEXT' as const, tls: undefined, sasl: login },
     clock,
   };
-  wire = await Wire.open('127.0.0.1', broker.port, options, () => closed++);
-  return wire;
+  channel = await AuthenticatedChannel.open('127.0.0.1', broker.port, options, () => closed++);
+  return channel;
 }
 
 const asked = (): number[] => broker.requests.map(({ key }) => key);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseJaas } from '../../../src/kafka/security/jaas.ts';
+import { parseJaas } from '../../../src/kafka/security/sasl.ts';
 
 const parsed = (text: string): unknown => {
   const entry = parseJaas(text);

@@ -1,6 +1,6 @@
-import { withAdmin } from './admin-client.ts';
-import { openConsumer } from './consumer-client.ts';
-import type { ConsumedRecord, KafkaClientOptions } from './ports.ts';
+import { withAdmin } from '../../kafka/clients/admin-client.ts';
+import { openConsumer } from '../../kafka/clients/consumer-client.ts';
+import type { ConsumedRecord, KafkaClientOptions } from '../../kafka/clients/ports.ts';
 
 export interface TopicContentsOptions {
   readonly client: KafkaClientOptions;

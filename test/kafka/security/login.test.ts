@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { LoginError, type Exchange } from '../../../src/kafka/security/sasl.ts';
-import { scramLogin, type ScramMechanism } from '../../../src/kafka/security/scram.ts';
+import { scramLogin, type ScramMechanism } from '../../../src/kafka/security/login.ts';
 
 /** Answers one message after the other, and keeps what it was told. */
 function broker(...answers: readonly string[]): { said: string[]; exchange: Exchange } {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstAnswer } from '../../../src/kafka/connection/first-answer.ts';
+import { firstAnswer } from '../../../src/kafka/connection/cluster-port.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
 
 const PATIENCE_MS = 1_000;

@@ -1,14 +1,67 @@
-import { errorMessage } from '../../core/errors.ts';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Cancel, Clock } from '../../core/clock.ts';
+import { errorMessage } from '../../core/errors.ts';
 import { BrokerUnavailableError, UnsupportedBrokerError, type ProducerError } from '../../producer/errors.ts';
 import { fetchApiVersions, type ApiVersion, type NegotiatedVersions } from '../protocol/api-versions.ts';
-import { RequestChannel } from './request-channel.ts';
 import { securityFailure } from '../security/failure.ts';
 import { logIn, prepareLogin } from '../security/login.ts';
 import type { ClientSecurity } from '../security/security.ts';
-import { openSocket, setupTimeout } from './socket.ts';
+import { RequestChannel } from './request-channel.ts';
 
-export interface WireOptions {
+/** A connection that nobody uses is looked after by the kernel from here on: some firewalls forget it in silence. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
+
+export interface SocketOptions {
+  /** undefined: no TLS. */
+  readonly tls: ConnectionOptions | undefined;
+  /** How long all of it may take: finding the address, TCP and TLS. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * A socket to a broker; with TLS, when the handshake is done and the broker's certificate verified. Nothing that
+ * happens to it later throws: whoever uses it listens to 'error' and 'close'.
+ *
+ * @throws Error as node:net and node:tls give it, or that the time is up
+ */
+export function openSocket(
+  host: string,
+  port: number,
+  { tls, timeoutMs, clock }: SocketOptions,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port });
+    const fail = (error: Error): void => {
+      cancelTimeout();
+      socket.destroy();
+      reject(error);
+    };
+    const cancelTimeout = clock.schedule(() => {
+      fail(setupTimeout(timeoutMs));
+    }, timeoutMs);
+    const onClose = (): void => {
+      fail(new Error('the connection was closed'));
+    };
+    socket.on('error', fail);
+    socket.once('close', onClose);
+    socket.once('connect', () => {
+      socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+    });
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+      cancelTimeout();
+      socket.off('close', onClose);
+      resolve(socket);
+    });
+  });
+}
+
+export function setupTimeout(timeoutMs: number): Error {
+  return new Error(`socket.connection.setup.timeout.ms (${timeoutMs} ms) is over`);
+}
+
+export interface ChannelOptions {
   readonly clientId: string;
   /** How long an opening may take: connection, TLS, versions and login together. */
   readonly connectTimeoutMs: number;
@@ -27,13 +80,13 @@ const LONGEST_TIMER_MS = 0x7fff_ffff;
  * One connection to a broker that takes requests: its socket is open, the versions of the protocol are agreed, and
  * we are logged in, where that is wanted, and stay so.
  */
-export class Wire {
+export class AuthenticatedChannel {
   /** What the broker speaks. */
   readonly versions: NegotiatedVersions;
 
   readonly #address: string;
   readonly #channel: RequestChannel;
-  readonly #options: WireOptions;
+  readonly #options: ChannelOptions;
   /** While we log in again: requests that wait for that, in their order. */
   #held: (() => void)[] | undefined;
   #cancelRenewal: Cancel = () => {};
@@ -44,7 +97,7 @@ export class Wire {
     address: string,
     channel: RequestChannel,
     versions: NegotiatedVersions,
-    options: WireOptions,
+    options: ChannelOptions,
   ) {
     this.versions = versions;
     this.#address = address;
@@ -58,7 +111,12 @@ export class Wire {
    * @throws UnsupportedBrokerError it is too old
    * @throws BrokerUnavailableError it can't be reached, or does not answer as a broker does
    */
-  static async open(host: string, port: number, options: WireOptions, onClose: () => void): Promise<Wire> {
+  static async open(
+    host: string,
+    port: number,
+    options: ChannelOptions,
+    onClose: () => void,
+  ): Promise<AuthenticatedChannel> {
     const { security, clock, connectTimeoutMs } = options;
     const address = `${host}:${port}`;
     let channel: RequestChannel | undefined;
@@ -73,13 +131,13 @@ export class Wire {
       // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
       const versions = await fetchApiVersions(channel, address);
       const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
-      const wire = new Wire(address, channel, versions, options);
+      const opened = new AuthenticatedChannel(address, channel, versions, options);
       channel.onGone = () => {
-        wire.#cancelRenewal();
+        opened.#cancelRenewal();
         onClose();
       };
-      wire.#renewIn(lifetimeMs);
-      return wire;
+      opened.#renewIn(lifetimeMs);
+      return opened;
     } catch (error) {
       channel?.end(error as Error);
       const what = channel === undefined ? "can't be reached" : 'was reached, but gave no usable answer';
@@ -181,7 +239,7 @@ export class Wire {
 }
 
 /** A broker that accepts connections and then says nothing is given up as soon as one that can't be reached. */
-function endAt(endMs: number, channel: RequestChannel, { clock, connectTimeoutMs }: WireOptions): Cancel {
+function endAt(endMs: number, channel: RequestChannel, { clock, connectTimeoutMs }: ChannelOptions): Cancel {
   return clock.schedule(
     () => {
       channel.end(setupTimeout(connectTimeoutMs));
