@@ -1,4 +1,5 @@
 import type { Metric } from '../core/metric.ts';
+import type { ProducerBatch } from './batches/producer-batch.ts';
 
 /**
  * What a producer counts, under the names that Kafka's users know (producer-metrics), in camel case. Totals only
@@ -36,6 +37,25 @@ export class ProducerStats {
   produceThrottleTimeTotalMs = 0;
   /** Times that a partition's sequence was started anew under another epoch. */
   epochBumpTotal = 0;
+
+  /** A batch leaves for the first time, so long after its first record. */
+  countQueued(queuedMs: number): void {
+    this.batchQueuedTotal++;
+    this.recordQueueTimeTotalMs += queuedMs;
+    this.recordQueueTimeMaxMs = Math.max(this.recordQueueTimeMaxMs, queuedMs);
+  }
+
+  /** A request was answered after so long. */
+  countAnswered(latencyMs: number, batches: readonly ProducerBatch[]): void {
+    this.requestLatencyTotalMs += latencyMs;
+    this.requestLatencyMaxMs = Math.max(this.requestLatencyMaxMs, latencyMs);
+    for (const { recordCount, records, compressed } of batches) {
+      this.batchSendTotal++;
+      this.requestRecordTotal += recordCount;
+      this.uncompressedByteTotal += records.length;
+      this.outgoingByteTotal += (compressed?.bytes ?? records).length;
+    }
+  }
 }
 
 /** Bytes of buffer.memory. */
@@ -46,18 +66,12 @@ export interface BufferFigures {
 
 /** The producer's figures under the names that Kafka's users know (producer-metrics), in Prometheus' spelling. */
 export function producerMetrics(stats: ProducerStats, buffer: () => BufferFigures): Metric[] {
-  const counter = (name: string, help: string, read: () => number): Metric => ({
-    name: `sluice_producer_${name}_total`,
-    help,
-    kind: 'counter',
-    read,
-  });
-  const gauge = (name: string, help: string, read: () => number): Metric => ({
-    name: `sluice_producer_${name}`,
-    help,
-    kind: 'gauge',
-    read,
-  });
+  const metric = (kind: 'counter' | 'gauge', name: string, help: string, read: () => number): Metric => {
+    return { name: `sluice_producer_${name}`, help, kind, read };
+  };
+  const counter = (name: string, help: string, read: () => number) =>
+    metric('counter', `${name}_total`, help, read);
+  const gauge = (name: string, help: string, read: () => number) => metric('gauge', name, help, read);
   return [
     counter('record_send', 'Records that Kafka acknowledged.', () => stats.recordSendTotal),
     counter('record_error', 'Records that failed for good.', () => stats.recordErrorTotal),
@@ -107,51 +121,32 @@ export function producerMetrics(stats: ProducerStats, buffer: () => BufferFigure
  * milliseconds, sizes in bytes. Java's averages are over the last half minute; these are over all time.
  * An average of nothing is 0.
  */
-export interface KafkaMetrics {
-  readonly 'record-send-total': number;
-  readonly 'record-error-total': number;
-  readonly 'record-retry-total': number;
-  readonly 'batch-split-total': number;
-  /** Of a batch as it is sent, compressed. */
-  readonly 'batch-size-avg': number;
-  readonly 'records-per-request-avg': number;
-  readonly 'request-total': number;
-  readonly 'request-latency-avg': number;
-  readonly 'request-latency-max': number;
-  /** From a batch's first record to its first send. */
-  readonly 'record-queue-time-avg': number;
-  readonly 'record-queue-time-max': number;
-  /** Compressed by uncompressed size. */
-  readonly 'compression-rate-avg': number;
-  readonly 'outgoing-byte-total': number;
-  readonly 'requests-in-flight': number;
-  readonly 'produce-throttle-time-avg': number;
-  readonly 'buffer-total-bytes': number;
-  readonly 'buffer-available-bytes': number;
-  /** Java's threads that wait for memory: here, callers. */
-  readonly 'waiting-threads': number;
-}
+export type KafkaMetrics = Readonly<ReturnType<typeof kafkaMetrics>>;
 
-export function kafkaMetrics(stats: ProducerStats, buffer: BufferFigures, waiting: number): KafkaMetrics {
+export function kafkaMetrics(stats: ProducerStats, buffer: BufferFigures, waiting: number) {
   const answered = stats.requestTotal - stats.requestErrorTotal - stats.requestsInFlight;
   return {
     'record-send-total': stats.recordSendTotal,
     'record-error-total': stats.recordErrorTotal,
     'record-retry-total': stats.recordRetryTotal,
     'batch-split-total': stats.batchSplitTotal,
+    /** Of a batch as it is sent, compressed. */
     'batch-size-avg': average(stats.outgoingByteTotal, stats.batchSendTotal),
     'records-per-request-avg': average(stats.requestRecordTotal, answered),
     'request-total': stats.requestTotal,
     'request-latency-avg': average(stats.requestLatencyTotalMs, answered),
     'request-latency-max': stats.requestLatencyMaxMs,
+    /** From a batch's first record to its first send. */
     'record-queue-time-avg': average(stats.recordQueueTimeTotalMs, stats.batchQueuedTotal),
     'record-queue-time-max': stats.recordQueueTimeMaxMs,
+    /** Compressed by uncompressed size. */
     'compression-rate-avg': average(stats.outgoingByteTotal, stats.uncompressedByteTotal),
     'outgoing-byte-total': stats.outgoingByteTotal,
     'requests-in-flight': stats.requestsInFlight,
     'produce-throttle-time-avg': average(stats.produceThrottleTimeTotalMs, answered),
     'buffer-total-bytes': buffer.totalBytes,
     'buffer-available-bytes': buffer.availableBytes,
+    /** Java's threads that wait for memory: here, callers. */
     'waiting-threads': waiting,
   };
 }

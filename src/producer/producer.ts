@@ -6,13 +6,14 @@ import type { SendCallback } from './api/send-results.ts';
 import { Sends } from './api/sends.ts';
 import type { Bottleneck } from './batches/bottleneck.ts';
 import type { RecordTarget } from './batches/producer-batch.ts';
-import { Flushes, RecordAccumulator } from './batches/record-accumulator.ts';
+import { RecordAccumulator } from './batches/record-accumulator.ts';
 import { neverSendable, upperBoundBytes } from './batches/record-batch.ts';
 import { Metadata } from './cluster/metadata.ts';
 import { BrokerAvailability, type Partitioner } from './cluster/partitioner.ts';
 import type { BrokerPort, ConnectionState } from './cluster/port.ts';
 import type { Topic } from './cluster/topic.ts';
 import type { ProducerConfig } from './config/config-table.ts';
+import type { ProducerContext } from './context.ts';
 import { InvalidRecordError, ProducerClosedError, type ProducerError } from './errors.ts';
 import { kafkaMetrics, ProducerStats, type KafkaMetrics } from './metrics.ts';
 import { exponentialBackoff } from './sending/backoff.ts';
@@ -57,8 +58,7 @@ export interface UndeliveredRecords {
  */
 export class Producer<K = Uint8Array, V = Uint8Array> {
   readonly stats = new ProducerStats();
-  readonly #options: ProducerOptions<K, V>;
-  readonly #nowMs: () => number;
+  readonly #context: ProducerContext;
   readonly #accumulator: RecordAccumulator;
   readonly #metadata: Metadata;
   readonly #producerIds: ProducerIds | undefined;
@@ -66,101 +66,62 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   readonly #loop: SenderLoop;
   readonly #sends: Sends<K, V>;
   readonly #mistakes: Mistakes;
-  readonly #flushes: Flushes;
   #closed = false;
   #closing: Promise<readonly UndeliveredRecords[]> | undefined;
   /** The topic of the last record: most streams have runs of one topic. */
   #lastTopic: Topic | undefined;
 
   constructor(options: ProducerOptions<K, V>) {
-    const { config, port, clock, logger, random = Math.random } = options;
-    this.#options = options;
-    this.#nowMs = () => clock.monotonicMs();
-    const wakeup = () => {
-      this.#loop.wakeup();
-    };
-    const retryBackoffMs = exponentialBackoff(config.retryBackoffMs, config.retryBackoffMaxMs, random);
-    const idempotent = config.enableIdempotence;
-
-    this.#accumulator = new RecordAccumulator({
-      batchSizeBytes: config.batchSizeBytes,
-      bufferMemoryBytes: config.bufferMemoryBytes,
-      lingerMs: config.lingerMs,
-      maxRequestSizeBytes: config.maxRequestSizeBytes,
-      // Without sequences a repeated batch would stand behind its successors.
-      maxInFlightPerPartition: idempotent ? config.maxInFlightRequestsPerConnection : 1,
-      retryBackoffMs,
-    });
-    const accumulator = this.#accumulator;
-    this.#flushes = new Flushes(accumulator, wakeup);
-    accumulator.onReady = wakeup;
-    accumulator.onBatchOpened = () => {
-      this.#loop.wakeupWithin(config.lingerMs);
-    };
-
-    const shared = { port, logger, backoffMs: retryBackoffMs, onChange: wakeup, nowMs: this.#nowMs };
-    const { progress } = accumulator;
-    const availability = new BrokerAvailability(config.partitionerAvailabilityTimeoutMs);
-    this.#metadata = new Metadata({
-      ...shared,
-      maxAgeMs: config.metadataMaxAgeMs,
-      topic: {
-        progress,
-        sticky: {
-          batchSizeBytes: config.batchSizeBytes,
-          adaptive: config.partitionerAdaptive,
-          isUnavailable: availability.isUnavailable,
-          random,
-        },
-        ignoreKeys: config.partitionerIgnoreKeys,
-        partitioner: options.partitioner,
-      },
-      onPartitionsGone: (queues) => {
-        this.#results.failGone(queues, this.#nowMs());
-      },
-    });
-    this.#producerIds = idempotent ? new ProducerIds(shared) : undefined;
-    const metadata = this.#metadata;
-    const { stats } = this;
-    const { lingerMs, batchSizeBytes } = config;
-    this.#mistakes = new Mistakes({ lingerMs, batchSizeBytes, nowMs: this.#nowMs, logger });
-    this.#results = new ProduceResults({
-      accumulator,
-      metadata,
-      stats,
-      logger,
-      idempotent,
-      retries: config.retries,
-      deliveryTimeoutMs: config.deliveryTimeoutMs,
-      onSettled: this.#flushes.onSettled,
-    });
-    const sender = new Sender({
-      accumulator,
-      metadata,
+    const { config, port, clock, logger, random = Math.random, partitioner } = options;
+    const context: ProducerContext = {
+      config,
       port,
-      producerIds: this.#producerIds,
-      results: this.#results,
-      stats,
-      availability,
-      mistakes: this.#mistakes,
-      nowMs: this.#nowMs,
-      maxInFlightRequests: config.maxInFlightRequestsPerConnection,
-      produce: { acks: config.acks, timeoutMs: config.requestTimeoutMs },
-      wakeup,
-    });
-    port.onReadinessChange = sender.connectionsChanged;
-    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
-    this.#sends = new Sends({
-      keySerializer: options.keySerializer,
-      valueSerializer: options.valueSerializer,
-      maxBlockMs: config.maxBlockMs,
-      bufferMemoryBytes: config.bufferMemoryBytes,
-      append: (record, partition, target, token) => this.#append(record, partition, target, token),
-      topicFault: (topic) => metadata.topics.get(topic)?.fault,
-      lastFailure: () => port.connectionState().lastFailure,
-      mistakes: this.#mistakes,
       clock,
       logger,
+      stats: this.stats,
+      random,
+      retryBackoffMs: exponentialBackoff(config.retryBackoffMs, config.retryBackoffMaxMs, random),
+      wakeup: () => {
+        this.#loop.wakeup();
+      },
+      wakeupWithin: (delayMs) => {
+        this.#loop.wakeupWithin(delayMs);
+      },
+    };
+    this.#context = context;
+    const accumulator = new RecordAccumulator(context);
+    const { progress } = accumulator;
+    const availability = new BrokerAvailability(config.partitionerAvailabilityTimeoutMs);
+    const { isUnavailable } = availability;
+    const metadata = new Metadata(context, {
+      topic: { config, random, isUnavailable, progress, partitioner },
+      onPartitionsGone: (queues) => {
+        this.#results.failGone(queues);
+      },
+    });
+    const producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;
+    const results = new ProduceResults(context, accumulator, metadata);
+    const mistakes = new Mistakes(context);
+    const sender = new Sender(context, {
+      accumulator,
+      metadata,
+      producerIds,
+      results,
+      availability,
+      mistakes,
+    });
+    this.#accumulator = accumulator;
+    this.#metadata = metadata;
+    this.#producerIds = producerIds;
+    this.#results = results;
+    this.#mistakes = mistakes;
+    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
+    this.#sends = new Sends(context, {
+      keySerializer: options.keySerializer,
+      valueSerializer: options.valueSerializer,
+      append: (record, partition, target, token) => this.#append(record, partition, target, token),
+      topicFault: (topic) => metadata.topics.get(topic)?.fault,
+      mistakes,
     });
   }
 
@@ -232,7 +193,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     token: number,
   ): Refusal | undefined {
     const bytes = upperBoundBytes(record);
-    const refusal = neverSendable(record, bytes, this.#options.config);
+    const refusal = neverSendable(record, bytes, this.#context.config);
     if (refusal !== undefined) return refusal;
     const topic = this.#topic(record.topic);
     if (!topic.usable) return topic.bottleneck;
@@ -243,7 +204,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       const heldBack = topic.heldBack(record);
       if (heldBack !== undefined) return heldBack;
     }
-    const bottleneck = this.#accumulator.append(queue, record, target, token, this.#nowMs);
+    const bottleneck = this.#accumulator.append(queue, record, target, token);
     if (bottleneck !== undefined && partition === undefined) topic.hadNoRoom(record);
     return bottleneck;
   }
@@ -282,12 +243,12 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   }
 
   connectionState(): ConnectionState {
-    return this.#options.port.connectionState();
+    return this.#context.port.connectionState();
   }
 
   /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
   get isBehind(): boolean {
-    return this.#options.port.isBehind;
+    return this.#context.port.isBehind;
   }
 
   /** Why batches can't be sent although their leaders are known: no producer id yet, and the reason. */
@@ -297,12 +258,12 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
 
   /** buffer.memory, in bytes: all of it, and what no batch holds. */
   get buffer(): { readonly totalBytes: number; readonly availableBytes: number } {
-    return this.#accumulator.memory;
+    return this.#accumulator.pool;
   }
 
   /** Callers that wait for a batch to leave buffer.memory (Kafka: waiting-threads). */
   get waitingForMemory(): number {
-    return this.#accumulator.memory.bottleneck.waiting;
+    return this.#accumulator.pool.bottleneck.waiting;
   }
 
   /** Its figures under the names of Kafka's Java client; averages are over its whole life. */
@@ -323,21 +284,23 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
 
   /** Records that were sent and have no result yet. */
   get pendingRecords(): number {
-    let records = 0;
-    for (const waiting of this.#sends.waiting()) records += waiting.records;
-    for (const queue of this.#accumulator.active) records += queue.appendedRecords - queue.settledRecords;
-    return records;
+    return this.#pending().reduce((sum, { records }) => sum + records, 0);
+  }
+
+  #pending(): UndeliveredRecords[] {
+    const pending: UndeliveredRecords[] = [];
+    for (const { topic, records } of this.#sends.waiting()) pending.push({ topic, partition: -1, records });
+    for (const queue of this.#accumulator.active) {
+      const records = queue.appendedRecords - queue.settledRecords;
+      if (records > 0) pending.push({ topic: queue.topic, partition: queue.partition, records });
+    }
+    return pending;
   }
 
   /** Sends without lingering what was given to the producer so far; resolves when all of it has its result, good or bad. */
   async flush(): Promise<void> {
-    if (this.#sends.isBlocked) {
-      this.#accumulator.beginFlush();
-      this.#loop.wakeup();
-      await this.#sends.whenTaken();
-      this.#accumulator.endFlush();
-    }
-    await this.#flushes.flush();
+    if (this.#sends.isBlocked) await this.#accumulator.hurryUntil(this.#sends.whenTaken());
+    await this.#accumulator.flush();
   }
 
   /**
@@ -357,22 +320,16 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     this.#sends.close();
     this.#wakeAll();
     if (timeoutMs === Number.POSITIVE_INFINITY) await this.flush();
-    else await within(this.#options.clock, timeoutMs, this.flush());
+    else await within(this.#context.clock, timeoutMs, this.flush());
     this.#loop.stop();
 
-    const undelivered: UndeliveredRecords[] = [];
-    for (const { topic, records } of this.#sends.waiting())
-      undelivered.push({ topic, partition: -1, records });
-    for (const queue of this.#accumulator.active) {
-      const records = queue.appendedRecords - queue.settledRecords;
-      if (records > 0) undelivered.push({ topic: queue.topic, partition: queue.partition, records });
-    }
+    const undelivered = this.#pending();
     if (undelivered.length > 0) {
       const error = new ProducerClosedError(`not delivered within ${timeoutMs} ms of close()`);
       this.#results.abandon(error);
       this.#sends.abandon(error);
     }
-    await this.#options.port.close();
+    await this.#context.port.close();
     return undelivered;
   }
 
@@ -382,6 +339,6 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       topic.bottleneck.wake();
       for (const queue of topic.partitions) queue.bottleneck.wake();
     }
-    this.#accumulator.memory.bottleneck.wake();
+    this.#accumulator.pool.bottleneck.wake();
   }
 }

@@ -1,4 +1,5 @@
-import type { Logger } from '../../core/logger.ts';
+import type { ProducerConfig } from '../config/config-table.ts';
+import type { ProducerContext } from '../context.ts';
 import type { ProducerError } from '../errors.ts';
 
 /** Mistakes in the code around a producer, as it can notice them while it runs. The codes are stable. */
@@ -14,12 +15,9 @@ export const Mistake = {
 } as const;
 export type Mistake = (typeof Mistake)[keyof typeof Mistake];
 
-export interface MistakesOptions {
-  readonly lingerMs: number;
-  readonly batchSizeBytes: number;
-  readonly nowMs: () => number;
-  readonly logger: Logger;
-}
+type MistakesContext = Pick<ProducerContext, 'clock' | 'logger'> & {
+  readonly config: Pick<ProducerConfig, 'lingerMs' | 'batchSizeBytes'>;
+};
 
 /** A mistake is said once in this time, with how often it was made since. */
 const SAY_EVERY_MS = 60_000;
@@ -36,7 +34,7 @@ const FEW_RECORDS_A_BATCH = 2;
  * with what to do instead. Nothing of it changes what the producer does.
  */
 export class Mistakes {
-  readonly #options: MistakesOptions;
+  readonly #context: MistakesContext;
   readonly #counts = new Map<Mistake, number>();
   readonly #said = new Map<Mistake, { readonly atMs: number; readonly count: number }>();
   #lonelySends = 0;
@@ -46,8 +44,8 @@ export class Mistakes {
   #records = 0;
   #countingSinceMs: number | undefined;
 
-  constructor(options: MistakesOptions) {
-    this.#options = options;
+  constructor(context: MistakesContext) {
+    this.#context = context;
   }
 
   /** How often each was noticed. */
@@ -65,7 +63,7 @@ export class Mistakes {
 
   /** A send whose promise somebody may await was made. */
   sendBegun(nowMs: number): void {
-    const { lingerMs } = this.#options;
+    const { lingerMs } = this.#context.config;
     const isLonely = this.#awaited === 0 && nowMs - this.#lastEndMs < Math.max(1, lingerMs / 2);
     this.#awaited++;
     this.#lonelySends = isLonely && lingerMs > 0 ? this.#lonelySends + 1 : 0;
@@ -98,7 +96,7 @@ export class Mistakes {
     this.#batches = 0;
     this.#records = 0;
     if (batchesPerSecond < MANY_BATCHES_A_SECOND || recordsPerBatch >= FEW_RECORDS_A_BATCH) return;
-    const { lingerMs, batchSizeBytes } = this.#options;
+    const { lingerMs, batchSizeBytes } = this.#context.config;
     this.#notice(
       Mistake.SmallBatches,
       'batches hold hardly more than a record each: raise linger.ms or batch.size, flush less often, or use fewer ' +
@@ -116,13 +114,13 @@ export class Mistakes {
   }
 
   #notice(mistake: Mistake, message: string, fields: object): void {
-    const { nowMs, logger } = this.#options;
+    const { clock, logger } = this.#context;
     const count = (this.#counts.get(mistake) ?? 0) + 1;
     this.#counts.set(mistake, count);
     const said = this.#said.get(mistake);
-    const now = nowMs();
-    if (said !== undefined && now - said.atMs < SAY_EVERY_MS) return;
-    this.#said.set(mistake, { atMs: now, count });
+    const nowMs = clock.monotonicMs();
+    if (said !== undefined && nowMs - said.atMs < SAY_EVERY_MS) return;
+    this.#said.set(mistake, { atMs: nowMs, count });
     logger.warn({ code: mistake, times: count - (said?.count ?? 0), ...fields }, message);
   }
 }

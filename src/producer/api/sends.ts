@@ -1,10 +1,9 @@
-import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import { encodeHeaders, NO_HEADERS } from '../../core/record.ts';
 import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../../core/record.ts';
 import type { Bottleneck, BottleneckKind } from '../batches/bottleneck.ts';
 import type { BatchResult, RecordTarget } from '../batches/producer-batch.ts';
+import type { ProducerContext } from '../context.ts';
 import { MaxBlockTimeoutError, ProducerClosedError, ProducerError } from '../errors.ts';
 import { ByteArraySerializer, cannotSerialize } from '../serializers/serializer.ts';
 import type { RecordPart, Serializer } from '../serializers/serializer.ts';
@@ -15,8 +14,6 @@ export interface SendsOptions<K, V> {
   /** Left out, keys are bytes. */
   readonly keySerializer: Serializer<K> | undefined;
   readonly valueSerializer: Serializer<V> | undefined;
-  readonly maxBlockMs: number;
-  readonly bufferMemoryBytes: number;
   /** Appends the record to its batch; see Producer.tryAppend. */
   readonly append: (
     record: SerializedRecord,
@@ -26,11 +23,7 @@ export interface SendsOptions<K, V> {
   ) => Bottleneck | ProducerError | undefined;
   /** What is known to be wrong with a topic. */
   readonly topicFault: (topic: string) => ProducerError | undefined;
-  /** Why no broker can be reached. */
-  readonly lastFailure: () => string | undefined;
   readonly mistakes: Mistakes;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** How far a record is that has to wait. */
@@ -44,6 +37,7 @@ interface Readiness {
  * most max.block.ms, in a line for each topic.
  */
 export class Sends<K, V> implements RecordTarget {
+  readonly #context: ProducerContext;
   readonly #options: SendsOptions<K, V>;
   readonly #keySerializer: Serializer<K>;
   readonly #valueSerializer: Serializer<V>;
@@ -59,7 +53,8 @@ export class Sends<K, V> implements RecordTarget {
     headers: NO_HEADERS,
   };
 
-  constructor(options: SendsOptions<K, V>) {
+  constructor(context: ProducerContext, options: SendsOptions<K, V>) {
+    this.#context = context;
     this.#options = options;
     this.#keySerializer = serializerOf('key', options.keySerializer);
     this.#valueSerializer = serializerOf('value', options.valueSerializer);
@@ -86,7 +81,8 @@ export class Sends<K, V> implements RecordTarget {
 
   /** The promise of a send; one that is rejected and that nobody looks at does no harm. */
   sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    const { mistakes, clock } = this.#options;
+    const { mistakes } = this.#options;
+    const { clock } = this.#context;
     mistakes.sendBegun(clock.monotonicMs());
     const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
       this.send(record, (error, metadata) => {
@@ -158,7 +154,7 @@ export class Sends<K, V> implements RecordTarget {
     into.topic = topic;
     into.key = this.#keySerializer.serialize(topic, key, headers);
     into.value = this.#valueSerializer.serialize(topic, value, headers);
-    into.timestampMs = record.timestamp ?? this.#options.clock.wallMs();
+    into.timestampMs = record.timestamp ?? this.#context.clock.wallMs();
     into.headers = headers === undefined || headers.length === 0 ? NO_HEADERS : encodeHeaders(headers);
     return into;
   }
@@ -184,8 +180,8 @@ export class Sends<K, V> implements RecordTarget {
     callback: SendCallback,
     { serialized, preparing }: Readiness,
   ): void {
-    const { clock, maxBlockMs } = this.#options;
-    const deadlineMs = clock.monotonicMs() + maxBlockMs;
+    const { clock, config } = this.#context;
+    const deadlineMs = clock.monotonicMs() + config.maxBlockMs;
     // Its rejection is looked at when it is the record's turn.
     preparing?.catch(() => {});
     line.push({ record, callback, deadlineMs, serialized, preparing });
@@ -253,7 +249,7 @@ export class Sends<K, V> implements RecordTarget {
 
   /** One timer a line: deadlines stand in the order of the sends. */
   #armTimer(line: SendLine<K, V>): void {
-    const { clock } = this.#options;
+    const { clock } = this.#context;
     const { head } = line;
     line.cancelTimer();
     if (head === undefined) return;
@@ -264,14 +260,37 @@ export class Sends<K, V> implements RecordTarget {
   }
 
   #expire(line: SendLine<K, V>): void {
-    const nowMs = this.#options.clock.monotonicMs();
+    const nowMs = this.#context.clock.monotonicMs();
     for (let head = line.head; head !== undefined && head.deadlineMs <= nowMs; head = line.head) {
-      const error = blocked(line, head, this.#options);
+      const error = this.#blocked(line, head);
       line.shift();
       this.refuse(head.record, head.callback, error);
     }
     if (line.head === undefined) this.#closeLine(line);
     else this.#armTimer(line);
+  }
+
+  /** Why a send at the head of its line has waited for max.block.ms: what it lacks, and why that is not there. */
+  #blocked({ topic, waitsFor }: SendLine<K, V>, { serialized }: WaitingSend<K, V>): MaxBlockTimeoutError {
+    const { maxBlockMs, bufferMemoryBytes } = this.#context.config;
+    const within = `within max.block.ms (${maxBlockMs} ms)`;
+    if (serialized === undefined) {
+      const message = `a serializer was not ready for a record for topic '${topic}' ${within}`;
+      return new MaxBlockTimeoutError('serializer', message);
+    }
+    if (waitsFor === 'metadata') {
+      const cause = this.#options.topicFault(topic);
+      const { lastFailure } = this.#context.port.connectionState();
+      const why = cause?.message ?? lastFailure ?? 'no broker has told us about it';
+      const message = `a record for topic '${topic}' could not be taken ${within}: ${why}`;
+      return new MaxBlockTimeoutError('metadata', message, cause === undefined ? undefined : { cause });
+    }
+    const room = waitsFor === 'partition' ? "its partition's share of buffer.memory" : 'buffer.memory';
+    return new MaxBlockTimeoutError(
+      'memory',
+      `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all) ${within}: ` +
+        `Kafka takes records more slowly than they are sent, or not at all`,
+    );
   }
 
   /** Everything that waits fails: the producer gives up. */
@@ -298,7 +317,7 @@ export class Sends<K, V> implements RecordTarget {
       try {
         callback(error, failureMetadata(topic, partition));
       } catch (thrown) {
-        this.#options.logger.error({ reason: errorMessage(thrown) }, 'a callback of the producer threw');
+        this.#context.logger.error({ reason: errorMessage(thrown) }, 'a callback of the producer threw');
       }
     });
   }
@@ -394,38 +413,4 @@ export class SendLine<K, V> {
     }
     return head;
   }
-}
-
-interface BlockedContext {
-  readonly maxBlockMs: number;
-  readonly bufferMemoryBytes: number;
-  /** What is known to be wrong with a topic. */
-  readonly topicFault: (topic: string) => ProducerError | undefined;
-  /** Why no broker can be reached. */
-  readonly lastFailure: () => string | undefined;
-}
-
-/** Why a send at the head of its line has waited for max.block.ms: what it lacks, and why that is not there. */
-export function blocked<K, V>(
-  { topic, waitsFor }: SendLine<K, V>,
-  { serialized }: WaitingSend<K, V>,
-  { maxBlockMs, bufferMemoryBytes, topicFault, lastFailure }: BlockedContext,
-): MaxBlockTimeoutError {
-  const within = `within max.block.ms (${maxBlockMs} ms)`;
-  if (serialized === undefined) {
-    const message = `a serializer was not ready for a record for topic '${topic}' ${within}`;
-    return new MaxBlockTimeoutError('serializer', message);
-  }
-  if (waitsFor === 'metadata') {
-    const cause = topicFault(topic);
-    const why = cause?.message ?? lastFailure() ?? 'no broker has told us about it';
-    const message = `a record for topic '${topic}' could not be taken ${within}: ${why}`;
-    return new MaxBlockTimeoutError('metadata', message, cause === undefined ? undefined : { cause });
-  }
-  const room = waitsFor === 'partition' ? "its partition's share of buffer.memory" : 'buffer.memory';
-  return new MaxBlockTimeoutError(
-    'memory',
-    `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all) ${within}: ` +
-      `Kafka takes records more slowly than they are sent, or not at all`,
-  );
 }

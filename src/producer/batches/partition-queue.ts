@@ -1,7 +1,7 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import { Bottleneck } from './bottleneck.ts';
 import { BatchState, nextSequence } from './producer-batch.ts';
-import type { ProducerBatch, RecordTarget, TopicPartition } from './producer-batch.ts';
+import type { BatchOutcome, ProducerBatch, RecordTarget, TopicPartition } from './producer-batch.ts';
 
 /** A batch of a partition. */
 export type QueuedBatch = ProducerBatch<PartitionQueue>;
@@ -29,7 +29,6 @@ export class PartitionQueue implements TopicPartition {
 
   readonly sent: QueuedBatch[] = [];
   readonly waiting: QueuedBatch[] = [];
-  inFlight = 0;
   settledRecords = 0;
 
   producerId = -1n;
@@ -54,35 +53,38 @@ export class PartitionQueue implements TopicPartition {
     return last?.state === BatchState.Open ? last : undefined;
   }
 
+  get hasInFlight(): boolean {
+    return this.sent.some(({ state }) => state === BatchState.InFlight);
+  }
+
+  /** The batches without a result, oldest first. */
+  unfinished(): QueuedBatch[] {
+    return [...this.sent, ...this.waiting].filter(({ state }) => state !== BatchState.Done);
+  }
+
   /**
-   * The batch that may go next, or undefined while the partition is mute: all its in-flight room is taken, or
-   * something in front must be settled first.
+   * The batch that may go next; undefined if there is none, or while the partition is muted: all its room in flight
+   * is taken, or what is in flight must be answered first, so that order is kept.
    */
   next(maxInFlight: number): QueuedBatch | undefined {
     // A new epoch starts when nothing of the old one is on its way any more: what is, would be refused behind
     // a batch of the new epoch, or worse, be taken before it.
-    if (this.#restartSequence && this.inFlight > 0) return undefined;
+    if (this.#restartSequence && this.hasInFlight) return undefined;
+    let inFlight = 0;
     for (const batch of this.sent) {
-      if (batch.state === BatchState.Done) continue;
+      if (batch.state === BatchState.InFlight) inFlight++;
       // A retry goes alone and first; others behind it would be refused as out of order.
-      if (batch.state === BatchState.Retry) return batch;
-      if (this.#hasRetry()) return undefined;
-      break;
+      else if (batch.state === BatchState.Retry) return inFlight === 0 ? batch : undefined;
     }
     // Until the broker has acknowledged a batch of this epoch it may have no state for us, and then takes any
     // sequence: a second batch would stand before the first if only the first is refused.
     const limit = this.#acknowledged ? maxInFlight : 1;
-    return this.inFlight < limit ? this.waiting[0] : undefined;
-  }
-
-  #hasRetry(): boolean {
-    return this.sent.some((batch) => batch.state === BatchState.Retry);
+    return inFlight < limit ? this.waiting[0] : undefined;
   }
 
   /** Records without a result, oldest first, as views on their batch. */
   *unacknowledged(): Generator<{ record: SerializedRecord; target: RecordTarget; token: number }> {
-    for (const batch of [...this.sent, ...this.waiting]) {
-      if (batch.state === BatchState.Done) continue;
+    for (const batch of this.unfinished()) {
       let index = 0;
       for (const record of batch) {
         yield { record: { topic: this.topic, ...record }, ...batch.waiter(index) };
@@ -100,15 +102,25 @@ export class PartitionQueue implements TopicPartition {
   }
 
   /** Moves the batch that {@link next} returned into flight. */
-  take(batch: QueuedBatch, nowMs: number): void {
+  take(batch: QueuedBatch): void {
     if (batch.state !== BatchState.Retry) {
       this.waiting.shift();
       this.sent.push(batch);
     }
     batch.state = BatchState.InFlight;
     batch.unanswered = true;
-    batch.drainedAtMs = nowMs;
-    this.inFlight++;
+  }
+
+  /** Gives the batch its one final result. One that was never sent moves to where results are passed on from. */
+  finish(batch: QueuedBatch, outcome: BatchOutcome): void {
+    const index = this.waiting.indexOf(batch);
+    if (index !== -1) this.sent.push(...this.waiting.splice(index, 1));
+    batch.finish(outcome);
+  }
+
+  /** Puts batches that carry the same records in the place of one. */
+  replace(batch: QueuedBatch, parts: readonly QueuedBatch[]): void {
+    this.sent.splice(this.sent.indexOf(batch), 1, ...parts);
   }
 
   /** Gives the batch its place in the partition's sequence; one that has it keeps it. */
@@ -125,13 +137,9 @@ export class PartitionQueue implements TopicPartition {
     if (batch.producerEpoch === this.producerEpoch) this.#acknowledged = true;
   }
 
-  /** Whether an earlier batch of this partition is not settled yet. */
-  hasUnsettledBefore(batch: QueuedBatch): boolean {
-    for (const earlier of this.sent) {
-      if (earlier === batch) return false;
-      if (earlier.state !== BatchState.Done) return true;
-    }
-    return false;
+  /** Whether no earlier batch of this partition lacks its result. */
+  isOldest(batch: QueuedBatch): boolean {
+    return this.sent.find(({ state }) => state !== BatchState.Done) === batch;
   }
 
   /**
@@ -143,8 +151,9 @@ export class PartitionQueue implements TopicPartition {
     if (this.producerId !== -1n) this.#restartSequence = true;
   }
 
+  /** A new epoch is due, and nothing of the old one is on its way any more. */
   get needsNewEpoch(): boolean {
-    return this.#restartSequence;
+    return this.#restartSequence && !this.hasInFlight;
   }
 
   /** True when the next epoch can't be had without another producer id. */
@@ -159,21 +168,6 @@ export class PartitionQueue implements TopicPartition {
     this.#nextSequence = 0;
     this.#restartSequence = false;
     this.#acknowledged = false;
-    for (const batch of this.sent) {
-      if (batch.state !== BatchState.Done) batch.baseSequence = -1;
-    }
-  }
-
-  /** Moves a batch that was never sent to where results are passed on from; it is about to fail. */
-  withdraw(batch: QueuedBatch): void {
-    const index = this.waiting.indexOf(batch);
-    if (index === -1) return;
-    this.waiting.splice(index, 1);
-    this.sent.push(batch);
-  }
-
-  /** Puts batches that carry the same records in the place of one. */
-  replace(batch: QueuedBatch, parts: readonly QueuedBatch[]): void {
-    this.sent.splice(this.sent.indexOf(batch), 1, ...parts);
+    for (const batch of this.unfinished()) batch.baseSequence = -1;
   }
 }

@@ -30,6 +30,9 @@ export interface BatchResult {
   record(index: number): BatchRecord;
 }
 
+/** What Kafka made of a batch. */
+export type BatchOutcome = Pick<BatchResult, 'baseOffset' | 'logAppendTimeMs' | 'error'>;
+
 /** A record of a batch. */
 export interface BatchRecord {
   readonly key: Uint8Array | null;
@@ -93,7 +96,6 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> {
   /** Sends that failed so far, and when it may go again; monotonic milliseconds. */
   attempts = 0;
   retryAtMs = 0;
-  drainedAtMs = 0;
   lastError: ProducerError | undefined;
   /** A send of it went without an answer: it may be in Kafka already. */
   maybeDelivered = false;
@@ -224,12 +226,8 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> {
     return { target: this.#targets[index] as RecordTarget, token: this.#tokens[index] as number };
   }
 
-  get result(): BatchResult | undefined {
-    return this.#result;
-  }
-
   /** Gives the batch its one final result; the records hear of it through {@link notify}. */
-  finish(outcome: Pick<BatchResult, 'baseOffset' | 'logAppendTimeMs' | 'error'>): void {
+  finish(outcome: BatchOutcome): void {
     if (this.#result !== undefined) throw new Error('a batch is finished once');
     const { topic, partition } = this.queue;
     this.#result = { ...outcome, topic, partition, record: (index) => this.record(index) };

@@ -1,29 +1,31 @@
 import type { SerializedRecord } from '../../core/record.ts';
+import type { ProducerContext } from '../context.ts';
 import type { Bottleneck } from './bottleneck.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { PartitionQueue, QueuedBatch } from './partition-queue.ts';
 import { BatchState, ProducerBatch, type RecordTarget } from './producer-batch.ts';
-import { BATCH_HEADER_BYTES, upperBoundBytes } from './record-batch.ts';
-
-export interface AccumulatorOptions {
-  readonly batchSizeBytes: number;
-  readonly bufferMemoryBytes: number;
-  readonly lingerMs: number;
-  readonly maxRequestSizeBytes: number;
-  /** Batches of one partition that may be in flight; 1 keeps a partition mute while it has one. */
-  readonly maxInFlightPerPartition: number;
-  /** Pause before the `attempts`-th repetition of a batch, milliseconds. */
-  readonly retryBackoffMs: (attempts: number) => number;
-}
+import {
+  ANY_RECORD_OVERHEAD_BYTES,
+  BATCH_HEADER_BYTES,
+  contentBytes,
+  upperBoundBytes,
+} from './record-batch.ts';
+import type {} from './record-batch.ts';
 
 /** What {@link RecordAccumulator.ready} found. */
-export interface ReadyCheck {
+export interface ReadyCheckResult {
   /** Brokers that lead a partition with a batch that should go. */
-  readonly brokers: readonly number[];
+  readonly brokers: ReadonlySet<number>;
   /** Milliseconds until a partition that isn't ready now will be by the mere passing of time; Infinity if none. */
   readonly nextReadyMs: number;
-  /** Topics with batches for a partition whose leader is not known. */
-  readonly leaderless: ReadonlySet<string>;
+  /** There are batches for a partition whose leader is not known. */
+  readonly isLeaderless: boolean;
+}
+
+interface Flush {
+  /** For each partition, how many records must have their results. */
+  readonly targets: Map<PartitionQueue, number>;
+  readonly resolve: () => void;
 }
 
 /**
@@ -32,40 +34,38 @@ export interface ReadyCheck {
  * down only what is sent to it.
  */
 export class RecordAccumulator {
-  readonly memory: BufferPool;
-  /** Largest number of bytes that one partition may hold. */
-  readonly shareBytes: number;
-  /** Called when a batch was opened, whose linger begins. */
-  onBatchOpened: () => void = () => {};
-  /** Called when batches became ready other than by time: one is full, or memory is. */
-  onReady: () => void = () => {};
-  recordsAppended = 0;
-
-  readonly #options: AccumulatorOptions;
-  /** Partitions with at least one batch. */
-  readonly #active = new Set<PartitionQueue>();
+  readonly pool: BufferPool;
+  readonly #context: ProducerContext;
+  /** Batches of one partition that may be in flight. */
+  readonly #maxInFlight: number;
   /** Bytes of the pooled buffers: batch.size, unless buffer.memory is even less. */
   readonly #batchBytes: number;
-  #flushing = 0;
-  #nextBroker = 0;
+  /** Largest number of bytes that one partition may hold. */
+  readonly #shareBytes: number;
+  /** Partitions with at least one batch. */
+  readonly #active = new Set<PartitionQueue>();
+  readonly #flushes = new Set<Flush>();
+  #lingerlessUntilTaken = 0;
+  #recordsAppended = 0;
+  #nextBatch = 0;
 
-  constructor(options: AccumulatorOptions) {
-    this.#options = options;
-    this.#batchBytes = Math.min(options.batchSizeBytes, options.bufferMemoryBytes);
-    this.shareBytes = Math.max(this.#batchBytes, Math.floor(options.bufferMemoryBytes / 4));
-    this.memory = new BufferPool(options.bufferMemoryBytes, this.#batchBytes, this.progress);
+  constructor(context: ProducerContext) {
+    this.#context = context;
+    const { enableIdempotence, maxInFlightRequestsPerConnection } = context.config;
+    const { batchSizeBytes, bufferMemoryBytes } = context.config;
+    // Without sequences a repeated batch would stand behind its successors: the partition is muted by its first.
+    this.#maxInFlight = enableIdempotence ? maxInFlightRequestsPerConnection : 1;
+    this.#batchBytes = Math.min(batchSizeBytes, bufferMemoryBytes);
+    this.#shareBytes = Math.max(this.#batchBytes, Math.floor(bufferMemoryBytes / 4));
+    this.pool = new BufferPool(bufferMemoryBytes, this.#batchBytes, this.progress);
   }
 
   /** Counts appended records, for {@link Bottleneck}. */
-  readonly progress = (): number => this.recordsAppended;
+  readonly progress = (): number => this.#recordsAppended;
 
   /** Partitions that hold batches. */
   get active(): ReadonlySet<PartitionQueue> {
     return this.#active;
-  }
-
-  get isEmpty(): boolean {
-    return this.#active.size === 0;
   }
 
   /**
@@ -77,53 +77,49 @@ export class RecordAccumulator {
     record: SerializedRecord,
     target: RecordTarget,
     token: number,
-    nowMs: () => number,
   ): Bottleneck | undefined {
     const open = queue.open;
     if (open !== undefined) {
       if (open.tryAppend(record, target, token)) {
-        this.recordsAppended++;
+        this.#recordsAppended++;
         return undefined;
       }
       open.state = BatchState.Closed;
-      this.onReady();
+      this.#context.wakeup();
     }
     const bytes = Math.max(this.#batchBytes, upperBoundBytes(record));
-    if (queue.bytes > 0 && queue.bytes + bytes > this.shareBytes) return queue.bottleneck;
-    const buffer = this.memory.tryAllocate(bytes);
+    if (queue.bytes > 0 && queue.bytes + bytes > this.#shareBytes) return queue.bottleneck;
+    const buffer = this.pool.tryAllocate(bytes);
     if (buffer === undefined) {
-      this.onReady();
-      return this.memory.bottleneck;
+      this.#context.wakeup();
+      return this.pool.bottleneck;
     }
 
-    const batch = new ProducerBatch(queue, buffer, nowMs());
+    const batch = new ProducerBatch(queue, buffer, this.#context.clock.monotonicMs());
     if (!batch.tryAppend(record, target, token))
       throw new Error('a batch has room for the record it is made for');
     queue.waiting.push(batch);
     queue.bytes += bytes;
     this.#active.add(queue);
-    this.recordsAppended++;
-    this.onBatchOpened();
+    this.#recordsAppended++;
+    this.#context.wakeupWithin(this.#context.config.lingerMs);
     return undefined;
   }
 
   /** Which brokers should be sent to now. */
-  ready(nowMs: number): ReadyCheck {
+  ready(nowMs: number): ReadyCheckResult {
     const brokers = new Set<number>();
-    const leaderless = new Set<string>();
+    let isLeaderless = false;
     let nextReadyMs = Number.POSITIVE_INFINITY;
     for (const queue of this.#active) {
-      const batch = queue.next(this.#options.maxInFlightPerPartition);
+      const batch = queue.next(this.#maxInFlight);
       if (batch === undefined) continue;
-      if (queue.leaderId === -1) {
-        leaderless.add(queue.topic);
-        continue;
-      }
       const restMs = this.#restMs(queue, batch, nowMs);
-      if (restMs <= 0) brokers.add(queue.leaderId);
+      if (queue.leaderId === -1) isLeaderless = true;
+      else if (restMs <= 0) brokers.add(queue.leaderId);
       else if (restMs < nextReadyMs) nextReadyMs = restMs;
     }
-    return { brokers: [...brokers], nextReadyMs, leaderless };
+    return { brokers, nextReadyMs, isLeaderless };
   }
 
   /**
@@ -132,24 +128,23 @@ export class RecordAccumulator {
    * stays within `max.request.size`, but there is always at least one.
    */
   drain(brokerId: number, nowMs: number): QueuedBatch[] {
+    const { lingerMs, maxRequestSizeBytes } = this.#context.config;
     const candidates: QueuedBatch[] = [];
     for (const queue of this.#active) {
       if (queue.leaderId !== brokerId) continue;
-      const batch = queue.next(this.#options.maxInFlightPerPartition);
+      const batch = queue.next(this.#maxInFlight);
       if (batch === undefined) continue;
       const restMs = this.#restMs(queue, batch, nowMs);
-      if (restMs <= 0 || (batch.attempts === 0 && restMs <= this.#options.lingerMs / 2))
-        candidates.push(batch);
+      if (restMs <= 0 || (batch.attempts === 0 && restMs <= lingerMs / 2)) candidates.push(batch);
     }
     // Another one comes first each time: where not all fit, none may starve.
-    const start = candidates.length === 0 ? 0 : this.#nextBroker++ % candidates.length;
+    const start = candidates.length === 0 ? 0 : this.#nextBatch++ % candidates.length;
     const drained: QueuedBatch[] = [];
     let bytes = 0;
-    for (let i = 0; i < candidates.length; i++) {
-      const batch = candidates[(start + i) % candidates.length] as QueuedBatch;
-      if (drained.length > 0 && bytes + batch.endPosition > this.#options.maxRequestSizeBytes) continue;
+    for (const batch of [...candidates.slice(start), ...candidates.slice(0, start)]) {
+      if (drained.length > 0 && bytes + batch.endPosition > maxRequestSizeBytes) continue;
       bytes += batch.endPosition;
-      batch.queue.take(batch, nowMs);
+      batch.queue.take(batch);
       drained.push(batch);
     }
     return drained;
@@ -158,26 +153,16 @@ export class RecordAccumulator {
   /** Milliseconds until the partition's next batch should go; 0 or less: now. */
   #restMs(queue: PartitionQueue, batch: QueuedBatch, nowMs: number): number {
     if (batch.attempts > 0) return batch.retryAtMs - nowMs;
-    const full = batch.state !== BatchState.Open || queue.waiting.length > 1;
-    if (full || this.#flushing > 0 || this.memory.exhausted) return 0;
-    return batch.createdAtMs + this.#options.lingerMs - nowMs;
-  }
-
-  /** While at least one flush is under way nothing lingers. */
-  beginFlush(): void {
-    this.#flushing++;
-  }
-
-  endFlush(): void {
-    this.#flushing--;
+    const isFull = batch.state !== BatchState.Open || queue.waiting.length > 1;
+    const isHurried = this.#flushes.size > 0 || this.#lingerlessUntilTaken > 0 || this.pool.exhausted;
+    return isFull || isHurried ? 0 : batch.createdAtMs + this.#context.config.lingerMs - nowMs;
   }
 
   /** The batch failed for now and goes again after its backoff, in its old place. */
-  retry(batch: QueuedBatch, nowMs: number): void {
-    batch.queue.inFlight--;
+  reenqueue(batch: QueuedBatch, nowMs: number): void {
     batch.attempts++;
     // Once and for all: with another jitter at each look, a batch that is ready now might not be drained.
-    batch.retryAtMs = nowMs + this.#options.retryBackoffMs(batch.attempts);
+    batch.retryAtMs = nowMs + this.#context.retryBackoffMs(batch.attempts);
     batch.state = BatchState.Retry;
   }
 
@@ -185,28 +170,24 @@ export class RecordAccumulator {
    * Makes batches of `groups` (record indexes, ascending) and puts them in the place of the batch, in order, to
    * be sent at once. Their memory may for a moment pass the limit: that of the old one is freed.
    */
-  regroup(batch: QueuedBatch, groups: readonly (readonly number[])[]): QueuedBatch[] {
+  splitAndReenqueue(batch: QueuedBatch, groups: readonly (readonly number[])[]): QueuedBatch[] {
     const { queue } = batch;
-    const records = [...batch];
+    const records = [...batch].map((record) => ({ topic: queue.topic, ...record }));
     const parts = groups.map((indexes) => {
-      const bytes =
-        BATCH_HEADER_BYTES +
-        indexes.reduce((sum, index) => {
-          const { key, value, headers } = records[index] as (typeof records)[number];
-          return sum + 25 + (key?.length ?? 0) + (value?.length ?? 0) + headers.length;
-        }, 0);
-      const part = new ProducerBatch(queue, this.memory.allocate(bytes), batch.createdAtMs);
+      let bytes = BATCH_HEADER_BYTES;
+      for (const index of indexes)
+        bytes += ANY_RECORD_OVERHEAD_BYTES + contentBytes(records[index] as SerializedRecord);
+      const part = new ProducerBatch(queue, this.pool.allocate(bytes), batch.createdAtMs);
       for (const index of indexes) {
-        const { key, value, timestampMs, headers } = records[index] as (typeof records)[number];
         const { target, token } = batch.waiter(index);
-        part.tryAppend({ topic: queue.topic, key, value, timestampMs, headers }, target, token);
+        part.tryAppend(records[index] as SerializedRecord, target, token);
       }
       part.state = BatchState.Retry;
       queue.bytes += bytes;
       return part;
     });
     queue.replace(batch, parts);
-    this.#release(batch);
+    this.#deallocate(batch);
     return parts;
   }
 
@@ -214,7 +195,7 @@ export class RecordAccumulator {
    * Passes on the results at the partition's front, in order, as far as they are there; then wakes those who
    * wait for the room that came free.
    */
-  settle(queue: PartitionQueue, onThrow: (error: unknown) => void): QueuedBatch[] {
+  settle(queue: PartitionQueue, onThrow: (error: unknown) => void): void {
     const settled: QueuedBatch[] = [];
     while (queue.sent[0]?.state === BatchState.Done) {
       const batch = queue.sent.shift() as QueuedBatch;
@@ -225,61 +206,51 @@ export class RecordAccumulator {
     for (const batch of settled) {
       batch.notify(onThrow);
       // Not before: whoever hears of a failed record may read it.
-      this.#release(batch);
+      this.#deallocate(batch);
     }
-    return settled;
+    if (settled.length === 0) return;
+    this.#endFlushes(queue);
+    this.wake(queue);
   }
 
-  #release(batch: QueuedBatch): void {
+  #deallocate(batch: QueuedBatch): void {
     batch.queue.bytes -= batch.buffer.length;
-    this.memory.free(batch.buffer, !batch.unanswered);
+    this.pool.free(batch.buffer, !batch.unanswered);
   }
 
   /** Wakes those who wait for this partition's share, then those who wait for memory. */
   wake(queue: PartitionQueue): void {
     queue.bottleneck.wake();
-    this.memory.bottleneck.wake();
-  }
-}
-
-interface Flush {
-  /** For each partition, how many records must have their results. */
-  readonly targets: Map<PartitionQueue, number>;
-  readonly resolve: () => void;
-}
-
-/** Who waits until partitions have passed on the results of what they held. */
-export class Flushes {
-  readonly #accumulator: RecordAccumulator;
-  readonly #wakeup: () => void;
-  readonly #flushes = new Set<Flush>();
-
-  constructor(accumulator: RecordAccumulator, wakeup: () => void) {
-    this.#accumulator = accumulator;
-    this.#wakeup = wakeup;
+    this.pool.bottleneck.wake();
   }
 
   /** Sends without lingering what has been appended; resolves when all of it has its result, good or bad. */
   flush(): Promise<void> {
     const targets = new Map<PartitionQueue, number>();
-    for (const queue of this.#accumulator.active) targets.set(queue, queue.appendedRecords);
+    for (const queue of this.#active) targets.set(queue, queue.appendedRecords);
     if (targets.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#flushes.add({ targets, resolve });
-      this.#accumulator.beginFlush();
-      this.#wakeup();
+      this.#context.wakeup();
     });
   }
 
-  /** The partition has passed on results. */
-  readonly onSettled = (queue: PartitionQueue): void => {
+  /** Lets nothing linger until `taken` is settled: it waits for the room that lingering batches hold. */
+  async hurryUntil(taken: Promise<void>): Promise<void> {
+    this.#lingerlessUntilTaken++;
+    this.#context.wakeup();
+    await taken;
+    this.#lingerlessUntilTaken--;
+  }
+
+  /** The partition has passed on results: those flushes that waited for them alone are over. */
+  #endFlushes(queue: PartitionQueue): void {
     for (const flush of this.#flushes) {
       if (queue.settledRecords < (flush.targets.get(queue) ?? Number.POSITIVE_INFINITY)) continue;
       flush.targets.delete(queue);
       if (flush.targets.size > 0) continue;
       this.#flushes.delete(flush);
-      this.#accumulator.endFlush();
       flush.resolve();
     }
-  };
+  }
 }

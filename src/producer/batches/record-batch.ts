@@ -6,8 +6,11 @@ import { InvalidRecordError, RecordTooLargeError, type ProducerError } from '../
 /** Bytes in front of the records of a batch (Kafka protocol guide, "Record Batch", magic 2). */
 export const BATCH_HEADER_BYTES = 61;
 
-/** Upper bound of what a record adds to its key, value and headers (Java: MAX_RECORD_OVERHEAD). */
+/** Upper bound of what the first record of a batch adds to its key, value and headers (Java: MAX_RECORD_OVERHEAD). */
 const MAX_RECORD_OVERHEAD_BYTES = 21;
+
+/** The same of any record: its length, attributes, time, offset, and the lengths of key and value, at their longest. */
+export const ANY_RECORD_OVERHEAD_BYTES = 5 + 1 + 8 + 5 + 5 + 5;
 
 /** A codec's number in a batch's attributes (Kafka protocol guide, "Record Batch"). */
 export const CODEC_ID: Readonly<Record<CompressionType, number>> = {
@@ -90,13 +93,12 @@ export interface RecordLimits {
 
 /** Bytes that a record takes at most in a batch of its own, header included: what max.request.size is compared with. */
 export function upperBoundBytes(record: SerializedRecord): number {
-  return (
-    BATCH_HEADER_BYTES +
-    MAX_RECORD_OVERHEAD_BYTES +
-    (record.key?.length ?? 0) +
-    (record.value?.length ?? 0) +
-    record.headers.length
-  );
+  return BATCH_HEADER_BYTES + MAX_RECORD_OVERHEAD_BYTES + contentBytes(record);
+}
+
+/** Bytes of the record's key, value and headers. */
+export function contentBytes({ key, value, headers }: Omit<SerializedRecord, 'topic'>): number {
+  return (key?.length ?? 0) + (value?.length ?? 0) + headers.length;
 }
 
 /**

@@ -1,24 +1,15 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { PartitionQueue } from '../batches/partition-queue.ts';
+import type { ProducerContext } from '../context.ts';
 import type { ProducerError } from '../errors.ts';
 import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
-import type { BrokerEndpoint, BrokerPort, ClusterMetadata, TopicMetadata } from './port.ts';
+import type { BrokerEndpoint, ClusterMetadata, TopicMetadata } from './port.ts';
 import { Topic, type TopicOptions } from './topic.ts';
 
 export interface MetadataOptions {
-  readonly port: BrokerPort;
-  readonly logger: Logger;
-  /** What is known is read again after this time, milliseconds (metadata.max.age.ms). */
-  readonly maxAgeMs: number;
-  /** Pause after the `attempts`-th fruitless update in a row, milliseconds. */
-  readonly backoffMs: (attempts: number) => number;
   readonly topic: TopicOptions;
   /** Called with partitions that don't exist any more: their topic was created anew with fewer. */
   readonly onPartitionsGone: (queues: readonly PartitionQueue[]) => void;
-  /** Called when an update came or failed: the sender should look again. */
-  readonly onChange: () => void;
-  readonly nowMs: () => number;
 }
 
 /**
@@ -26,6 +17,7 @@ export interface MetadataOptions {
  * request at a time, for all topics in use; repeated with backoff while something is missing.
  */
 export class Metadata {
+  readonly #context: ProducerContext;
   readonly #options: MetadataOptions;
   readonly #topics = new Map<string, Topic>();
   readonly #brokers = new Map<number, BrokerEndpoint>();
@@ -38,7 +30,8 @@ export class Metadata {
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: MetadataOptions) {
+  constructor(context: ProducerContext, options: MetadataOptions) {
+    this.#context = context;
     this.#options = options;
   }
 
@@ -71,20 +64,19 @@ export class Metadata {
   requestUpdate(): void {
     if (this.#requested) return;
     this.#requested = true;
-    this.#options.onChange();
+    this.#context.wakeup();
   }
 
   /** Brokers that a response named along with a new leader (KIP-951). */
   addBrokers(endpoints: readonly BrokerEndpoint[]): void {
     if (endpoints.length === 0) return;
     for (const endpoint of endpoints) this.#brokers.set(endpoint.nodeId, endpoint);
-    this.#options.port.setBrokers([...this.#brokers.values()]);
+    this.#context.port.setBrokers([...this.#brokers.values()]);
   }
 
   /** Starts an update if one is due; milliseconds until the next may be, Infinity while one is under way. */
   maybeUpdate(nowMs: number): number {
-    if (this.#inProgress) return Number.POSITIVE_INFINITY;
-    if (this.#topics.size === 0) return Number.POSITIVE_INFINITY;
+    if (this.#inProgress || this.#topics.size === 0) return Number.POSITIVE_INFINITY;
     const restMs = this.#restMs(nowMs);
     if (restMs > 0) return restMs;
     this.#update(nowMs);
@@ -95,9 +87,9 @@ export class Metadata {
     if (this.#urgent) return 0;
     if (this.#requested || this.#incomplete) {
       // The pause also holds after a success: what is asked for again and again is answered once a backoff.
-      return this.#lastAttemptMs + this.#options.backoffMs(Math.max(1, this.#attempts)) - nowMs;
+      return this.#lastAttemptMs + this.#context.retryBackoffMs(Math.max(1, this.#attempts)) - nowMs;
     }
-    return this.#lastSuccessMs + this.#options.maxAgeMs - nowMs;
+    return this.#lastSuccessMs + this.#context.config.metadataMaxAgeMs - nowMs;
   }
 
   #update(nowMs: number): void {
@@ -106,7 +98,7 @@ export class Metadata {
     this.#urgent = false;
     this.#lastAttemptMs = nowMs;
     this.#attempts++;
-    this.#options.port.fetchMetadata([...this.#topics.keys()]).then(
+    this.#context.port.fetchMetadata([...this.#topics.keys()]).then(
       (cluster) => {
         this.#inProgress = false;
         this.#apply(cluster);
@@ -114,17 +106,17 @@ export class Metadata {
       (error: unknown) => {
         this.#inProgress = false;
         this.#requested = true;
-        this.#options.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
-        this.#options.onChange();
+        this.#context.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
+        this.#context.wakeup();
       },
     );
   }
 
   #apply(cluster: ClusterMetadata): void {
-    this.#lastSuccessMs = this.#options.nowMs();
+    this.#lastSuccessMs = this.#context.clock.monotonicMs();
     this.#brokers.clear();
     for (const broker of cluster.brokers) this.#brokers.set(broker.nodeId, broker);
-    this.#options.port.setBrokers(cluster.brokers);
+    this.#context.port.setBrokers(cluster.brokers);
 
     this.#incomplete = false;
     const woken: Topic[] = [];
@@ -139,13 +131,13 @@ export class Metadata {
     }
     if (!this.#incomplete && !this.#requested) this.#attempts = 0;
     for (const topic of woken) topic.bottleneck.wake();
-    this.#options.onChange();
+    this.#context.wakeup();
   }
 
   #applyTopic(topic: Topic, answer: TopicMetadata): void {
     if (answer.errorCode === KafkaErrorCode.None) {
       if (topic.fault !== undefined) {
-        this.#options.logger.info({ topic: topic.name }, 'the topic can be sent to again');
+        this.#context.logger.info({ topic: topic.name }, 'the topic can be sent to again');
       }
       topic.fault = undefined;
       const gone = topic.update(answer.topicId, answer.partitions);
@@ -160,7 +152,7 @@ export class Metadata {
   /** The topic can't be sent to until an update says otherwise. */
   reportFault(topic: Topic, fault: ProducerError): void {
     if (topic.fault?.code !== fault.code) {
-      this.#options.logger.warn(
+      this.#context.logger.warn(
         { topic: topic.name, code: fault.code },
         'the topic can not be sent to; its records wait',
       );

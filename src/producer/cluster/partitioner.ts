@@ -1,5 +1,6 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import type { PartitionQueue } from '../batches/partition-queue.ts';
+import type { ProducerConfig } from '../config/config-table.ts';
 
 /** A topic, as a partitioner sees it. */
 export interface PartitionView {
@@ -76,11 +77,9 @@ export function partitionForKey(key: Uint8Array, partitionCount: number): number
   return (murmur2(key) & 0x7fff_ffff) % partitionCount;
 }
 
-export interface StickyOptions {
-  /** How much goes to one partition before another is chosen, bytes (batch.size). */
-  readonly batchSizeBytes: number;
-  /** Prefer partitions with few batches waiting (partitioner.adaptive.partitioning.enable). */
-  readonly adaptive: boolean;
+/** What decides where records without a key go. */
+export interface PartitioningOptions {
+  readonly config: Pick<ProducerConfig, 'batchSizeBytes' | 'partitionerAdaptive'>;
   /** Whether a broker has not taken anything for partitioner.availability.timeout.ms. */
   readonly isUnavailable: (brokerId: number) => boolean;
   /** From 0 to 1. */
@@ -92,12 +91,12 @@ export interface StickyOptions {
  * random with odds by the length of its queue (KIP-794; Java: BuiltInPartitioner). Fewer, fuller batches than
  * with a partition a record, and as evenly spread.
  */
-export class StickyPartition {
-  readonly #options: StickyOptions;
+export class BuiltInPartitioner {
+  readonly #options: PartitioningOptions;
   #current = -1;
   #bytes = 0;
 
-  constructor(options: StickyOptions) {
+  constructor(options: PartitioningOptions) {
     this.#options = options;
   }
 
@@ -113,7 +112,7 @@ export class StickyPartition {
    * not left behind for another one that would do the same. At twice that size it is left in any case.
    */
   #isDue(partitions: readonly PartitionQueue[], recordBytes: number): boolean {
-    const { batchSizeBytes } = this.#options;
+    const { batchSizeBytes } = this.#options.config;
     if (this.#bytes < batchSizeBytes) return this.#current === -1;
     if (this.#bytes >= 2 * batchSizeBytes) return true;
     const open = partitions[this.#current]?.open;
@@ -136,8 +135,8 @@ export class StickyPartition {
 
   /** At random; with odds of (longest queue + 1 - own queue), so that a quick broker's partitions are chosen more often. */
   #choose(candidates: readonly PartitionQueue[]): number {
-    const { adaptive, random } = this.#options;
-    const lengths = candidates.map(({ waiting }) => (adaptive ? waiting.length : 0));
+    const { config, random } = this.#options;
+    const lengths = candidates.map(({ waiting }) => (config.partitionerAdaptive ? waiting.length : 0));
     const most = Math.max(...lengths);
     const odds = lengths.map((length) => most + 1 - length);
     let ticket = random() * odds.reduce((sum, odd) => sum + odd, 0);

@@ -1,21 +1,20 @@
 import type { SerializedRecord } from '../../core/record.ts';
 import { Bottleneck } from '../batches/bottleneck.ts';
 import { PartitionQueue } from '../batches/partition-queue.ts';
+import type { ProducerConfig } from '../config/config-table.ts';
 import type { ProducerError } from '../errors.ts';
-import { partitionForKey, StickyPartition } from './partitioner.ts';
-import type { Partitioner, PartitionView, StickyOptions } from './partitioner.ts';
+import { BuiltInPartitioner, partitionForKey } from './partitioner.ts';
+import type { Partitioner, PartitioningOptions, PartitionView } from './partitioner.ts';
 import type { PartitionLeader } from './port.ts';
 
 /** The record has no partition of its own. */
 const ANY_PARTITION = -1;
 const UNKNOWN_PARTITION = -2;
 
-export interface TopicOptions {
+export interface TopicOptions extends PartitioningOptions {
+  readonly config: Pick<ProducerConfig, 'batchSizeBytes' | 'partitionerAdaptive' | 'partitionerIgnoreKeys'>;
   /** See {@link Bottleneck}. */
   readonly progress: () => number;
-  readonly sticky: StickyOptions;
-  /** Treat all records as if they had no key (partitioner.ignore.keys). */
-  readonly ignoreKeys: boolean;
   /** In place of the default partitioner. */
   readonly partitioner: Partitioner | undefined;
 }
@@ -42,7 +41,7 @@ export class Topic implements PartitionView {
   /** Why nothing can be sent to it at present; undefined when all is well, or nothing is known yet. */
   fault: ProducerError | undefined;
   readonly #options: TopicOptions;
-  readonly #sticky: StickyPartition;
+  readonly #builtIn: BuiltInPartitioner;
   #topicId: string | undefined;
   /** Of topics of this name that are no more, the last ones. */
   #formerIds: readonly string[] = [];
@@ -52,7 +51,7 @@ export class Topic implements PartitionView {
     this.name = name;
     this.bottleneck = new Bottleneck('metadata', options.progress);
     this.#options = options;
-    this.#sticky = new StickyPartition(options.sticky);
+    this.#builtIn = new BuiltInPartitioner(options);
   }
 
   get usable(): boolean {
@@ -110,7 +109,7 @@ export class Topic implements PartitionView {
   partitionFor(record: SerializedRecord, recordBytes: number): number {
     const { partitioner } = this.#options;
     if (partitioner !== undefined) return partitioner.partition(record, this);
-    if (this.#sticks(record)) return this.#sticky.next(this.partitions, recordBytes);
+    if (this.#sticks(record)) return this.#builtIn.next(this.partitions, recordBytes);
     return partitionForKey(record.key as Uint8Array, this.partitions.length);
   }
 
@@ -126,7 +125,8 @@ export class Topic implements PartitionView {
 
   /** The partition chosen for the record had no room: where any will do, the next try goes to another. */
   hadNoRoom(record: SerializedRecord): void {
-    if (this.#options.partitioner === undefined && this.#sticks(record)) this.#sticky.change(this.partitions);
+    if (this.#options.partitioner === undefined && this.#sticks(record))
+      this.#builtIn.change(this.partitions);
   }
 
   /**
@@ -154,6 +154,6 @@ export class Topic implements PartitionView {
   }
 
   #sticks({ key }: SerializedRecord): boolean {
-    return key === null || this.#options.ignoreKeys;
+    return key === null || this.#options.config.partitionerIgnoreKeys;
   }
 }

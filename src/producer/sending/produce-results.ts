@@ -1,11 +1,11 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { PartitionQueue, QueuedBatch } from '../batches/partition-queue.ts';
 import { BatchState } from '../batches/producer-batch.ts';
 import type { RecordAccumulator } from '../batches/record-accumulator.ts';
 import { KafkaError, KafkaErrorCode } from '../cluster/kafka-errors.ts';
 import type { Metadata } from '../cluster/metadata.ts';
 import type { PartitionResponse, RecordFault } from '../cluster/port.ts';
+import type { ProducerContext } from '../context.ts';
 import {
   BrokerUnavailableError,
   DeliveryTimeoutError,
@@ -13,19 +13,6 @@ import {
   RecordTooLargeError,
 } from '../errors.ts';
 import type { ProducerError } from '../errors.ts';
-import type { ProducerStats } from '../metrics.ts';
-
-export interface ProduceResultsOptions {
-  readonly accumulator: RecordAccumulator;
-  readonly metadata: Metadata;
-  readonly stats: ProducerStats;
-  readonly logger: Logger;
-  readonly idempotent: boolean;
-  readonly retries: number;
-  readonly deliveryTimeoutMs: number;
-  /** Called when the partition has passed on results. */
-  readonly onSettled: (queue: PartitionQueue) => void;
-}
 
 /** Faults of a destination that its owner can mend: a producer without a delivery timeout waits for that. */
 const DESTINATION_FAULTS: readonly number[] = [
@@ -33,6 +20,8 @@ const DESTINATION_FAULTS: readonly number[] = [
   KafkaErrorCode.ClusterAuthorizationFailed,
   KafkaErrorCode.InvalidTopic,
 ];
+
+const SIZE_FAULTS: readonly number[] = [KafkaErrorCode.MessageTooLarge, KafkaErrorCode.RecordListTooLarge];
 
 const SEQUENCE_FAULTS: readonly number[] = [
   KafkaErrorCode.OutOfOrderSequenceNumber,
@@ -44,11 +33,15 @@ const WARNING_INTERVAL_MS = 10_000;
 
 /** Decides what becomes of a batch after each send: done, again, in parts, or failed. */
 export class ProduceResults {
-  readonly #options: ProduceResultsOptions;
+  readonly #context: ProducerContext;
+  readonly #accumulator: RecordAccumulator;
+  readonly #metadata: Metadata;
   #lastWarningMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ProduceResultsOptions) {
-    this.#options = options;
+  constructor(context: ProducerContext, accumulator: RecordAccumulator, metadata: Metadata) {
+    this.#context = context;
+    this.#accumulator = accumulator;
+    this.#metadata = metadata;
   }
 
   /** The broker's answer for a batch in flight; undefined when the response left the batch out. */
@@ -60,29 +53,25 @@ export class ProduceResults {
       this.onNoAnswer(batch, new BrokerUnavailableError('the response names no result for the batch'), nowMs);
       return;
     }
-    switch (answer.errorCode) {
-      case KafkaErrorCode.None:
-        this.#succeed(batch, answer.baseOffset, answer.logAppendTimeMs);
-        return;
-      case KafkaErrorCode.DuplicateSequenceNumber:
-        // An earlier send of the same batch got through. Where, the broker doesn't remember any more.
-        this.#succeed(batch, -1n, -1);
-        return;
-      default:
+    const { errorCode } = answer;
+    if (errorCode === KafkaErrorCode.None) {
+      this.#succeed(batch, answer.baseOffset, answer.logAppendTimeMs);
+      return;
     }
-    const error = new KafkaError(
-      answer.errorCode,
-      `a batch for ${queue.topic}-${queue.partition}`,
-      answer.errorMessage,
-    );
+    if (errorCode === KafkaErrorCode.DuplicateSequenceNumber) {
+      // An earlier send of the same batch got through. Where, the broker doesn't remember any more.
+      this.#succeed(batch, -1n, -1);
+      return;
+    }
+    const error = new KafkaError(errorCode, `a batch for ${nameOf(queue)}`, answer.errorMessage);
     if (answer.recordFaults.length > 0) {
       this.#dropRecords(batch, answer.recordFaults, error, nowMs);
     } else if (error.isRecordFault) {
       this.#split(batch, error, nowMs);
-    } else if (this.#options.idempotent && SEQUENCE_FAULTS.includes(answer.errorCode)) {
+    } else if (this.#context.config.enableIdempotence && SEQUENCE_FAULTS.includes(errorCode)) {
       // Behind a batch that has to go again this is only to be expected. In front of all others, it says that
       // the broker does not have what we thought it had, or lost what it knew of us.
-      if (!queue.hasUnsettledBefore(batch)) queue.restartSequence();
+      if (queue.isOldest(batch)) queue.restartSequence();
       this.#retry(batch, error, nowMs);
     } else {
       this.#onError(batch, error, answer, nowMs);
@@ -99,57 +88,55 @@ export class ProduceResults {
   }
 
   #onError(batch: QueuedBatch, error: KafkaError, answer: PartitionResponse, nowMs: number): void {
-    const { metadata, deliveryTimeoutMs } = this.#options;
     const { queue } = batch;
     if (error.staleMetadata && !learnLeader(queue, answer)) {
       queue.leaderId = -1;
-      metadata.requestUpdate();
+      this.#metadata.requestUpdate();
     }
     // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND are answers, but the batch is in the leader's log. An
     // error that the broker has no name for may have come to it behind the append too.
     if (error.retriable || error.errorCode === KafkaErrorCode.UnknownServerError) batch.maybeDelivered = true;
     const waitsForOwner =
-      deliveryTimeoutMs === Number.POSITIVE_INFINITY && DESTINATION_FAULTS.includes(error.errorCode);
-    if (waitsForOwner) metadata.reportFault(metadata.topic(queue.topic), error);
+      this.#context.config.deliveryTimeoutMs === Number.POSITIVE_INFINITY &&
+      DESTINATION_FAULTS.includes(error.errorCode);
+    if (waitsForOwner) this.#metadata.reportFault(this.#metadata.topic(queue.topic), error);
     if (error.retriable || waitsForOwner) this.#retry(batch, error, nowMs);
     else this.#fail(batch, error, nowMs);
   }
 
   #succeed(batch: QueuedBatch, baseOffset: bigint, logAppendTimeMs: number): void {
     const { queue } = batch;
-    queue.inFlight--;
     queue.acknowledged(batch);
-    this.#options.stats.recordSendTotal += batch.recordCount;
-    batch.finish({ baseOffset, logAppendTimeMs, error: undefined });
+    this.#context.stats.recordSendTotal += batch.recordCount;
+    queue.finish(batch, { baseOffset, logAppendTimeMs, error: undefined });
   }
 
   #retry(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
-    const { accumulator, stats, retries, deliveryTimeoutMs } = this.#options;
-    if (nowMs - batch.createdAtMs >= deliveryTimeoutMs) {
+    const { retries, deliveryTimeoutMs } = this.#context.config;
+    const isLate = nowMs - batch.createdAtMs >= deliveryTimeoutMs;
+    if (isLate || batch.attempts >= retries) {
       batch.lastError = error;
-      this.#fail(batch, this.#deliveryTimeout(batch), nowMs);
-      return;
-    }
-    if (batch.attempts >= retries) {
-      this.#fail(batch, error, nowMs);
+      this.#fail(batch, isLate ? this.#deliveryTimeout(batch) : error, nowMs);
       return;
     }
     this.#warn(batch, error, nowMs);
     batch.lastError = error;
-    stats.recordRetryTotal += batch.recordCount;
-    accumulator.retry(batch, nowMs);
+    this.#context.stats.recordRetryTotal += batch.recordCount;
+    this.#accumulator.reenqueue(batch, nowMs);
   }
 
-  /** Fails a batch for good, in flight or waiting to go again. */
+  /** Fails a batch for good, wherever it stands. */
   #fail(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
-    const { queue } = batch;
-    if (batch.state === BatchState.InFlight) queue.inFlight--;
     this.#warn(batch, error, nowMs);
-    this.#options.stats.recordErrorTotal += batch.recordCount;
     // Its place in the sequence stays empty. Where it may have been appended after all, the broker's answer to
     // the next batch tells whether the sequence goes on or starts anew.
-    if (batch.hasSequence && !batch.maybeDelivered) queue.restartSequence();
-    batch.finish(failure(error));
+    if (batch.hasSequence && !batch.maybeDelivered) batch.queue.restartSequence();
+    this.#finishFailed(batch, error);
+  }
+
+  #finishFailed(batch: QueuedBatch, error: ProducerError): void {
+    this.#context.stats.recordErrorTotal += batch.recordCount;
+    batch.queue.finish(batch, { baseOffset: -1n, logAppendTimeMs: -1, error });
   }
 
   /**
@@ -157,13 +144,10 @@ export class ProduceResults {
    * down to the single record that can't be sent.
    */
   #split(batch: QueuedBatch, cause: KafkaError, nowMs: number): void {
-    const { accumulator, stats } = this.#options;
     const { queue, recordCount } = batch;
     if (recordCount === 1) {
       const limit = "the topic's max.message.bytes";
-      const isTooLarge =
-        cause.errorCode === KafkaErrorCode.MessageTooLarge ||
-        cause.errorCode === KafkaErrorCode.RecordListTooLarge;
+      const isTooLarge = SIZE_FAULTS.includes(cause.errorCode);
       const error = isTooLarge
         ? new RecordTooLargeError(queue.topic, batch.endPosition, limit, { cause })
         : cause;
@@ -172,44 +156,43 @@ export class ProduceResults {
     }
     const indexes = Array.from({ length: recordCount }, (_, index) => index);
     const middle = recordCount >> 1;
-    queue.inFlight--;
-    const parts = accumulator.regroup(batch, [indexes.slice(0, middle), indexes.slice(middle)]);
+    const parts = this.#accumulator.splitAndReenqueue(batch, [
+      indexes.slice(0, middle),
+      indexes.slice(middle),
+    ]);
     // Together they fill exactly the place in the sequence that the whole batch had.
     let sequence = batch.baseSequence;
     for (const part of parts) {
       if (batch.hasSequence) sequence = part.inherit(batch, sequence);
     }
-    stats.batchSplitTotal++;
+    this.#context.stats.batchSplitTotal++;
   }
 
   /** The broker refused the batch because of some records (KIP-467): they fail, the others go again. */
   #dropRecords(batch: QueuedBatch, faults: readonly RecordFault[], cause: KafkaError, nowMs: number): void {
-    const { accumulator, stats } = this.#options;
     const faulty = new Map(faults.map(({ index, message }) => [index, message]));
-    const indexes = Array.from({ length: batch.recordCount }, (_, index) => index);
-    const sound = indexes.filter((index) => !faulty.has(index));
-    if (sound.length === 0 || sound.length === batch.recordCount) {
+    // Runs of faulty and of sound records, each a batch of its own, so that results stay in order.
+    const runs: [first: number, ...more: number[]][] = [];
+    for (let index = 0; index < batch.recordCount; index++) {
+      const run = runs.at(-1);
+      if (run !== undefined && faulty.has(run[0]) === faulty.has(index)) run.push(index);
+      else runs.push([index]);
+    }
+    if (runs.length === 1) {
       this.#fail(batch, cause, nowMs);
       return;
     }
     const { queue } = batch;
-    queue.inFlight--;
-    // Runs of faulty and of sound records, each a batch of its own, so that results stay in order.
-    const runs: number[][] = [];
-    for (const index of indexes) {
-      const run = runs.at(-1);
-      if (run !== undefined && faulty.has(run[0] as number) === faulty.has(index)) run.push(index);
-      else runs.push([index]);
+    const parts = this.#accumulator.splitAndReenqueue(batch, runs);
+    for (const [i, [first]] of runs.entries()) {
+      if (!faulty.has(first)) continue;
+      const why = faulty.get(first) ?? cause.message;
+      this.#finishFailed(
+        parts[i] as QueuedBatch,
+        new KafkaError(cause.errorCode, `a record for ${nameOf(queue)}`, why),
+      );
     }
-    const parts = accumulator.regroup(batch, runs);
-    parts.forEach((part, i) => {
-      const first = (runs[i] as number[])[0] as number;
-      if (!faulty.has(first)) return;
-      const what = `a record for ${queue.topic}-${queue.partition}`;
-      stats.recordErrorTotal += part.recordCount;
-      part.finish(failure(new KafkaError(cause.errorCode, what, faulty.get(first) ?? cause.message)));
-    });
-    stats.batchSplitTotal++;
+    this.#context.stats.batchSplitTotal++;
     queue.restartSequence();
   }
 
@@ -219,85 +202,71 @@ export class ProduceResults {
    * @returns milliseconds until the next one is due
    */
   expire(nowMs: number): number {
-    const { accumulator, deliveryTimeoutMs } = this.#options;
+    const { deliveryTimeoutMs } = this.#context.config;
     let nextMs = Number.POSITIVE_INFINITY;
     if (deliveryTimeoutMs === Number.POSITIVE_INFINITY) return nextMs;
     const touched = new Set<PartitionQueue>();
-    for (const queue of accumulator.active) {
-      for (const batch of [...queue.sent, ...queue.waiting]) {
-        if (batch.state === BatchState.Done) continue;
+    for (const queue of this.#accumulator.active) {
+      for (const batch of queue.unfinished()) {
         const restMs = batch.createdAtMs + deliveryTimeoutMs - nowMs;
         if (restMs > 0) {
           // Batches stand in the order of their making: the rest is younger.
           nextMs = Math.min(nextMs, restMs);
           break;
         }
-        queue.withdraw(batch);
-        if (batch.state === BatchState.InFlight) batch.maybeDelivered = true;
+        forgoAnswer(batch);
         this.#fail(batch, this.#deliveryTimeout(batch), nowMs);
         touched.add(queue);
       }
     }
-    if (touched.size > 0) this.settle(touched);
+    this.settle(touched);
     return nextMs;
   }
 
   /** The producer gives up: everything that has no result yet gets this one. */
   abandon(error: ProducerError): void {
-    const queues = [...this.#options.accumulator.active];
-    for (const queue of queues) {
-      for (const batch of [...queue.sent, ...queue.waiting]) {
-        if (batch.state === BatchState.Done) continue;
-        queue.withdraw(batch);
-        this.#options.stats.recordErrorTotal += batch.recordCount;
-        batch.finish(failure(error));
-      }
-    }
+    const queues = [...this.#accumulator.active];
+    for (const batch of queues.flatMap((queue) => queue.unfinished())) this.#finishFailed(batch, error);
     this.settle(queues);
   }
 
   /** These partitions don't exist any more: what they hold can never be delivered. */
-  failGone(queues: readonly PartitionQueue[], nowMs: number): void {
+  failGone(queues: readonly PartitionQueue[]): void {
+    const nowMs = this.#context.clock.monotonicMs();
     for (const queue of queues) {
       const error = new PartitionGoneError(queue.topic, queue.partition);
-      for (const batch of [...queue.sent, ...queue.waiting]) {
-        if (batch.state === BatchState.Done) continue;
-        queue.withdraw(batch);
-        if (batch.state === BatchState.InFlight) batch.maybeDelivered = true;
+      for (const batch of queue.unfinished()) {
+        forgoAnswer(batch);
         this.#fail(batch, error, nowMs);
       }
-      this.#options.accumulator.wake(queue);
+      this.#accumulator.wake(queue);
     }
     this.settle(queues);
   }
 
-  #deliveryTimeout(batch: QueuedBatch): DeliveryTimeoutError {
-    const { topic, partition } = batch.queue;
-    const { deliveryTimeoutMs } = this.#options;
+  #deliveryTimeout({ queue, lastError, maybeDelivered }: QueuedBatch): DeliveryTimeoutError {
+    const { deliveryTimeoutMs } = this.#context.config;
     return new DeliveryTimeoutError(
-      topic,
-      partition,
+      queue.topic,
+      queue.partition,
       deliveryTimeoutMs,
-      batch.lastError,
-      batch.maybeDelivered,
+      lastError,
+      maybeDelivered,
     );
   }
 
   /** Passes results on in order, and wakes those who waited for the room. */
   settle(queues: Iterable<PartitionQueue>): void {
     for (const queue of queues) {
-      const settled = this.#options.accumulator.settle(queue, (error) => {
-        this.#options.logger.error({ reason: errorMessage(error) }, 'a callback of the producer threw');
+      this.#accumulator.settle(queue, (error) => {
+        this.#context.logger.error({ reason: errorMessage(error) }, 'a callback of the producer threw');
       });
-      if (settled.length === 0) continue;
-      this.#options.onSettled(queue);
-      this.#options.accumulator.wake(queue);
     }
   }
 
   /** One line now and then is enough: what fails, fails often. */
   #warn(batch: QueuedBatch, error: ProducerError, nowMs: number): void {
-    const { logger } = this.#options;
+    const { logger } = this.#context;
     const fields = {
       topic: batch.queue.topic,
       partition: batch.queue.partition,
@@ -312,8 +281,13 @@ export class ProduceResults {
   }
 }
 
-function failure(error: ProducerError) {
-  return { baseOffset: -1n, logAppendTimeMs: -1, error };
+function nameOf({ topic, partition }: PartitionQueue): string {
+  return `${topic}-${partition}`;
+}
+
+/** The batch fails without its answer, if it is in flight: whether Kafka has it will not be known. */
+function forgoAnswer(batch: QueuedBatch): void {
+  if (batch.state === BatchState.InFlight) batch.maybeDelivered = true;
 }
 
 /** Takes over the new leader if the answer names one that is not older than what we know (KIP-951). */

@@ -1,70 +1,52 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
-import type { BrokerPort, ProducerIdAndEpoch } from '../cluster/port.ts';
+import type { ProducerIdAndEpoch } from '../cluster/port.ts';
+import type { ProducerContext } from '../context.ts';
 import { ProducerError } from '../errors.ts';
-
-export interface ProducerIdsOptions {
-  readonly port: BrokerPort;
-  readonly logger: Logger;
-  readonly backoffMs: (attempts: number) => number;
-  /** Called when a request ended. */
-  readonly onChange: () => void;
-  readonly nowMs: () => number;
-}
 
 /** The producer id of an idempotent producer: asked for until a broker gives one, then kept. */
 export class ProducerIds {
-  readonly #options: ProducerIdsOptions;
-  #current: ProducerIdAndEpoch | undefined;
+  readonly #context: ProducerContext;
+  /** undefined: there is none yet. */
+  current: ProducerIdAndEpoch | undefined;
   #inProgress = false;
   #attempts = 0;
   #lastAttemptMs = 0;
   /** Why there is none; undefined when there is one, or none was asked for. */
   lastError: unknown;
 
-  constructor(options: ProducerIdsOptions) {
-    this.#options = options;
-  }
-
-  get current(): ProducerIdAndEpoch | undefined {
-    return this.#current;
-  }
-
-  get available(): boolean {
-    return this.#current !== undefined;
+  constructor(context: ProducerContext) {
+    this.#context = context;
   }
 
   /** A partition has used up this id's epochs; partitions that can go on with it do. */
   discard(producerId: bigint): void {
-    if (this.#current?.producerId === producerId) this.#current = undefined;
+    if (this.current?.producerId === producerId) this.current = undefined;
   }
 
   /** Asks for an id if there is none; milliseconds until the next try, Infinity while there is nothing to wait for. */
   maybeRequest(nowMs: number): number {
-    if (this.#current !== undefined || this.#inProgress) return Number.POSITIVE_INFINITY;
+    if (this.current !== undefined || this.#inProgress) return Number.POSITIVE_INFINITY;
     const restMs =
-      this.#attempts === 0 ? 0 : this.#lastAttemptMs + this.#options.backoffMs(this.#attempts) - nowMs;
+      this.#attempts === 0 ? 0 : this.#lastAttemptMs + this.#context.retryBackoffMs(this.#attempts) - nowMs;
     if (restMs > 0) return restMs;
     this.#inProgress = true;
-    this.#options.port.initProducerId().then(
+    const { port, clock, logger, wakeup } = this.#context;
+    port.initProducerId().then(
       (id) => {
         this.#inProgress = false;
-        this.#current = id;
+        this.current = id;
         this.#attempts = 0;
         this.lastError = undefined;
-        this.#options.logger.debug(
-          { producerId: String(id.producerId), epoch: id.epoch },
-          'producer id received',
-        );
-        this.#options.onChange();
+        logger.debug({ producerId: String(id.producerId), epoch: id.epoch }, 'producer id received');
+        wakeup();
       },
       (error: unknown) => {
         this.#inProgress = false;
         this.#attempts++;
-        this.#lastAttemptMs = this.#options.nowMs();
+        this.#lastAttemptMs = clock.monotonicMs();
         this.#report(error);
         this.lastError = error;
-        this.#options.onChange();
+        wakeup();
       },
     );
     return Number.POSITIVE_INFINITY;
@@ -72,7 +54,7 @@ export class ProducerIds {
 
   /** What passes by itself is detail; what a person must mend is said once. */
   #report(error: unknown): void {
-    const { logger } = this.#options;
+    const { logger } = this.#context;
     const fields = { reason: errorMessage(error) };
     const isNews = errorMessage(this.lastError) !== fields.reason;
     if (error instanceof ProducerError && !error.retriable && isNews) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/core/clock.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
 import { Mistakes } from '../../../src/producer/api/mistakes.ts';
 import { settled } from '../scripted-port.ts';
@@ -9,9 +10,8 @@ function watch(options: { lingerMs?: number } = {}) {
   const said: { code: string; times: number }[] = [];
   const now = { ms: 0 };
   const mistakes = new Mistakes({
-    lingerMs: options.lingerMs ?? 20,
-    batchSizeBytes: 16_384,
-    nowMs: () => now.ms,
+    config: { lingerMs: options.lingerMs ?? 20, batchSizeBytes: 16_384 },
+    clock: { ...systemClock, monotonicMs: () => now.ms },
     logger: { ...silentLogger, warn: (fields) => said.push(fields as { code: string; times: number }) },
   });
   return { mistakes, said, now };

@@ -29,13 +29,13 @@ function topicOf(
 ): Topic {
   const topic = new Topic('t', {
     progress: () => 0,
-    sticky: {
+    config: {
       batchSizeBytes: 1_000,
-      adaptive: options.adaptive ?? true,
-      isUnavailable: (brokerId) => options.unavailable?.includes(brokerId) ?? false,
-      random: seeded(7),
+      partitionerAdaptive: options.adaptive ?? true,
+      partitionerIgnoreKeys: options.ignoreKeys ?? false,
     },
-    ignoreKeys: options.ignoreKeys ?? false,
+    isUnavailable: (brokerId) => options.unavailable?.includes(brokerId) ?? false,
+    random: seeded(7),
     partitioner: options.partitioner,
   });
   topic.update(
