@@ -100,7 +100,7 @@ async function rehearse(kafka: BenchKafka, options: OutageArguments): Promise<Ou
     const bridge = await contestant.start({ workload, bootstrapServers, topic: TOPIC, setting });
     try {
       const all = simulatedTypes(usableConfig(setting.loadFile).profiles);
-      const types = LIVE_CONTRACTS.flatMap((ack) => all.filter(({ profile }) => profile.ack === ack));
+      const types = LIVE_CONTRACTS.flatMap((ack) => all.filter(({ profile }) => profile.ack.name === ack));
       const outage = new Outage({ ...options, kafka, topic, bridge, types, say });
       return await outage.run();
     } finally {

@@ -81,7 +81,7 @@ function page(
     ...[...attributes].map(([name, text]) => [`Attribute ${name}`, `\`${text}\``]),
     ['Kafka topic', `\`${produce.topic}\`, key \`${key}\``],
     ['Dead letters', `\`${deadLetterTopicFor(produce, type)}\``],
-    ['Contract', `\`${ack}\``],
+    ['Contract', `\`${ack.name}\``],
   ];
   return formatted(path, [
     `# ${type}`,

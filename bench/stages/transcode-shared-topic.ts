@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import { compileProfile } from '../../src/decode/profile/transcoder.ts';
@@ -16,7 +17,7 @@ const PROFILE: DeviceProfile = {
   attributes: new Map([['site', '{site}']]),
   metrics: new Map([['value', { field: 'v', unit: 'Cel' }]]),
   produce: { topic: 'telemetry', value: 'normalised' },
-  ack: 'kafka',
+  ack: CONTRACTS.kafka,
 };
 
 /** Devices that take turns on one topic and are named by a field of the payload. */

@@ -134,9 +134,9 @@ export function promiseFaults(
   settings: ProducerConfig,
 ): KeyFault[] {
   const given = config.kafka.producer;
-  const promising = profiles.filter(({ ack }) => ack !== 'receive');
+  const promising = profiles.filter(({ ack }) => !ack.onReceipt);
   if (promising.length === 0) return [];
-  const contracts = [...new Set(promising.map(({ ack }) => `\`ack: ${ack}\``))].join(' or ');
+  const contracts = [...new Set(promising.map(({ ack }) => `\`ack: ${ack.name}\``))].join(' or ');
   const because = `because ${promising.map(({ type }) => type).join(', ')} promise ${contracts}`;
   const faults: KeyFault[] = [];
   if (settings.acks !== -1) {

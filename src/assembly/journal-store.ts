@@ -5,7 +5,6 @@ import type { DeviceProfile, FullPolicy } from '../core/profile/profile.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { PublicationMemory, RecalledPublications } from '../core/publication.ts';
-import { needsDisk } from '../core/route.ts';
 import { laneMetrics } from '../delivery/disk/lane-metrics.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../delivery/ledger/ledger-note.ts';
@@ -32,7 +31,7 @@ export interface JournalStoreOptions {
 
 /** Whether a profile's contract needs the journal. */
 export function promisesDisk({ ack }: DeviceProfile): boolean {
-  return needsDisk(ack);
+  return ack.needsJournal;
 }
 
 /** Whether there is anything to do for a journal: contracts that promise the disk, or records of former ones on it. */

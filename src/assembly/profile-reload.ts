@@ -1,6 +1,7 @@
 import { describeFault } from '../config/faults.ts';
 import { keysToRestartFor } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
+import { contractsThat } from '../core/contract.ts';
 import type { ConfigFault } from '../core/fault.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
@@ -144,6 +145,8 @@ export class ProfileReload {
   }
 }
 
+const WITHOUT_JOURNAL = contractsThat(({ needsJournal }) => !needsJournal).join(' or ');
+
 /** What sound profiles ask of the rest of the configuration that only a restart would give them. */
 function restartFaults(
   started: Blueprint,
@@ -152,21 +155,26 @@ function restartFaults(
 ): ConfigFault[] {
   const { config, producer } = started;
   const isOpen = started.profiles.some(promisesDisk);
-  const onDisk = new Set(running.profiles.filter(promisesDisk).map(({ type }) => type));
+  const onDisk = new Map(running.profiles.filter(promisesDisk).map(({ type, ack }) => [type, ack.name]));
   const faults = [
     // The journal is opened when the gateway starts, or not at all.
     ...(isOpen ? [] : profiles.filter(promisesDisk)).map((profile) =>
       loaded.locate(
-        { path: ['ack'], found: profile.ack, expected: 'kafka or receive, because no journal is open' },
+        {
+          path: ['ack'],
+          found: profile.ack.name,
+          expected: `${WITHOUT_JOURNAL}, because no journal is open`,
+        },
         profile,
       ),
     ),
     // What is on disk for the type is still to be sent: its devices' next messages would overtake it.
-    ...profiles
-      .filter((profile) => onDisk.has(profile.type) && !promisesDisk(profile))
-      .map((profile) =>
-        loaded.locate({ path: ['ack'], found: profile.ack, expected: 'journal, as before' }, profile),
-      ),
+    ...profiles.flatMap((profile) => {
+      const before = onDisk.get(profile.type);
+      if (before === undefined || promisesDisk(profile)) return [];
+      const expected = `${before}, as before`;
+      return [loaded.locate({ path: ['ack'], found: profile.ack.name, expected }, profile)];
+    }),
     ...profiles.flatMap((profile) =>
       registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
     ),

@@ -1,3 +1,4 @@
+import { CONTRACTS } from '../core/contract.ts';
 import type { CommandSettings } from '../core/device-sessions.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
@@ -52,7 +53,7 @@ export function replyProfiles(commands: readonly CommandsConfig[], file: string)
         headers: ['topic', 'client.id', 'received.at'],
         ...correlation,
       },
-      ack: 'kafka',
+      ack: CONTRACTS.kafka,
     };
     return [profile];
   });

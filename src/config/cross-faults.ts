@@ -1,6 +1,5 @@
 import type { KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
-import { needsDisk } from '../core/route.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import type { CommandsConfig } from './commands.ts';
 import type { SluiceConfig } from './config.ts';
@@ -138,8 +137,8 @@ export function profileFaults(profile: DeviceProfile, others: readonly DevicePro
     const expected = `a type of its own: ${namesake.file} has this one`;
     faults.push({ path: ['type'], found: JSON.stringify(profile.type), expected });
   }
-  if (profile.whenFull !== undefined && !needsDisk(profile.ack)) {
-    const expected = `nothing: ack: ${profile.ack} makes no use of the journal`;
+  if (profile.whenFull !== undefined && !profile.ack.needsJournal) {
+    const expected = `nothing: ack: ${profile.ack.name} makes no use of the journal`;
     faults.push({ path: ['journal', 'when.full'], found: JSON.stringify(profile.whenFull), expected });
   }
   const pattern = parseTopicPattern(profile.topic);

@@ -1,17 +1,7 @@
 import type { Clock } from './clock.ts';
+import type { Contract } from './contract.ts';
 import type { Publication } from './publication.ts';
 import type { SerializedRecord } from './record.ts';
-
-/**
- * When a device is acknowledged. `kafka`: the record's batch is acknowledged by Kafka. `journal`: the record is on
- * this gateway's disk. `kafka-or-journal`: Kafka has it, or, while Kafka is away or slow, the disk. `receive`: the publication has been read; what is in memory at a crash is lost.
- */
-export type Contract = 'kafka' | 'journal' | 'kafka-or-journal' | 'receive';
-
-/** Whether the contract may need this gateway's disk. */
-export function needsDisk(contract: Contract): boolean {
-  return contract === 'journal' || contract === 'kafka-or-journal';
-}
 
 /** Why a publication could not become a record. `code` is stable, for headers and metrics. */
 export interface DecodeFault {
@@ -39,6 +29,7 @@ export interface Route {
   readonly profile: string;
   /** The profile's topic pattern, for dead letters. */
   readonly pattern?: string;
+  /** What its devices are promised. */
   readonly contract: Contract;
   /** The Kafka topic of what decodes, and of what doesn't. */
   readonly topic: string;

@@ -10,7 +10,6 @@ import {
   NOT_READY,
   REFUSED,
   deadLetterTopicOf,
-  needsDisk,
   type DecodeFault,
   type Route,
 } from '../core/route.ts';
@@ -179,9 +178,9 @@ export class Delivery implements PublicationSink {
     const fault = route.toRecord(publication, this.#record);
     if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
 
-    if (needsDisk(route.contract)) return this.#acceptStored(publication, route, origin, token);
+    if (route.contract.needsJournal) return this.#acceptStored(publication, route, origin, token);
     const account = this.ledger.account(route.profile);
-    const onReceipt = route.contract === 'receive';
+    const onReceipt = route.contract.onReceipt;
     const refusal = this.#direct.append(
       this.#record,
       publication,
@@ -228,9 +227,8 @@ export class Delivery implements PublicationSink {
     token: number,
   ): Bottleneck | SluiceError | undefined {
     if (this.#store === undefined)
-      throw new Error(`${profile} promises ${contract}, and there is no journal`);
-    const kafkaFirst = contract === 'kafka-or-journal';
-    return this.#store.append(this.#record, publication, account, kind, kafkaFirst, origin, token);
+      throw new Error(`${profile} promises ${contract.name}, and there is no journal`);
+    return this.#store.append(this.#record, publication, account, kind, contract.kafkaFirst, origin, token);
   }
 
   /** What a route says of a publication that is no record: nothing is wrong with it, or it is a dead letter. */
@@ -308,7 +306,7 @@ export class Delivery implements PublicationSink {
     toDeadLetter(publication, topic, route, fault, part, this.#record);
     const account = this.ledger.account(route?.profile ?? UNROUTED_ACCOUNT);
     const refusal =
-      route !== undefined && needsDisk(route.contract)
+      route !== undefined && route.contract.needsJournal
         ? this.#toStore(publication, route, account, SlotKind.DeadLetter, origin, token)
         : this.#direct.append(this.#record, publication, account, SlotKind.DeadLetter, origin, token);
     if (refusal === undefined) return true;

@@ -74,7 +74,7 @@ export class FanOut implements PublicationOrigin {
     return (
       this.#nextRoute === this.#routes.length - 1 &&
       this.nextReading === last &&
-      this.#routes.every(({ contract }) => contract === 'journal')
+      this.#routes.every(({ contract }) => contract.needsJournal && !contract.kafkaFirst)
     );
   }
 

@@ -2,7 +2,8 @@ import { onTestFinished } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
-import type { Contract, Route } from '../../src/core/route.ts';
+import { CONTRACTS, type ContractName } from '../../src/core/contract.ts';
+import type { Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { StoreAndForward } from '../../src/delivery/disk/store-and-forward.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
@@ -21,7 +22,7 @@ export interface Disks {
 
 export interface LifeOptions {
   /** One for each record that a publication becomes. */
-  readonly contracts?: readonly Contract[];
+  readonly contracts?: readonly ContractName[];
   readonly kafka?: GatedSink;
   readonly segmentBytes?: number;
 }
@@ -149,11 +150,11 @@ export class Life {
   }
 }
 
-function routeWith(contract: Contract, index: number): Route {
+function routeWith(contract: ContractName, index: number): Route {
   const prefix = index === 0 ? '' : `${index}:`;
   return {
     profile: 'meter',
-    contract,
+    contract: CONTRACTS[contract],
     topic: TOPIC,
     deadLetterTopic: `${TOPIC}.dlq`,
     toRecord(message, record) {

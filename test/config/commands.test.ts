@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { ConfigFolder, PROFILE } from './files.ts';
 
 let home: ConfigFolder;
@@ -61,7 +62,7 @@ commands:
     expect(blueprint.kafkaTopics).toEqual(expect.arrayContaining(['answers', 'failed', 'orders']));
     expect(blueprint.routes.match('pump/out/7')).toHaveLength(1);
     expect(blueprint.profiles.find(({ type }) => type === 'replies to orders')).toMatchObject({
-      ack: 'kafka',
+      ack: CONTRACTS.kafka,
       decode: { kind: 'raw' },
     });
   });

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { ConfigFolder, PROFILE } from './files.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -441,7 +442,7 @@ simulate:
           ['door', { field: 'd' }],
         ]),
         produce: { topic: 'out', key: '{device}', value: 'raw' },
-        ack: 'receive',
+        ack: CONTRACTS.receive,
         simulate: {
           levels: new Map([['device', ['x']]]),
           dropout: 0.5,
@@ -460,7 +461,7 @@ simulate:
         attributes: new Map(),
         metrics: new Map(),
         produce: { topic: 'raw', value: 'raw' },
-        ack: 'kafka',
+        ack: CONTRACTS.kafka,
       },
     ]);
   });
@@ -522,7 +523,9 @@ simulate:
       profiles: { 'p0.yaml': `${PROFILE}ack: kafka-or-journal\n${journal}` },
     });
     expect(faults).toEqual([]);
-    expect(profiles).toMatchObject([{ type: 'sensor', ack: 'kafka-or-journal', whenFull: 'drop-oldest' }]);
+    expect(profiles).toMatchObject([
+      { type: 'sensor', ack: CONTRACTS['kafka-or-journal'], whenFull: 'drop-oldest' },
+    ]);
     expect(lines(`${PROFILE}${journal}`)).toEqual([
       'devices/p0.yaml:6 journal.when.full: found "drop-oldest", expected nothing: ack: kafka makes no use of the journal',
     ]);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { DecoderSpec, MessageChoice } from '../../src/core/profile/decoder-spec.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -177,7 +178,7 @@ function profileOf({ decode, fields }: Format, required?: 'reject'): DeviceProfi
     attributes: new Map(),
     metrics: new Map(fields.map((field) => [field, { field, ...(required && { required }) }])),
     produce: { topic: 'telemetry', value: 'normalised' },
-    ack: 'kafka',
+    ack: CONTRACTS.kafka,
   };
 }
 

@@ -1,3 +1,4 @@
+import { CONTRACTS } from '../../src/core/contract.ts';
 import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DecodeFault, Route, RouteServices } from '../../src/core/route.ts';
@@ -18,7 +19,7 @@ const BASE: DeviceProfile = {
   attributes: new Map(),
   metrics: new Map(),
   produce: { topic: 'telemetry', value: 'normalised' },
-  ack: 'kafka',
+  ack: CONTRACTS.kafka,
 };
 
 const reader = new TelemetryReader();

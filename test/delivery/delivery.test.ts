@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -81,7 +82,7 @@ function rawRoute(contract: Route['contract']): Route {
   };
 }
 
-function setUp(overrides: Partial<DeliveryOptions> = {}, contract: Route['contract'] = 'kafka') {
+function setUp(overrides: Partial<DeliveryOptions> = {}, contract = CONTRACTS.kafka) {
   const sink = new ControlledSink();
   const origin = new RecordingOrigin();
   const route = rawRoute(contract);
@@ -188,8 +189,8 @@ describe("a route's own rules", () => {
     let taken = 0;
     const waiting: (() => void)[] = [];
     const route: Route = {
-      ...rawRoute('kafka'),
-      toRecord: (message, record) => verdict ?? rawRoute('kafka').toRecord(message, record),
+      ...rawRoute(CONTRACTS.kafka),
+      toRecord: (message, record) => verdict ?? rawRoute(CONTRACTS.kafka).toRecord(message, record),
       taken: () => taken++,
       whenReady: (callback) => waiting.push(callback),
     };
@@ -265,7 +266,7 @@ describe('a topic that no profile matches', () => {
 
 describe('contract receive', () => {
   it('acknowledges at once, and counts what then fails as lost by contract, never as lost', () => {
-    const { delivery, sink, origin } = setUp({}, 'receive');
+    const { delivery, sink, origin } = setUp({}, CONTRACTS.receive);
     delivery.accept(publication(fleetTopic, 'x'), origin, 1);
     expect(origin.outcomes.get(1)).toBe(Outcome.Delivered);
     sink.completeAll({ error: new SluiceError('TIMED_OUT', 'no') });

@@ -2,13 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AuditedSink } from '../../src/features/audit/audit-trail.ts';
 import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
 import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import { FILTERED, REFUSED, type Contract, type DecodeFault, type Route } from '../../src/core/route.ts';
+import { FILTERED, REFUSED, type DecodeFault, type Route } from '../../src/core/route.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
 import type {
@@ -99,7 +100,7 @@ class Connection implements PublicationOrigin {
 }
 
 /** A route whose payloads are readings with commas between them; `bad`, `dull` and `evil` are no records. */
-function batchRoute(kafkaTopic: string, contract: Contract = 'kafka'): Route & { heard: string[] } {
+function batchRoute(kafkaTopic: string, contract = CONTRACTS.kafka): Route & { heard: string[] } {
   let readings: string[] | undefined;
   let selected: string | undefined;
   const heard: string[] = [];
@@ -358,7 +359,7 @@ describe('a publication that becomes several records', () => {
   });
 
   it('waits for those routes that promise Kafka, not for those that promise receipt', () => {
-    const { sink, delivery, connection } = setUp(batchRoute('a', 'receive'), batchRoute('b'));
+    const { sink, delivery, connection } = setUp(batchRoute('a', CONTRACTS.receive), batchRoute('b'));
     connection.publish(1, '1');
     const [received, kept] = sink.inFlight.splice(0);
     end(kept!.target, kept!.token);

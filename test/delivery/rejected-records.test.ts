@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -14,7 +15,7 @@ const HEADERS = encodeHeaders([{ key: 'device.type', value: Buffer.from('sensor'
 
 const route: Route = {
   profile: 'sensor',
-  contract: 'kafka',
+  contract: CONTRACTS.kafka,
   topic: 'telemetry',
   deadLetterTopic: 'telemetry.dlq',
   toRecord(message, record) {

@@ -1,4 +1,5 @@
 import { generate, type Packet } from 'mqtt-packet';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
@@ -17,7 +18,7 @@ export const READ_AHEAD_BYTES = 4_096;
 const route: Route = {
   profile: 'sensor',
   pattern: '{topic}/{device}',
-  contract: 'kafka',
+  contract: CONTRACTS.kafka,
   topic: 't',
   deadLetterTopic: 't.dlq',
   toRecord(message, record) {

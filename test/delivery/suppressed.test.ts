@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Route } from '../../src/core/route.ts';
@@ -11,7 +12,7 @@ const topic = { name: 'fleet/d1', id: 1 };
 function route(profile: string): Route {
   return {
     profile,
-    contract: 'kafka',
+    contract: CONTRACTS.kafka,
     topic: profile,
     deadLetterTopic: `${profile}.dlq`,
     toRecord: () => undefined,

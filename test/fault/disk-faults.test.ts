@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import mqtt from 'mqtt';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import type { Contract } from '../../src/core/route.ts';
+import type { ContractName } from '../../src/core/contract.ts';
 import type { LatencyPercentiles } from '../../src/core/latency.ts';
 import { PERFECT } from '../support/delivery-verdict.ts';
 import { FaultyDisk, noMounts, SmallDisk } from '../support/disk-faults.ts';
@@ -20,7 +20,7 @@ import { until } from '../support/until.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
 const isLarge = process.env.FAULT_RECORDS !== undefined;
-const CONTRACTS = ['kafka', 'journal', 'kafka-or-journal'] as const satisfies Contract[];
+const CONTRACTS = ['kafka', 'journal', 'kafka-or-journal'] as const satisfies ContractName[];
 
 let kafka: TestKafka;
 let folder: string;

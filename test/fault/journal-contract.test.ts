@@ -8,7 +8,7 @@ import type { Packet } from 'mqtt-packet';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { DEAD_LETTER_HEADERS } from '../../src/core/dead-letter.ts';
-import type { Contract } from '../../src/core/route.ts';
+import type { ContractName } from '../../src/core/contract.ts';
 import { RawClient, range } from '../mqtt/harness.ts';
 import { PERFECT, type DeliveryVerdict } from '../support/delivery-verdict.ts';
 import { judgeAndReport } from '../support/fault-row.ts';
@@ -224,7 +224,7 @@ describe('contract journal', () => {
   });
 });
 
-describe.each(['journal', 'kafka-or-journal'] satisfies Contract[])('contract %s', (contract) => {
+describe.each(['journal', 'kafka-or-journal'] satisfies ContractName[])('contract %s', (contract) => {
   it('acknowledges while Kafka is killed and comes back under load; nothing is lost, repeated or turned around', async () => {
     const gateway = await start({
       folder: await gatewayFolder(),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
@@ -113,7 +114,7 @@ describe("a record that is larger than its topic's max.message.bytes", () => {
     });
     const route: Route = {
       profile: 'sensor',
-      contract: 'kafka',
+      contract: CONTRACTS.kafka,
       topic: 'topics-small',
       deadLetterTopic: 'topics-small.dlq',
       toRecord(message, record) {

@@ -11,7 +11,7 @@ import { simulatedTypes } from '../../src/testbed/fleet/simulated-types.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { Contract } from '../../src/core/route.ts';
+import type { ContractName } from '../../src/core/contract.ts';
 import { TcpProxy } from '../../src/testbed/drill/tcp-proxy.ts';
 import { Fleet } from '../../src/testbed/fleet/fleet.ts';
 import { DeviceAccounts } from './device-accounts.ts';
@@ -24,7 +24,7 @@ import { TopicEnds, type Ends } from './topic-ends.ts';
 import { until } from './until.ts';
 
 /** A third of a trial's devices each: those that promise to lose nothing. */
-export const CONTRACTS = ['kafka', 'journal', 'kafka-or-journal'] as const satisfies readonly Contract[];
+export const CONTRACTS = ['kafka', 'journal', 'kafka-or-journal'] as const satisfies readonly ContractName[];
 const DEVICES_A_CONTRACT = 10;
 /** Messages a second of all devices together: a machine that runs other tests at the same time is not to be the fault. */
 const RATE = process.env.FAULT_RECORDS === undefined ? 600 : 3_000;
@@ -302,7 +302,7 @@ kafka:
 profiles: trial
 `;
 
-const profile = (contract: Contract, topic: string): string => `
+const profile = (contract: ContractName, topic: string): string => `
 type: ${contract}-sensor
 topic: trial/${contract}/{device}
 decode: { protobuf: { file: ../proto/env_sensor.proto, message: fleet.EnvSensor } }

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { CONTRACTS, CONTRACT_NAMES, contractsThat } from '../../core/contract.ts';
 import { fixedTopic, type OutputSpec } from '../../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
 import {
@@ -197,11 +198,9 @@ export const profileSchema = section({
   filter: filterSchema.optional().describe('Which messages of a device are held back, by time.'),
   registry: registrySchema.optional().describe('A list of known devices.'),
   produce: outputSchema.describe('The records.'),
-  ack: choice(['kafka', 'journal', 'kafka-or-journal', 'receive'])
+  ack: choice(CONTRACT_NAMES)
     .default('kafka')
-    .describe(
-      "When a device is acknowledged. `kafka`: when Kafka has the record; `journal`: when this gateway's disk has it; `kafka-or-journal`: when Kafka has it or, while Kafka is away or slow, the disk; `receive`: when the message has been read.",
-    ),
+    .describe(`When a device is acknowledged. ${contractsInWords()}.`),
   journal: section({
     'when.full': choice(['block', 'drop-oldest', 'drop-newest'])
       .optional()
@@ -211,10 +210,19 @@ export const profileSchema = section({
   })
     .optional()
     .describe(
-      "What the gateway's journal does for this type; of use with `ack: journal` and `ack: kafka-or-journal`.",
+      `What the gateway's journal does for this type; of use with ${contractsThat(
+        ({ needsJournal }) => needsJournal,
+      )
+        .map((each) => `\`ack: ${each}\``)
+        .join(' and ')}.`,
     ),
   simulate: simulation.optional().describe('How `sluice fleet` plays such a device.'),
 });
+
+function contractsInWords(): string {
+  const lines = Object.values(CONTRACTS).map((each) => `\`${each.name}\`: when ${each.acknowledgedWhen}`);
+  return lines.join('; ');
+}
 
 /** A profile as it is written, with defaults filled in. */
 export type ProfileDocument = z.infer<typeof profileSchema>;
@@ -242,7 +250,7 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     ...(filter && { filter: { ...filter, maxSilenceMs: filter.maxSilenceMs } }),
     ...(registry && { registry: toRegistry(registry, `${fixedTopic(produce.topic, type)}.quarantine`) }),
     produce,
-    ack,
+    ack: CONTRACTS[ack],
     ...(journal?.whenFull && { whenFull: journal.whenFull }),
     ...(simulate && {
       simulate: {

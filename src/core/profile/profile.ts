@@ -1,4 +1,4 @@
-import type { Contract } from '../route.ts';
+import type { Contract } from '../contract.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } from './normaliser-spec.ts';
 import type { OutputSpec } from './output-spec.ts';

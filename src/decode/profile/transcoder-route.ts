@@ -1,9 +1,10 @@
+import type { Contract } from '../../core/contract.ts';
 import { errorMessage } from '../../core/errors.ts';
 import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
 import type { Publication } from '../../core/publication.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { Batch, Contract, DecodeFault, DeviceLookup, Route } from '../../core/route.ts';
+import type { Batch, DecodeFault, DeviceLookup, Route } from '../../core/route.ts';
 import { decoderError, fieldType } from '../formats/decode-fault.ts';
 import type { BoundDevices } from './bound-devices.ts';
 import { bindDevice, type BindingPlan, type BoundDevice } from './device-bindings.ts';

@@ -1,3 +1,4 @@
+import type { Contract } from '../../core/contract.ts';
 import { acknowledgedButLost, balances, STATES, type Account, type Ledger } from './ledger.ts';
 
 type State = (typeof STATES)[number];
@@ -26,7 +27,7 @@ export interface LedgerReport {
 /** What became of every delivery since the ledger was opened, by device type and route. */
 export function reportLedger(
   ledger: Ledger,
-  profiles: readonly { readonly type: string; readonly topic: string; readonly ack: string }[],
+  profiles: readonly { readonly type: string; readonly topic: string; readonly ack: Contract }[],
 ): LedgerReport {
   const accounts = ledger
     .accounts()
@@ -35,7 +36,7 @@ export function reportLedger(
       return {
         type: account.profile,
         route: profile?.topic ?? null,
-        contract: profile?.ack ?? null,
+        contract: profile?.ack.name ?? null,
         ...figuresOf(account),
       };
     })

@@ -1,5 +1,6 @@
 import { hex, printable } from '../../cli/terminal/terminal-text.ts';
 import { instantText } from '../../core/clock.ts';
+import { CONTRACTS } from '../../core/contract.ts';
 import type { Telemetry } from '../../decode/envelope/telemetry.ts';
 import type { Explanation, FateExplanation, RouteExplanation } from './explain.ts';
 import { partitionOf } from './partition-counts.ts';
@@ -51,7 +52,9 @@ function routeLines(
     lines.push(`   left out     because \`stop: true\` of ${stoppedBy} comes before it`);
     return lines;
   }
-  lines.push(`   contract     ${contract}: ${CONTRACTS[contract] ?? ''}`);
+  lines.push(
+    `   contract     ${contract}: the device is acknowledged when ${CONTRACTS[contract].acknowledgedWhen}`,
+  );
   if (!performed) {
     lines.push(`   records      to ${destination}, key ${key ?? 'none'}; dead letters to ${deadLetterTopic}`);
     return lines;
@@ -64,11 +67,6 @@ function routeLines(
   for (const fate of route.fates) lines.push(...fateLines(fate, partitions));
   return lines;
 }
-
-const CONTRACTS: Readonly<Record<string, string>> = {
-  kafka: 'the device is acknowledged when Kafka has the record',
-  receive: 'the device is acknowledged when the message has been read',
-};
 
 const KINDS: Readonly<Record<FateExplanation['kind'], string>> = {
   record: 'a record',

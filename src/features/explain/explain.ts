@@ -1,6 +1,7 @@
 import type { CapturedMessage } from '../capture/captured-message.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
-import type { Contract, Trace, TraceEntry } from '../../core/route.ts';
+import type { ContractName } from '../../core/contract.ts';
+import type { Trace, TraceEntry } from '../../core/route.ts';
 import { parseTopicPattern } from '../../core/topic-pattern.ts';
 import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
 import { EnvelopeReader } from '../../decode/envelope/envelope-reader.ts';
@@ -24,7 +25,7 @@ export interface RouteExplanation {
   readonly because: string | undefined;
   /** The pattern that keeps it from getting the message. */
   readonly stoppedBy: string | undefined;
-  readonly contract: Contract;
+  readonly contract: ContractName;
   /** The Kafka topic, or its template. */
   readonly destination: string;
   readonly deadLetterTopic: string;
@@ -205,7 +206,7 @@ function routeOf(match: RankedMatch<Transcoder>): Omit<RouteExplanation, 'notes'
     levels: Object.fromEntries(match.captures),
     because: match.because,
     stoppedBy: match.stoppedBy,
-    contract: ack,
+    contract: ack.name,
     destination: produce.topic,
     deadLetterTopic: deadLetterTopicFor(produce, type),
     key: keyTemplate(produce.key),

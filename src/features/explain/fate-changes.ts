@@ -35,7 +35,7 @@ export function changesBetween(present: Side, next: Side, reader: EnvelopeReader
   };
   compare('becomes', kindText(present.fate), kindText(next.fate));
   if (present.fate === undefined || next.fate === undefined) return changes;
-  compare('contract', present.profile?.ack ?? NOTHING, next.profile?.ack ?? NOTHING);
+  compare('contract', present.profile?.ack.name ?? NOTHING, next.profile?.ack.name ?? NOTHING);
   if (changes[0]?.what !== 'becomes') {
     compare('reason', present.fate.reason?.message ?? NOTHING, next.fate.reason?.message ?? NOTHING);
   }

@@ -1,13 +1,7 @@
+import { CONTRACTS } from '../../core/contract.ts';
 import type { Publication } from '../../core/publication.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import {
-  FILTERED,
-  REFUSED,
-  type Batch,
-  type Contract,
-  type DecodeFault,
-  type Route,
-} from '../../core/route.ts';
+import { FILTERED, REFUSED, type Batch, type DecodeFault, type Route } from '../../core/route.ts';
 import type { BoundDevice } from '../../decode/profile/device-bindings.ts';
 import type { TranscoderRoute } from '../../decode/profile/transcoder-route.ts';
 
@@ -37,7 +31,7 @@ export class RehearsedRoute implements Route {
   readonly inner: TranscoderRoute;
   readonly profile: string;
   readonly pattern: string;
-  readonly contract: Contract = 'kafka';
+  readonly contract = CONTRACTS.kafka;
   readonly topic: string;
   readonly deadLetterTopic: string;
   readonly batch: Batch | undefined;

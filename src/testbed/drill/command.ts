@@ -7,6 +7,7 @@ import { DrillGround } from './drill-ground.ts';
 import { LiveSite } from './live-site.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../core/clock.ts';
+import { CONTRACTS, contractsThat, type ContractName } from '../../core/contract.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import { Drill, DrillError } from './drill.ts';
 import { faultsOf, type DrillResult, type DrillSetting } from './report/drill-result.ts';
@@ -26,7 +27,7 @@ interface DrillArguments {
   readonly devices?: number;
   readonly rate: number;
   readonly seconds: number;
-  readonly contract: string;
+  readonly contract: ContractName;
   readonly report?: string;
   readonly config?: string;
 }
@@ -65,7 +66,7 @@ export function drillCommand(): Command {
     .option('-t, --seconds <number>', 'how long the fault lasts', wholeNumber(1), 30)
     .addOption(
       new Option('--contract <name>', 'when devices are acknowledged')
-        .choices(['kafka', 'journal', 'kafka-or-journal'])
+        .choices(contractsThat(({ onReceipt }) => !onReceipt))
         .default('kafka'),
     )
     .option('--report <file>', 'write a report with charts, as one HTML file')
@@ -208,15 +209,16 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 function settingOf(scenario: Scenario, options: DrillArguments, { config }: LoadedConfig): DrillSetting {
   // Without a journal there is nothing to fill.
-  const contract = scenario.needsSmallJournal && options.contract === 'kafka' ? 'journal' : options.contract;
+  const asked = CONTRACTS[options.contract];
+  const contract = scenario.needsSmallJournal && !asked.needsJournal ? CONTRACTS.journal : asked;
   const requestTimeoutMs = Number(config.kafka.producer['request.timeout.ms'] ?? REQUEST_TIMEOUT_MS);
   return {
-    contract,
+    contract: contract.name,
     devices: options.devices ?? (scenario.name === 'reconnect-storm' ? STORM_DEVICES : DEVICES),
     rate: options.rate,
     faultMs: options.seconds * 1000,
     drainTimeoutMs: requestTimeoutMs + DRAIN_SLACK_MS,
-    usesJournal: contract !== 'kafka',
+    usesJournal: contract.needsJournal,
     checkpointMs: config.journal.checkpointIntervalMs,
     journalBytes: scenario.needsSmallJournal ? SMALL_JOURNAL_BYTES : undefined,
     paddingBytes: scenario.needsSmallJournal ? paddingBytes(options) : 0,

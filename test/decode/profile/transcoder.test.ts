@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { CONTRACTS } from '../../../src/core/contract.ts';
 import type { DeviceProfile } from '../../../src/core/profile/profile.ts';
 import type { Publication } from '../../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../../src/core/record.ts';
@@ -27,7 +28,7 @@ const base: DeviceProfile = {
     ['door', { field: 'door' }],
   ]),
   produce: { topic: 'telemetry', value: 'normalised' },
-  ack: 'kafka',
+  ack: CONTRACTS.kafka,
 };
 
 function faults(profile: Partial<DeviceProfile>): string[] {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ledgerText } from '../../../src/cli/ledger.ts';
+import { CONTRACTS } from '../../../src/core/contract.ts';
 import { reportLedger } from '../../../src/delivery/ledger/ledger-report.ts';
 import { Ledger } from '../../../src/delivery/ledger/ledger.ts';
 
-const profiles = [{ type: 'sensor', topic: 'fleet/{device}', ack: 'kafka' }];
+const profiles = [{ type: 'sensor', topic: 'fleet/{device}', ack: CONTRACTS.kafka }];
 
 function ledgerOf(figures: Partial<ReturnType<Ledger['account']>>): Ledger {
   const ledger = new Ledger();

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { CONTRACTS } from '../../../src/core/contract.ts';
 import { decodeHeaders, encodeHeaders, NO_HEADERS } from '../../../src/core/record.ts';
 import { FILTERED, type Route } from '../../../src/core/route.ts';
 import { HandledLetters } from '../../../src/features/dead-letters/handled.ts';
@@ -14,7 +15,7 @@ function route(profile: string, kafkaTopic: string, mended: boolean): Route {
   let selected: string | undefined;
   return {
     profile,
-    contract: 'kafka',
+    contract: CONTRACTS.kafka,
     topic: kafkaTopic,
     deadLetterTopic: 'telemetry.dlq',
     toRecord({ receivedAtMs }, record) {

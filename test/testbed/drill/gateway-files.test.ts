@@ -124,6 +124,6 @@ describe('the gateway that a drill runs', () => {
       commitIntervalMs: 9,
     });
     expect(blueprint.config.mqtt.sessions.directory).toBe(join(folder, 'gateway/sessions'));
-    expect(blueprint.profiles).toMatchObject([{ ack: 'journal' }]);
+    expect(blueprint.profiles).toMatchObject([{ ack: { name: 'journal' } }]);
   });
 });

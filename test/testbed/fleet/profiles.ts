@@ -1,3 +1,4 @@
+import { CONTRACTS } from '../../../src/core/contract.ts';
 import type { DeviceProfile, SignalSpec } from '../../../src/core/profile/profile.ts';
 import type { PayloadObject, SimulatedType } from '../../../src/testbed/fleet/device.ts';
 
@@ -25,7 +26,7 @@ export function sensorProfile(overrides: Partial<DeviceProfile> = {}): DevicePro
     attributes: new Map(),
     metrics: new Map([['temperature', { field: 'temp', unit: 'Cel' }]]),
     produce: { topic: 'telemetry', value: 'normalised' },
-    ack: 'kafka',
+    ack: CONTRACTS.kafka,
     simulate: {
       levels: new Map([['site', ['north', 'south']]]),
       signals: new Map([['temp', signal({ base: 20, amplitude: 5, noise: 0.1 })]]),

@@ -1,0 +1,64 @@
+/**
+ * What a device is promised: one row of {@link CONTRACTS}. Whoever acts on a contract asks its row, and nobody
+ * compares names: another contract is another row, and the code of the question that it answers differently.
+ */
+export interface Contract {
+  /** As `ack` in a device profile names it. */
+  readonly name: ContractName;
+  /** A device is acknowledged as soon as its message was read: the acknowledgement waits neither for Kafka nor a disk. */
+  readonly onReceipt: boolean;
+  /** The acknowledgement may wait for this gateway's disk, so that there must be a journal. */
+  readonly needsJournal: boolean;
+  /** With a journal: a record goes there only when Kafka is away or slow, and not at once. */
+  readonly kafkaFirst: boolean;
+  /** For people: `a device is acknowledged when ...`. */
+  readonly acknowledgedWhen: string;
+  /** For people: what of that which was acknowledged can be lost. */
+  readonly canLose: string;
+}
+
+export type ContractName = 'kafka' | 'journal' | 'kafka-or-journal' | 'receive';
+
+/** All contracts. docs/contracts.md says more of each, in the same words. */
+export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
+  kafka: {
+    name: 'kafka',
+    onReceipt: false,
+    needsJournal: false,
+    kafkaFirst: false,
+    acknowledgedWhen: 'Kafka has the record',
+    canLose: "nothing, as far as the topic's replication holds",
+  },
+  journal: {
+    name: 'journal',
+    onReceipt: false,
+    needsJournal: true,
+    kafkaFirst: false,
+    acknowledgedWhen: "this gateway's disk has the record, or Kafka if that is sooner",
+    canLose: 'nothing while the disk lives',
+  },
+  'kafka-or-journal': {
+    name: 'kafka-or-journal',
+    onReceipt: false,
+    needsJournal: true,
+    kafkaFirst: true,
+    acknowledgedWhen: 'Kafka has the record or, while Kafka is away or slow, the disk',
+    canLose: "nothing while the disk lives, and as far as the topic's replication holds",
+  },
+  receive: {
+    name: 'receive',
+    onReceipt: true,
+    needsJournal: false,
+    kafkaFirst: false,
+    acknowledgedWhen: 'the message has been read',
+    canLose: 'what is in memory at a crash',
+  },
+};
+
+/** Their names, for whoever reads or offers one. */
+export const CONTRACT_NAMES = Object.keys(CONTRACTS) as [ContractName, ...ContractName[]];
+
+/** The names of those contracts for which something holds, for a sentence. */
+export function contractsThat(holds: (contract: Contract) => boolean): ContractName[] {
+  return CONTRACT_NAMES.filter((name) => holds(CONTRACTS[name]));
+}
