@@ -3,11 +3,10 @@ import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
-import { lockDirectory } from '../durable-log/directory-lock.ts';
 import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
-import { NodeStoreDirectory } from '../mqtt/sessions/store/store-fs.ts';
+import { NodeLogDirectory } from '../durable-log/log-directory.ts';
 import { readTlsFiles } from '../mqtt/edge/tls-credentials.ts';
 
 /** What the configuration says of the MQTT edge, in its own terms. */
@@ -19,10 +18,7 @@ export function mqttEdgeOptions(
   return {
     listeners: mqtt.listeners,
     sys: mqtt.sysIntervalMs === 0 ? undefined : { version, intervalMs: mqtt.sysIntervalMs },
-    sessions:
-      sessions.directory === undefined
-        ? undefined
-        : new NodeStoreDirectory(sessions.directory, (path) => lockDirectory(path).release),
+    sessions: sessions.directory === undefined ? undefined : new NodeLogDirectory(sessions.directory),
     limits: {
       ...DEFAULT_LIMITS,
       inflightQuota: mqtt.inflightQuota,

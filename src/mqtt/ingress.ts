@@ -10,7 +10,7 @@ import { Listener, type ListenerOptions } from './edge/listener.ts';
 import { listenerName, type ListenerAddress, type ListenerSpec } from './edge/listener-spec.ts';
 import { LocalBroker } from './broker/local-broker.ts';
 import { SessionPost } from './sessions/session-post.ts';
-import type { StoreDirectory } from './sessions/store/store-fs.ts';
+import type { LogDirectory } from '../durable-log/log-directory.ts';
 import { SysTopics } from './broker/sys-topics.ts';
 import { IngressStats } from './stats.ts';
 
@@ -19,7 +19,7 @@ export interface IngressOptions {
   /** What is left out is as in {@link DEFAULT_LIMITS}. */
   readonly limits?: Partial<IngressLimits>;
   /** What keeps sessions and retained messages over restarts; left out, they are in memory. */
-  readonly sessions?: StoreDirectory | undefined;
+  readonly sessions?: LogDirectory | undefined;
   /** The topics of `$SYS/broker`; left out, there are none. */
   readonly sys?: { readonly version: string; readonly intervalMs: number } | undefined;
   /** Who is let in, and what they may do; left out, everybody, and everything. */

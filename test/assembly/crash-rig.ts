@@ -11,7 +11,7 @@ import { GatedSink } from '../delivery/store-rig.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
 import { RawClient } from '../mqtt/harness.ts';
-import { MemoryDirectory } from '../mqtt/sessions/store/memory-directory.ts';
+import { MemoryDirectory } from '../durable-log/memory-directory.ts';
 import { until } from '../support/until.ts';
 
 /** What survives a gateway. */
@@ -84,7 +84,7 @@ export class Life {
     delivery.connectStore(store);
     store.start();
     const { publications, mark } = rig.journal.recalled;
-    await ingress.start({ publications, nextPublicationNumber: mark.nextOrdinal });
+    await ingress.start({ publications, nextOrdinal: mark.nextOrdinal });
     const life = new Life(kafka, { journal, sessions }, rig, store, ingress);
     onTestFinished(() => life.end());
     return life;

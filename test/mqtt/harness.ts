@@ -7,7 +7,7 @@ import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../../src/core/publication.ts';
 import { Ingress, type IngressOptions } from '../../src/mqtt/ingress.ts';
 import type { IngressLimits } from '../../src/mqtt/limits.ts';
-import type { StoreDirectory } from '../../src/mqtt/sessions/store/store-fs.ts';
+import type { LogDirectory } from '../../src/durable-log/log-directory.ts';
 import { until } from '../support/until.ts';
 
 /** A clock whose keepalive stands still until a test turns it; short waits (a few ms) really pass. */
@@ -159,7 +159,7 @@ export interface TestIngress {
 /** An ingress on a free port, closed when the test ends. `access`: who is let in, and may do what. */
 export async function startIngress(
   limits: Partial<IngressLimits> = {},
-  sessions?: StoreDirectory,
+  sessions?: LogDirectory,
   access: Pick<IngressOptions, 'authenticator' | 'permissions'> = {},
 ): Promise<TestIngress> {
   const sink = new HeldSink();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/until.ts';
 import { publish, RawClient, range, startIngress, subscribe, type TestIngress } from './harness.ts';
-import { MemoryDirectory } from './sessions/store/memory-directory.ts';
+import { MemoryDirectory } from '../durable-log/memory-directory.ts';
 
 /** A gateway's MQTT edge with sessions on a disk that tests own. */
 async function start(

@@ -201,3 +201,26 @@ function zigzag(value: number): number {
 function unzigzag(value: number): number {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
+
+/** What a record of the log holds; stable: files carry these numbers in its first byte. */
+export const RecordType = {
+  /** A block of entries, compressed with zstd. */
+  Entries: 1,
+  /** Entries that could not be written: f64 from ms | f64 to ms | f64 number. */
+  Gap: 3,
+} as const;
+
+export function entriesRecord(compressed: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(RecordType.Entries), compressed]);
+}
+
+export function gapRecord({ fromMs, toMs, entries }: AuditGap): Buffer {
+  const record = Buffer.alloc(25, RecordType.Gap);
+  for (const [index, value] of [fromMs, toMs, entries].entries()) record.writeDoubleLE(value, 1 + 8 * index);
+  return record;
+}
+
+export function readGap(record: Buffer): AuditGap {
+  const [fromMs = 0, toMs = 0, entries = 0] = [1, 9, 17].map((at) => record.readDoubleLE(at));
+  return { fromMs, toMs, entries };
+}

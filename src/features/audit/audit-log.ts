@@ -4,12 +4,12 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import { type AuditGap, BlockWriter, digestOf } from './audit-block.ts';
-import type { AuditFile, AuditFiles } from './audit-files.ts';
-import { FrameType, writeFrame } from './frame.ts';
+import type { LogDirectory } from '../../durable-log/log-directory.ts';
+import { LogFile } from '../../durable-log/log-file.ts';
+import { type AuditGap, BlockWriter, digestOf, entriesRecord, gapRecord } from './audit-block.ts';
 
 export interface AuditLogOptions {
-  readonly files: AuditFiles;
+  readonly directory: LogDirectory;
   /** Of all segments together; the oldest are removed for it. */
   readonly maxBytes: number;
   readonly segmentBytes: number;
@@ -51,7 +51,7 @@ export class AuditLog {
   #isWriting = false;
   #closed = false;
 
-  #segment: { readonly file: AuditFile; bytes: number } | undefined;
+  #segment: LogFile | undefined;
   #segmentNumber = 0;
   #gap: { fromMs: number; toMs: number; entries: number } | undefined;
   #failure: string | undefined;
@@ -126,11 +126,9 @@ export class AuditLog {
     const gap = this.#gap;
     this.#gap = undefined;
     try {
-      const frames = gap === undefined ? [] : [writeFrame(FrameType.Gap, gapBody(gap))];
-      if (block.count > 0) {
-        frames.push(writeFrame(FrameType.Entries, await compress(block.finish(), COMPRESSION)));
-      }
-      await this.#append(Buffer.concat(frames));
+      const records = gap === undefined ? [] : [gapRecord(gap)];
+      if (block.count > 0) records.push(entriesRecord(await compress(block.finish(), COMPRESSION)));
+      await this.#append(records);
       this.#entriesSynced += block.count;
       if (this.#failure !== undefined) this.#options.logger.info({}, 'the audit log is written again');
       this.#failure = undefined;
@@ -142,38 +140,33 @@ export class AuditLog {
     }
   }
 
-  async #append(bytes: Buffer): Promise<void> {
-    const { segmentBytes } = this.#options;
-    if (this.#segment !== undefined && this.#segment.bytes >= segmentBytes) await this.#endSegment();
+  async #append(records: readonly Buffer[]): Promise<void> {
+    if (this.#segment !== undefined && this.#segment.bytes >= this.#options.segmentBytes)
+      await this.#endSegment();
     this.#segment ??= await this.#beginSegment();
-    const { file } = this.#segment;
-    await file.write(bytes);
-    await file.sync();
-    // Only what is followed by this is judged. It need not be synced itself: it can't be there too early.
-    const mark = writeFrame(FrameType.Synced, Buffer.alloc(0));
-    await file.write(mark);
-    this.#segment.bytes += bytes.length + mark.length;
-    this.#bytesWritten += bytes.length + mark.length;
+    const before = this.#segment.bytes;
+    // Only what is followed by its commit frame is judged.
+    await this.#segment.appendSynced(records);
+    this.#bytesWritten += this.#segment.bytes - before;
   }
 
-  async #beginSegment(): Promise<{ readonly file: AuditFile; bytes: number }> {
-    const { files, clock } = this.#options;
-    await files.prepare();
+  async #beginSegment(): Promise<LogFile> {
+    const { directory, clock } = this.#options;
+    await directory.prepare();
     const newest = await this.#makeRoom();
     // A clock that jumped back must not make the newest segment the first to be removed.
     const stampMs = newest === undefined ? clock.wallMs() : Math.max(clock.wallMs(), stampOf(newest) + 1);
-    const name = segmentName(stampMs, process.pid, this.#segmentNumber++);
-    return { file: await files.create(name), bytes: 0 };
+    return LogFile.create(directory, segmentName(stampMs, process.pid, this.#segmentNumber++), AUDIT_KIND);
   }
 
   /** Removes the oldest segments, so that one more stays within max.bytes; resolves with the newest's name. */
   async #makeRoom(): Promise<string | undefined> {
-    const { files, maxBytes, segmentBytes, logger } = this.#options;
-    const segments = (await files.list()).filter(({ name }) => isSegment(name));
+    const { directory, maxBytes, segmentBytes, logger } = this.#options;
+    const segments = (await directory.list()).filter(({ name }) => isSegment(name));
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
     for (const segment of segments) {
       if (bytes + segmentBytes <= maxBytes) break;
-      await files.remove(segment.name);
+      await directory.remove(segment.name);
       bytes -= segment.bytes;
       logger.debug({ segment: segment.name }, 'the oldest segment of the audit log was removed');
     }
@@ -183,7 +176,7 @@ export class AuditLog {
   async #endSegment(): Promise<void> {
     const segment = this.#segment;
     this.#segment = undefined;
-    await segment?.file.close();
+    await segment?.close();
   }
 
   /** What was written last may be half there: the next frame begins a file of its own. */
@@ -266,6 +259,9 @@ export class AuditLog {
   }
 }
 
+/** Its files; version 1 was that of 0.1.0 (durable-log/first-format.ts). */
+export const AUDIT_KIND = { magic: 'SLUICEAU', version: 2 };
+
 const SEGMENT = /^audit-(\d{15})-\d+-\d+\.log$/;
 
 /** By its name a segment stands behind all that were begun earlier. */
@@ -279,8 +275,4 @@ function stampOf(name: string): number {
 
 export function isSegment(name: string): boolean {
   return SEGMENT.test(name);
-}
-
-function gapBody({ fromMs, toMs, entries }: AuditGap): Buffer {
-  return Buffer.from(Float64Array.of(fromMs, toMs, entries).buffer);
 }

@@ -3,8 +3,8 @@ import { type Clock, within } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SerializedRecord } from '../../core/record.ts';
 import type { PartitionedSink } from '../../delivery/record-sink.ts';
+import { NodeLogDirectory } from '../../durable-log/log-directory.ts';
 import type { Producer } from '../../producer/producer.ts';
-import { AuditDirectory } from './audit-files.ts';
 import { type AuditedResult, AuditLog } from './audit-log.ts';
 
 /** Who is told what became of a record, as the producer sees it. */
@@ -84,7 +84,7 @@ export function auditTrail(
 ): AuditTrail {
   if (audit === undefined) return { records: producer, log: undefined, close: () => Promise.resolve() };
   const { directory, ...bounds } = audit;
-  const log = new AuditLog({ ...bounds, files: new AuditDirectory(directory), clock, logger });
+  const log = new AuditLog({ ...bounds, directory: new NodeLogDirectory(directory), clock, logger });
   const sink = new AuditedSink(producer, (result, index) => {
     log.add(result, index);
   });

@@ -6,10 +6,10 @@ import { printable } from '../../cli/terminal/terminal-text.ts';
 import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 import { instantText, systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
+import { NodeLogDirectory } from '../../durable-log/log-directory.ts';
 import { TopicReader } from '../../kafka/connection/topic-reader.ts';
 import { textOf } from '../tail/tail-record.ts';
 import type { AuditEntry } from './audit-block.ts';
-import { AuditDirectory } from './audit-files.ts';
 import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
 import { readAuditLog } from './log-reader.ts';
 
@@ -85,7 +85,7 @@ async function compareAll(
     report.differs(difference);
   });
   let waiting: AuditEntry[] = [];
-  for await (const item of readAuditLog(new AuditDirectory(directory))) {
+  for await (const item of readAuditLog(new NodeLogDirectory(directory))) {
     if (item.kind === 'entries') {
       const { entries } = item;
       report.logBegins(entries[0]?.timeMs);

@@ -1,9 +1,11 @@
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
-import { type AuditEntry, type AuditGap, readBlock } from './audit-block.ts';
-import type { AuditFiles } from './audit-files.ts';
-import { isSegment } from './audit-log.ts';
-import { FrameType, readFrames } from './frame.ts';
+import { HEADER_BYTES, readHeader } from '../../durable-log/file-header.ts';
+import { readFirstAudit } from '../../durable-log/first-format.ts';
+import type { LogDirectory } from '../../durable-log/log-directory.ts';
+import { type LogPart, readGroups } from '../../durable-log/log-file.ts';
+import { type AuditEntry, type AuditGap, readBlock, readGap, RecordType } from './audit-block.ts';
+import { AUDIT_KIND, isSegment } from './audit-log.ts';
 
 const decompress = promisify(zstdDecompress);
 
@@ -17,16 +19,16 @@ export type AuditItem =
   | { readonly kind: 'unsynced'; readonly segment: string; readonly bytes: number };
 
 /** Reads an audit log, also while a gateway writes it: one block at a time is in memory. */
-export async function* readAuditLog(files: AuditFiles): AsyncGenerator<AuditItem> {
-  for (const { name } of await files.list()) {
-    if (isSegment(name)) yield* readSegment(name, await segmentBytes(files, name));
+export async function* readAuditLog(directory: LogDirectory): AsyncGenerator<AuditItem> {
+  for (const { name } of await directory.list()) {
+    if (isSegment(name)) yield* readSegment(name, await segmentBytes(directory, name));
   }
 }
 
 /** The oldest segment may be removed by the gateway while we read. */
-async function segmentBytes(files: AuditFiles, name: string): Promise<Buffer> {
+async function segmentBytes(directory: LogDirectory, name: string): Promise<Buffer> {
   try {
-    return await files.read(name);
+    return await directory.read(name);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
     throw error;
@@ -34,23 +36,33 @@ async function segmentBytes(files: AuditFiles, name: string): Promise<Buffer> {
 }
 
 async function* readSegment(segment: string, bytes: Buffer): AsyncGenerator<AuditItem> {
-  /** Entries and gaps that no mark stands behind yet. */
-  let pending: { readonly type: number; readonly body: Buffer }[] = [];
   let unsyncedBytes = 0;
-  for (const frame of readFrames(bytes)) {
-    if ('damagedBytes' in frame) yield { kind: 'damage', segment, bytes: frame.damagedBytes };
-    else if ('tornBytes' in frame) unsyncedBytes += frame.tornBytes;
-    else if (frame.type === FrameType.Synced) {
-      for (const synced of pending) yield await itemOf(synced);
-      pending = [];
-    } else pending.push(frame);
+  for (const part of partsOf(bytes)) {
+    if (part.damagedBytes > 0) yield { kind: 'damage', segment, bytes: part.damagedBytes };
+    for (const record of part.records) {
+      if (part.committed) yield await itemOf(record);
+      else unsyncedBytes += record.length;
+    }
+    unsyncedBytes += part.tornBytes;
   }
-  for (const { body } of pending) unsyncedBytes += body.length;
   if (unsyncedBytes > 0) yield { kind: 'unsynced', segment, bytes: unsyncedBytes };
 }
 
-async function itemOf({ type, body }: { readonly type: number; readonly body: Buffer }): Promise<AuditItem> {
-  if (type === FrameType.Entries) return { kind: 'entries', entries: [...readBlock(await decompress(body))] };
-  const gap = { fromMs: body.readDoubleLE(0), toMs: body.readDoubleLE(8), entries: body.readDoubleLE(16) };
-  return { kind: 'gap', gap };
+function partsOf(bytes: Buffer): Iterable<LogPart> {
+  const [header] = readHeader(bytes, AUDIT_KIND.magic);
+  if (header !== undefined) return readGroups(bytes, header);
+  // A file without a header was never finished; a longer one has lost it, and nothing can be read without.
+  const isCut = bytes.length < HEADER_BYTES;
+  const lost = {
+    records: [],
+    committed: false,
+    damagedBytes: isCut ? 0 : bytes.length,
+    tornBytes: isCut ? bytes.length : 0,
+  };
+  return readFirstAudit(bytes) ?? [lost];
+}
+
+async function itemOf(record: Buffer): Promise<AuditItem> {
+  if (record[0] === RecordType.Gap) return { kind: 'gap', gap: readGap(record) };
+  return { kind: 'entries', entries: [...readBlock(await decompress(record.subarray(1)))] };
 }

@@ -1,4 +1,4 @@
-import { within, type Cancel, type Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
 import type {
   AbandonReason,
   CommandSettings,
@@ -7,24 +7,20 @@ import type {
   SessionOutcome,
 } from '../../core/device-sessions.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { GroupReader, ReadListener } from '../../kafka/clients/group-reader.ts';
-import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
+import { within } from '../../core/clock.ts';
 import {
   bytesOf,
   isObstacle,
   readCommand,
-  referenceOf,
   type Command,
-  type CommandPlace,
   type Obstacle,
   type ObstacleCode,
 } from './command.ts';
+import type { CommandListener, CommandRecord, CommandSource } from './command-source.ts';
 import { CommandStats } from './command-stats.ts';
 import { OffsetWindow } from './offset-window.ts';
+import { referenceOf, type CommandPlace } from './reference.ts';
 import type { Undelivered } from './undelivered.ts';
-
-/** Where the commands of one topic come from: the only member of its consumer group. */
-export type CommandSource = Pick<GroupReader, keyof GroupReader>;
 
 export interface CommandTopicOptions {
   readonly settings: CommandSettings;
@@ -46,7 +42,7 @@ const LOG_EVERY_MS = 60_000;
 /** A command on its way. */
 interface InFlight {
   readonly partition: number;
-  readonly record: ConsumedRecord;
+  readonly record: CommandRecord;
   readonly device: string | undefined;
   readonly bytes: number;
   readonly deadlineMs: number;
@@ -59,7 +55,7 @@ interface InFlight {
  * undelivered commands, in any order; a partition's offset moves over those that have ended. So one device that is
  * away costs its partition no more than its own share of the window.
  */
-export class CommandTopic implements ReadListener {
+export class CommandTopic implements CommandListener {
   readonly stats = new CommandStats();
   readonly #options: CommandTopicOptions;
   readonly #settings: CommandSettings;
@@ -123,7 +119,7 @@ export class CommandTopic implements ReadListener {
     for (const window of this.#windows.values()) window.joined();
   }
 
-  records(partition: number, records: readonly ConsumedRecord[]): number {
+  records(partition: number, records: readonly CommandRecord[]): number {
     const window = this.#windowOf(partition);
     this.#held.delete(partition);
     let taken = 0;
@@ -149,7 +145,7 @@ export class CommandTopic implements ReadListener {
     return fits && window.size < this.#settings.maxInFlight;
   }
 
-  #take(partition: number, window: OffsetWindow, record: ConsumedRecord, bytes: number): void {
+  #take(partition: number, window: OffsetWindow, record: CommandRecord, bytes: number): void {
     const command = readCommand(record, partition, this.#settings);
     const device = isObstacle(command) ? undefined : command.device;
     const deadlineMs = this.#options.clock.monotonicMs() + this.#settings.ackTimeoutMs;

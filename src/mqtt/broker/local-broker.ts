@@ -13,7 +13,7 @@ import type { ConnectedClient } from '../sessions/session-post.ts';
 import { KeptState } from '../sessions/kept-state.ts';
 import { SessionStore } from '../sessions/session-store.ts';
 import { openStore, type OpenStore } from '../sessions/store/open-store.ts';
-import type { StoreDirectory } from '../sessions/store/store-fs.ts';
+import type { LogDirectory } from '../../durable-log/log-directory.ts';
 import type { IngressStats } from '../stats.ts';
 import { filterMatches } from '../topics/topic-filter.ts';
 import { MAX_TOPIC_LEVELS, type InternedTopic } from '../topics/topic-table.ts';
@@ -40,7 +40,7 @@ interface ClientInternals {
 
 export interface LocalBrokerOptions extends IngressBasics {
   /** Where sessions are kept; left out, in memory. */
-  readonly sessions?: StoreDirectory | undefined;
+  readonly sessions?: LogDirectory | undefined;
   /** What a journal knows of their publications. */
   readonly recalled?: RecalledPublications | undefined;
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { AuditedSink, type CompletionTarget } from '../../../src/features/audit/audit-trail.ts';
-import type { AuditedResult } from '../../../src/features/audit/audit-log.ts';
 import { NO_HEADERS } from '../../../src/core/record.ts';
+import type { AuditedResult } from '../../../src/features/audit/audit-log.ts';
+import { AuditedSink, type CompletionTarget } from '../../../src/features/audit/audit-trail.ts';
 
 type Result = AuditedResult & { readonly error: unknown };
 

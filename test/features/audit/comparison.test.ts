@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { digestOf, type AuditEntry } from '../../../src/features/audit/audit-block.ts';
+import { type AuditEntry, digestOf } from '../../../src/features/audit/audit-block.ts';
 import { Comparison, type Difference } from '../../../src/features/audit/comparison.ts';
 
 /** Values by offset; a hole is no record. */

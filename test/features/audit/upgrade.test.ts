@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readAuditLog } from '../../../src/features/audit/log-reader.ts';
-import { MemoryFiles } from './memory-files.ts';
+import { MemoryDirectory } from '../../durable-log/memory-directory.ts';
 
 /*
  * data-0.1.0/ is an audit log that version 0.1.0 left behind, made with its own sources by a script: entries of several
@@ -13,11 +13,9 @@ import { MemoryFiles } from './memory-files.ts';
 const folder = join(import.meta.dirname, 'data-0.1.0');
 
 it('an audit log that version 0.1.0 wrote is read completely', async () => {
-  const files = new MemoryFiles();
+  const files = new MemoryDirectory();
   for (const name of readdirSync(folder)) {
-    if (name === 'expected.json') continue;
-    const bytes = readFileSync(join(folder, name));
-    files.files.set(name, { bytes, synced: bytes.length });
+    if (name !== 'expected.json') files.put(name, readFileSync(join(folder, name)));
   }
   const items: unknown[] = [];
   for await (const item of readAuditLog(files)) items.push(item);

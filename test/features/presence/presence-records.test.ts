@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceConnection } from '../../../src/core/device-sessions.ts';
 import type { SerializedRecord } from '../../../src/core/record.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
-import type { RecordSink, RecordTarget } from '../../../src/delivery/record-sink.ts';
-import { PresenceRecords } from '../../../src/features/presence/presence-records.ts';
+import { PresenceRecords, type PresenceOutlet } from '../../../src/features/presence/presence-records.ts';
 import { RecordingLogger, TestClock } from '../../mqtt/harness.ts';
 
 /** A producer under a test's control. */
-class Outlet implements RecordSink {
+class Outlet implements PresenceOutlet {
   readonly records: {
     key: string;
     value: Record<string, unknown>;
@@ -19,9 +18,9 @@ class Outlet implements RecordSink {
 
   tryAppend(
     record: SerializedRecord,
-    target: RecordTarget,
+    target: Parameters<PresenceOutlet['tryAppend']>[1],
     token: number,
-  ): ReturnType<RecordSink['tryAppend']> {
+  ): ReturnType<PresenceOutlet['tryAppend']> {
     if (this.room <= 0) return { wait: (callback) => this.#waiting.push(callback) };
     if (this.refusal !== undefined) return this.refusal;
     this.room--;
@@ -29,8 +28,7 @@ class Outlet implements RecordSink {
       key: Buffer.from(record.key!).toString(),
       value: JSON.parse(Buffer.from(record.value!).toString()) as Record<string, unknown>,
       complete: (error) => {
-        const unread = (): never => expect.unreachable('the record is not asked for');
-        target.recordCompleted(token, { error, topic: record.topic, record: unread }, 0);
+        target.recordCompleted(token, { error }, 0);
       },
     });
     return undefined;

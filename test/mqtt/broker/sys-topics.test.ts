@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Ingress } from '../../../src/mqtt/ingress.ts';
 import { HeldSink, publish, RawClient, RecordingLogger, subscribe, TestClock } from '../harness.ts';
-import { MemoryDirectory } from '../sessions/store/memory-directory.ts';
+import { MemoryDirectory } from '../../durable-log/memory-directory.ts';
 
 async function start(sessions = new MemoryDirectory()) {
   const clock = new TestClock();

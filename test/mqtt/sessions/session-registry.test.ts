@@ -25,7 +25,7 @@ const newSessions = (maxKept = 10) => {
   const keeper = {
     opened: () => {},
     absent: () => {},
-    numberPublication: () => 0,
+    publicationOrdinal: () => 0,
     packetIdTaken: () => false,
     packetIdReleased: () => false,
     discarded: (id: string) => {

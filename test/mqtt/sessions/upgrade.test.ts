@@ -7,7 +7,7 @@ import { openStore } from '../../../src/mqtt/sessions/store/open-store.ts';
 import { encodeRecord } from '../../../src/mqtt/sessions/store/store-record.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 import { RecordingLogger, TestClock } from '../harness.ts';
-import { MemoryDirectory } from './store/memory-directory.ts';
+import { MemoryDirectory } from '../../durable-log/memory-directory.ts';
 
 /*
  * data-0.1.0/ is a session store that version 0.1.0 left behind, made with its own sources by a script: a snapshot with

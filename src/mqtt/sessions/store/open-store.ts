@@ -2,17 +2,28 @@ import type { Clock } from '../../../core/clock.ts';
 import { errorMessage, SluiceError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { RecalledPublications } from '../../../core/publication.ts';
-import { SessionStoreError } from './session-store-error.ts';
-import { memoryLog, type SessionLog } from './session-log.ts';
-import { removeOlder } from './store-files.ts';
-import type { StoreDirectory } from './store-fs.ts';
-import { StoreLog, type StoreLogStats } from './store-log.ts';
-import { recover } from './store-recovery.ts';
-import type { StoreRecord } from './store-record.ts';
+import { readHeader } from '../../../durable-log/file-header.ts';
+import { readFirstSessions } from '../../../durable-log/first-format.ts';
+import type { LogDirectory } from '../../../durable-log/log-directory.ts';
+import { type LogPart, readGroups } from '../../../durable-log/log-file.ts';
+import {
+  fileName,
+  generationOf,
+  memoryLog,
+  removeOlder,
+  type SessionLog,
+  STORE_KIND,
+  StoreLog,
+  type StoreLogStats,
+} from './store-log.ts';
+import { decodeRecord, type StoreRecord } from './store-record.ts';
+
+/** The store of sessions can't be opened; the message says why, and what to do. */
+export class SessionStoreError extends SluiceError {}
 
 export interface OpenStoreOptions {
   /** undefined: sessions end with the process. */
-  readonly directory: StoreDirectory | undefined;
+  readonly directory: LogDirectory | undefined;
   /** What is kept; filled from the disk first. */
   readonly state: {
     apply(record: StoreRecord): void;
@@ -35,7 +46,7 @@ export interface OpenStore {
   close(deadline: Promise<void>): Promise<void>;
 }
 
-const NOTHING_RECALLED: RecalledPublications = { publications: [], nextPublicationNumber: 1 };
+const NOTHING_RECALLED: RecalledPublications = { publications: [], nextOrdinal: 1 };
 
 /**
  * Reads what an earlier life of the gateway has left, and opens the log that goes on from there.
@@ -85,5 +96,95 @@ function unusable(place: string, error: unknown): SessionStoreError {
     `sessions can't be kept in ${place}: ${errorMessage(error)}; correct its permissions or set ` +
       'mqtt.sessions.directory, or mqtt.sessions.store: memory to keep them only as long as the gateway runs',
     { cause: error },
+  );
+}
+
+/** What an earlier life of the gateway has left. */
+export interface Recovered {
+  /** The number of the latest file. */
+  readonly generation: number;
+  /** Something was damaged: single changes may be missing among those that were applied. */
+  readonly damaged: boolean;
+}
+
+/**
+ * Reads the latest file whole and hands its records to `apply`, in order. A file with damage is set aside under the
+ * name `*.damaged`, for whoever wants to look; what is sound in it counts. An unfinished write at the end, as a
+ * kill -9 leaves it, is no damage: nobody was told that it is kept.
+ * @throws SessionStoreError SESSIONS_VERSION; the file is left as it is
+ */
+export async function recover(
+  directory: LogDirectory,
+  apply: (record: StoreRecord) => void,
+  logger: Logger,
+): Promise<Recovered> {
+  const names = (await directory.list()).map(({ name }) => name);
+  const generations = names.flatMap((name) => generationOf(name) ?? []).toSorted((a, b) => b - a);
+  for (const name of names) if (name.endsWith('.log.tmp')) await directory.remove(name);
+  let damaged = false;
+  for (const generation of generations) {
+    const name = fileName(generation);
+    const bytes = await directory.read(name);
+    const outcome = replay(bytes, `${directory.path}/${name}`, apply);
+    if (outcome.damagedBytes > 0) {
+      damaged = true;
+      await directory.rename(name, `${name}.damaged`);
+      logger.error(
+        { file: `${name}.damaged`, damagedBytes: outcome.damagedBytes, records: outcome.records },
+        'the store of sessions is damaged: what is sound in it counts, the file is set aside',
+      );
+    } else if (outcome.unfinishedBytes > 0) {
+      logger.warn(
+        { file: name, bytes: outcome.unfinishedBytes },
+        'the last write to the store of sessions was not finished when the gateway ended',
+      );
+    }
+    // Older ones were complete in this one, or this one is of no use at all.
+    if (outcome.readable) break;
+  }
+  return { generation: generations[0] ?? 0, damaged };
+}
+
+interface Replay {
+  readonly readable: boolean;
+  readonly records: number;
+  readonly damagedBytes: number;
+  readonly unfinishedBytes: number;
+}
+
+function replay(bytes: Buffer, file: string, apply: (record: StoreRecord) => void): Replay {
+  const parts = partsOf(bytes, file);
+  if (parts === undefined) {
+    return { readable: false, records: 0, damagedBytes: Math.max(bytes.length, 1), unfinishedBytes: 0 };
+  }
+  let records = 0;
+  let damagedBytes = 0;
+  let unfinishedBytes = 0;
+  for (const part of parts) {
+    damagedBytes += part.damagedBytes;
+    unfinishedBytes += part.tornBytes;
+    for (const body of part.records) {
+      try {
+        apply(decodeRecord(body));
+        records++;
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw new Error(errorMessage(error), { cause: error });
+        damagedBytes += body.length;
+      }
+    }
+  }
+  return { readable: true, records, damagedBytes, unfinishedBytes };
+}
+
+/** undefined: nothing of the file can be read. @throws SessionStoreError for one of a newer version */
+function partsOf(bytes: Buffer, file: string): Iterable<LogPart> | undefined {
+  const [header] = readHeader(bytes, STORE_KIND.magic);
+  if (header === undefined) return readFirstSessions(bytes);
+  if (header.version <= STORE_KIND.version) return readGroups(bytes, header);
+  throw new SessionStoreError(
+    'SESSIONS_VERSION',
+    `sessions are kept in ${file} in format ${header.version}, and this version of sluice reads up to ` +
+      `${STORE_KIND.version}: run the newer one, or set mqtt.sessions.directory to another folder and begin without ` +
+      'these sessions',
   );
 }

@@ -1,14 +1,56 @@
 import type { Cancel, Clock } from '../../../core/clock.ts';
 import { errorMessage } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
-import type { SessionLog } from './session-log.ts';
-import { fileName, removeOlder, temporaryName } from './store-files.ts';
-import { frame, newFileHeader } from './store-frames.ts';
-import type { StoreDirectory, StoreFile } from './store-fs.ts';
+import type { LogDirectory } from '../../../durable-log/log-directory.ts';
+import { LogFile } from '../../../durable-log/log-file.ts';
 import { encodeRecord, type StoreRecord } from './store-record.ts';
 
+/** Where the changes of sessions and retained messages go. */
+export interface SessionLog {
+  /** Whether they outlive the process. */
+  readonly durable: boolean;
+  /** Takes note of a change that has been made in memory. */
+  append(record: StoreRecord): void;
+  /** Calls back when everything appended so far is on stable storage; never during the call. */
+  whenSynced(callback: () => void): void;
+}
+
+/** Sessions that end with the process. */
+export const memoryLog: SessionLog = {
+  durable: false,
+  append() {
+    // Memory is all there is.
+  },
+  whenSynced(callback) {
+    queueMicrotask(callback);
+  },
+};
+
+/** Its files; version 1 was that of 0.1.0 (durable-log/first-format.ts). */
+export const STORE_KIND = { magic: 'SLUICESS', version: 2 };
+
+/** The file of a generation; each begins with a snapshot of all that the one before had. */
+export const fileName = (generation: number): string => `sessions-${String(generation).padStart(8, '0')}.log`;
+
+/** While its snapshot is not complete. */
+export const temporaryName = (generation: number): string => `${fileName(generation)}.tmp`;
+
+/** The generation of a file; undefined for other files. */
+export function generationOf(name: string): number | undefined {
+  const digits = /^sessions-(\d{8,})\.log$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Removes what `generation` replaces. */
+export async function removeOlder(directory: LogDirectory, generation: number): Promise<void> {
+  for (const { name } of await directory.list()) {
+    const found = generationOf(name);
+    if (found !== undefined && found < generation) await directory.remove(name);
+  }
+}
+
 export interface StoreLogOptions {
-  readonly directory: StoreDirectory;
+  readonly directory: LogDirectory;
   /** The number of the latest file there. */
   readonly generation: number;
   /**
@@ -40,15 +82,10 @@ const RETRY_MS = 1_000;
 /** Changes that wait for a slow disk; beyond, they are dropped and a snapshot takes their place. */
 const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 
-interface OpenFile {
-  readonly file: StoreFile;
-  readonly seed: number;
-  readonly generation: number;
-  bytes: number;
-}
-
 /** A snapshot on its way to be the next file. */
-interface Rewrite extends OpenFile {
+interface Rewrite {
+  readonly file: LogFile;
+  readonly generation: number;
   readonly records: Iterator<readonly StoreRecord[]>;
 }
 
@@ -73,7 +110,7 @@ export class StoreLog implements SessionLog {
   readonly stats: StoreLogStats = { fileBytes: 0, syncs: 0, failures: 0, fault: undefined };
   readonly #options: StoreLogOptions;
   #generation: number;
-  #current: OpenFile | undefined;
+  #current: LogFile | undefined;
   #rewrite: Rewrite | undefined;
   #snapshotBytes = 0;
   /** Encoded, and not in the current file yet; and not in the next one yet. */
@@ -136,7 +173,7 @@ export class StoreLog implements SessionLog {
     this.#start();
     await Promise.race([atRest, deadline]);
     this.#closed = true;
-    if (!this.#running) await this.#current?.file.close();
+    if (!this.#running) await this.#current?.close();
     this.#options.directory.unlock();
   }
 
@@ -189,8 +226,8 @@ export class StoreLog implements SessionLog {
     const bodies = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;
-    await this.#write(current, bodies);
-    await current.file.sync();
+    await current.append(bodies);
+    await current.sync();
     this.stats.syncs++;
     this.stats.fileBytes = current.bytes;
     this.#synced = count;
@@ -215,41 +252,34 @@ export class StoreLog implements SessionLog {
         bytes += body.length;
       }
     }
-    await this.#write(rewrite, [...delta, ...slice]);
+    await rewrite.file.append([...delta, ...slice]);
     if (!isDone) return;
     const { directory } = this.#options;
     await rewrite.file.sync();
     await directory.rename(temporaryName(rewrite.generation), fileName(rewrite.generation));
-    await directory.sync();
     this.stats.syncs++;
     // What came during these waits stands in neither file as a whole: it is the new one's first group.
     const previous = this.#current;
-    this.#current = rewrite;
+    this.#current = rewrite.file;
     this.#generation = rewrite.generation;
     this.#rewrite = undefined;
     this.#pending = this.#delta;
     this.#delta = [];
     this.#synced = Math.max(this.#synced, count);
-    this.#snapshotBytes = rewrite.bytes;
-    this.stats.fileBytes = rewrite.bytes;
-    await previous?.file.close();
+    this.#snapshotBytes = rewrite.file.bytes;
+    this.stats.fileBytes = rewrite.file.bytes;
+    await previous?.close();
     await removeOlder(directory, rewrite.generation);
   }
 
   async #beginRewrite(): Promise<Rewrite> {
     const generation = this.#generation + 1;
-    const file = await this.#options.directory.create(temporaryName(generation));
-    const { header, seed } = newFileHeader();
-    const records = this.#options.snapshot()[Symbol.iterator]();
-    await file.write(header);
-    return { file, seed, generation, bytes: header.length, records };
-  }
-
-  async #write(target: OpenFile, bodies: readonly Buffer[]): Promise<void> {
-    if (bodies.length === 0) return;
-    const bytes = Buffer.concat(bodies.map((body) => frame(body, target.seed)));
-    await target.file.write(bytes);
-    target.bytes += bytes.length;
+    const { directory, snapshot } = this.#options;
+    const name = temporaryName(generation);
+    // Of an attempt that failed.
+    await directory.remove(name);
+    const file = await LogFile.create(directory, name, STORE_KIND);
+    return { file, generation, records: snapshot()[Symbol.iterator]() };
   }
 
   #notify(): void {
@@ -271,7 +301,7 @@ export class StoreLog implements SessionLog {
   }
 
   async #abandonFiles(): Promise<void> {
-    const files = [this.#current?.file, this.#rewrite?.file];
+    const files = [this.#current, this.#rewrite?.file];
     this.#current = undefined;
     this.#rewrite = undefined;
     this.#dropPending();

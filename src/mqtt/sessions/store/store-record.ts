@@ -19,7 +19,7 @@ export type StoreRecord =
       readonly kind: 'session';
       readonly clientId: string;
       readonly absentSinceMs: number;
-      readonly settledPublication: number;
+      readonly settledOrdinal: number;
     }
   /** Its client has come (0) or gone (wall clock, ms). */
   | { readonly kind: 'absent'; readonly clientId: string; readonly absentSinceMs: number }
@@ -34,36 +34,31 @@ export type StoreRecord =
   | {
       readonly kind: 'queued';
       readonly clientId: string;
-      readonly queueNumber: number;
+      readonly ordinal: number;
       readonly message: StoredMessage;
     }
   /** Sent under this packet identifier. */
-  | {
-      readonly kind: 'sent';
-      readonly clientId: string;
-      readonly queueNumber: number;
-      readonly packetId: number;
-    }
+  | { readonly kind: 'sent'; readonly clientId: string; readonly ordinal: number; readonly packetId: number }
   /** PUBREC has come: only PUBREL and PUBCOMP are left. */
-  | { readonly kind: 'received'; readonly clientId: string; readonly queueNumber: number }
-  | { readonly kind: 'removed'; readonly clientId: string; readonly queueNumber: number }
+  | { readonly kind: 'received'; readonly clientId: string; readonly ordinal: number }
+  | { readonly kind: 'removed'; readonly clientId: string; readonly ordinal: number }
   /** A packet identifier of a QoS 2 publication of the client: between PUBREC and PUBREL. */
   | {
       readonly kind: 'taken';
       readonly clientId: string;
       readonly packetId: number;
-      readonly publicationNumber: number;
+      readonly ordinal: number;
     }
   | { readonly kind: 'released'; readonly clientId: string; readonly packetId: number }
   /** A message for one session that will not be delivered, and whose sender has not been told yet. */
   | {
       readonly kind: 'abandoned';
       readonly clientId: string;
-      readonly queueNumber: number;
+      readonly ordinal: number;
       readonly reason: AbandonReason;
       readonly message: StoredMessage;
     }
-  | { readonly kind: 'forgotten'; readonly queueNumber: number }
+  | { readonly kind: 'forgotten'; readonly ordinal: number }
   /** An empty payload: the topic has no retained message any more. */
   | { readonly kind: 'retained'; readonly message: StoredMessage };
 
@@ -95,7 +90,7 @@ export function encodeRecord(record: StoreRecord): Buffer {
   switch (record.kind) {
     case 'session':
       fields.double(record.absentSinceMs);
-      fields.double(record.settledPublication);
+      fields.double(record.settledOrdinal);
       break;
     case 'absent':
       fields.double(record.absentSinceMs);
@@ -109,27 +104,27 @@ export function encodeRecord(record: StoreRecord): Buffer {
       break;
     case 'taken':
       fields.double(record.packetId);
-      fields.double(record.publicationNumber);
+      fields.double(record.ordinal);
       break;
     case 'released':
       fields.double(record.packetId);
       break;
     case 'sent':
-      fields.double(record.queueNumber);
+      fields.double(record.ordinal);
       fields.double(record.packetId);
       break;
     case 'received':
     case 'removed':
     case 'forgotten':
-      fields.double(record.queueNumber);
+      fields.double(record.ordinal);
       break;
     case 'abandoned':
-      fields.double(record.queueNumber);
+      fields.double(record.ordinal);
       fields.byte(REASONS.indexOf(record.reason));
       fields.message(record.message);
       break;
     case 'queued':
-      fields.double(record.queueNumber);
+      fields.double(record.ordinal);
       fields.message(record.message);
       break;
     case 'retained':
@@ -146,12 +141,12 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
   const kind = KINDS[fields.byte()];
   if (kind === undefined) throw new RangeError('a record of an unknown kind');
   if (kind === 'retained') return { kind, message: fields.message() };
-  if (kind === 'forgotten') return { kind, queueNumber: fields.double() };
+  if (kind === 'forgotten') return { kind, ordinal: fields.double() };
   const clientId = fields.text();
   switch (kind) {
     case 'session': {
       const absentSinceMs = fields.double();
-      return { kind, clientId, absentSinceMs, settledPublication: fields.double() };
+      return { kind, clientId, absentSinceMs, settledOrdinal: fields.double() };
     }
     case 'absent':
       return { kind, clientId, absentSinceMs: fields.double() };
@@ -165,25 +160,25 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
       return { kind, clientId, filter: fields.text() };
     case 'taken': {
       const packetId = fields.double();
-      return { kind, clientId, packetId, publicationNumber: fields.double() };
+      return { kind, clientId, packetId, ordinal: fields.double() };
     }
     case 'released':
       return { kind, clientId, packetId: fields.double() };
     case 'sent': {
-      const queueNumber = fields.double();
-      return { kind, clientId, queueNumber, packetId: fields.double() };
+      const ordinal = fields.double();
+      return { kind, clientId, ordinal, packetId: fields.double() };
     }
     case 'received':
     case 'removed':
-      return { kind, clientId, queueNumber: fields.double() };
+      return { kind, clientId, ordinal: fields.double() };
     case 'queued': {
-      const queueNumber = fields.double();
-      return { kind, clientId, queueNumber, message: fields.message() };
+      const ordinal = fields.double();
+      return { kind, clientId, ordinal, message: fields.message() };
     }
     case 'abandoned': {
-      const queueNumber = fields.double();
+      const ordinal = fields.double();
       const reason = REASONS[fields.byte()] ?? 'expired';
-      return { kind, clientId, queueNumber, reason, message: fields.message() };
+      return { kind, clientId, ordinal, reason, message: fields.message() };
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { StoreDirectory, StoreFile } from '../../../../src/mqtt/sessions/store/store-fs.ts';
+import type { AppendedFile, LogDirectory } from '../../src/durable-log/log-directory.ts';
 
 interface Content {
   bytes: Buffer;
@@ -6,21 +6,23 @@ interface Content {
   synced: number;
 }
 
-/** A directory in memory that knows what a crash would leave of it, and fails when it is told to. */
-export class MemoryDirectory implements StoreDirectory {
+type Operation = 'create' | 'write' | 'sync' | 'rename';
+
+/** A directory in memory that knows what a crash would leave of it, and fails or hangs when it is told to. */
+export class MemoryDirectory implements LogDirectory {
   readonly path = 'a directory in memory';
   readonly files = new Map<string, Content>();
-  /** Names as of the last sync of the directory, and what each name means. */
-  #durable = new Map<string, Content>();
-  /** What every write and sync throws. */
+  /** What every call that writes throws. */
   failure: Error | undefined;
-  /** Writes and syncs wait for it. */
+  /** Waited for by calls that write: they hang, or fail, as long as it does. */
+  fault: ((operation: Operation) => Promise<void> | undefined) | undefined;
+  /** Calls that write wait for it. */
   #gate: Promise<void> = Promise.resolve();
   #open: (() => void) | undefined;
   syncs = 0;
   locked = false;
 
-  /** Holds up all writes and syncs from now on. */
+  /** Holds up all calls that write from now on. */
   hang(): void {
     this.#gate = new Promise((resolve) => {
       this.#open = resolve;
@@ -31,23 +33,27 @@ export class MemoryDirectory implements StoreDirectory {
     this.#open?.();
   }
 
+  /** Puts a file in place, durably. */
+  put(name: string, bytes: Buffer): void {
+    this.files.set(name, { bytes: Buffer.from(bytes), synced: bytes.length });
+  }
+
   /** What is there after a loss of power: what was synced, and `share` of the rest. */
   afterCrash(share = 0): MemoryDirectory {
     const after = new MemoryDirectory();
-    for (const [name, { bytes, synced }] of this.#durable) {
-      const end = synced + Math.floor((bytes.length - synced) * share);
-      const content = { bytes: Buffer.from(bytes.subarray(0, end)), synced: end };
-      after.files.set(name, content);
-      after.#durable.set(name, content);
+    for (const [name, { bytes, synced }] of this.files) {
+      after.put(name, bytes.subarray(0, synced + Math.floor((bytes.length - synced) * share)));
     }
     return after;
   }
 
-  /** Puts a file in place, durably. */
-  put(name: string, bytes: Buffer): void {
-    const content = { bytes: Buffer.from(bytes), synced: bytes.length };
-    this.files.set(name, content);
-    this.#durable.set(name, content);
+  /** The same, here and now. */
+  powerLoss(): void {
+    for (const file of this.files.values()) file.bytes = file.bytes.subarray(0, file.synced);
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
   }
 
   lock(): Promise<void> {
@@ -59,26 +65,28 @@ export class MemoryDirectory implements StoreDirectory {
     this.locked = false;
   }
 
-  list(): Promise<string[]> {
-    return Promise.resolve([...this.files.keys()]);
+  list(): Promise<{ readonly name: string; readonly bytes: number }[]> {
+    const names = [...this.files.keys()].sort();
+    return Promise.resolve(names.map((name) => ({ name, bytes: this.#content(name).bytes.length })));
   }
 
   read(name: string): Promise<Buffer> {
     return Promise.resolve(Buffer.from(this.#content(name).bytes));
   }
 
-  async create(name: string): Promise<StoreFile> {
-    await this.#obstacle();
+  async create(name: string): Promise<AppendedFile> {
+    await this.#obstacle('create');
+    if (this.files.has(name)) throw new Error(`EEXIST: ${name}`);
     const content = { bytes: Buffer.alloc(0), synced: 0 };
     this.files.set(name, content);
     return {
       write: async (bytes) => {
-        await this.#obstacle();
+        await this.#obstacle('write');
         content.bytes = Buffer.concat([content.bytes, bytes]);
       },
       sync: async () => {
         const { length } = content.bytes;
-        await this.#obstacle();
+        await this.#obstacle('sync');
         content.synced = length;
         this.syncs++;
       },
@@ -87,7 +95,7 @@ export class MemoryDirectory implements StoreDirectory {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#obstacle();
+    await this.#obstacle('rename');
     this.files.set(to, this.#content(from));
     this.files.delete(from);
   }
@@ -97,19 +105,15 @@ export class MemoryDirectory implements StoreDirectory {
     return Promise.resolve();
   }
 
-  async sync(): Promise<void> {
-    await this.#obstacle();
-    this.#durable = new Map(this.files);
-  }
-
   #content(name: string): Content {
     const content = this.files.get(name);
     if (content === undefined) throw new Error(`no file ${name}`);
     return content;
   }
 
-  async #obstacle(): Promise<void> {
+  async #obstacle(operation: Operation): Promise<void> {
     await this.#gate;
     if (this.failure !== undefined) throw this.failure;
+    await this.fault?.(operation);
   }
 }
