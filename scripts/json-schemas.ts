@@ -4,10 +4,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { format } from 'prettier';
 import { z } from 'zod';
-import { PRODUCER_ROWS, GATEWAY_DEFAULTS } from '../src/config/kafka-keys.ts';
+import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../src/config/kafka-keys.ts';
 import { keyFacts } from '../src/config/key.ts';
 import { profileSchema } from '../src/config/profile/profile-schema.ts';
 import { configSchema, producerKeys } from '../src/config/schema.ts';
+import { SETTINGS } from '../src/producer/config/config-table.ts';
+import type { Setting } from '../src/producer/config/setting.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -52,7 +54,10 @@ function jsonSchema(schema: z.ZodType, title: string): Json {
 
 /** The producer's table is our own, and says itself what its types are in JSON Schema. */
 function producerJson(): Json {
-  const properties = PRODUCER_ROWS.map(({ name, type, default: value, meaning }) => [
+  const rows = Object.values<Setting<unknown>>(SETTINGS).filter(
+    ({ name }) => !Object.hasOwn(NO_PRODUCER_KEYS, name),
+  );
+  const properties = rows.map(({ name, type, default: value, meaning }) => [
     name,
     {
       ...type.json,

@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { SETTINGS } from '../producer/config/config-table.ts';
 import { SECURITY_SETTINGS } from '../producer/config/security-table.ts';
-import type { Setting } from '../producer/config/setting.ts';
 import { keyFacts } from './key.ts';
 
 /*
@@ -40,8 +38,3 @@ export const NO_PRODUCER_KEYS: Readonly<Record<string, string>> = {
     KAFKA_SECURITY_KEYS.map((name) => [name, `nothing here: it is set once, in kafka.${name}`]),
   ),
 };
-
-/** The rows of `kafka.producer`. */
-export const PRODUCER_ROWS: readonly Setting<unknown>[] = Object.values(SETTINGS).filter(
-  ({ name }) => !Object.hasOwn(NO_PRODUCER_KEYS, name),
-);

@@ -8,8 +8,8 @@ import { toConfig, type SluiceConfig } from './config.ts';
 import { configFaults, profileFaults } from './cross-faults.ts';
 import { overlayEnvironment } from './environment.ts';
 import { parseDocument } from './faults.ts';
-import { isPrefix, isSecret, keyText } from './key.ts';
-import { profileSchema, toProfile } from './profile/profile-schema.ts';
+import { isPrefix, isSecret, keyText, valueAt, type KeyPath } from './key.ts';
+import { profileSchema, toProfile, type ProfileDocument } from './profile/profile-schema.ts';
 import { configSchema, type ConfigDocument } from './schema.ts';
 import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -28,6 +28,13 @@ export interface LoadedConfig {
   locate(fault: KeyFault, profile?: DeviceProfile): ConfigFault;
   /** Faults, also those of later stages, in the order of files and lines. */
   inOrder(faults: readonly ConfigFault[]): ConfigFault[];
+  /**
+   * Where the value of a key comes from, in the profile or else in the configuration: `sluice.yaml:12`, or the name of
+   * a variable; undefined: it is the default.
+   */
+  originOf(path: KeyPath, profile?: DeviceProfile): string | undefined;
+  /** A profile under the keys of its file; undefined: it has none, see commands.ts. */
+  documentOf(profile: DeviceProfile): ProfileDocument | undefined;
 }
 
 const DEFAULT_FILE = 'sluice.yaml';
@@ -44,75 +51,95 @@ export function loadConfig(
   environment: Readonly<Record<string, string | undefined>>,
 ): LoadedConfig {
   const chosen = file ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : SHIPPED_FILE);
-  const yaml = readYamlFile(chosen);
-  const faults = [...yaml.faults];
-  if (isEmpty(yaml)) faults.push(emptyFile(chosen, 'a configuration, e.g. profiles: devices'));
-
-  const overlay = overlayEnvironment(configSchema, yaml.data, environment);
-  faults.push(...overlay.faults);
-  const locateKey = (fault: KeyFault): ConfigFault => {
-    const variable = overlay.variables.find(({ path }) => isPrefix(path, fault.path));
-    return variable === undefined
-      ? located(fault, yaml)
-      : { ...located(fault, yaml), file: 'environment', line: 0, key: variable.name };
-  };
-  const { value, faults: keyFaults } = parseDocument(configSchema, overlay.data);
-  // All keys have defaults, so only a root that is no map leaves nothing.
-  const document = value ?? configSchema.parse({});
-  faults.push(...keyFaults.map(locateKey));
-
-  const profilesDir = isAbsolute(document.profiles)
-    ? document.profiles
-    : join(dirname(chosen), document.profiles);
-  // What the shipped file starts belongs to whom it is started for, not into the installation.
-  const dataBase = chosen === SHIPPED_FILE ? process.cwd() : dirname(chosen);
-  const config = toConfig(document, { file: dirname(chosen), data: dataBase }, profilesDir);
-  const faulty = keyFaults.map(({ path }) => path);
-  faults.push(...configFaults(document, config, faulty).map(locateKey));
-
-  const folder = loadProfiles(profilesDir);
-  if ('problem' in folder) {
-    // Of a file that can't be read, or a key that is wrong, the folder is only our guess.
-    if (yaml.data !== undefined && faulty.every(([first]) => first !== 'profiles')) {
-      faults.push(
-        locateKey({
-          path: ['profiles'],
-          found: folder.problem,
-          expected: 'a folder with device profiles, *.yaml',
-        }),
-      );
-    }
-  } else {
-    faults.push(...folder.faults);
-  }
-  const files = 'problem' in folder ? [] : folder.files;
-
+  const main = loadMain(chosen, environment);
+  const { config, document } = main;
+  const folder = loadProfiles(config.profiles);
+  const faults = [
+    ...main.faults,
+    ...('problem' in folder ? main.folderFault(folder.problem) : folder.faults),
+  ];
+  const read = 'problem' in folder ? [] : folder.read;
+  const fileOf = (profile: DeviceProfile | undefined): ProfileFile | undefined =>
+    read.find(({ yaml }) => yaml.file === profile?.file);
   const inOrder = (unsorted: readonly ConfigFault[]): ConfigFault[] =>
-    unsorted.toSorted(byPlace([chosen, ...files.map(({ file }) => file)]));
+    unsorted.toSorted(byPlace([chosen, ...read.map(({ yaml }) => yaml.file)]));
 
   return {
     file: chosen,
     config,
     document,
-    profiles: [...('problem' in folder ? [] : folder.profiles), ...replyProfiles(config.commands, chosen)],
+    profiles: [...read.flatMap(({ profile }) => profile ?? []), ...replyProfiles(config.commands, chosen)],
     faults: inOrder(faults),
     inOrder,
     locate(fault, profile) {
-      const yaml = files.find((candidate) => candidate.file === profile?.file);
-      if (yaml !== undefined) return located(fault, yaml);
+      const own = fileOf(profile);
+      if (own !== undefined) return located(fault, own.yaml);
       const reply = profile && replyKey(config.commands, profile);
-      if (reply !== undefined) return locateKey({ ...fault, path: reply });
+      if (reply !== undefined) return main.locate({ ...fault, path: reply });
       // Another stage's words about a value: it doesn't know which values are secrets.
-      return locateKey(isSecret(fault.path) ? { ...fault, found: 'a value (hidden)' } : fault);
+      return main.locate(isSecret(fault.path) ? { ...fault, found: 'a value (hidden)' } : fault);
+    },
+    originOf: (path, profile) =>
+      profile === undefined ? main.originOf(path) : lineOf(fileOf(profile), path),
+    documentOf: (profile) => fileOf(profile)?.document,
+  };
+}
+
+/** The configuration file with the environment over it. */
+function loadMain(file: string, environment: Readonly<Record<string, string | undefined>>) {
+  const yaml = readYamlFile(file);
+  const overlay = overlayEnvironment(configSchema, yaml.data, environment);
+  const variableOf = (key: KeyPath): string | undefined =>
+    overlay.variables.find(({ path }) => isPrefix(path, key))?.name;
+  const locate = (fault: KeyFault): ConfigFault => {
+    const variable = variableOf(fault.path);
+    const place = located(fault, yaml);
+    return variable === undefined ? place : { ...place, file: 'environment', line: 0, key: variable };
+  };
+  const { value, faults: keyFaults } = parseDocument(configSchema, overlay.data);
+  // All keys have defaults, so only a root that is no map leaves nothing.
+  const document = value ?? configSchema.parse({});
+  const folder = dirname(file);
+  const profiles = isAbsolute(document.profiles) ? document.profiles : join(folder, document.profiles);
+  // What the shipped file starts belongs to whom it is started for, not into the installation.
+  const data = file === SHIPPED_FILE ? process.cwd() : folder;
+  const config = toConfig(document, { file: folder, data }, profiles);
+  const faulty = keyFaults.map(({ path }) => path);
+  return {
+    config,
+    document,
+    locate,
+    originOf: (path: KeyPath): string | undefined => variableOf(path) ?? lineOf({ yaml }, path),
+    faults: [
+      ...yaml.faults,
+      ...(isEmpty(yaml) ? [emptyFile(file, 'a configuration, e.g. profiles: devices')] : []),
+      ...overlay.faults,
+      ...[...keyFaults, ...configFaults(document, config, faulty)].map(locate),
+    ],
+    /** Of a file that can't be read, or a key that is wrong, the folder is only our guess. */
+    folderFault(found: string): ConfigFault[] {
+      if (yaml.data === undefined || faulty.some(([first]) => first === 'profiles')) return [];
+      return [locate({ path: ['profiles'], found, expected: 'a folder with device profiles, *.yaml' })];
     },
   };
 }
 
+/** Where a key stands that a file has; undefined: it has it not. */
+function lineOf(file: Pick<ProfileFile, 'yaml'> | undefined, path: KeyPath): string | undefined {
+  if (file === undefined || valueAt(file.yaml.data, path) === undefined) return undefined;
+  return `${file.yaml.file}:${file.yaml.lineOf(path)}`;
+}
+
+/** A file of the profiles' folder, with what is sound of it. */
+interface ProfileFile {
+  readonly yaml: YamlFile;
+  readonly document?: ProfileDocument;
+  readonly profile?: DeviceProfile;
+}
+
 function loadProfiles(
   folder: string,
-):
-  | { readonly problem: string }
-  | { readonly profiles: DeviceProfile[]; readonly files: YamlFile[]; readonly faults: ConfigFault[] } {
+): { readonly problem: string } | { readonly read: ProfileFile[]; readonly faults: ConfigFault[] } {
   let names: string[];
   try {
     names = readdirSync(folder)
@@ -124,23 +151,24 @@ function loadProfiles(
   }
   if (names.length === 0) return { problem: `no *.yaml in ${folder}` };
 
-  const profiles: DeviceProfile[] = [];
-  const files: YamlFile[] = [];
+  const read: ProfileFile[] = [];
   const faults: ConfigFault[] = [];
   for (const name of names) {
     const yaml = readYamlFile(join(folder, name));
-    files.push(yaml);
     faults.push(...yaml.faults);
     if (isEmpty(yaml)) faults.push(emptyFile(yaml.file, 'a device profile'));
-    if (yaml.data === undefined || yaml.data === null) continue;
-    const parsed = parseDocument(profileSchema, yaml.data);
-    faults.push(...parsed.faults.map((fault) => located(fault, yaml)));
-    if (parsed.value === undefined) continue;
-    const profile = toProfile(parsed.value, yaml.file);
-    faults.push(...profileFaults(profile, profiles).map((fault) => located(fault, yaml)));
-    profiles.push(profile);
+    if (yaml.data === undefined || yaml.data === null) {
+      read.push({ yaml });
+      continue;
+    }
+    const { value: document, faults: keyFaults } = parseDocument(profileSchema, yaml.data);
+    const profile = document && toProfile(document, yaml.file);
+    const others = read.flatMap((other) => other.profile ?? []);
+    const crossFaults = profile === undefined ? [] : profileFaults(profile, others);
+    faults.push(...[...keyFaults, ...crossFaults].map((fault) => located(fault, yaml)));
+    read.push({ yaml, ...(document && profile && { document, profile }) });
   }
-  return { profiles, files, faults };
+  return { read, faults };
 }
 
 function located(fault: KeyFault, yaml: YamlFile): ConfigFault {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { CertificateAuthority } from '../support/certificates.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
@@ -27,8 +28,11 @@ interface CheckResult {
   readonly output: string;
 }
 
-async function check(environment: Record<string, string> = {}): Promise<CheckResult> {
-  const args = [join(projectRoot, 'src/cli/main.ts'), 'check', '--config', 'sluice.yaml'];
+async function check(
+  environment: Record<string, string> = {},
+  ...options: readonly string[]
+): Promise<CheckResult> {
+  const args = [join(projectRoot, 'src/cli/main.ts'), 'check', '--config', 'sluice.yaml', ...options];
   return new Promise((done) => {
     execFile(
       process.execPath,
@@ -133,6 +137,39 @@ describe('sluice check', () => {
     } finally {
       authority.remove();
     }
+  });
+
+  it('prints what is in force with --print, each value with its origin, as YAML that can be read', async () => {
+    const { status, output } = await check(
+      { SLUICE_KAFKA__CLIENT_ID: 'edge-7', SLUICE_KAFKA__PRODUCER__LINGER_MS: '0' },
+      '--print',
+    );
+    expect(status).toBe(0);
+    expect(output).toContain('\n  client.id: edge-7 # SLUICE_KAFKA__CLIENT_ID\n');
+    const line = await lineOf('sluice.yaml', 'admin:');
+    expect(output).toContain(`\n  port: 8080 # sluice.yaml:${line}\n`);
+    expect(output).toMatch(/^# warning SMALL_BATCHES/);
+    expect(parse(output)).toMatchObject({ kafka: { 'client.id': 'edge-7', producer: { 'linger.ms': 0 } } });
+  });
+
+  it('prints a device profile with --print and its type, and names the types when there is no such', async () => {
+    const { status, output } = await check({}, '--print', 'env-sensor');
+    expect(status).toBe(0);
+    const line = await lineOf('devices/env-sensor.yaml', 'type:');
+    expect(output).toContain(`\ntype: env-sensor # devices/env-sensor.yaml:${line}\n`);
+    const unknown = await check({}, '--print', 'env-sensors');
+    expect(unknown.status).toBe(1);
+    expect(unknown.output).toMatch(
+      /no profile has the device type env-sensors, expected one of .*env-sensor,/,
+    );
+  });
+
+  it('prints nothing but the faults where there are some, with --print too', async () => {
+    const { status, output } = await check({ SLUICE_ADMIN__PORT: 'eighty' }, '--print');
+    expect(status).toBe(1);
+    expect(output).toBe(
+      'environment SLUICE_ADMIN__PORT: found "eighty", expected an integer from 0 to 65535\n',
+    );
   });
 
   it('says so when there is no such file', async () => {
