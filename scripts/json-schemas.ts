@@ -1,15 +1,15 @@
-// Writes the JSON Schemas of sluice.yaml and of device profiles into schema/, from the rows that the program checks by.
-//   node scripts/json-schemas.ts
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { format } from 'prettier';
 import { z } from 'zod';
-import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../src/config/kafka-keys.ts';
+import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS, configSchema, producerKeys } from '../src/config/schema.ts';
 import { keyFacts } from '../src/config/key.ts';
 import { profileSchema } from '../src/config/profile/profile-schema.ts';
-import { configSchema, producerKeys } from '../src/config/schema.ts';
 import { SETTINGS } from '../src/producer/config/config-table.ts';
 import type { Setting } from '../src/producer/config/setting.ts';
+
+// Writes the JSON Schemas of sluice.yaml and of device profiles into schema/, from the rows that the program checks by.
+//   node scripts/json-schemas.ts
 
 const root = join(import.meta.dirname, '..');
 

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { configWarnings } from './advice.ts';
-import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/kafka-keys.ts';
+import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/schema.ts';
 import { isSecret } from '../config/key.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { SluiceConfig } from '../config/config.ts';

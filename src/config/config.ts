@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import { toCommands } from './commands.ts';
-import { KAFKA_SECURITY_KEYS } from './kafka-keys.ts';
+import { KAFKA_SECURITY_KEYS, configSchema, type ConfigDocument } from './schema.ts';
 import { inProgramTerms, type Folders, type InProgramTerms } from './key.ts';
-import { configSchema, type ConfigDocument } from './schema.ts';
 
 /**
  * What sluice.yaml and the environment say, complete: a key that nobody set holds its default. A key's name and type

@@ -1,10 +1,9 @@
 import { Document, YAMLMap, YAMLSeq, type Node } from 'yaml';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { SETTINGS, type ProducerConfig } from '../producer/config/config-table.ts';
-import { NO_PRODUCER_KEYS } from './kafka-keys.ts';
+import { NO_PRODUCER_KEYS, configSchema } from './schema.ts';
 import { isSecret, keyFacts, type KeyPath } from './key.ts';
 import type { LoadedConfig } from './load.ts';
-import { configSchema } from './schema.ts';
 
 /*
  * What is in force, as YAML under the keys of the file: each value with its origin as a comment, secrets as `***`.

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { GATEWAY_DEFAULTS, kafkaSecurityShape } from './kafka-keys.ts';
+import { SECURITY_SETTINGS, SETTINGS } from '../producer/config/config-table.ts';
 import {
   boolean,
   child,
@@ -118,24 +118,55 @@ const mqtt = section({
   }).prefault({}),
 });
 
-const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/,[\]@]+):(\d{1,5})$/;
-const BROKERS = 'host:port, several with commas or as a list';
+/*
+ * The keys below `kafka:` that are the producer's own, under Kafka's names: their rows stand in the producer's table,
+ * which also checks their values.
+ */
 
-function isBroker(entry: string): boolean {
-  const port = Number(BROKER.exec(entry.trim())?.[2]);
-  return port >= 1 && port <= 65_535;
-}
+const SECURITY_ROWS = Object.values(SECURITY_SETTINGS);
+
+export type KafkaSecurityKey = (typeof SECURITY_ROWS)[number]['name'];
+
+/** The keys that say how every connection to Kafka is secured. */
+export const KAFKA_SECURITY_KEYS: readonly KafkaSecurityKey[] = SECURITY_ROWS.map(({ name }) => name);
+
+/** Text and nothing else: the password 007 must not become the number 7. */
+const securityText = z.string({ error: 'a text, in quotes if it looks like a number' }).optional();
+
+const kafkaSecurityShape = Object.fromEntries(
+  SECURITY_ROWS.map((row) => [row.name, securityText.describe(row.meaning).register(keyFacts, { row })]),
+) as Record<KafkaSecurityKey, typeof securityText>;
+
+/** Where a gateway's defaults differ from Kafka's: many small messages a second, none of them in a hurry. */
+export const GATEWAY_DEFAULTS: Readonly<Record<string, string | number>> = {
+  'compression.type': 'lz4',
+  'linger.ms': 25,
+  'batch.size': 131_072,
+};
+
+/** Settings of the producer that stand elsewhere, or that the gateway decides; and what to write instead. */
+export const NO_PRODUCER_KEYS: Readonly<Record<string, string>> = {
+  'bootstrap.servers': 'nothing here: brokers are set once, in kafka.bootstrap.servers',
+  'client.id': 'nothing here: it is set once, in kafka.client.id',
+  'delivery.timeout.ms': 'nothing: the gateway never gives up on a record that it took from a device',
+  'max.block.ms': 'nothing: the gateway never blocks; devices wait for room instead',
+  ...Object.fromEntries(
+    KAFKA_SECURITY_KEYS.map((name) => [name, `nothing here: it is set once, in kafka.${name}`]),
+  ),
+};
+
+const BROKERS = 'host:port, several with commas or as a list';
 
 const brokerList = z
   .string({ error: BROKERS })
-  .refine((value) => value.split(',').every(isBroker), { error: BROKERS });
+  .refine((value) => SETTINGS.bootstrapServers.type.parse(value) !== undefined, { error: BROKERS });
 
 const ONE_PRODUCER = "native, or nothing: the gateway's own producer is the only one";
 
 const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number, true or false' });
 const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
 
-/** The producer's own table checks what is in it, see kafka-keys.ts. */
+/** The producer's own table checks what is in it, see NO_PRODUCER_KEYS. */
 export const producerKeys = scalars.default({}).describe(
   `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${Object.entries(
     GATEWAY_DEFAULTS,

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { currentPage, keyRows, KEY_PAGES } from '../../scripts/key-tables.ts';
+import { KEY_PAGES, currentPage, keyRows } from '../../scripts/key-tables.ts';
 import { profileSchema } from '../../src/config/profile/profile-schema.ts';
-import { configSchema } from '../../src/config/schema.ts';
-import { KAFKA_SECURITY_KEYS } from '../../src/config/kafka-keys.ts';
+import { KAFKA_SECURITY_KEYS, configSchema } from '../../src/config/schema.ts';
 
 const root = join(import.meta.dirname, '../..');
 

@@ -1,6 +1,6 @@
 import { errorMessage } from '../../core/errors.ts';
 import { ProducerError } from '../../producer/errors.ts';
-import type { SecurityProtocol } from '../../producer/config/security-table.ts';
+import type { SecurityProtocol } from '../../producer/config/config-table.ts';
 import { NotKafkaError } from '../protocol/frames.ts';
 import { TokenError } from './oauth.ts';
 import { LoginError } from './sasl.ts';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
-import type { SecurityConfig } from '../../producer/config/security-table.ts';
+import type { SecurityConfig } from '../../producer/config/config-table.ts';
 import { followReferences, readNamedFile, SecurityConfigError, type SecuritySources } from './sources.ts';
 
 /** What SASL/OAUTHBEARER hands to the broker (RFC 7628; extensions: KIP-342). */

@@ -1,5 +1,5 @@
 import { SluiceError } from '../../core/errors.ts';
-import type { SecurityConfig } from '../../producer/config/security-table.ts';
+import type { SecurityConfig } from '../../producer/config/config-table.ts';
 import { tokenProvider, type BearerToken } from './oauth.ts';
 import { SecurityConfigError, followReferences, type SecuritySources } from './sources.ts';
 

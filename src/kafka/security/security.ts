@@ -4,7 +4,7 @@ import {
   SECURITY_SETTINGS,
   type SecurityConfig,
   type SecurityProtocol,
-} from '../../producer/config/security-table.ts';
+} from '../../producer/config/config-table.ts';
 import { saslLogin, type Sasl } from './sasl.ts';
 import { processSources, SecurityConfigError, type SecuritySources } from './sources.ts';
 import { checkTlsMaterial, tlsOptions } from './tls.ts';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { createSecureContext, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import { errorMessage } from '../../core/errors.ts';
-import type { SecurityConfig } from '../../producer/config/security-table.ts';
+import type { SecurityConfig } from '../../producer/config/config-table.ts';
 import { followReferences, readNamedFile, SecurityConfigError, type SecuritySources } from './sources.ts';
 
 /**

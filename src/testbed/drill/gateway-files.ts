@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { variableName } from '../../config/environment.ts';
-import { KAFKA_SECURITY_KEYS } from '../../config/kafka-keys.ts';
+import { KAFKA_SECURITY_KEYS } from '../../config/schema.ts';
 import type { ConfigDocument } from '../../config/schema.ts';
 
 const DRILL_DEVICE_TYPE = 'sluice-drill';
