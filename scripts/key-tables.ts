@@ -166,7 +166,7 @@ function shownDefault({ name, default: value }: Setting<unknown>): string {
   if (value === undefined) return '';
   if (name === 'acks') return 'all';
   if (Array.isArray(value) && value.length === 0) return 'none: it must be set';
-  return String(value);
+  return JSON.stringify(value).replaceAll(/["[\]]/g, '');
 }
 
 function table(rows: readonly Omit<KeyRow, 'isSection'>[]): string {

@@ -126,14 +126,17 @@ export const decodeSchema = z.union(
 
 type Decode = InProgramTerms<z.output<typeof decodeSchema>>;
 type DecodeMap = Exclude<Decode, string>;
+/** Of which there is one. */
+type Formats = { [Key in 'format' | (typeof KINDS)[number]]: DecodeMap[Key] | undefined };
 
 export function toDecoder(decode: Decode): DecoderSpec {
   if (typeof decode === 'string') return { kind: decode };
   const { format, protobuf, csv, text, avro, thrift, ...wrapping } = decode;
-  return { ...toFormat(decode), ...wrapping };
+  const spec = toFormat({ format, protobuf, csv, text, avro, thrift });
+  return { ...spec, ...wrapping };
 }
 
-function toFormat({ format, protobuf, csv, text, avro, thrift }: DecodeMap): FormatSpec {
+function toFormat({ format, protobuf, csv, text, avro, thrift }: Formats): FormatSpec {
   if (protobuf !== undefined) {
     const { file, message, delimited } = protobuf;
     return {
