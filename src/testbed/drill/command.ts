@@ -3,23 +3,22 @@ import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { kafkaSecurity } from '../../assembly/blueprint.ts';
 import { DrillFolder, removeDeadDrills } from './drill-folder.ts';
-import { DrillGround } from './drill-ground.ts';
+import { openGround, type DrillGround } from './drill-ground.ts';
 import { LiveSite } from './live-site.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../core/clock.ts';
 import { CONTRACTS, contractsThat, type ContractName } from '../../core/contract.ts';
+import { silentLogger } from '../../core/logger.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import { Drill, DrillError } from './drill.ts';
 import { faultsOf, type DrillResult, type DrillSetting } from './report/drill-result.ts';
 import { htmlReport } from './report/html-report.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { count, textReport } from './report/text-report.ts';
-import type { ClientSecurity } from '../../kafka/security/security.ts';
 import { LiveLine } from '../../cli/terminal/terminal-text.ts';
 import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { packageFacts } from '../../cli/terminal/package-facts.ts';
 import { processLogger } from '../../cli/terminal/process-logger.ts';
-import { simulatedTypes } from '../fleet/simulated-types.ts';
 import { refuseFaults, usableConfig } from '../../cli/terminal/usable-config.ts';
 
 interface DrillArguments {
@@ -44,9 +43,6 @@ Examples:
 A gateway of its own, a topic of its own, simulated devices; nothing of yours is touched, and all of it is removed
 at the end. Exits with 0 if every promise was kept, 1 if one was broken, 2 if the drill could not be carried out.
 `;
-
-/** The entry of the command itself; the same place seen from src/cli and from dist/cli. */
-const ENTRY = resolve(import.meta.dirname, '../../../bin/sluice.js');
 
 /** `sluice drill`: an operator's rehearsal of what may go wrong, with a verdict. */
 export function drillCommand(): Command {
@@ -97,34 +93,50 @@ function onInterrupt(interrupted: AbortController): void {
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 }
 
+/** What all scenarios of one call share. */
+interface Play {
+  readonly options: DrillArguments;
+  readonly loaded: LoadedConfig;
+  readonly ground: DrillGround;
+  readonly folder: DrillFolder;
+  readonly signal: AbortSignal;
+}
+
 /** Resolves with the exit status. */
 async function drill(options: DrillArguments, signal: AbortSignal): Promise<number> {
   const loaded = usableConfig(options.config);
   const { security, faults } = kafkaSecurity(loaded, process.env);
   refuseFaults(faults);
-  if (options.report !== undefined) await requireFolderOf(options.report);
-  const scenarios = SCENARIOS.filter(({ name }) => options.scenario === 'all' || options.scenario === name);
-  const logger = processLogger('error', 'auto');
+  const { report } = options;
+  if (report !== undefined) await requireFolderOf(report);
   const folder = await DrillFolder.make();
   let ground: DrillGround | undefined;
   try {
     const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
-    const site = { loaded, security, folder: folder.path, clock: systemClock, logger, onProgress };
-    ground = await DrillGround.open(site);
-    const { clusterId, client } = ground;
-    if (!ground.isOwn) await folder.noteCluster({ id: clusterId, bootstrapServers: client.bootstrapServers });
-    for (const line of await removeDeadDrills(ground, folder.path)) onProgress(line);
-    const facts = factsOf(ground, security);
+    const logger = processLogger('error', 'auto');
+    ground = await openGround({
+      loaded,
+      security,
+      folder: folder.path,
+      clock: systemClock,
+      logger,
+      onProgress,
+    });
+    const { clusterId, client, admin, isOwn } = ground;
+    if (!isOwn) await folder.noteCluster({ id: clusterId, bootstrapServers: client.bootstrapServers });
+    for (const line of await removeDeadDrills(clusterId, admin, folder.path)) onProgress(line);
+    const facts = factsOf(ground);
     const results: DrillResult[] = [];
-    for (const scenario of scenarios) {
+    for (const scenario of SCENARIOS) {
+      if (options.scenario !== 'all' && options.scenario !== scenario.name) continue;
       signal.throwIfAborted();
       const result = await play(scenario, { options, loaded, ground, folder, signal });
       process.stdout.write(`\n${textReport(result)}\n`);
       results.push(result);
       // After each: what is known is not lost with an interruption.
-      if (options.report !== undefined) await writeFile(options.report, htmlReport({ facts, results }));
+      if (report !== undefined) await writeFile(report, htmlReport({ facts, results }));
     }
-    if (options.report !== undefined) process.stdout.write(`Report: ${options.report}\n`);
+    if (report !== undefined) process.stdout.write(`Report: ${report}\n`);
     return results.every((result) => faultsOf(result).length === 0) ? 0 : 1;
   } finally {
     await ground?.close();
@@ -138,22 +150,9 @@ async function requireFolderOf(report: string): Promise<void> {
   try {
     await access(folder, constants.W_OK);
   } catch (error) {
-    throw new DrillError(
-      'DRILL_REPORT',
-      `the report can't be written into ${folder}: ${errorMessage(error)}`,
-      {
-        cause: error,
-      },
-    );
+    const reason = `the report can't be written into ${folder}: ${errorMessage(error)}`;
+    throw new DrillError('DRILL_REPORT', reason, { cause: error });
   }
-}
-
-interface Play {
-  readonly options: DrillArguments;
-  readonly loaded: LoadedConfig;
-  readonly ground: DrillGround;
-  readonly folder: DrillFolder;
-  readonly signal: AbortSignal;
 }
 
 /** One scenario, on a site of its own. */
@@ -171,14 +170,11 @@ async function play(
   const site = await LiveSite.open({
     ground,
     loaded,
-    environment: process.env,
     setting,
     topic: folder.scratchTopic(scenario.name),
     folder: folder.path,
-    entry: ENTRY,
-    simulatedTypes: ({ profiles }) => simulatedTypes(profiles),
     clock: systemClock,
-    logger: processLogger('silent', 'json'),
+    logger: silentLogger,
     signal,
   });
   try {
@@ -234,15 +230,13 @@ function paddingBytes({ rate: perSecond, seconds }: DrillArguments): number {
   return Math.min(MOST_PADDING_BYTES, Math.ceil((2 * SMALL_JOURNAL_BYTES) / (perSecond * seconds)));
 }
 
-function factsOf(ground: DrillGround, { tls }: ClientSecurity): string[] {
-  const { version } = packageFacts();
-  return [
-    `Sluice ${version}, ${new Date().toISOString()}, Kafka ${ground.description}`,
-    ...(tls === undefined
-      ? []
-      : [
-          'TLS to the brokers is made by the drill, with the configured certificates and checks of host names; ' +
-            'between it and the gateway under test connections are in the clear, on loopback.',
-        ]),
-  ];
+function factsOf({ description, security: { tls } }: DrillGround): string[] {
+  const facts = [`Sluice ${packageFacts().version}, ${new Date().toISOString()}, Kafka ${description}`];
+  if (tls !== undefined) {
+    facts.push(
+      'TLS to the brokers is made by the drill, with the configured certificates and checks of host names; ' +
+        'between it and the gateway under test connections are in the clear, on loopback.',
+    );
+  }
+  return facts;
 }

@@ -3,15 +3,16 @@ import { lstat, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errorMessage } from '../../core/errors.ts';
+import type { AdminPort } from '../../kafka/clients/ports.ts';
 import { DirectoryLockedError, lockDirectory } from '../../durable-log/directory-lock.ts';
 
 /** How the folders of drills begin, beside other people's temporary files. */
-export const FOLDER_PREFIX = 'sluice-drill-';
+const FOLDER_PREFIX = 'sluice-drill-';
 /** In the folder of each drill: what is its own, for whoever comes after a kill -9. */
-export const MARKER_FILE = 'drill.json';
+const MARKER_FILE = 'drill.json';
 
 /** What a drill has written down of itself. */
-export interface DrillMarker {
+interface DrillMarker {
   /** Stands at the end of the names of all its topics. */
   readonly id: string;
   readonly pid: number;
@@ -78,11 +79,7 @@ export function isScratchTopicOf(id: string, topic: string): boolean {
 }
 
 /** What is asked of the cluster that a drill is about to use. */
-export interface ScratchCluster {
-  readonly clusterId: string;
-  listTopics(): Promise<string[]>;
-  deleteTopics(topics: readonly string[]): Promise<void>;
-}
+type ScratchAdmin = Pick<AdminPort, 'listTopics' | 'deleteTopics'>;
 
 /** A process that ends for want of its drill may be writing its last files. */
 const REMOVAL = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 };
@@ -92,7 +89,11 @@ const REMOVAL = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }
  * that runs has, nor another user's, nor what has no marker, nor topics of another cluster.
  * @returns a line for each: what was removed, or why not. Never rejects.
  */
-export async function removeDeadDrills(cluster: ScratchCluster, ownFolder: string): Promise<string[]> {
+export async function removeDeadDrills(
+  clusterId: string,
+  admin: ScratchAdmin,
+  ownFolder: string,
+): Promise<string[]> {
   const parent = dirname(ownFolder);
   const said: string[] = [];
   for (const name of await readdir(parent).catch(() => [])) {
@@ -102,7 +103,7 @@ export async function removeDeadDrills(cluster: ScratchCluster, ownFolder: strin
     if (marker === undefined) continue;
     const drill = `a drill that was killed (process ${marker.pid}, ${marker.startedAt})`;
     try {
-      const line = await removeIfDead(cluster, folder, marker);
+      const line = await removeIfDead(clusterId, admin, folder, marker);
       if (line !== undefined) said.push(`${drill}: ${line}`);
     } catch (error) {
       said.push(`${drill}: what it left in ${folder} could not be removed: ${errorMessage(error)}`);
@@ -128,7 +129,8 @@ async function markerIn(folder: string): Promise<DrillMarker | undefined> {
 
 /** Resolves with undefined where the drill runs. */
 async function removeIfDead(
-  cluster: ScratchCluster,
+  clusterId: string,
+  admin: ScratchAdmin,
   folder: string,
   marker: DrillMarker,
 ): Promise<string | undefined> {
@@ -136,13 +138,13 @@ async function removeIfDead(
   if (unlock === undefined) return undefined;
   try {
     const { id, cluster: itsCluster } = marker;
-    if (itsCluster !== undefined && itsCluster.id !== cluster.clusterId) {
+    if (itsCluster !== undefined && itsCluster.id !== clusterId) {
       const servers = itsCluster.bootstrapServers.join(', ');
       return `its topics *-${id} are on another Kafka (${servers}); a drill there removes them and ${folder}`;
     }
-    const left = itsCluster === undefined ? [] : await cluster.listTopics();
+    const left = itsCluster === undefined ? [] : await admin.listTopics();
     const topics = left.filter((topic) => isScratchTopicOf(id, topic)).sort();
-    if (topics.length > 0) await cluster.deleteTopics(topics);
+    if (topics.length > 0) await admin.deleteTopics(topics);
     await rm(folder, REMOVAL);
     return `removed ${[...topics.map((topic) => `topic ${topic}`), `folder ${folder}`].join(', ')}`;
   } finally {

@@ -32,7 +32,7 @@ const TOPIC_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 200;
 
 /** The cluster on which drills are held: the configured one, the local one, or one that is started for them. */
-export class DrillGround {
+export interface DrillGround {
   readonly client: KafkaClientOptions;
   readonly security: ClientSecurity;
   /** Every broker, and every address that was given. */
@@ -41,106 +41,62 @@ export class DrillGround {
   readonly clusterId: string;
   /** It was started for this drill, and keeps its data in the drill's folder. */
   readonly isOwn: boolean;
-  readonly #options: DrillGroundOptions;
-  readonly #admin: AdminPort;
-  readonly #localKafka: LocalKafka | undefined;
+  readonly admin: AdminPort;
+  close(): Promise<void>;
+}
 
-  /** @throws {DrillError} `DRILL_KAFKA`, or what keeps a local Kafka from starting */
-  static async open(options: DrillGroundOptions): Promise<DrillGround> {
-    const { loaded, security, logger } = options;
-    const { bootstrapServers, local } = loaded.config.kafka;
-    const running = bootstrapServers ?? (await localServers(local.port));
-    const localKafka = running === undefined ? await startOwnKafka(options) : undefined;
-    const servers = running ?? [localKafka?.bootstrapServers ?? ''];
-    const client = { bootstrapServers: servers, clientId: 'sluice-drill', logger, security };
-    let admin: AdminPort | undefined;
-    try {
-      admin = await connectAdmin(client);
-      const { brokers, clusterId } = await admin.describeCluster();
-      const description = `${servers.join(', ')}${localKafka === undefined ? '' : ' (started for this drill)'}`;
-      const all = [...servers.map(addressOf), ...brokers.map(({ host, port }) => ({ host, port }))];
-      return new DrillGround(options, {
-        client,
-        admin,
-        localKafka,
-        brokers: all,
-        description,
-        clusterId,
-      });
-    } catch (error) {
-      await admin?.close();
-      await localKafka?.stop();
-      if (error instanceof BrokerSecurityError) throw error;
-      const reason = `no Kafka answers at ${servers.join(', ')}: ${errorMessage(error)}`;
-      throw new DrillError('DRILL_KAFKA', reason, { cause: error });
+/** @throws {DrillError} `DRILL_KAFKA`, or what keeps a local Kafka from starting */
+export async function openGround(options: DrillGroundOptions): Promise<DrillGround> {
+  const { loaded, security, logger } = options;
+  const { bootstrapServers, local } = loaded.config.kafka;
+  const running = bootstrapServers ?? (await localServers(local.port));
+  const localKafka = running === undefined ? await startOwnKafka(options) : undefined;
+  const servers = running ?? [localKafka?.bootstrapServers ?? ''];
+  const client = { bootstrapServers: servers, clientId: 'sluice-drill', logger, security };
+  let admin: AdminPort | undefined;
+  const close = async (): Promise<void> => {
+    await admin?.close();
+    await localKafka?.stop();
+  };
+  try {
+    admin = await connectAdmin(client);
+    const { brokers, clusterId } = await admin.describeCluster();
+    const description = `${servers.join(', ')}${localKafka === undefined ? '' : ' (started for this drill)'}`;
+    const all = [...servers.map(addressOf), ...brokers.map(({ host, port }) => ({ host, port }))];
+    const isOwn = localKafka !== undefined;
+    return { client, security, brokers: all, description, clusterId, isOwn, admin, close };
+  } catch (error) {
+    await close();
+    if (error instanceof BrokerSecurityError) throw error;
+    const reason = `no Kafka answers at ${servers.join(', ')}: ${errorMessage(error)}`;
+    throw new DrillError('DRILL_KAFKA', reason, { cause: error });
+  }
+}
+
+/**
+ * Creates topics with the operator's partitions and replication.
+ * @throws {DrillError} `DRILL_TOPIC`
+ */
+export async function createScratchTopics(
+  admin: AdminPort,
+  topics: readonly string[],
+  { loaded, clock, signal }: Pick<DrillGroundOptions, 'loaded' | 'clock'> & { readonly signal: AbortSignal },
+): Promise<void> {
+  const { partitions, replicationFactor, config } = loaded.config.kafka.topics;
+  const settings = { partitions, replicationFactor, config: { ...config, ...SCRATCH_CONFIG } };
+  const specs = topics.map((topic) => ({ topic, ...settings }));
+  const deadlineMs = clock.monotonicMs() + TOPIC_TIMEOUT_MS;
+  for (;;) {
+    const statuses = await ensureTopics(admin, specs, true);
+    const trouble = statuses.find((status) => 'reason' in status);
+    if (trouble === undefined) return;
+    const { topic, code, reason } = trouble;
+    // A broker may not have heard yet of what another one has made.
+    if (code !== 'UNKNOWN_TOPIC_OR_PARTITION' || clock.monotonicMs() > deadlineMs) {
+      throw new DrillError('DRILL_TOPIC', `the scratch topic ${topic} can't be made: ${reason}`);
     }
-  }
-
-  private constructor(
-    options: DrillGroundOptions,
-    parts: Pick<DrillGround, 'client' | 'brokers' | 'description' | 'clusterId'> & {
-      readonly admin: AdminPort;
-      readonly localKafka: LocalKafka | undefined;
-    },
-  ) {
-    this.#options = options;
-    this.client = parts.client;
-    this.security = options.security;
-    this.#admin = parts.admin;
-    this.#localKafka = parts.localKafka;
-    this.brokers = parts.brokers;
-    this.description = parts.description;
-    this.clusterId = parts.clusterId;
-    this.isOwn = parts.localKafka !== undefined;
-  }
-
-  /**
-   * Creates topics with the operator's partitions and replication.
-   * @throws {DrillError} `DRILL_TOPIC`
-   */
-  async createTopics(topics: readonly string[], signal: AbortSignal): Promise<void> {
-    const { partitions, replicationFactor, config } = this.#options.loaded.config.kafka.topics;
-    const specs = topics.map((topic) => ({
-      topic,
-      partitions,
-      config: { ...config, ...SCRATCH_CONFIG },
-      replicationFactor,
-    }));
-    const { clock } = this.#options;
-    const deadlineMs = clock.monotonicMs() + TOPIC_TIMEOUT_MS;
-    for (;;) {
-      const statuses = await ensureTopics(this.#admin, specs, true);
-      const trouble = statuses.find((status) => 'reason' in status);
-      if (trouble === undefined) return;
-      const { topic, code, reason } = trouble;
-      // A broker may not have heard yet of what another one has made.
-      if (code !== 'UNKNOWN_TOPIC_OR_PARTITION' || clock.monotonicMs() > deadlineMs) {
-        throw new DrillError('DRILL_TOPIC', `the scratch topic ${topic} can't be made: ${reason}`);
-      }
-      await pause(clock, LOOK_EVERY_MS, signal);
-      signal.throwIfAborted();
-    }
-  }
-
-  /** @throws KafkaClientError */
-  listTopics(): Promise<string[]> {
-    return this.#admin.listTopics();
-  }
-
-  /** @throws KafkaClientError */
-  deleteTopics(topics: readonly string[]): Promise<void> {
-    return this.#admin.deleteTopics(topics);
-  }
-
-  /** How many records a topic that nothing is deleted from has had. */
-  async recordCount(topic: string): Promise<number> {
-    const bounds = await this.#admin.logBounds(topic);
-    return bounds.reduce((sum, { end }) => sum + end, 0);
-  }
-
-  async close(): Promise<void> {
-    await this.#admin.close();
-    await this.#localKafka?.stop();
+    await pause(clock, LOOK_EVERY_MS, signal);
+    signal.throwIfAborted();
   }
 }
 

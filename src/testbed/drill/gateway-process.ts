@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { DrillError } from './drill.ts';
 
@@ -16,15 +16,14 @@ export function memoryBytes(pid: number): { readonly resident: number; readonly 
 }
 
 export interface GatewayProcessOptions {
-  /** The script behind the command `sluice`. */
-  readonly entry: string;
+  /** In its working directory. */
   readonly configFile: string;
-  /** Its working directory. */
-  readonly folder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
 }
 
+/** The script behind the command `sluice`; the same place seen from src/ and from dist/. */
+const ENTRY = resolve(import.meta.dirname, '../../../bin/sluice.js');
 const START_TIMEOUT_MS = 60_000;
 /** Enough to see why it ended. */
 const LINES_KEPT = 12;
@@ -64,20 +63,19 @@ export class GatewayProcess {
     }
   }
 
-  private constructor({ entry, configFile, folder, environment }: GatewayProcessOptions) {
-    this.#child = spawn(process.execPath, [...process.execArgv, entry, 'run', '--config', configFile], {
-      cwd: folder,
+  private constructor({ configFile, environment }: GatewayProcessOptions) {
+    this.#child = spawn(process.execPath, [...process.execArgv, ENTRY, 'run', '--config', configFile], {
+      cwd: dirname(configFile),
       detached: true,
       // The channel ends with this process, whatever ends it, and the gateway with the channel.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...environment },
     });
-    this.#child.stdout?.on('data', (chunk: Buffer) => {
-      this.#read(chunk.toString());
-    });
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.#read(chunk.toString());
-    });
+    for (const output of [this.#child.stdout, this.#child.stderr]) {
+      output?.on('data', (chunk: Buffer) => {
+        this.#read(chunk.toString());
+      });
+    }
     this.#child.once('error', (error) => {
       this.#read(`${error.message}\n`);
       this.#exit.resolve('SIGKILL');

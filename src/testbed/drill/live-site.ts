@@ -17,26 +17,34 @@ import { TcpProxy } from './tcp-proxy.ts';
 import type { SimulatedType } from '../fleet/device.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { readTopicContents } from './topic-contents.ts';
-import type { DrillGround } from './drill-ground.ts';
+import { simulatedTypes } from '../fleet/simulated-types.ts';
+import { createScratchTopics, type DrillGround } from './drill-ground.ts';
 import { writeGatewayFiles } from './gateway-files.ts';
 import { KafkaWire } from './kafka-wire.ts';
 
 export interface LiveSiteOptions {
   readonly ground: DrillGround;
   readonly loaded: LoadedConfig;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly setting: DrillSetting;
   /** The scratch topic's name; nobody else's. */
   readonly topic: string;
   /** Where the site makes a folder of its own for everything that it writes. */
   readonly folder: string;
-  /** The script behind the command `sluice`. */
-  readonly entry: string;
-  readonly simulatedTypes: (loaded: LoadedConfig) => readonly SimulatedType[];
   readonly clock: Clock;
   readonly logger: Logger;
   /** Aborted when a person wants it to end. */
   readonly signal: AbortSignal;
+}
+
+/** What a site is made of. */
+interface SiteParts {
+  readonly topics: readonly string[];
+  readonly kafkaWire: KafkaWire;
+  readonly deviceWire: TcpProxy;
+  readonly gate: Gate;
+  readonly configFile: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly types: readonly SimulatedType[];
 }
 
 const STOP_SLACK_MS = 10_000;
@@ -47,12 +55,8 @@ export class LiveSite implements DrillSite {
   readonly deviceWire: TcpProxy;
   readonly signal: AbortSignal;
   readonly #options: LiveSiteOptions;
-  readonly #topics: readonly string[];
-  readonly #configFile: string;
-  readonly #environment: Readonly<Record<string, string | undefined>>;
-  readonly #types: readonly SimulatedType[];
+  readonly #parts: SiteParts;
   readonly #failure = new AbortController();
-  readonly #gate: Gate;
   #gateway: GatewayProcess | undefined;
   #fleet: Fleet | undefined;
 
@@ -62,8 +66,8 @@ export class LiveSite implements DrillSite {
     const topics = [topic, `${topic}.dlq`];
     const undo: (() => Promise<unknown>)[] = [];
     try {
-      undo.push(() => ground.deleteTopics(topics));
-      await ground.createTopics(topics, options.signal);
+      undo.push(() => ground.admin.deleteTopics(topics));
+      await createScratchTopics(ground.admin, topics, options);
       const folder = await mkdtemp(join(options.folder, 'gateway-'));
       const kafkaWire = await KafkaWire.open(ground.brokers, ground.security, clock);
       undo.push(() => kafkaWire.close());
@@ -73,16 +77,16 @@ export class LiveSite implements DrillSite {
         clock,
       });
       undo.push(() => deviceWire.close());
+      const { bootstrapServers } = kafkaWire;
       const { configFile, environment } = await writeGatewayFiles({
         ...options,
+        ...options.setting,
+        environment: process.env,
         folder,
-        bootstrapServers: kafkaWire.bootstrapServers,
-        contract: options.setting.contract,
-        journalBytes: options.setting.journalBytes,
-        paddingBytes: options.setting.paddingBytes,
+        bootstrapServers,
       });
-      const loaded = usable(loadConfig(configFile, environment));
-      const types = options.simulatedTypes(loaded);
+      const { profiles } = usable(loadConfig(configFile, environment));
+      const types = simulatedTypes(profiles);
       return new LiveSite(options, { topics, kafkaWire, deviceWire, gate, configFile, environment, types });
     } catch (error) {
       for (const step of undo.reverse()) await step().catch(() => undefined);
@@ -90,42 +94,21 @@ export class LiveSite implements DrillSite {
     }
   }
 
-  private constructor(
-    options: LiveSiteOptions,
-    parts: {
-      readonly topics: readonly string[];
-      readonly kafkaWire: KafkaWire;
-      readonly deviceWire: TcpProxy;
-      readonly gate: Gate;
-      readonly configFile: string;
-      readonly environment: Readonly<Record<string, string | undefined>>;
-      readonly types: readonly SimulatedType[];
-    },
-  ) {
+  private constructor(options: LiveSiteOptions, parts: SiteParts) {
     this.#options = options;
-    this.signal = AbortSignal.any([options.signal, this.#failure.signal]);
+    this.#parts = parts;
     this.kafkaWire = parts.kafkaWire;
     this.deviceWire = parts.deviceWire;
-    this.#topics = parts.topics;
-    this.#gate = parts.gate;
-    this.#configFile = parts.configFile;
-    this.#environment = parts.environment;
-    this.#types = parts.types;
+    this.signal = AbortSignal.any([options.signal, this.#failure.signal]);
   }
 
   async startGateway(): Promise<void> {
-    const { entry, clock } = this.#options;
-    const configFile = this.#configFile;
-    const started = await GatewayProcess.start({
-      entry,
-      configFile,
-      folder: dirname(configFile),
-      environment: this.#environment,
-      clock,
-    });
+    const { configFile, environment, gate } = this.#parts;
+    const { clock } = this.#options;
+    const started = await GatewayProcess.start({ configFile, environment, clock });
     const { gateway } = started;
     this.#gateway = gateway;
-    this.#gate.port = started.mqttPort;
+    gate.port = started.mqttPort;
     void gateway.exited.then((how) => {
       if (this.#gateway !== gateway) return;
       this.#failure.abort(
@@ -165,7 +148,7 @@ export class LiveSite implements DrillSite {
       seed: 1,
       // Devices go on measuring while they wait, and keep it in their memory.
       backlog: Infinity,
-      types: this.#types,
+      types: this.#parts.types,
       clock,
       logger,
       observer: {
@@ -186,7 +169,7 @@ export class LiveSite implements DrillSite {
   }
 
   recordsInKafka(): Promise<number> {
-    return this.#options.ground.recordCount(this.#options.topic);
+    return this.#recordCount(this.#options.topic);
   }
 
   async readBack(take: (record: DeliveredRecord) => void): Promise<number> {
@@ -202,19 +185,26 @@ export class LiveSite implements DrillSite {
         take({ deviceId, sequence: Number(sequence ?? 0), partition });
       },
     });
-    return ground.recordCount(`${topic}.dlq`);
+    return this.#recordCount(`${topic}.dlq`);
+  }
+
+  /** How many records a topic that nothing is deleted from has had. */
+  async #recordCount(topic: string): Promise<number> {
+    const logs = await this.#options.ground.admin.logBounds(topic);
+    return logs.reduce((sum, { end }) => sum + end, 0);
   }
 
   /** Ends and removes everything. Never rejects: what could not be removed is named. */
   async close(): Promise<string[]> {
-    const { ground } = this.#options;
-    const folder = dirname(this.#configFile);
+    const { admin } = this.#options.ground;
+    const { topics, configFile } = this.#parts;
+    const folder = dirname(configFile);
     const steps: [string, () => Promise<unknown>][] = [
       ['the gateway under test', () => this.killGateway()],
       ['the simulated devices', async () => this.#fleet?.stop(0)],
       ['a proxy', () => this.deviceWire.close()],
       ['a proxy', () => this.kafkaWire.close()],
-      [`the topics ${this.#topics.join(', ')}`, () => ground.deleteTopics(this.#topics)],
+      [`the topics ${topics.join(', ')}`, () => admin.deleteTopics(topics)],
       [`the folder ${folder}`, () => rm(folder, { recursive: true, force: true })],
     ];
     const left: string[] = [];

@@ -48,8 +48,10 @@ async function killedDrill(clusterId?: string): Promise<{ folder: string; topic:
   return drill;
 }
 
+/** The id of the cluster that the drill at hand uses. */
+const CLUSTER = 'this one';
+
 class FakeCluster {
-  readonly clusterId = 'this one';
   readonly topics: Set<string>;
   readonly deleted: string[] = [];
   fault: Error | undefined;
@@ -71,10 +73,10 @@ class FakeCluster {
 
 describe('what a drill left that was killed with kill -9', () => {
   it('is named and removed by the next one: its topics and its folder, and nothing else', async () => {
-    const { folder, topic } = await killedDrill('this one');
+    const { folder, topic } = await killedDrill(CLUSTER);
     const others = ['telemetry', 'sluice-drill-crash-20260101T000000-0badcafe', own.scratchTopic('crash')];
     const cluster = new FakeCluster([`${topic}.dlq`, topic, ...others]);
-    const said = await removeDeadDrills(cluster, own.path);
+    const said = await removeDeadDrills(CLUSTER, cluster, own.path);
     expect(cluster.deleted).toEqual([topic, `${topic}.dlq`]);
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(/^a drill that was killed \(process \d+, \d{4}-.*Z\): removed /);
@@ -87,7 +89,7 @@ describe('what a drill left that was killed with kill -9', () => {
   it('without topics, because its Kafka was its own, is a folder', async () => {
     const { folder, topic } = await killedDrill();
     const cluster = new FakeCluster([topic]);
-    expect(await removeDeadDrills(cluster, own.path)).toEqual([
+    expect(await removeDeadDrills(CLUSTER, cluster, own.path)).toEqual([
       expect.stringMatching(/: removed folder .*sluice-drill-/),
     ]);
     expect(cluster.deleted).toEqual([]);
@@ -97,7 +99,7 @@ describe('what a drill left that was killed with kill -9', () => {
   it('on another Kafka stays, and is named with the Kafka where it is', async () => {
     const { folder, topic } = await killedDrill('another one');
     const cluster = new FakeCluster([topic]);
-    expect(await removeDeadDrills(cluster, own.path)).toEqual([
+    expect(await removeDeadDrills(CLUSTER, cluster, own.path)).toEqual([
       expect.stringContaining('are on another Kafka (broker-1:9092)'),
     ]);
     expect(cluster.deleted).toEqual([]);
@@ -105,15 +107,15 @@ describe('what a drill left that was killed with kill -9', () => {
   });
 
   it('that can not be deleted now is named, and removed by a later drill', async () => {
-    const { folder, topic } = await killedDrill('this one');
+    const { folder, topic } = await killedDrill(CLUSTER);
     const cluster = new FakeCluster([topic]);
     cluster.fault = new Error('not authorised');
-    expect(await removeDeadDrills(cluster, own.path)).toEqual([
+    expect(await removeDeadDrills(CLUSTER, cluster, own.path)).toEqual([
       expect.stringMatching(/could not be removed: not authorised$/),
     ]);
     expect(existsSync(folder)).toBe(true);
     cluster.fault = undefined;
-    expect(await removeDeadDrills(cluster, own.path)).toHaveLength(1);
+    expect(await removeDeadDrills(CLUSTER, cluster, own.path)).toHaveLength(1);
     expect(cluster.deleted).toEqual([topic]);
     expect(existsSync(folder)).toBe(false);
   });
@@ -122,8 +124,8 @@ describe('what a drill left that was killed with kill -9', () => {
 describe('what is not surely left by a dead drill', () => {
   it('is not touched: a drill that runs, a folder without a marker, a link, a marker that is none', async () => {
     const running = await DrillFolder.make(parent);
-    await running.noteCluster({ id: 'this one', bootstrapServers: [] });
-    const { folder: elsewhere } = await killedDrill('this one');
+    await running.noteCluster({ id: CLUSTER, bootstrapServers: [] });
+    const { folder: elsewhere } = await killedDrill(CLUSTER);
     mkdirSync(join(parent, 'aside'));
     const marker = join(parent, 'aside', 'drill.json');
     writeFileSync(marker, JSON.stringify({ id: 'abcdef01', pid: 1, startedAt: 'then' }));
@@ -133,7 +135,7 @@ describe('what is not surely left by a dead drill', () => {
     writeFileSync(join(parent, 'sluice-drill-odd', 'drill.json'), '{"id":"../../etc"}');
 
     const cluster = new FakeCluster([running.scratchTopic('crash')]);
-    expect(await removeDeadDrills(cluster, own.path)).toHaveLength(1);
+    expect(await removeDeadDrills(CLUSTER, cluster, own.path)).toHaveLength(1);
     expect(existsSync(elsewhere)).toBe(false);
     expect(cluster.deleted).toEqual([]);
     expect(readdirSync(parent).sort()).toEqual(
