@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import { timesSentAgain } from '../../src/testbed/drill/report/drill-result.ts';
 import { FleetHistory } from '../../src/testbed/drill/fleet-history.ts';
-import type { FleetObserver } from '../../src/testbed/fleet/ledger.ts';
+import type { FleetObserver } from '../../src/testbed/fleet/member.ts';
 import { PERFECT } from './delivery-verdict.ts';
 import { judgeAndReport } from './fault-row.ts';
 import type { ConsumedTelemetry } from './telemetry-topic.ts';

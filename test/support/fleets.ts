@@ -5,7 +5,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { Fleet } from '../../src/testbed/fleet/fleet.ts';
-import type { FleetOptions } from '../../src/testbed/fleet/options.ts';
+import type { FleetOptions } from '../../src/testbed/fleet/fleet.ts';
 import type { TestGateway } from './gateway.ts';
 import { WatchedLedger } from './watched-ledger.ts';
 

@@ -1,4 +1,5 @@
-import { FleetLedger, type DeviceAccount, type FleetObserver } from '../../src/testbed/fleet/ledger.ts';
+import type { FleetObserver } from '../../src/testbed/fleet/member.ts';
+import { FleetLedger, type DeviceAccount } from './fleet-ledger.ts';
 
 /** What a device did, and what it said. */
 export interface WatchedAccount extends Readonly<DeviceAccount> {

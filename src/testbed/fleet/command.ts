@@ -4,7 +4,7 @@ import { systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { QoS } from '../../core/publication.ts';
 import { Fleet } from './fleet.ts';
-import type { FleetSummary } from './snapshot.ts';
+import type { FleetSummary } from './fleet-report.ts';
 import { listenerUrl, plainListener } from '../../mqtt/edge/listener-spec.ts';
 import { progressText, summaryJson, summaryText } from './fleet-report.ts';
 import { LiveLine } from '../../cli/terminal/terminal-text.ts';
@@ -79,8 +79,8 @@ async function runFleet(options: FleetArguments): Promise<void> {
     devices: options.devices,
     rate: options.rate,
     qos,
-    ...(options.count === undefined ? {} : { count: options.count }),
-    ...(options.duration === undefined ? {} : { durationMs: options.duration }),
+    count: options.count,
+    durationMs: options.duration,
     seed: options.seed,
     window: options.window,
     drainTimeoutMs: options.wait,

@@ -2,9 +2,33 @@ import { SluiceError } from '../../core/errors.ts';
 import type { TimeUnit } from '../../core/profile/normaliser-spec.ts';
 import type { DeviceProfile, SimulationSpec } from '../../core/profile/profile.ts';
 import { parseTopicPattern } from '../../core/topic-pattern.ts';
-import type { DeviceMessage, DeviceSession } from './device-session.ts';
 import { Random } from './random.ts';
 import { Signal } from './signal.ts';
+
+export interface DeviceMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * What a device keeps between its messages, of protocols in which a message means something only after those before
+ * it: Sparkplug B. One for each device.
+ */
+export interface DeviceSession {
+  /** Where its readings go, mostly. */
+  readonly topic: string;
+  /** Where it gets commands. */
+  readonly commands: string;
+  /** What the broker is to publish if the connection breaks that is about to be made. */
+  will(atMs: number): DeviceMessage;
+  /** What comes before all readings of a connection. */
+  births(payload: PayloadObject, atMs: number): DeviceMessage[];
+  reading(payload: PayloadObject, atMs: number): DeviceMessage;
+  /** Whether a command asks for {@link births}. */
+  asksForBirths(command: Uint8Array): boolean;
+  /** What it says before it leaves. */
+  death(atMs: number): DeviceMessage;
+}
 
 type PayloadValue = number | string | boolean | PayloadObject | PayloadValue[];
 

@@ -1,5 +1,39 @@
 import type { LatencyPercentiles } from '../../core/latency.ts';
-import type { FleetSnapshot, FleetSummary } from './snapshot.ts';
+
+export interface FleetSnapshot {
+  readonly phase: 'connecting' | 'publishing' | 'draining' | 'ended';
+  /** Milliseconds of publishing so far. */
+  readonly publishingMs: number;
+  readonly devices: number;
+  readonly connected: number;
+  /** Devices that the broker refuses, and which have given up. */
+  readonly refused: number;
+  readonly sent: number;
+  /** QoS > 0 only; each message once, however often it was sent again. */
+  readonly acknowledged: number;
+  readonly inFlight: number;
+  /** Messages that devices keep back: without a connection, or because their windows are full. */
+  readonly waiting: number;
+  /** Turns that could not be taken: the device had no connection, or its window was full. */
+  readonly missed: number;
+  /** Connections that ended without being asked to. */
+  readonly lostConnections: number;
+  /** PUBLISH to PUBACK (QoS 2: PUBCOMP), since the start. */
+  readonly latency: LatencyPercentiles;
+  /** Why a device has no connection, in the words of the latest failure. */
+  readonly trouble: string | undefined;
+}
+
+export interface FleetSummary extends FleetSnapshot {
+  /** Sent at QoS > 0, and not acknowledged by the end. */
+  readonly unacknowledged: number;
+  /** Of `count`, what was not sent at all. */
+  readonly unsent: number;
+  /** Why devices were refused, each reason with the number of devices. */
+  readonly refusals: ReadonlyMap<string, number>;
+  /** Everything asked for was sent, and acknowledged if the QoS has acknowledgements. */
+  readonly complete: boolean;
+}
 
 /**
  * What a running fleet is doing, on one line without a newline. `perSecond` is the rate of the last moment.

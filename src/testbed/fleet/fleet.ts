@@ -1,17 +1,46 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import { FleetError, SimulatedDevice } from './device.ts';
-import type { SimulatedType } from './device.ts';
-import { Latency } from '../../core/latency.ts';
-import type { LatencyPercentiles } from '../../core/latency.ts';
-import type { LinkOptions } from './link.ts';
-import { Member } from './member.ts';
-import { openMqttLink } from './mqtt-link.ts';
-import type { FleetOptions } from './options.ts';
+import { Latency, type LatencyPercentiles } from '../../core/latency.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { QoS } from '../../core/publication.ts';
+import { FleetError, SimulatedDevice, type SimulatedType } from './device.ts';
+import type { FleetSnapshot, FleetSummary } from './fleet-report.ts';
+import { Member, type FleetObserver } from './member.ts';
+import { openMqttLink, type LinkOptions, type OpenLink } from './mqtt-link.ts';
 import { Pacer } from './pacer.ts';
 import { Random } from './random.ts';
-import { totals } from './snapshot.ts';
-import type { FleetSnapshot, FleetSummary } from './snapshot.ts';
+
+export interface FleetOptions {
+  /** The MQTT listener, e.g. `mqtt://127.0.0.1:1883`; user and password as in any URL. */
+  readonly url: string;
+  /** How many devices, spread evenly over `types`. */
+  readonly devices: number;
+  /** Messages a second of all devices together; 0: as fast as the windows allow. */
+  readonly rate: number;
+  readonly qos: QoS;
+  /** Ends after so many messages of all devices together; each sends its even share. */
+  readonly count?: number | undefined;
+  /** Ends after so many milliseconds of publishing. */
+  readonly durationMs?: number | undefined;
+  /** The same seed gives the same devices with the same readings. */
+  readonly seed: number;
+  readonly types: readonly SimulatedType[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Most messages of one device that are not yet acknowledged; 20. */
+  readonly window?: number;
+  /** Most messages that a device keeps in its own memory until its window has room; as many as the window. */
+  readonly backlog?: number;
+  /** Put before every device's name, so that two fleets are different devices. */
+  readonly prefix?: string;
+  /** How long the end of `count` or `durationMs` waits for acknowledgements that are missing; 60 s. */
+  readonly drainTimeoutMs?: number;
+  readonly observer?: FleetObserver;
+  /** How long a device may be silent before its connection counts as broken, at either end; 60 s. */
+  readonly keepaliveSeconds?: number | undefined;
+  /** The `mqtt` package by default. */
+  readonly openLink?: OpenLink;
+}
 
 const DEFAULT_WINDOW = 20;
 const DEFAULT_DRAIN_TIMEOUT_MS = 60_000;
@@ -160,7 +189,7 @@ export class Fleet {
         clientId: member.device.id,
         qos,
         reconnectMs,
-        ...(keepaliveSeconds !== undefined && { keepaliveSeconds }),
+        keepaliveSeconds,
         ...this.#sessionOptions(member.device),
       },
       {
@@ -330,4 +359,16 @@ function tryOut(type: SimulatedType, seed: number, nowMs: number): void {
       { cause: error },
     );
   }
+}
+
+/** What the devices did, added up. */
+function totals(members: readonly Member[]) {
+  const total = { sent: 0, acknowledged: 0, inFlight: 0, waiting: 0, lostConnections: 0 };
+  const counts = Object.keys(total) as (keyof typeof total)[];
+  for (const member of members) for (const count of counts) total[count] += member[count];
+  return {
+    connected: members.filter(({ isUp }) => isUp).length,
+    refused: members.filter(({ isRefused }) => isRefused).length,
+    ...total,
+  };
 }

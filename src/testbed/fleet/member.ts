@@ -1,9 +1,19 @@
 import type { Clock } from '../../core/clock.ts';
-import type { SimulatedDevice } from './device.ts';
+import type { DeviceMessage, SimulatedDevice } from './device.ts';
 import type { Latency } from '../../core/latency.ts';
-import type { FleetObserver } from './ledger.ts';
-import type { DeviceMessage } from './device-session.ts';
-import type { DeviceLink } from './link.ts';
+import type { DeviceLink } from './mqtt-link.ts';
+
+/** Watches a fleet from the outside. The calls come on the publish path: keep them short. */
+export interface FleetObserver {
+  /** A device joined, before anything else is said of it. */
+  joined?(device: string, type: string, topic: string): void;
+  /** Message `sequence` of `device` was handed to the connection; its payload is not written to any more. */
+  sent?(device: string, sequence: number, payload: Uint8Array): void;
+  /** Message `sequence` of `device` had its PUBACK (QoS 1) or PUBCOMP (QoS 2); once for each message. */
+  acknowledged?(device: string, sequence: number): void;
+  /** The connection of `device` ended without a DISCONNECT. */
+  connectionLost?(device: string): void;
+}
 
 export interface MemberOptions {
   readonly device: SimulatedDevice;

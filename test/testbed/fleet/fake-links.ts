@@ -1,4 +1,9 @@
-import type { DeviceLink, LinkListener, LinkOptions, OpenLink } from '../../../src/testbed/fleet/link.ts';
+import type {
+  DeviceLink,
+  LinkListener,
+  LinkOptions,
+  OpenLink,
+} from '../../../src/testbed/fleet/mqtt-link.ts';
 
 /** A connection under the test's control: it acknowledges when it is told to. */
 export class FakeLink implements DeviceLink {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { progressText, summaryJson, summaryText } from '../../../src/testbed/fleet/fleet-report.ts';
-import type { FleetSummary } from '../../../src/testbed/fleet/snapshot.ts';
+import type { FleetSummary } from '../../../src/testbed/fleet/fleet-report.ts';
 
 const latency = { p50Ms: 21.34, p99Ms: 40.06, p999Ms: 55, maxMs: 123.4 };
 

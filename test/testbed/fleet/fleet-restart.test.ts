@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
 import { Fleet } from '../../../src/testbed/fleet/fleet.ts';
-import { FleetLedger } from '../../../src/testbed/fleet/ledger.ts';
+import { FleetLedger } from '../../support/fleet-ledger.ts';
 import { until } from '../../support/until.ts';
 import { jsonType } from './profiles.ts';
 import { ScriptedBroker } from './scripted-broker.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { DeviceLink, LinkOptions } from '../../../src/testbed/fleet/link.ts';
+import type { DeviceLink, LinkOptions } from '../../../src/testbed/fleet/mqtt-link.ts';
 import { openMqttLink } from '../../../src/testbed/fleet/mqtt-link.ts';
 import { until as untilSlow } from '../../support/until.ts';
 import { ScriptedBroker } from './scripted-broker.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { simulatedTypes } from '../../../src/testbed/fleet/simulated-types.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Publication } from '../../../src/core/publication.ts';
@@ -9,6 +9,7 @@ import { TelemetryReader, type Telemetry } from '../../../src/decode/envelope/te
 import { compileProfile, type Transcoder } from '../../../src/decode/profile/transcoder.ts';
 import { SimulatedDevice } from '../../../src/testbed/fleet/device.ts';
 import { RouteTable } from '../../../src/route/route-table.ts';
+import { sensorProfile } from './profiles.ts';
 
 const reader = new TelemetryReader();
 const START = Date.UTC(2026, 0, 1);
@@ -153,5 +154,30 @@ describe('a simulated edge node of Sparkplug B', () => {
     expect(receiver.receive(device.message(1, START), START)).toEqual(['SPARKPLUG_BIRTH_MISSING']);
     for (const message of device.births(START)) receiver.receive(message, START);
     expect(receiver.receive(device.message(2, START), START)).toMatchObject([{ deviceId: device.id }]);
+  });
+});
+
+describe('the device types that a fleet plays', () => {
+  it('are all shipped ones that say how, with readings that their own schemas take', () => {
+    const types = simulatedTypes(profiles);
+    const simulated = profiles.filter(({ simulate }) => simulate !== undefined).map(({ type }) => type);
+    expect(simulated).toEqual(expect.arrayContaining(['energy-meter', 'env-sensor', 'tracker']));
+    expect(types.map(({ profile }) => profile.type).sort()).toEqual(simulated.sort());
+    for (const type of types) {
+      const device = new SimulatedDevice(type, 1, { seed: 1, prefix: '' });
+      expect(device.read(1, Date.now()).length).toBeGreaterThan(10);
+    }
+  });
+
+  it('are named where a wanted one is not among them', () => {
+    expect(() => simulatedTypes(profiles, ['fridge'])).toThrow(
+      /no device profile has the type fridge.*env-sensor/,
+    );
+  });
+
+  it('must be at least one', () => {
+    const { simulate, ...silent } = sensorProfile();
+    expect(simulate).toBeDefined();
+    expect(() => simulatedTypes([silent])).toThrow('no device profile has a simulate: section');
   });
 });
