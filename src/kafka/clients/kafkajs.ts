@@ -10,13 +10,14 @@ import type {
   Kafka,
   KafkaConfig,
   LogEntry,
+  Mechanism,
 } from 'kafkajs';
 import { decompressFrame } from 'lz4-napi';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { decompressSnappy, decompressZstd } from '../protocol/record-batch-reader.ts';
 import { securityFailure } from '../security/failure.ts';
-import { bearerMessage, rejectedTokenReason, type BearerToken } from '../security/oauth.ts';
+import { prepareLogin } from '../security/login.ts';
 import type { Sasl } from '../security/sasl.ts';
 import { PLAINTEXT, type ClientSecurity } from '../security/security.ts';
 import { KafkaClientError, type KafkaClientOptions } from './ports.ts';
@@ -102,8 +103,8 @@ function createClient(options: KafkaClientOptions): Kafka {
 function securityConfig({ tls, sasl }: ClientSecurity): Pick<KafkaConfig, 'ssl' | 'sasl' | 'socketFactory'> {
   return {
     // `ssl` says that TLS is on; what is done is the socket factory's.
-    ...(tls === undefined ? {} : { ssl: true, socketFactory: tlsSockets(tls) }),
-    ...(sasl === undefined ? {} : { sasl: saslConfig(sasl) }),
+    ...(tls && { ssl: true, socketFactory: tlsSockets(tls) }),
+    ...(sasl && { sasl: { mechanism: sasl.mechanism, authenticationProvider: ourLogin(sasl) } }),
   };
 }
 
@@ -118,56 +119,23 @@ function tlsSockets(tls: NonNullable<ClientSecurity['tls']>): ISocketFactory {
   };
 }
 
-type SaslConfig = NonNullable<KafkaConfig['sasl']>;
-
-const NAMES = {
-  PLAIN: 'plain',
-  'SCRAM-SHA-256': 'scram-sha-256',
-  'SCRAM-SHA-512': 'scram-sha-512',
-} as const;
-
-function saslConfig(sasl: Sasl): SaslConfig {
-  if (sasl.mechanism === 'OAUTHBEARER') return bearerConfig(() => sasl.token());
-  const config = {
-    mechanism: NAMES[sasl.mechanism],
-    // Read by kafkajs at each login.
-    get username() {
-      return sasl.credentials().username;
+/**
+ * Our own conversations, in the place of kafkajs's: its OAUTHBEARER takes a broker's refusal for consent, because it
+ * does not read the answer. Credentials are those of the moment.
+ */
+function ourLogin(sasl: Sasl): Mechanism['authenticationProvider'] {
+  return ({ saslAuthenticate }) => ({
+    async authenticate() {
+      const { converse } = await prepareLogin(sasl);
+      await converse(async (message) => {
+        const length = Buffer.alloc(4);
+        length.writeInt32BE(message.length);
+        const request = { encode: () => Buffer.concat([length, message]) };
+        const response = { decode: (bytes: Buffer) => bytes.subarray(4), parse: (bytes: Buffer) => bytes };
+        return (await saslAuthenticate({ request, response })) ?? Buffer.alloc(0);
+      });
     },
-    get password() {
-      return sasl.credentials().password;
-    },
-  };
-  // kafkajs's types want one shape a mechanism, and these three have the same.
-  return config as SaslConfig;
-}
-
-/** kafkajs's own OAUTHBEARER takes a broker's refusal for consent: it does not read the answer. */
-function bearerConfig(token: () => Promise<BearerToken>): SaslConfig {
-  return {
-    mechanism: 'oauthbearer',
-    authenticationProvider: ({ saslAuthenticate }) => ({
-      async authenticate() {
-        const message = lengthPrefixed(bearerMessage(await token()));
-        await saslAuthenticate({
-          request: { encode: () => message },
-          response: {
-            decode: (bytes) => bytes.subarray(4),
-            parse(bytes) {
-              const reason = rejectedTokenReason(bytes);
-              if (reason !== undefined) throw new Error(`authentication failed: ${reason}`);
-            },
-          },
-        });
-      },
-    }),
-  };
-}
-
-function lengthPrefixed(bytes: Buffer): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
+  });
 }
 
 /** What happens at every start of a broker, and passes by itself. */

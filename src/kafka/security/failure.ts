@@ -36,18 +36,6 @@ export class BrokerSecurityError extends ProducerError {
   }
 }
 
-const UNTRUSTED = [
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'CERT_UNTRUSTED',
-  'CERT_REJECTED',
-  'CERT_SIGNATURE_FAILURE',
-  'INVALID_CA',
-];
-
 /** One cause in the chain of an error, with what libraries put on their errors. */
 interface Cause {
   readonly code: string;
@@ -55,6 +43,118 @@ interface Cause {
   readonly broker: string | undefined;
   readonly error: unknown;
 }
+
+/** How a failure is known, by the code or the words of a cause, and what it means. */
+interface Rule {
+  readonly code: SecurityFailureCode;
+  readonly codes?: RegExp;
+  readonly words?: RegExp;
+  readonly when?: (cause: Cause) => boolean;
+  /** Means something only where we speak TLS. */
+  readonly overTls?: true;
+  /** Behind the broker's address: what it does, and what to do. */
+  readonly text: (cause: Cause, protocol: SecurityProtocol) => string;
+}
+
+/**
+ * The first rule that matches any cause counts. Codes of certificates: Node's documentation of TLS, "X509 certificate
+ * error codes"; of logins: the protocol's own.
+ */
+const RULES: readonly Rule[] = [
+  {
+    code: 'KAFKA_SECURITY_CONFIG',
+    when: ({ error }) => error instanceof SecurityConfigError,
+    text: ({ message }) => `can't be talked to: ${message}`,
+  },
+  {
+    code: 'KAFKA_TOKEN_UNAVAILABLE',
+    when: ({ error }) => error instanceof TokenError,
+    text: ({ message }) => `can't be logged in to: ${message}`,
+  },
+  {
+    code: 'KAFKA_AUTHENTICATION_FAILED',
+    when: ({ error }) => error instanceof LoginError,
+    text: ({ message }) => message,
+  },
+  {
+    code: 'KAFKA_CERTIFICATE_UNTRUSTED',
+    codes:
+      /^(UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT(_LOCALLY)?)|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|CERT_(UNTRUSTED|REJECTED|SIGNATURE_FAILURE)|INVALID_CA)$/,
+    words: /self-signed certificate|unable to (verify|get)/i,
+    text: ({ message }) =>
+      `shows a certificate of an authority that is not trusted (${message}): ` +
+      "put its CA's certificate into ssl.truststore.location",
+  },
+  {
+    code: 'KAFKA_CERTIFICATE_EXPIRED',
+    codes: /^CERT_HAS_EXPIRED$/,
+    words: /certificate has expired/i,
+    text: () =>
+      'shows a certificate, or one of its CA, that has expired: renew it at the broker, or correct this machine’s clock',
+  },
+  {
+    code: 'KAFKA_CERTIFICATE_EXPIRED',
+    codes: /^CERT_NOT_YET_VALID$/,
+    words: /certificate is not yet valid/i,
+    text: () => 'shows a certificate that is not valid yet: is this machine’s clock right?',
+  },
+  {
+    code: 'KAFKA_CERTIFICATE_HOST_MISMATCH',
+    codes: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    words: /altnames?:/i,
+    text: ({ message, error }) =>
+      `shows a certificate for other names (${namesIn(error) ?? message}): connect by one of its names ` +
+      '(bootstrap.servers, advertised.listeners), have it made out to this one, ' +
+      "or set ssl.endpoint.identification.algorithm: '' where any broker of that CA will do",
+  },
+  {
+    code: 'KAFKA_TLS_REQUIRED',
+    when: ({ error }) => error instanceof NotKafkaError && error.isTls,
+    text: (_, protocol) =>
+      `speaks TLS, and we do not: set security.protocol to ${protocol === 'PLAINTEXT' ? 'SSL (or SASL_SSL)' : 'SASL_SSL'}`,
+  },
+  {
+    code: 'KAFKA_TLS_NOT_SPOKEN',
+    overTls: true,
+    words: /before secure TLS connection was established|wrong version number|packet length too long/i,
+    text: (_, protocol) =>
+      'does not answer in TLS: is it the port of another listener? ' +
+      `(security.protocol: ${protocol === 'SSL' ? 'PLAINTEXT' : 'SASL_PLAINTEXT'} would be without TLS)`,
+  },
+  {
+    code: 'KAFKA_CLIENT_CERTIFICATE_REFUSED',
+    overTls: true,
+    words:
+      /alert (certificate|bad certificate|unsupported certificate|unknown ca|decrypt error)|certificate required/i,
+    text: ({ message }) =>
+      `does not accept our certificate, or wants one and got none (${lastWords(message)}): see ssl.keystore.location`,
+  },
+  {
+    code: 'KAFKA_TLS_FAILED',
+    overTls: true,
+    codes: /^(ERR_SSL_|ERR_TLS_|EPROTO)/,
+    text: ({ message }) => `and we found no common TLS (${lastWords(message)})`,
+  },
+  {
+    code: 'KAFKA_SASL_MECHANISM_REFUSED',
+    codes: /^UNSUPPORTED_SASL_MECHANISM$/,
+    words: /mechanism is not supported by the server/i,
+    text: () => 'does not offer this sasl.mechanism: see its setting sasl.enabled.mechanisms',
+  },
+  {
+    code: 'KAFKA_SASL_NOT_EXPECTED',
+    codes: /^ILLEGAL_SASL_STATE$/,
+    text: () => 'wants no login on this port: set security.protocol to PLAINTEXT or SSL',
+  },
+  {
+    code: 'KAFKA_AUTHENTICATION_FAILED',
+    codes: /^SASL_AUTHENTICATION_FAILED$/,
+    words: /authentication failed/i,
+    text: ({ message }) =>
+      `refused our login (${message.replace(/^.*authentication failed:?\s*(?=\S)/i, '')}): ` +
+      'check user and password, and that they exist for this sasl.mechanism',
+  },
+];
 
 /**
  * Reads from what a client library threw whether security is the reason, and says so in words that tell what to
@@ -68,53 +168,18 @@ export function securityFailure(
   protocol: SecurityProtocol,
 ): BrokerSecurityError | undefined {
   const causes = [...causesOf(error)];
+  const known = causes.find((cause) => cause.error instanceof BrokerSecurityError)?.error;
+  if (known instanceof BrokerSecurityError) return known;
   // kafkajs knows better than its caller which broker it was.
   const address = causes.find((cause) => cause.broker !== undefined)?.broker ?? broker;
-  const fail = (code: SecurityFailureCode, message: string): BrokerSecurityError =>
-    new BrokerSecurityError(code, address, message, { cause: error });
-  for (const { error: cause, message } of causes) {
-    if (cause instanceof BrokerSecurityError) return cause;
-    if (cause instanceof SecurityConfigError)
-      return fail('KAFKA_SECURITY_CONFIG', `can't be talked to: ${message}`);
-    if (cause instanceof TokenError)
-      return fail('KAFKA_TOKEN_UNAVAILABLE', `can't be logged in to: ${message}`);
-    if (cause instanceof LoginError) return fail('KAFKA_AUTHENTICATION_FAILED', message);
-  }
-  return certificateFailure(causes, fail) ?? tlsFailure(causes, fail, protocol) ?? loginFailure(causes, fail);
-}
-
-type Fail = (code: SecurityFailureCode, message: string) => BrokerSecurityError;
-
-/** We don't accept the broker's certificate (codes: Node's documentation of TLS, "X509 certificate error codes"). */
-function certificateFailure(causes: readonly Cause[], fail: Fail): BrokerSecurityError | undefined {
-  for (const { code, message, error } of causes) {
-    if (UNTRUSTED.includes(code) || /self-signed certificate|unable to (verify|get)/i.test(message)) {
-      return fail(
-        'KAFKA_CERTIFICATE_UNTRUSTED',
-        `shows a certificate of an authority that is not trusted (${message}): ` +
-          "put its CA's certificate into ssl.truststore.location",
-      );
-    }
-    if (code === 'CERT_HAS_EXPIRED' || /certificate has expired/i.test(message)) {
-      return fail(
-        'KAFKA_CERTIFICATE_EXPIRED',
-        'shows a certificate, or one of its CA, that has expired: renew it at the broker, or correct this machine’s clock',
-      );
-    }
-    if (code === 'CERT_NOT_YET_VALID' || /certificate is not yet valid/i.test(message)) {
-      return fail(
-        'KAFKA_CERTIFICATE_EXPIRED',
-        'shows a certificate that is not valid yet: is this machine’s clock right?',
-      );
-    }
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /altnames?:/i.test(message)) {
-      return fail(
-        'KAFKA_CERTIFICATE_HOST_MISMATCH',
-        `shows a certificate for other names (${namesIn(error) ?? message}): connect by one of its names ` +
-          '(bootstrap.servers, advertised.listeners), have it made out to this one, ' +
-          "or set ssl.endpoint.identification.algorithm: '' where any broker of that CA will do",
-      );
-    }
+  const usesTls = protocol === 'SSL' || protocol === 'SASL_SSL';
+  for (const { code, codes, words, when, overTls, text } of RULES) {
+    if (overTls === true && !usesTls) continue;
+    const cause = causes.findLast(
+      (one) => codes?.test(one.code) === true || words?.test(one.message) === true || when?.(one) === true,
+    );
+    if (cause !== undefined)
+      return new BrokerSecurityError(code, address, text(cause, protocol), { cause: error });
   }
   return undefined;
 }
@@ -123,76 +188,6 @@ function certificateFailure(causes: readonly Cause[], fail: Fail): BrokerSecurit
 function namesIn(error: unknown): string | undefined {
   const { cert } = error as { cert?: { subjectaltname?: unknown } };
   return typeof cert?.subjectaltname === 'string' ? cert.subjectaltname : undefined;
-}
-
-/** The two sides don't speak TLS with each other, or the broker doesn't accept ours. */
-function tlsFailure(
-  causes: readonly Cause[],
-  fail: Fail,
-  protocol: SecurityProtocol,
-): BrokerSecurityError | undefined {
-  const usesTls = protocol === 'SSL' || protocol === 'SASL_SSL';
-  for (const { code, message, error } of causes) {
-    if (error instanceof NotKafkaError && error.isTls) {
-      const better = protocol === 'PLAINTEXT' ? 'SSL (or SASL_SSL)' : 'SASL_SSL';
-      return fail('KAFKA_TLS_REQUIRED', `speaks TLS, and we do not: set security.protocol to ${better}`);
-    }
-    if (!usesTls) continue;
-    if (
-      /before secure TLS connection was established|wrong version number|packet length too long/i.test(
-        message,
-      )
-    ) {
-      const better = protocol === 'SSL' ? 'PLAINTEXT' : 'SASL_PLAINTEXT';
-      return fail(
-        'KAFKA_TLS_NOT_SPOKEN',
-        `does not answer in TLS: is it the port of another listener? (security.protocol: ${better} would be without TLS)`,
-      );
-    }
-    if (
-      /alert (certificate|bad certificate|unsupported certificate|unknown ca|decrypt error)|certificate required/i.test(
-        message,
-      )
-    ) {
-      return fail(
-        'KAFKA_CLIENT_CERTIFICATE_REFUSED',
-        `does not accept our certificate, or wants one and got none (${lastWords(message)}): see ssl.keystore.location`,
-      );
-    }
-    if (/^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(code)) {
-      return fail('KAFKA_TLS_FAILED', `and we found no common TLS (${lastWords(message)})`);
-    }
-  }
-  return undefined;
-}
-
-/** The broker does not let us in, by the protocol's own error codes or in words. */
-function loginFailure(causes: readonly Cause[], fail: Fail): BrokerSecurityError | undefined {
-  for (const { code, message } of causes) {
-    if (code === 'UNSUPPORTED_SASL_MECHANISM' || /mechanism is not supported by the server/i.test(message)) {
-      return fail(
-        'KAFKA_SASL_MECHANISM_REFUSED',
-        'does not offer this sasl.mechanism: see its setting sasl.enabled.mechanisms',
-      );
-    }
-    if (code === 'ILLEGAL_SASL_STATE') {
-      return fail(
-        'KAFKA_SASL_NOT_EXPECTED',
-        'wants no login on this port: set security.protocol to PLAINTEXT or SSL',
-      );
-    }
-  }
-  const refused = causes.findLast(
-    ({ code, message }) =>
-      code === 'SASL_AUTHENTICATION_FAILED' ||
-      /authentication failed|invalid server signature|invalid credentials|server nonce/i.test(message),
-  );
-  if (refused === undefined) return undefined;
-  const said = refused.message.replace(/^.*authentication failed:?\s*(?=\S)/i, '');
-  return fail(
-    'KAFKA_AUTHENTICATION_FAILED',
-    `refused our login (${said}): check user and password, and that they exist for this sasl.mechanism`,
-  );
 }
 
 /** OpenSSL's messages begin with where in its sources they come from. */

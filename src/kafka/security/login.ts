@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
 import type { NegotiatedVersions, RequestSender } from '../protocol/api-versions.ts';
 import { ProtocolReader, ProtocolWriter } from '../protocol/protocol-bytes.ts';
-import { bearerMessage, rejectedTokenReason, type BearerToken } from './oauth.ts';
+import { rejectedTokenReason, type BearerToken } from './oauth.ts';
 import { LoginError, type Credentials, type Exchange, type Sasl } from './sasl.ts';
 
 /** A login that has all that it needs, before the broker is asked to begin one. */
@@ -72,8 +72,11 @@ async function plainLogin({ username, password }: Credentials, exchange: Exchang
   await exchange(Buffer.from(`\0${username}\0${password}`));
 }
 
-async function bearerLogin(token: BearerToken, exchange: Exchange): Promise<void> {
-  const reason = rejectedTokenReason(await exchange(bearerMessage(token)));
+/** RFC 7628, section 3.1, with the extensions of KIP-342. */
+async function bearerLogin({ value, extensions }: BearerToken, exchange: Exchange): Promise<void> {
+  const pairs = Object.entries({ auth: `Bearer ${value}`, ...extensions });
+  const message = `n,,\x01${pairs.map(([key, text]) => `${key}=${text}\x01`).join('')}\x01`;
+  const reason = rejectedTokenReason(await exchange(Buffer.from(message)));
   if (reason !== undefined) {
     throw new LoginError(`refused our login (${reason}): is the token this cluster's, and not too old?`);
   }

@@ -182,12 +182,6 @@ function unsecuredToken(options: ReadonlyMap<string, string>, { wallMs }: Securi
   return `${encode({ alg: 'none' })}.${encode(claims)}.`;
 }
 
-/** The client's only message (RFC 7628, section 3.1), with the extensions of KIP-342. */
-export function bearerMessage({ value, extensions }: BearerToken): Buffer {
-  const pairs = Object.entries({ auth: `Bearer ${value}`, ...extensions });
-  return Buffer.from(`n,,\x01${pairs.map(([key, text]) => `${key}=${text}\x01`).join('')}\x01`);
-}
-
 /**
  * Why the broker does not want the token. It says so in what should be the empty end of the conversation
  * (RFC 7628, section 3.2.2), without an error code. undefined: it took the token.
