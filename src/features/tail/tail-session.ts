@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { within, type Clock } from '../../core/clock.ts';
+import { pause, type Clock } from '../../core/clock.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import { connectAdmin } from '../../kafka/clients/admin-client.ts';
 import { openConsumer } from '../../kafka/clients/consumer-client.ts';
@@ -32,9 +32,8 @@ const SESSION_MS = 6_000;
 /** Reads topics with a consumer group of its own, which leaves nothing behind: it never commits an offset. */
 export class TailSession {
   readonly #options: TailOptions;
-  readonly #stopped = Promise.withResolvers<undefined>();
+  readonly #stopping = new AbortController();
   #consumer: ConsumerPort | undefined;
-  #isStopped = false;
   /** Where to go on after a rebalance, by topic and partition: without commits only we know it. */
   readonly #positions = new Map<string, bigint>();
 
@@ -43,8 +42,7 @@ export class TailSession {
   }
 
   stop(): void {
-    this.#isStopped = true;
-    this.#stopped.resolve(undefined);
+    this.#stopping.abort();
     void this.#consumer?.close();
   }
 
@@ -54,7 +52,7 @@ export class TailSession {
    */
   async run(): Promise<void> {
     await this.#untilTopicsExist();
-    if (this.#isStopped) return;
+    if (this.#stopping.signal.aborted) return;
     const consumer = openConsumer({
       ...this.#options,
       clientId: CLIENT_ID,
@@ -62,7 +60,7 @@ export class TailSession {
       sessionMs: SESSION_MS,
       fetchWaitMs: FETCH_WAIT_MS,
       // A broker that restarts ends the consumer's run; only we end the tail.
-      rejoins: () => !this.#isStopped,
+      rejoins: () => !this.#stopping.signal.aborted,
     });
     this.#consumer = consumer;
     try {
@@ -80,7 +78,7 @@ export class TailSession {
   async #show({ topic, partition, records, heartbeat }: FetchedRecords): Promise<number> {
     const place = `${topic}/${partition}`;
     for (const record of records) {
-      if (this.#isStopped) break;
+      if (this.#stopping.signal.aborted) break;
       if (record.offset < (this.#positions.get(place) ?? 0n)) continue;
       this.#positions.set(place, record.offset + 1n);
       await this.#options.onRecord(tailedRecord(topic, partition, record));
@@ -104,14 +102,14 @@ export class TailSession {
     const admin = await this.#connect();
     try {
       let noted = '';
-      while (!this.#isStopped) {
+      while (!this.#stopping.signal.aborted) {
         const existing = new Set(await admin.listTopics());
         const missing = topics.filter((topic) => !existing.has(topic));
         if (missing.length === 0) break;
         const note = `waiting for ${missing.join(', ')}: no such topic yet (sluice run creates those of its profiles)`;
         if (note !== noted) onNote(note);
         noted = note;
-        await within(clock, LOOK_FOR_TOPICS_EVERY_MS, this.#stopped.promise);
+        await pause(clock, LOOK_FOR_TOPICS_EVERY_MS, this.#stopping.signal);
       }
     } finally {
       await admin.close();

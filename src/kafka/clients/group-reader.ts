@@ -1,4 +1,4 @@
-import { within, type Clock } from '../../core/clock.ts';
+import { pause, within, type Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import { BrokerSecurityError } from '../security/failure.ts';
 import { withAdmin } from './admin-client.ts';
@@ -51,13 +51,11 @@ export class GroupReader {
   #consumer: ConsumerPort | undefined;
   /** Ends the present membership. */
   #leave = (): void => {};
-  /** Ends a pause between two. */
-  #wake = (): void => {};
+  readonly #stopping = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   /** Ours, to know it from another reader's when we come back before the group has missed us. */
   #memberId = '';
   #isPaused = false;
-  #isStopped = false;
   #problem: string | undefined = 'not connected yet';
   /** What each partition has, and what was taken of it. */
   readonly #ends = new Map<number, bigint>();
@@ -112,15 +110,14 @@ export class GroupReader {
 
   /** Leaves the group. Never rejects. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stopping.abort();
     this.#leave();
-    this.#wake();
     await within(this.#options.clock, LEAVE_TIMEOUT_MS, this.#ended);
   }
 
   async #run(): Promise<void> {
     let retryMs = FIRST_RETRY_MS;
-    while (!this.#isStopped) {
+    while (!this.#stopping.signal.aborted) {
       const before = this.#problem;
       try {
         const refusal = await this.#refusal();
@@ -133,14 +130,14 @@ export class GroupReader {
         this.#report(this.#explain(error), before);
         retryMs = before === undefined ? FIRST_RETRY_MS : Math.min(MAX_RETRY_MS, retryMs * 2);
       }
-      await this.#pauseFor(retryMs);
+      await pause(this.#options.clock, retryMs, this.#stopping.signal);
     }
   }
 
   /** Says a problem once, as long as it is the same. */
   #report(problem: string, before: string | undefined): void {
     this.#problem = problem;
-    if (problem === before || this.#isStopped) return;
+    if (problem === before || this.#stopping.signal.aborted) return;
     const { topic, groupId, logger } = this.#options;
     logger.warn({ topic, group: groupId, reason: problem }, 'topic is not read; tried again');
   }
@@ -161,6 +158,7 @@ export class GroupReader {
 
   /** Joins the group and reads until the membership ends, one way or the other. */
   async #belong(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
     const { topic, groupId, logger } = this.#options;
     const consumer = openConsumer({
       ...this.#options,
@@ -205,16 +203,5 @@ export class GroupReader {
   #explain(error: unknown): string {
     const reason = errorMessage(error);
     return error instanceof BrokerSecurityError ? reason : `${this.#options.topic}: ${reason}`;
-  }
-
-  async #pauseFor(ms: number): Promise<void> {
-    if (this.#isStopped) return;
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.schedule(resolve, ms);
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-    });
   }
 }

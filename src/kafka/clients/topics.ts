@@ -1,10 +1,14 @@
 import { within, type Cancel, type Clock } from '../../core/clock.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import { BrokerSecurityError } from '../security/failure.ts';
-import type { ClientSecurity } from '../security/security.ts';
 import { withAdmin } from './admin-client.ts';
-import { KafkaClientError, type AdminPort, type TopicLayout, type TopicSpec } from './ports.ts';
+import {
+  KafkaClientError,
+  type AdminPort,
+  type KafkaClientOptions,
+  type TopicLayout,
+  type TopicSpec,
+} from './ports.ts';
 
 /** What protects the records of a topic against the loss of brokers. */
 export interface TopicShape extends TopicLayout {
@@ -86,10 +90,7 @@ async function describeTopic(admin: AdminPort, topic: string): Promise<TopicShap
   return { ...layout, minInsyncReplicas: value === undefined ? undefined : Number(value) };
 }
 
-export interface TopicKeeperOptions {
-  readonly bootstrapServers: readonly string[];
-  readonly clientId: string;
-  readonly security: ClientSecurity;
+export interface TopicKeeperOptions extends KafkaClientOptions {
   readonly topics: readonly string[];
   readonly settings: {
     readonly create: boolean;
@@ -101,7 +102,6 @@ export interface TopicKeeperOptions {
   /** Called each time that something was created or found; at least once when all are there. */
   readonly onFound: () => void;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 const RETRY_MS = 5_000;
@@ -217,9 +217,9 @@ export class TopicKeeper {
 
   /** Never rejects: what went wrong is in {@link problems}. */
   async #lookOnce(): Promise<void> {
-    const { bootstrapServers, clientId, security, settings, logger, onFound } = this.#options;
-    // kafkajs does not repeat a login that was refused.
-    const client = { bootstrapServers, clientId: `${clientId}-admin`, logger, retries: 3, security };
+    const { bootstrapServers, clientId, settings, logger, onFound } = this.#options;
+    // A login that was refused is not repeated by the client.
+    const client = { ...this.#options, clientId: `${clientId}-admin`, retries: 3 };
     this.#retryMs = RETRY_MS;
     try {
       const statuses = await withAdmin(client, (admin) =>

@@ -17,15 +17,22 @@ export interface RequestSender {
   request(api: ApiVersion, body: readonly Uint8Array[]): Promise<Buffer>;
 }
 
-/** The APIs we speak, with the versions that our code can encode, and the first that is flexible (KIP-482). */
+const KAFKA_2_1 = 'Kafka 2.1 or newer is needed';
+const LOGIN = 'a login needs Kafka 2.1 or newer';
+const IDEMPOTENCE = 'idempotence needs Kafka 2.5 or newer: set enable.idempotence to false, or upgrade';
+
+/**
+ * The APIs we speak: the versions that our code can encode, the first that is flexible (KIP-482), and what to tell
+ * about a broker that is too old for them.
+ */
 const API = {
-  produce: { key: 0, name: 'Produce', least: 7, most: 12, flexible: 9 },
-  fetch: { key: 1, name: 'Fetch', least: 7, most: 12, flexible: 12 },
-  listOffsets: { key: 2, name: 'ListOffsets', least: 2, most: 6, flexible: 6 },
-  metadata: { key: 3, name: 'Metadata', least: 7, most: 12, flexible: 9 },
-  saslHandshake: { key: 17, name: 'SaslHandshake', least: 1, most: 1, flexible: 2 },
-  initProducerId: { key: 22, name: 'InitProducerId', least: 3, most: 4, flexible: 2 },
-  saslAuthenticate: { key: 36, name: 'SaslAuthenticate', least: 0, most: 2, flexible: 2 },
+  produce: { key: 0, name: 'Produce', least: 7, most: 12, flexible: 9, needs: KAFKA_2_1 },
+  fetch: { key: 1, name: 'Fetch', least: 7, most: 12, flexible: 12, needs: KAFKA_2_1 },
+  listOffsets: { key: 2, name: 'ListOffsets', least: 2, most: 6, flexible: 6, needs: KAFKA_2_1 },
+  metadata: { key: 3, name: 'Metadata', least: 7, most: 12, flexible: 9, needs: KAFKA_2_1 },
+  saslHandshake: { key: 17, name: 'SaslHandshake', least: 1, most: 1, flexible: 2, needs: LOGIN },
+  initProducerId: { key: 22, name: 'InitProducerId', least: 3, most: 4, flexible: 2, needs: IDEMPOTENCE },
+  saslAuthenticate: { key: 36, name: 'SaslAuthenticate', least: 0, most: 2, flexible: 2, needs: LOGIN },
 } as const;
 
 export type ApiName = keyof typeof API;
@@ -43,17 +50,6 @@ const RELEASE_OF_PRODUCE: readonly (readonly [version: number, release: string])
   [3, '0.11'],
   [2, '0.10'],
 ];
-
-/** What each API is needed for, and since when Kafka has it in a version that we speak. */
-const NEEDED_FOR: Readonly<Record<ApiName, string>> = {
-  produce: 'Kafka 2.1 or newer is needed',
-  fetch: 'Kafka 2.1 or newer is needed',
-  listOffsets: 'Kafka 2.1 or newer is needed',
-  metadata: 'Kafka 2.1 or newer is needed',
-  saslHandshake: 'a login needs Kafka 2.1 or newer',
-  saslAuthenticate: 'a login needs Kafka 2.1 or newer',
-  initProducerId: 'idempotence needs Kafka 2.5 or newer: set enable.idempotence to false, or upgrade',
-};
 
 type VersionRange = readonly [least: number, most: number];
 
@@ -75,7 +71,7 @@ export class NegotiatedVersions {
     if (version < Math.max(least, ours.least)) {
       throw new UnsupportedBrokerError(
         `broker ${this.#broker} seems to be Kafka ${this.release} (${ours.name} in versions ${least} to ${most}; ` +
-          `we speak ${ours.least} to ${ours.most}): ${NEEDED_FOR[name]}`,
+          `we speak ${ours.least} to ${ours.most}): ${ours.needs}`,
       );
     }
     const flexible = version >= ours.flexible;
@@ -109,7 +105,7 @@ export async function fetchApiVersions(channel: RequestSender, broker: string): 
   const errorCode = reader.int16();
   if (errorCode !== KafkaErrorCode.None) {
     throw new UnsupportedBrokerError(
-      `broker ${broker} does not tell which versions it speaks (error ${errorCode}): Kafka 2.1 or newer is needed`,
+      `broker ${broker} does not tell which versions it speaks (error ${errorCode}): ${KAFKA_2_1}`,
     );
   }
   const ranges = new Map<number, VersionRange>();

@@ -111,19 +111,12 @@ export async function listOffset(
   ];
   const reader = new ProtocolReader(await broker.request(api, body), api.responseTags);
   reader.int32(); // throttle_time_ms
-  const [found] = reader.array(() => {
-    reader.string(); // topic
-    const [answer] = reader.array(() => {
-      reader.int32(); // partition
-      const errorCode = reader.int16();
-      reader.int64(); // timestamp
-      const offset = Number(reader.int64());
-      if (api.version >= 4) reader.int32(); // leader_epoch
-      reader.tags();
-      return { errorCode, offset };
-    });
-    reader.tags();
-    return answer;
+  const found = ofOnePartition(reader, () => {
+    const errorCode = reader.int16();
+    reader.int64(); // timestamp
+    const offset = Number(reader.int64());
+    if (api.version >= 4) reader.int32(); // leader_epoch
+    return { errorCode, offset };
   });
   return checked(found, topic, partition, 'the request for an offset').offset;
 }
@@ -174,12 +167,7 @@ export async function fetchRecords(
   const errorCode = reader.int16();
   if (errorCode !== KafkaErrorCode.None) throw new KafkaError(errorCode, `a fetch from ${topic}`);
   reader.int32(); // session_id
-  const [found] = reader.array(() => {
-    reader.string(); // topic
-    const [answer] = reader.array(() => readFetched(reader, version));
-    reader.tags();
-    return answer;
-  });
+  const found = ofOnePartition(reader, () => readFetched(reader, version));
   return checked(found, topic, partition, 'a fetch');
 }
 
@@ -187,7 +175,6 @@ function readFetched(
   reader: ProtocolReader,
   version: number,
 ): { readonly errorCode: number; readonly highWatermark: number; readonly records: Buffer } {
-  reader.int32(); // partition
   const errorCode = reader.int16();
   const highWatermark = Number(reader.int64());
   reader.int64(); // last_stable_offset
@@ -198,9 +185,23 @@ function readFetched(
     reader.tags();
   });
   if (version >= 11) reader.int32(); // preferred_read_replica
-  const records = reader.bytes();
-  reader.tags();
-  return { errorCode, highWatermark, records };
+  return { errorCode, highWatermark, records: reader.bytes() };
+}
+
+/** What a response says of the one partition that was asked for. */
+function ofOnePartition<T>(reader: ProtocolReader, read: () => T): T | undefined {
+  const [ofTopic] = reader.array(() => {
+    reader.string(); // topic
+    const [answer] = reader.array(() => {
+      reader.int32(); // partition
+      const answered = read();
+      reader.tags();
+      return answered;
+    });
+    reader.tags();
+    return answer;
+  });
+  return ofTopic;
 }
 
 function checked<T extends { readonly errorCode: number }>(
