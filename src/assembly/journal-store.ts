@@ -97,7 +97,7 @@ export class JournalStore {
   /** For the sessions: which publications are on the disk. */
   get recalled(): RecalledPublications {
     const { publications, mark } = this.#journal.recalled;
-    return { publications, nextOrdinal: mark.nextOrdinal };
+    return { publications, nextPublicationNumber: mark.nextOrdinal };
   }
 
   /** What the ledger is compared with, and how long it goes back. */

@@ -32,7 +32,7 @@ export interface Publication {
    * Numbers the QoS 2 publications of sessions that outlive the process, upwards over all its lives; 0 and left out:
    * it is none of these. Kept with the record in a journal, it says after a crash whether the session knows of it.
    */
-  readonly ordinal?: number;
+  readonly publicationNumber?: number;
   readonly clientId: string;
   /** Wall clock at receipt, milliseconds since 1970-01-01 UTC. */
   readonly receivedAtMs: number;
@@ -92,25 +92,25 @@ export const Outcome = {
 
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
-/** A QoS 2 publication whose record a journal has; see {@link Publication.ordinal}. */
+/** A QoS 2 publication whose record a journal has; see {@link Publication.publicationNumber}. */
 export interface RecalledPublication {
   readonly clientId: string;
   readonly packetId: number;
-  readonly ordinal: number;
+  readonly publicationNumber: number;
 }
 
 /** What a journal hands over after a start. */
 export interface RecalledPublications {
   /** Those that their sessions may not know of. */
   readonly publications: readonly RecalledPublication[];
-  /** Higher than the ordinal of every publication that it has, or ever had. */
-  readonly nextOrdinal: number;
+  /** Higher than the number of every publication that it has, or ever had. */
+  readonly nextPublicationNumber: number;
 }
 
 /** Who has to know of publications after a crash: the sessions. */
 export interface PublicationMemory {
   /** The next publication's. */
-  readonly nextOrdinal: number;
+  readonly nextPublicationNumber: number;
   /** Calls back once it will know after a crash of every publication whose contract was said to be fulfilled by now. */
   whenKept(callback: () => void): void;
 }

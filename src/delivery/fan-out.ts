@@ -137,11 +137,13 @@ function graver(a: Outcome, b: Outcome): Outcome {
 }
 
 /**
- * The ordinal that goes to the disk with the publication's next record. With several records it goes with the last:
+ * The publication's number that goes to the disk with its next record. With several records it goes with the last:
  * a publication of which the disk has a part must be taken again when it is repeated after a crash.
  */
-export function ordinalOf({ ordinal = 0 }: Publication, origin: PublicationOrigin): number {
-  return ordinal === 0 || !(origin instanceof FanOut) || origin.journaledByNext ? ordinal : 0;
+export function ordinalOf({ publicationNumber = 0 }: Publication, origin: PublicationOrigin): number {
+  return publicationNumber === 0 || !(origin instanceof FanOut) || origin.journaledByNext
+    ? publicationNumber
+    : 0;
 }
 
 /** The final state of a delivery: its device is told, at the latest when the whole publication has ended. */

@@ -21,7 +21,7 @@ import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSetti
 
 /** Of a journal whose owner has nobody who needs to know. */
 const NO_PUBLICATIONS: PublicationMemory = {
-  nextOrdinal: 1,
+  nextPublicationNumber: 1,
   whenKept(callback) {
     callback();
   },

@@ -84,7 +84,7 @@ export class Life {
     delivery.connectStore(store);
     store.start();
     const { publications, mark } = rig.journal.recalled;
-    await ingress.start({ publications, nextOrdinal: mark.nextOrdinal });
+    await ingress.start({ publications, nextPublicationNumber: mark.nextOrdinal });
     const life = new Life(kafka, { journal, sessions }, rig, store, ingress);
     onTestFinished(() => life.end());
     return life;

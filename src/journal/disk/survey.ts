@@ -91,7 +91,7 @@ export function recallPublications(
         (recordNumber) => recordNumber >= first,
         ({ clientId, packetId, ordinal }) => {
           if (ordinal === 0) return;
-          publications.set(ordinal, { clientId, packetId, ordinal });
+          publications.set(ordinal, { clientId, packetId, publicationNumber: ordinal });
           next = Math.max(next, ordinal + 1);
         },
       );

@@ -42,7 +42,7 @@ class Recall {
   mark(): RecallMark {
     const memory = this.#memory();
     if (memory === undefined) return this.#mark;
-    const nextOrdinal = Math.max(memory.nextOrdinal, this.#mark.nextOrdinal);
+    const nextOrdinal = Math.max(memory.nextPublicationNumber, this.#mark.nextOrdinal);
     this.#mark = { ...this.#mark, nextOrdinal };
     if (!this.#waiting) {
       const from = this.#book.end;

@@ -310,7 +310,7 @@ class BorrowedPublication implements Publication {
   retain = false;
   dup = false;
   packetId = 0;
-  ordinal = 0;
+  publicationNumber = 0;
   clientId = '';
   receivedAtMs = 0;
 }

@@ -227,7 +227,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     publication.retain = (header & 1) !== 0;
     publication.dup = (header & DUP_FLAG) !== 0;
     publication.packetId = packetId;
-    publication.ordinal = qos === 2 && !this.session.clean ? this.session.qos2Offered(packetId) : 0;
+    publication.publicationNumber = qos === 2 && !this.session.clean ? this.session.qos2Offered(packetId) : 0;
     publication.clientId = this.session.clientId;
     publication.receivedAtMs = frame.receivedAtMs;
     // Only a session that is kept can be resumed, and its publications joined to.

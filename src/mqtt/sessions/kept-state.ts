@@ -11,7 +11,7 @@ import type { StoreRecord, StoredMessage } from './store/store-record.ts';
 
 /** A stored message for one session that will not be delivered, until its sender has taken note. */
 export interface Abandoned {
-  readonly ordinal: number;
+  readonly queueNumber: number;
   readonly message: SessionMessage;
   readonly reason: AbandonReason;
   readonly bytes: number;
@@ -33,8 +33,8 @@ export class KeptState {
   readonly #stats: IngressStats;
   /** Gives a message its number among all that subscribers get. */
   readonly #number: (message: LocalMessage) => void;
-  #nextOrdinal = 1;
-  /** Ordinal of the next QoS 2 publication that is to be known after a restart. */
+  #nextQueueNumber = 1;
+  /** Number of the next QoS 2 publication that is to be known after a restart. */
   nextPublication = 1;
 
   constructor(limits: IngressLimits, stats: IngressStats, number: (message: LocalMessage) => void) {
@@ -44,10 +44,15 @@ export class KeptState {
   }
 
   /** `errand`: it does not come by subscription, which numbers it. */
-  push(mailbox: Mailbox, message: LocalMessage, errand?: Errand, ordinal = this.#nextOrdinal): Queued {
+  push(
+    mailbox: Mailbox,
+    message: LocalMessage,
+    errand?: Errand,
+    queueNumber = this.#nextQueueNumber,
+  ): Queued {
     if (errand !== undefined) this.#number(message);
-    this.#nextOrdinal = Math.max(this.#nextOrdinal, ordinal + 1);
-    const queued = mailbox.push(ordinal, message, errand);
+    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
+    const queued = mailbox.push(queueNumber, message, errand);
     this.#stats.queuedMessages++;
     this.#stats.queuedBytes += queued.bytes;
     return queued;
@@ -61,22 +66,23 @@ export class KeptState {
 
   /** Its bytes go on to count: whoever does not take note must not fill the memory. */
   abandon(abandoned: Abandoned): void {
-    this.#nextOrdinal = Math.max(this.#nextOrdinal, abandoned.ordinal + 1);
-    this.abandoned.set(abandoned.ordinal, abandoned);
+    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, abandoned.queueNumber + 1);
+    this.abandoned.set(abandoned.queueNumber, abandoned);
     this.#stats.queuedBytes += abandoned.bytes;
   }
 
   /** Returns whether it was there. */
-  forget(ordinal: number): boolean {
-    const abandoned = this.abandoned.get(ordinal);
+  forget(queueNumber: number): boolean {
+    const abandoned = this.abandoned.get(queueNumber);
     if (abandoned === undefined) return false;
-    this.abandoned.delete(ordinal);
+    this.abandoned.delete(queueNumber);
     this.#stats.queuedBytes -= abandoned.bytes;
     return true;
   }
 
   /** Removes a session with everything in it. */
-  end(mailbox: Mailbox): void {
+  end(mailbox: Mailbox | undefined): void {
+    if (mailbox === undefined) return;
     for (const queued of [...mailbox.queue]) this.remove(mailbox, queued);
     this.mailboxes.delete(mailbox.clientId);
   }
@@ -89,9 +95,9 @@ export class KeptState {
    */
   *snapshot(): Generator<readonly StoreRecord[]> {
     for (const mailbox of this.mailboxes.values()) if (mailbox.persistent) yield [...recordsOf(mailbox)];
-    for (const { ordinal, reason, message } of this.abandoned.values()) {
+    for (const { queueNumber, reason, message } of this.abandoned.values()) {
       const { clientId } = message;
-      yield [{ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) }];
+      yield [{ kind: 'abandoned', clientId, queueNumber, reason, message: toStored(message) }];
     }
     for (const { topic, payload, qos } of this.retained.values()) {
       if (topic.startsWith('$')) continue;
@@ -113,15 +119,16 @@ export class KeptState {
    * Takes over from a journal which publications are safe there. A crash may have come before the session could note
    * them: those that it has not settled are taken. `trusted`: no release is missing.
    */
-  recall({ publications, nextOrdinal }: RecalledPublications, trusted: boolean): void {
-    this.nextPublication = Math.max(this.nextPublication, nextOrdinal);
+  recall({ publications, nextPublicationNumber }: RecalledPublications, trusted: boolean): void {
+    this.nextPublication = Math.max(this.nextPublication, nextPublicationNumber);
     for (const mailbox of this.mailboxes.values()) {
-      mailbox.sinceOrdinal = this.nextPublication - 1;
-      if (!trusted) mailbox.settledOrdinal = mailbox.sinceOrdinal;
+      mailbox.sincePublication = this.nextPublication - 1;
+      if (!trusted) mailbox.settledPublication = mailbox.sincePublication;
     }
-    for (const { clientId, packetId, ordinal } of publications) {
+    for (const { clientId, packetId, publicationNumber } of publications) {
       const mailbox = this.mailboxes.get(clientId);
-      if (mailbox !== undefined && ordinal > mailbox.settledOrdinal) take(mailbox, packetId, ordinal);
+      if (mailbox === undefined || publicationNumber <= mailbox.settledPublication) continue;
+      mailbox.take(packetId, publicationNumber);
     }
   }
 
@@ -133,24 +140,24 @@ export class KeptState {
         return;
       }
       case 'forgotten':
-        this.forget(record.ordinal);
+        this.forget(record.queueNumber);
         return;
       case 'abandoned': {
-        const { clientId, ordinal, reason, message } = record;
-        const queued = this.mailboxes.get(clientId)?.find(ordinal);
+        const { clientId, queueNumber, reason, message } = record;
+        const queued = this.mailboxes.get(clientId)?.find(queueNumber);
         if (queued !== undefined) this.remove(this.mailboxes.get(clientId) as Mailbox, queued);
-        this.forget(ordinal);
+        this.forget(queueNumber);
         const bytes = Mailbox.bytesOf(message);
-        this.abandon({ ordinal, reason, bytes, message: toSessionMessage(clientId, message) });
+        this.abandon({ queueNumber, reason, bytes, message: toSessionMessage(clientId, message) });
         return;
       }
       case 'session': {
-        const previous = this.mailboxes.get(record.clientId);
-        if (previous !== undefined) this.end(previous);
+        this.end(this.mailboxes.get(record.clientId));
         const mailbox = new Mailbox(record.clientId, true);
         mailbox.absentSinceMs = record.absentSinceMs;
-        mailbox.settledOrdinal = record.settledOrdinal;
-        this.nextPublication = Math.max(this.nextPublication, record.settledOrdinal + 1);
+        mailbox.settledPublication = record.settledPublication;
+        mailbox.sincePublication = record.settledPublication;
+        this.nextPublication = Math.max(this.nextPublication, record.settledPublication + 1);
         this.mailboxes.set(record.clientId, mailbox);
         return;
       }
@@ -177,19 +184,19 @@ export class KeptState {
         mailbox.subscriptions.delete(record.filter);
         return;
       case 'taken':
-        take(mailbox, record.packetId, record.ordinal);
-        this.nextPublication = Math.max(this.nextPublication, record.ordinal + 1);
+        mailbox.take(record.packetId, record.publicationNumber);
+        this.nextPublication = Math.max(this.nextPublication, record.publicationNumber + 1);
         return;
       case 'released':
-        release(mailbox, record.packetId);
+        mailbox.release(record.packetId);
         return;
       case 'queued':
-        this.#restore(mailbox, record.ordinal, record.message);
+        this.#restore(mailbox, record.queueNumber, record.message);
         return;
       case 'sent':
       case 'received':
       case 'removed': {
-        const queued = mailbox.find(record.ordinal);
+        const queued = mailbox.find(record.queueNumber);
         if (queued === undefined) return;
         if (record.kind === 'sent') mailbox.identify(queued, record.packetId);
         else if (record.kind === 'received') queued.message = undefined;
@@ -198,7 +205,7 @@ export class KeptState {
     }
   }
 
-  #restore(mailbox: Mailbox, ordinal: number, message: StoredMessage): void {
+  #restore(mailbox: Mailbox, queueNumber: number, message: StoredMessage): void {
     const { topic, payload, qos } = message;
     const packet = localMessage(topic, payload, qos, false);
     if (message.reference === undefined) this.#number(packet);
@@ -206,41 +213,27 @@ export class KeptState {
       message.reference === undefined
         ? undefined
         : { message: toSessionMessage(mailbox.clientId, message), completed: undefined };
-    this.push(mailbox, packet, errand, ordinal);
+    this.push(mailbox, packet, errand, queueNumber);
   }
-}
-
-/** The session knows of the publication: it is not taken for another one until its PUBREL. */
-export function take(mailbox: Mailbox, packetId: number, ordinal: number): void {
-  const takenIds = (mailbox.takenIds ??= new Map<number, number>());
-  takenIds.set(packetId, Math.max(ordinal, takenIds.get(packetId) ?? 0));
-}
-
-/** PUBREL has come. Returns whether the session knew of a publication. */
-export function release(mailbox: Mailbox | undefined, packetId: number): boolean {
-  const ordinal = mailbox?.takenIds?.get(packetId);
-  if (mailbox === undefined || ordinal === undefined) return false;
-  mailbox.takenIds?.delete(packetId);
-  mailbox.settledOrdinal = Math.max(mailbox.settledOrdinal, ordinal);
-  return true;
 }
 
 /** Of what does not expire and nobody else wants to know about. */
 const FOREVER = { expiresAtMs: Number.POSITIVE_INFINITY, reference: undefined };
 
 function* recordsOf(mailbox: Mailbox): Generator<StoreRecord> {
-  const { clientId, absentSinceMs, settledOrdinal } = mailbox;
-  yield { kind: 'session', clientId, absentSinceMs, settledOrdinal };
+  const { clientId, absentSinceMs, settledPublication } = mailbox;
+  yield { kind: 'session', clientId, absentSinceMs, settledPublication };
   for (const { topic: filter, qos } of mailbox.subscriptions.values()) {
     yield { kind: 'subscribed', clientId, filter, qos };
   }
-  for (const [packetId, ordinal] of mailbox.takenIds ?? [])
-    yield { kind: 'taken', clientId, packetId, ordinal };
+  for (const [packetId, publicationNumber] of mailbox.takenIds ?? []) {
+    yield { kind: 'taken', clientId, packetId, publicationNumber };
+  }
   for (const queued of mailbox.queue) {
-    const { ordinal, messageId } = queued;
-    yield { kind: 'queued', clientId, ordinal, message: storedMessage(queued) };
-    if (messageId !== undefined) yield { kind: 'sent', clientId, ordinal, packetId: messageId };
-    if (queued.message === undefined) yield { kind: 'received', clientId, ordinal };
+    const { queueNumber, messageId } = queued;
+    yield { kind: 'queued', clientId, queueNumber, message: storedMessage(queued) };
+    if (messageId !== undefined) yield { kind: 'sent', clientId, queueNumber, packetId: messageId };
+    if (queued.message === undefined) yield { kind: 'received', clientId, queueNumber };
   }
 }
 

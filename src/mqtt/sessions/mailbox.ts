@@ -16,7 +16,7 @@ export interface Errand {
 
 export interface Queued {
   /** Which one it is, of all of the gateway's. */
-  readonly ordinal: number;
+  readonly queueNumber: number;
   /** The message itself; gone once the subscriber has it and only PUBREL and PUBCOMP are left. */
   message: LocalMessage | undefined;
   messageId: number | undefined;
@@ -37,17 +37,17 @@ export class Mailbox {
   /** Wall clock, ms; 0 while the client is here. */
   absentSinceMs = 0;
   /**
-   * The client's own QoS 2 publications whose PUBREC is due, until PUBREL: ordinals by packet identifier, as far as
+   * The client's own QoS 2 publications whose PUBREC is due, until PUBREL: their numbers by packet identifier, as far as
    * they are stored.
    */
   takenIds: Map<number, number> | undefined;
   /**
-   * Publications with this ordinal and those before it that are not among the taken ones are over, or were never
+   * Publications with this number and those before it that are not among the taken ones are over, or were never
    * confirmed. A client answers PUBRECs in order, so that with a PUBREL all before it are known here.
    */
-  settledOrdinal = 0;
-  /** Publications with this ordinal and those before it belong to an earlier session of the client. */
-  sinceOrdinal = 0;
+  settledPublication = 0;
+  /** Publications with this number and those before it belong to an earlier session of the client. */
+  sincePublication = 0;
   readonly subscriptions = new Map<string, StoredSubscription>();
   readonly queue: Queued[] = [];
   /** What has been sent, by packet identifier. */
@@ -70,9 +70,21 @@ export class Mailbox {
     return QUEUED_OVERHEAD_BYTES + sizeOf(message);
   }
 
-  push(ordinal: number, message: LocalMessage, errand?: Errand): Queued {
+  /** The session knows of the publication: it is not taken for another one until its PUBREL. */
+  take(packetId: number, publicationNumber: number): void {
+    this.takenIds ??= new Map();
+    this.takenIds.set(packetId, Math.max(publicationNumber, this.takenIds.get(packetId) ?? 0));
+  }
+
+  /** PUBREL has come. */
+  release(packetId: number): void {
+    this.settledPublication = Math.max(this.settledPublication, this.takenIds?.get(packetId) ?? 0);
+    this.takenIds?.delete(packetId);
+  }
+
+  push(queueNumber: number, message: LocalMessage, errand?: Errand): Queued {
     const queued: Queued = {
-      ordinal,
+      queueNumber,
       message,
       messageId: undefined,
       round: 0,
@@ -104,8 +116,8 @@ export class Mailbox {
     return messageId;
   }
 
-  find(ordinal: number): Queued | undefined {
-    return this.queue.find((queued) => queued.ordinal === ordinal);
+  find(queueNumber: number): Queued | undefined {
+    return this.queue.find((queued) => queued.queueNumber === queueNumber);
   }
 
   /** The message that aedes has numbered so. */

@@ -12,9 +12,9 @@ export type Qos2State = (typeof Qos2State)[keyof typeof Qos2State];
 /** Remembers QoS 2 packet identifiers over restarts of the gateway, of sessions that it keeps. */
 export interface PacketIdMemory {
   /** Numbers a publication of the client; 0 if nothing is kept of its session. */
-  publicationOrdinal(clientId: string): number;
+  numberPublication(clientId: string): number;
   /** Returns false if nothing is kept of the session. Otherwise `kept` is called when it is on disk. */
-  packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean;
+  packetIdTaken(clientId: string, packetId: number, publicationNumber: number, kept: () => void): boolean;
   /** Returns false if nothing is known of it. */
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean;
 }
@@ -38,8 +38,8 @@ export class PublisherSession {
   absentSinceMs = 0;
   readonly #memory: PacketIdMemory | undefined;
   readonly #qos2 = new Map<number, Qos2State>();
-  /** By packet identifier: the ordinals of publications that are with the sink. */
-  #ordinals: Map<number, number> | undefined;
+  /** By packet identifier: the numbers of publications that are with the sink. */
+  #numbers: Map<number, number> | undefined;
   /** Repeats that wait for their first occurrence; rare, so only then there is a map. */
   #repeats: Map<number, { readonly owner: RepeatOwner; readonly sequence: number }[]> | undefined;
 
@@ -67,11 +67,11 @@ export class PublisherSession {
     this.#qos2.set(packetId, Qos2State.Completed);
   }
 
-  /** It is being offered to the sink, under the number that is returned: see {@link Publication.ordinal}. */
+  /** It is being offered to the sink, under the number that is returned: see {@link Publication.publicationNumber}. */
   qos2Offered(packetId: number): number {
-    const ordinal = this.#memory?.publicationOrdinal(this.clientId) ?? 0;
-    if (ordinal > 0) (this.#ordinals ??= new Map()).set(packetId, ordinal);
-    return ordinal;
+    const publicationNumber = this.#memory?.numberPublication(this.clientId) ?? 0;
+    if (publicationNumber > 0) (this.#numbers ??= new Map()).set(packetId, publicationNumber);
+    return publicationNumber;
   }
 
   /** `owner` owes a PUBREC for a repeat of a publication that is still in flight. */
@@ -104,10 +104,10 @@ export class PublisherSession {
    * will be known after a restart too: `kept` is called then.
    */
   qos2Keep(packetId: number, kept: () => void): boolean {
-    const ordinal = this.#ordinals?.get(packetId);
-    if (ordinal === undefined) return false;
-    this.#ordinals?.delete(packetId);
-    return this.#memory?.packetIdTaken(this.clientId, packetId, ordinal, kept) === true;
+    const publicationNumber = this.#numbers?.get(packetId);
+    if (publicationNumber === undefined) return false;
+    this.#numbers?.delete(packetId);
+    return this.#memory?.packetIdTaken(this.clientId, packetId, publicationNumber, kept) === true;
   }
 
   /**

@@ -4,17 +4,11 @@ import type { PublicationMemory } from '../../core/publication.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { LocalMessage } from '../broker/local-deliveries.ts';
 import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
-import {
-  release,
-  storedMessage,
-  take,
-  toStored,
-  type KeptState,
-  type RetainedMessages,
-} from './kept-state.ts';
+import { storedMessage, toStored, type KeptState, type RetainedMessages } from './kept-state.ts';
 import type { RestoredSession, SessionKeeper } from './session-registry.ts';
 import type { IngressStats } from '../stats.ts';
 import type { SessionLog } from './store/store-log.ts';
+import type { StoreRecord } from './store/store-record.ts';
 import { FilterTree } from '../topics/topic-filter.ts';
 
 export interface SessionStoreOptions {
@@ -67,28 +61,25 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     }));
   }
 
+  /** One change: made in memory, and noted in the log. */
+  #change(record: StoreRecord): void {
+    this.#state.apply(record);
+    this.#log.append(record);
+  }
+
   /** A client with a persistent session is here; it may be a new session. */
   opened(clientId: string): void {
-    const mailbox = this.mailbox(clientId);
-    if (mailbox === undefined) {
-      const opened = new Mailbox(clientId, true);
-      const settledOrdinal = this.nextOrdinal - 1;
-      opened.settledOrdinal = settledOrdinal;
-      opened.sinceOrdinal = settledOrdinal;
-      this.#state.mailboxes.set(clientId, opened);
-      this.#log.append({ kind: 'session', clientId, absentSinceMs: 0, settledOrdinal });
-    } else {
-      mailbox.absentSinceMs = 0;
-      this.#log.append({ kind: 'absent', clientId, absentSinceMs: 0 });
+    if (this.mailbox(clientId) !== undefined) this.#change({ kind: 'absent', clientId, absentSinceMs: 0 });
+    else {
+      const settledPublication = this.nextPublicationNumber - 1;
+      this.#change({ kind: 'session', clientId, absentSinceMs: 0, settledPublication });
     }
   }
 
   /** Its client has gone. */
   absent(clientId: string): void {
-    const mailbox = this.mailbox(clientId);
-    if (mailbox === undefined) return;
-    mailbox.absentSinceMs = this.#wallMs();
-    this.#log.append({ kind: 'absent', clientId, absentSinceMs: mailbox.absentSinceMs });
+    if (this.mailbox(clientId) === undefined) return;
+    this.#change({ kind: 'absent', clientId, absentSinceMs: this.#wallMs() });
   }
 
   /** Ends a session: its subscriptions and its queue. */
@@ -133,13 +124,13 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     this.enqueueFor(this.subscribersOf(message.topic), message);
   }
 
-  /** What {@link Publication.ordinal} is for the next QoS 2 publication of this client. */
-  publicationOrdinal(clientId: string): number {
+  /** What {@link Publication.publicationNumber} is for the next QoS 2 publication of this client. */
+  numberPublication(clientId: string): number {
     if (!this.#log.durable || this.mailbox(clientId)?.persistent !== true) return 0;
     return this.#state.nextPublication++;
   }
 
-  get nextOrdinal(): number {
+  get nextPublicationNumber(): number {
     return this.#state.nextPublication;
   }
 
@@ -151,12 +142,11 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * The contract of a QoS 2 publication is fulfilled, and its PUBREC due when `kept` is called: when its packet
    * identifier will be known after a restart. Returns false if that is now, nothing being kept of this session.
    */
-  packetIdTaken(clientId: string, packetId: number, ordinal: number, kept: () => void): boolean {
+  packetIdTaken(clientId: string, packetId: number, publicationNumber: number, kept: () => void): boolean {
     const mailbox = this.mailbox(clientId);
     // One that comes late, of an earlier session, says nothing about the packet identifiers of this one.
-    if (mailbox?.persistent !== true || ordinal <= mailbox.sinceOrdinal) return false;
-    take(mailbox, packetId, ordinal);
-    this.#log.append({ kind: 'taken', clientId, packetId, ordinal });
+    if (mailbox?.persistent !== true || publicationNumber <= mailbox.sincePublication) return false;
+    this.#change({ kind: 'taken', clientId, packetId, publicationNumber });
     this.#log.whenSynced(kept);
     return true;
   }
@@ -166,8 +156,8 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * which must not be taken for a repeat after a restart. Returns false if that is now.
    */
   packetIdReleased(clientId: string, packetId: number, kept: () => void): boolean {
-    if (!release(this.mailbox(clientId), packetId)) return false;
-    this.#log.append({ kind: 'released', clientId, packetId });
+    if (this.mailbox(clientId)?.takenIds?.has(packetId) !== true) return false;
+    this.#change({ kind: 'released', clientId, packetId });
     this.#log.whenSynced(kept);
     return true;
   }
@@ -204,14 +194,14 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   /** Tells of everything stored that will not be delivered, now and from now on. */
   onAbandoned(listener: AbandonListener): void {
     this.#abandonListener = listener;
-    for (const { ordinal, message, reason } of this.#state.abandoned.values()) {
-      this.#tellAbandoned(ordinal, message, reason);
+    for (const { queueNumber, message, reason } of this.#state.abandoned.values()) {
+      this.#tellAbandoned(queueNumber, message, reason);
     }
   }
 
-  #tellAbandoned(ordinal: number, message: SessionMessage, reason: AbandonReason): void {
+  #tellAbandoned(queueNumber: number, message: SessionMessage, reason: AbandonReason): void {
     this.#abandonListener?.(message, reason, () => {
-      if (this.#state.forget(ordinal)) this.#log.append({ kind: 'forgotten', ordinal });
+      if (this.#state.abandoned.has(queueNumber)) this.#change({ kind: 'forgotten', queueNumber });
     });
   }
 
@@ -226,7 +216,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   /** Takes a message out of the queue that its client will not get. */
   #abandon(mailbox: Mailbox, queued: Queued, reason: AbandonReason): void {
     const { clientId } = mailbox;
-    const { ordinal, errand, bytes } = queued;
+    const { queueNumber, errand, bytes } = queued;
     if (errand === undefined || errand.completed !== undefined) {
       this.#remove(mailbox, queued);
       if (errand !== undefined) settle(errand, reason);
@@ -234,9 +224,9 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     }
     this.#state.remove(mailbox, queued);
     const { message } = errand;
-    this.#state.abandon({ ordinal, message, reason, bytes });
-    this.#log.append({ kind: 'abandoned', clientId, ordinal, reason, message: toStored(message) });
-    this.#tellAbandoned(ordinal, message, reason);
+    this.#state.abandon({ queueNumber, message, reason, bytes });
+    this.#log.append({ kind: 'abandoned', clientId, queueNumber, reason, message: toStored(message) });
+    this.#tellAbandoned(queueNumber, message, reason);
   }
 
   /** Puts the message into the queues of these sessions. */
@@ -261,11 +251,11 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     }
     const queued = this.#state.push(mailbox, message, errand);
     if (mailbox.persistent) {
-      const { ordinal } = queued;
+      const { queueNumber } = queued;
       this.#log.append({
         kind: 'queued',
         clientId: mailbox.clientId,
-        ordinal,
+        queueNumber,
         message: storedMessage(queued),
       });
     }
@@ -286,14 +276,14 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   /** A queued message is being sent. Returns its packet identifier: the wanted one, or the next that is free. */
   sending(mailbox: Mailbox, queued: Queued, wanted: number): number {
     const packetId = mailbox.identify(queued, wanted);
-    this.#log.append({ kind: 'sent', clientId: mailbox.clientId, ordinal: queued.ordinal, packetId });
+    this.#log.append({ kind: 'sent', clientId: mailbox.clientId, queueNumber: queued.queueNumber, packetId });
     return packetId;
   }
 
   /** The subscriber has it: only PUBREL and PUBCOMP are left. Resolves when that is on disk. */
   arrived(clientId: string, queued: Queued): Promise<void> {
     queued.message = undefined;
-    this.#log.append({ kind: 'received', clientId, ordinal: queued.ordinal });
+    this.#log.append({ kind: 'received', clientId, queueNumber: queued.queueNumber });
     return this.synced();
   }
 
@@ -306,7 +296,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   #remove(mailbox: Mailbox, queued: Queued): void {
     const { clientId, persistent } = mailbox;
     this.#state.remove(mailbox, queued);
-    if (persistent) this.#log.append({ kind: 'removed', clientId, ordinal: queued.ordinal });
+    if (persistent) this.#log.append({ kind: 'removed', clientId, queueNumber: queued.queueNumber });
   }
 
   // Subscriptions.
@@ -321,21 +311,16 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   ): Promise<void> {
     const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) return;
-    const added: {
-      readonly subscription: StoredSubscription;
-      readonly previous: StoredSubscription | undefined;
-    }[] = [];
+    const replaced = new Map<StoredSubscription, StoredSubscription | undefined>();
     for (const { topic, qos } of subscriptions) {
       const previous = mailbox.subscriptions.get(topic);
       // aedes hands over all of a packet's filters for each of them.
       if (previous?.qos === qos) continue;
-      const subscription = { clientId, topic, qos };
-      added.push({ subscription, previous });
-      mailbox.subscriptions.set(topic, subscription);
-      this.#log.append({ kind: 'subscribed', clientId, filter: topic, qos });
+      this.#change({ kind: 'subscribed', clientId, filter: topic, qos });
+      replaced.set(mailbox.subscriptions.get(topic) as StoredSubscription, previous);
     }
     await this.synced();
-    for (const { subscription, previous } of added) {
+    for (const [subscription, previous] of replaced) {
       this.#stopQueueing(previous);
       const current = this.mailbox(clientId)?.subscriptions.get(subscription.topic);
       if (current === subscription) this.#startQueueing(subscription);
@@ -348,8 +333,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
       const previous = mailbox?.subscriptions.get(filter);
       if (previous === undefined) continue;
       this.#stopQueueing(previous);
-      mailbox?.subscriptions.delete(filter);
-      this.#log.append({ kind: 'unsubscribed', clientId, filter });
+      this.#change({ kind: 'unsubscribed', clientId, filter });
     }
     return this.synced();
   }

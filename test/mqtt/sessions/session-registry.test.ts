@@ -25,7 +25,7 @@ const newSessions = (maxKept = 10) => {
   const keeper = {
     opened: () => {},
     absent: () => {},
-    publicationOrdinal: () => 0,
+    numberPublication: () => 0,
     packetIdTaken: () => false,
     packetIdReleased: () => false,
     discarded: (id: string) => {

@@ -46,7 +46,7 @@ export interface OpenStore {
   close(deadline: Promise<void>): Promise<void>;
 }
 
-const NOTHING_RECALLED: RecalledPublications = { publications: [], nextOrdinal: 1 };
+const NOTHING_RECALLED: RecalledPublications = { publications: [], nextPublicationNumber: 1 };
 
 /**
  * Reads what an earlier life of the gateway has left, and opens the log that goes on from there.

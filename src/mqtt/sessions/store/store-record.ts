@@ -19,7 +19,7 @@ export type StoreRecord =
       readonly kind: 'session';
       readonly clientId: string;
       readonly absentSinceMs: number;
-      readonly settledOrdinal: number;
+      readonly settledPublication: number;
     }
   /** Its client has come (0) or gone (wall clock, ms). */
   | { readonly kind: 'absent'; readonly clientId: string; readonly absentSinceMs: number }
@@ -34,31 +34,36 @@ export type StoreRecord =
   | {
       readonly kind: 'queued';
       readonly clientId: string;
-      readonly ordinal: number;
+      readonly queueNumber: number;
       readonly message: StoredMessage;
     }
   /** Sent under this packet identifier. */
-  | { readonly kind: 'sent'; readonly clientId: string; readonly ordinal: number; readonly packetId: number }
+  | {
+      readonly kind: 'sent';
+      readonly clientId: string;
+      readonly queueNumber: number;
+      readonly packetId: number;
+    }
   /** PUBREC has come: only PUBREL and PUBCOMP are left. */
-  | { readonly kind: 'received'; readonly clientId: string; readonly ordinal: number }
-  | { readonly kind: 'removed'; readonly clientId: string; readonly ordinal: number }
+  | { readonly kind: 'received'; readonly clientId: string; readonly queueNumber: number }
+  | { readonly kind: 'removed'; readonly clientId: string; readonly queueNumber: number }
   /** A packet identifier of a QoS 2 publication of the client: between PUBREC and PUBREL. */
   | {
       readonly kind: 'taken';
       readonly clientId: string;
       readonly packetId: number;
-      readonly ordinal: number;
+      readonly publicationNumber: number;
     }
   | { readonly kind: 'released'; readonly clientId: string; readonly packetId: number }
   /** A message for one session that will not be delivered, and whose sender has not been told yet. */
   | {
       readonly kind: 'abandoned';
       readonly clientId: string;
-      readonly ordinal: number;
+      readonly queueNumber: number;
       readonly reason: AbandonReason;
       readonly message: StoredMessage;
     }
-  | { readonly kind: 'forgotten'; readonly ordinal: number }
+  | { readonly kind: 'forgotten'; readonly queueNumber: number }
   /** An empty payload: the topic has no retained message any more. */
   | { readonly kind: 'retained'; readonly message: StoredMessage };
 
@@ -90,7 +95,7 @@ export function encodeRecord(record: StoreRecord): Buffer {
   switch (record.kind) {
     case 'session':
       fields.double(record.absentSinceMs);
-      fields.double(record.settledOrdinal);
+      fields.double(record.settledPublication);
       break;
     case 'absent':
       fields.double(record.absentSinceMs);
@@ -104,27 +109,27 @@ export function encodeRecord(record: StoreRecord): Buffer {
       break;
     case 'taken':
       fields.double(record.packetId);
-      fields.double(record.ordinal);
+      fields.double(record.publicationNumber);
       break;
     case 'released':
       fields.double(record.packetId);
       break;
     case 'sent':
-      fields.double(record.ordinal);
+      fields.double(record.queueNumber);
       fields.double(record.packetId);
       break;
     case 'received':
     case 'removed':
     case 'forgotten':
-      fields.double(record.ordinal);
+      fields.double(record.queueNumber);
       break;
     case 'abandoned':
-      fields.double(record.ordinal);
+      fields.double(record.queueNumber);
       fields.byte(REASONS.indexOf(record.reason));
       fields.message(record.message);
       break;
     case 'queued':
-      fields.double(record.ordinal);
+      fields.double(record.queueNumber);
       fields.message(record.message);
       break;
     case 'retained':
@@ -141,12 +146,12 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
   const kind = KINDS[fields.byte()];
   if (kind === undefined) throw new RangeError('a record of an unknown kind');
   if (kind === 'retained') return { kind, message: fields.message() };
-  if (kind === 'forgotten') return { kind, ordinal: fields.double() };
+  if (kind === 'forgotten') return { kind, queueNumber: fields.double() };
   const clientId = fields.text();
   switch (kind) {
     case 'session': {
       const absentSinceMs = fields.double();
-      return { kind, clientId, absentSinceMs, settledOrdinal: fields.double() };
+      return { kind, clientId, absentSinceMs, settledPublication: fields.double() };
     }
     case 'absent':
       return { kind, clientId, absentSinceMs: fields.double() };
@@ -160,25 +165,25 @@ export function decodeRecord(bytes: Buffer): StoreRecord {
       return { kind, clientId, filter: fields.text() };
     case 'taken': {
       const packetId = fields.double();
-      return { kind, clientId, packetId, ordinal: fields.double() };
+      return { kind, clientId, packetId, publicationNumber: fields.double() };
     }
     case 'released':
       return { kind, clientId, packetId: fields.double() };
     case 'sent': {
-      const ordinal = fields.double();
-      return { kind, clientId, ordinal, packetId: fields.double() };
+      const queueNumber = fields.double();
+      return { kind, clientId, queueNumber, packetId: fields.double() };
     }
     case 'received':
     case 'removed':
-      return { kind, clientId, ordinal: fields.double() };
+      return { kind, clientId, queueNumber: fields.double() };
     case 'queued': {
-      const ordinal = fields.double();
-      return { kind, clientId, ordinal, message: fields.message() };
+      const queueNumber = fields.double();
+      return { kind, clientId, queueNumber, message: fields.message() };
     }
     case 'abandoned': {
-      const ordinal = fields.double();
+      const queueNumber = fields.double();
       const reason = REASONS[fields.byte()] ?? 'expired';
-      return { kind, clientId, ordinal, reason, message: fields.message() };
+      return { kind, clientId, queueNumber, reason, message: fields.message() };
     }
   }
 }

@@ -68,7 +68,7 @@ const message = (payload: string | Buffer, more: object = {}) => ({
 
 const clientId = fc.constantFrom('a', 'b', 'ü✓', 'd');
 const packetId = fc.integer({ min: 1, max: 3 });
-const ordinal = fc.integer({ min: 1, max: 12 });
+const queueNumber = fc.integer({ min: 1, max: 12 });
 const stored = fc.record({
   topic: fc.constantFrom('x', 'y/z', ''),
   payload: fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
@@ -81,19 +81,24 @@ const qos = fc.constantFrom(0 as const, 1 as const, 2 as const);
 const reason = fc.constantFrom('expired' as const, 'no-session' as const);
 const absentSinceMs = fc.constantFrom(0, 1_700_000_000_123);
 const anyRecord: fc.Arbitrary<StoreRecord> = fc.oneof(
-  fc.record({ kind: fc.constant('session' as const), clientId, absentSinceMs, settledOrdinal: ordinal }),
+  fc.record({
+    kind: fc.constant('session' as const),
+    clientId,
+    absentSinceMs,
+    settledPublication: queueNumber,
+  }),
   fc.record({ kind: fc.constant('absent' as const), clientId, absentSinceMs }),
   fc.record({ kind: fc.constant('ended' as const), clientId }),
   fc.record({ kind: fc.constant('subscribed' as const), clientId, filter, qos }),
   fc.record({ kind: fc.constant('unsubscribed' as const), clientId, filter }),
-  fc.record({ kind: fc.constant('queued' as const), clientId, ordinal, message: stored }),
-  fc.record({ kind: fc.constant('sent' as const), clientId, ordinal, packetId }),
-  fc.record({ kind: fc.constant('received' as const), clientId, ordinal }),
-  fc.record({ kind: fc.constant('removed' as const), clientId, ordinal }),
-  fc.record({ kind: fc.constant('taken' as const), clientId, packetId, ordinal }),
+  fc.record({ kind: fc.constant('queued' as const), clientId, queueNumber, message: stored }),
+  fc.record({ kind: fc.constant('sent' as const), clientId, queueNumber, packetId }),
+  fc.record({ kind: fc.constant('received' as const), clientId, queueNumber }),
+  fc.record({ kind: fc.constant('removed' as const), clientId, queueNumber }),
+  fc.record({ kind: fc.constant('taken' as const), clientId, packetId, publicationNumber: queueNumber }),
   fc.record({ kind: fc.constant('released' as const), clientId, packetId }),
-  fc.record({ kind: fc.constant('abandoned' as const), clientId, ordinal, reason, message: stored }),
-  fc.record({ kind: fc.constant('forgotten' as const), ordinal }),
+  fc.record({ kind: fc.constant('abandoned' as const), clientId, queueNumber, reason, message: stored }),
+  fc.record({ kind: fc.constant('forgotten' as const), queueNumber }),
   fc.record({ kind: fc.constant('retained' as const), message: stored }),
 );
 
@@ -107,7 +112,7 @@ describe('a record of the session store', () => {
   });
 
   it('that is cut off or of another kind is refused, not misread', () => {
-    const bytes = encodeRecord({ kind: 'queued', clientId: 'a', ordinal: 1, message: message('x') });
+    const bytes = encodeRecord({ kind: 'queued', clientId: 'a', queueNumber: 1, message: message('x') });
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeRecord(bytes.subarray(0, length))).toThrow(RangeError);
     }
@@ -147,12 +152,12 @@ describe('the store of sessions', () => {
   it('stays small: changes that cancel each other out are not kept for ever', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledPublication: 0 });
     const payload = 'x'.repeat(100_000);
     for (let turn = 1; turn <= 300; turn++) {
-      opened.change({ kind: 'queued', clientId: 'a', ordinal: turn, message: message(payload) });
-      opened.change({ kind: 'removed', clientId: 'a', ordinal: turn });
-      opened.change({ kind: 'taken', clientId: 'a', packetId: turn, ordinal: 1 });
+      opened.change({ kind: 'queued', clientId: 'a', queueNumber: turn, message: message(payload) });
+      opened.change({ kind: 'removed', clientId: 'a', queueNumber: turn });
+      opened.change({ kind: 'taken', clientId: 'a', packetId: turn, publicationNumber: 1 });
       if (turn % 10 === 0) await opened.synced();
     }
     await opened.synced();
@@ -169,9 +174,9 @@ describe('the store of sessions', () => {
     const opened = await open(directory);
     const payload = Buffer.alloc(200_000, 'x');
     for (const id of Array.from({ length: 60 }, (_, index) => `client ${index}`)) {
-      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledOrdinal: 0 });
-      opened.change({ kind: 'queued', clientId: id, ordinal: 1, message: message(payload) });
-      opened.change({ kind: 'taken', clientId: id, packetId: 1, ordinal: 1 });
+      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledPublication: 0 });
+      opened.change({ kind: 'queued', clientId: id, queueNumber: 1, message: message(payload) });
+      opened.change({ kind: 'taken', clientId: id, packetId: 1, publicationNumber: 1 });
     }
     await opened.synced();
     const firstFile = [...directory.files.keys()];
@@ -179,8 +184,8 @@ describe('the store of sessions', () => {
     for (let round = 0; round < 60; round++) {
       const id = `client ${(round * 7) % 60}`;
       opened.change({ kind: 'released', clientId: id, packetId: 1 });
-      opened.change({ kind: 'removed', clientId: id, ordinal: 1 });
-      opened.change({ kind: 'queued', clientId: id, ordinal: 2 + round, message: message(`${round}`) });
+      opened.change({ kind: 'removed', clientId: id, queueNumber: 1 });
+      opened.change({ kind: 'queued', clientId: id, queueNumber: 2 + round, message: message(`${round}`) });
       if (round % 3 === 0) opened.change({ kind: 'ended', clientId: `client ${(round * 11) % 60}` });
       await opened.synced();
       if (round % 4 !== 0) continue;
@@ -193,15 +198,15 @@ describe('the store of sessions', () => {
   it('writes a snapshot in place of changes that a hanging disk has let pile up', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledPublication: 0 });
     await opened.synced();
     directory.hang();
     const payload = Buffer.alloc(1_000_000);
     for (let turn = 1; turn <= 100; turn++) {
-      opened.change({ kind: 'queued', clientId: 'a', ordinal: turn, message: message(payload) });
-      opened.change({ kind: 'removed', clientId: 'a', ordinal: turn });
+      opened.change({ kind: 'queued', clientId: 'a', queueNumber: turn, message: message(payload) });
+      opened.change({ kind: 'removed', clientId: 'a', queueNumber: turn });
     }
-    opened.change({ kind: 'taken', clientId: 'a', packetId: 7, ordinal: 1 });
+    opened.change({ kind: 'taken', clientId: 'a', packetId: 7, publicationNumber: 1 });
     directory.goOn();
     await opened.synced();
     const bytes = [...directory.files.values()].reduce((sum, file) => sum + file.bytes.length, 0);
@@ -213,9 +218,9 @@ describe('the store of sessions', () => {
 /** A change that the store itself never makes: an identifier or number that is in use already. */
 function isDuplicate({ state }: Opened, record: StoreRecord): boolean {
   const mailbox = 'clientId' in record ? state.mailboxes.get(record.clientId) : undefined;
-  if (record.kind === 'queued') return mailbox?.find(record.ordinal) !== undefined;
+  if (record.kind === 'queued') return mailbox?.find(record.queueNumber) !== undefined;
   if (record.kind === 'sent') return mailbox?.sent.has(record.packetId) ?? true;
-  if (record.kind === 'received') return mailbox?.find(record.ordinal)?.messageId === undefined;
+  if (record.kind === 'received') return mailbox?.find(record.queueNumber)?.messageId === undefined;
   return false;
 }
 
@@ -224,9 +229,9 @@ describe('a damaged store', () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
     for (const id of ['a', 'b', 'c']) {
-      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledOrdinal: 0 });
+      opened.change({ kind: 'session', clientId: id, absentSinceMs: 0, settledPublication: 0 });
       opened.change({ kind: 'subscribed', clientId: id, filter: `to/${id}`, qos: 1 });
-      opened.change({ kind: 'taken', clientId: id, packetId: 1, ordinal: 1 });
+      opened.change({ kind: 'taken', clientId: id, packetId: 1, publicationNumber: 1 });
     }
     await opened.synced();
     return directory.afterCrash();
@@ -283,7 +288,7 @@ describe('a damaged store', () => {
           const rest = Buffer.from(bytes.subarray(0, Math.max(0, bytes.length - cut)));
           directory.files.set(name, { bytes: rest, synced: 0 });
           const opened = await open(directory);
-          opened.change({ kind: 'session', clientId: 'new', absentSinceMs: 0, settledOrdinal: 0 });
+          opened.change({ kind: 'session', clientId: 'new', absentSinceMs: 0, settledPublication: 0 });
           await opened.synced();
           const after = await open(directory.afterCrash());
           expect(contents(after)).toEqual(contents(opened));
@@ -296,7 +301,7 @@ describe('a damaged store', () => {
   it('is not fooled by a payload that looks like its own frames', async () => {
     const directory = new MemoryDirectory();
     const opened = await open(directory);
-    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
+    opened.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledPublication: 0 });
     await opened.synced();
     const forged = Buffer.from([...directory.files.values()][0]!.bytes.subarray(HEADER_BYTES));
     const other = new MemoryDirectory();
@@ -347,8 +352,8 @@ describe('the folder of sessions', () => {
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const directory = (): NodeLogDirectory => new NodeLogDirectory(join(folder, 'new'));
     const first = await open(directory());
-    first.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledOrdinal: 0 });
-    first.change({ kind: 'queued', clientId: 'a', ordinal: 1, message: message('x') });
+    first.change({ kind: 'session', clientId: 'a', absentSinceMs: 0, settledPublication: 0 });
+    first.change({ kind: 'queued', clientId: 'a', queueNumber: 1, message: message('x') });
     await first.synced();
     await expect(open(directory())).rejects.toMatchObject({
       code: 'SESSIONS_LOCKED',
