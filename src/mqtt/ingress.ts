@@ -1,7 +1,6 @@
-import type { Cancel, Clock } from '../core/clock.ts';
+import { pause, type Clock } from '../core/clock.ts';
 import type { DeviceSessions, PresenceObserver } from '../core/device-sessions.ts';
 import type { Logger } from '../core/logger.ts';
-import { pause } from '../core/clock.ts';
 import type { Authenticator, Permissions } from '../core/principal.ts';
 import type { PublicationMemory, PublicationSink, RecalledPublications } from '../core/publication.ts';
 import { ConnectionHub } from './connection/connection-hub.ts';
@@ -68,12 +67,7 @@ export class Ingress {
     const hub = new ConnectionHub({ ...parts, broker });
     this.#broker = broker;
     this.#hub = hub;
-    this.#post = new SessionPost({
-      store: broker.store,
-      connected: (clientId) => broker.client(clientId),
-      exists: (clientId) => hub.sessions.exists(clientId),
-      wallMs: () => clock.wallMs(),
-    });
+    this.#post = new SessionPost(broker, hub.sessions, clock);
     try {
       for (const spec of listeners)
         this.#listeners.push(new Listener(spec, this.#listenerOptions(hub, spec)));
@@ -125,10 +119,7 @@ export class Ingress {
    */
   stopAccepting(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
-    const hub = this.#hub;
-    if (hub !== undefined) {
-      hub.taking = false;
-    }
+    if (this.#hub !== undefined) this.#hub.taking = false;
     return Promise.resolve();
   }
 
@@ -181,17 +172,9 @@ export class Ingress {
     await this.#until(() => hub.connections.size === 0);
     for (const { transport } of hub.connections) transport.destroy();
     hub.stopClock();
-    const timeUp = this.#delay(CLOSE_TIMEOUT_MS);
-    await this.#broker?.close(timeUp.promise);
-    timeUp.cancel();
-  }
-
-  #delay(milliseconds: number): { readonly promise: Promise<void>; readonly cancel: Cancel } {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#options.clock.schedule(() => {
-      resolve(undefined);
-    }, milliseconds);
-    return { promise, cancel };
+    const done = new AbortController();
+    await this.#broker?.close(pause(this.#options.clock, CLOSE_TIMEOUT_MS, done.signal));
+    done.abort();
   }
 
   /** Looks every few milliseconds, and not longer than {@link CLOSE_TIMEOUT_MS}. */

@@ -2,8 +2,7 @@ import { Readable } from 'node:stream';
 import type { SessionStore } from '../sessions/session-store.ts';
 import type { StoredSubscription } from '../sessions/mailbox.ts';
 import type { IngressStats } from '../stats.ts';
-import { ownBytes } from './local-deliveries.ts';
-import type { LocalMessage } from './local-deliveries.ts';
+import { ownBytes, type LocalMessage } from './local-deliveries.ts';
 
 interface ClientKey {
   readonly id: string;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Aedes, type AedesOptions, type Client } from 'aedes';
+import { Aedes, type Client } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
 import type { Logger } from '../../core/logger.ts';
 import { errorMessage } from '../../core/errors.ts';
@@ -78,19 +78,19 @@ export class LocalBroker implements ControlPlane, LocalSubscribers {
   }
 
   private constructor(
-    { limits, stats, clock, logger }: LocalBrokerOptions,
+    options: LocalBrokerOptions,
     deliveries: LocalDeliveries,
     state: KeptState,
     storage: OpenStore,
   ) {
+    const { limits, stats } = options;
     this.#limits = limits;
     this.#stats = stats;
     this.#deliveries = deliveries;
     this.#storage = storage;
-    const { log } = storage;
-    this.store = new SessionStore({ state, log, limits, stats, wallMs: () => clock.wallMs() });
+    this.store = new SessionStore(state, storage.log, options);
     const bound = new SubscriptionBound(limits.maxSubscriptions, this.store, stats);
-    const options: AedesOptions = {
+    this.#aedes = new Aedes({
       id: `sluice-${randomUUID()}`,
       mq: this.#deliveries,
       persistence: new BrokerPersistence(this.store, bound),
@@ -115,9 +115,8 @@ export class LocalBroker implements ControlPlane, LocalSubscribers {
       },
       authorizeForward: (client, packet) =>
         this.#forward(client, packet as LocalMessage) as typeof packet | null,
-    };
-    this.#aedes = new Aedes(options);
-    this.#aedes.on('error' as 'closed', failureOf(logger) as () => void);
+    });
+    this.#aedes.on('error' as 'closed', failureOf(options.logger) as () => void);
   }
 
   /** Takes a connection whose CONNECT is about to be pushed into the channel. */

@@ -190,16 +190,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   }
 
   unreadable(problem: FrameProblem): void {
-    switch (problem) {
-      case 'malformed-length':
-        this.#violation('a remaining length of more than 4 bytes (MQTT 3.1.1 section 2.2.3)');
-        return;
-      case 'too-large':
-        this.#close('packet-too-large', `a packet of more than ${this.#reader.maxFrameBytes} bytes`);
-        return;
-      case 'no-memory':
-        this.#close('out-of-memory', 'too many large packets are on their way at once');
-    }
+    if (problem === 'malformed-length') {
+      this.#violation('a remaining length of more than 4 bytes (MQTT 3.1.1 section 2.2.3)');
+    } else if (problem === 'too-large') {
+      this.#close('packet-too-large', `a packet of more than ${this.#reader.maxFrameBytes} bytes`);
+    } else this.#close('out-of-memory', 'too many large packets are on their way at once');
   }
 
   // Packets.

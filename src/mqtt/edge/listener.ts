@@ -1,18 +1,13 @@
 import { unlinkSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
-import type { IncomingMessage, Server as HttpServer } from 'node:http';
-import { Socket, connect, createServer } from 'node:net';
-import type { AddressInfo, Server } from 'node:net';
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { Socket, connect, createServer, type AddressInfo, type Server } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer } from 'node:tls';
-import type { Server as TlsServer, TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { Handshakes } from './handshakes.ts';
-import type { HandshakeEnd } from './handshakes.ts';
-import { listenerName, listenerUrl } from './listener-spec.ts';
-import type { ListenerAddress, ListenerSpec } from './listener-spec.ts';
+import { Handshakes, type HandshakeEnd } from './handshakes.ts';
+import { listenerName, listenerUrl, type ListenerAddress, type ListenerSpec } from './listener-spec.ts';
 import { MAX_PROXY_HEADER_BYTES, readProxyHeader } from './proxy-header.ts';
 import { readTlsFiles, watchTlsFiles } from './tls-credentials.ts';
 import type { AcceptTransport } from './transport.ts';
@@ -316,36 +311,28 @@ function isAbandoned(path: string): Promise<boolean> {
 
 const CHANGE = 'change mqtt.listeners in the configuration';
 
-/** What a server's failure to listen means to a person. */
+/** A server's failure to listen, as a person can act upon it. */
 export function listenError(error: NodeJS.ErrnoException, address: string): SluiceError {
-  const cause = { cause: error };
-  const failed = `MQTT can't listen on ${address}`;
+  const [code, meaning] = meaningOf(error, address);
+  return new SluiceError(code, `MQTT can't listen on ${address}: ${meaning}`, { cause: error });
+}
+
+function meaningOf(error: NodeJS.ErrnoException, address: string): [code: string, meaning: string] {
   switch (error.code) {
     case 'EADDRINUSE':
-      return new SluiceError(
-        'LISTENER_PORT_IN_USE',
-        `${failed}: another process has this port. Stop it, or ${CHANGE}.`,
-        cause,
-      );
+      return ['LISTENER_PORT_IN_USE', `another process has this port. Stop it, or ${CHANGE}.`];
     case 'EACCES':
-    case 'EPERM':
-      return new SluiceError(
-        'LISTENER_NOT_PERMITTED',
-        address.startsWith('/')
-          ? `${failed}: this user may not write there. To fix it, ${CHANGE}.`
-          : `${failed}: this user may not. Choose a port above 1023: ${CHANGE}.`,
-        cause,
-      );
+    case 'EPERM': {
+      const isFile = address.startsWith('/');
+      const way = isFile ? 'may not write there. To fix it,' : 'may not. Choose a port above 1023:';
+      return ['LISTENER_NOT_PERMITTED', `this user ${way} ${CHANGE}.`];
+    }
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new SluiceError(
-        'LISTENER_ADDRESS_UNKNOWN',
-        `${failed}: this machine has no such address. To fix it, ${CHANGE}.`,
-        cause,
-      );
+      return ['LISTENER_ADDRESS_UNKNOWN', `this machine has no such address. To fix it, ${CHANGE}.`];
     default:
-      return new SluiceError('LISTENER_FAILED', `${failed}: ${errorMessage(error)}`, cause);
+      return ['LISTENER_FAILED', errorMessage(error)];
   }
 }

@@ -50,32 +50,9 @@ export class Acknowledgements {
     return this.#pubacks.size + (this.#pubrecs?.size ?? 0);
   }
 
-  /** Owes a PUBACK or PUBREC; returns its sequence among those of the QoS. */
-  open(qos: number, packetId: number, fingerprint?: number): number {
-    return this.#of(qos).open(packetId, fingerprint);
-  }
-
-  #of(qos: number): AckQueue {
+  /** The PUBACKs or PUBRECs, by the QoS of what they acknowledge. */
+  of(qos: number): AckQueue {
     return qos === 1 ? this.#pubacks : (this.#pubrecs ??= new AckQueue());
-  }
-
-  /** The sequence of the PUBACK that is owed for this very publication and may not leave yet. */
-  findQos1(packetId: number, fingerprint: number): number | undefined {
-    return this.#pubacks.find(packetId, fingerprint);
-  }
-
-  /** Takes back the last {@link open}. */
-  withdraw(qos: number): void {
-    this.#of(qos).withdraw();
-  }
-
-  packetId(qos: number, sequence: number): number {
-    return this.#of(qos).packetId(sequence);
-  }
-
-  /** It may leave with this reason, when its turn comes. Returns false if it could before. */
-  settle(qos: number, sequence: number, reason: ReasonCode): boolean {
-    return this.#of(qos).settle(sequence, reason);
   }
 
   /** Owes a PUBCOMP. */

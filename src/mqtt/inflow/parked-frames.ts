@@ -1,4 +1,65 @@
+import type { QoS } from '../../core/publication.ts';
 import type { ReadAhead } from '../connection/read-ahead.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+const CUT_OFF = 'PUBLISH is cut off';
+export const QOS_FLAGS = 0x06;
+export const DUP_FLAG = 0x08;
+
+/**
+ * A PUBLISH (MQTT 3.1.1 section 3.3), read once: topic with two bytes of length, packet identifier with QoS 1 and 2,
+ * payload. One instance serves all lanes, because a message should not cost an object; it is valid until the next
+ * {@link read}.
+ */
+export class PublishFrame {
+  /** The first byte of the packet. */
+  header = 0;
+  /** As the frame is laid out; that of a will is 0. */
+  qos: QoS = 0;
+  buffer: Buffer = NO_BYTES;
+  /** Behind the fixed header. */
+  start = 0;
+  topicEnd = 0;
+  payloadStart = 0;
+  end = 0;
+  packetId = 0;
+  receivedAtMs = 0;
+
+  /**
+   * Reads buffer[start, end), a PUBLISH without its fixed header. Returns what is wrong with its form, if anything
+   * is; the topic's characters are not looked at.
+   */
+  read(header: number, buffer: Buffer, start: number, end: number, receivedAtMs: number): string | undefined {
+    const qos = (header & QOS_FLAGS) >> 1;
+    if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
+    if (qos === 0 && (header & DUP_FLAG) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
+    if (start + 2 > end) return CUT_OFF;
+    const topicEnd = start + 2 + uint16At(buffer, start);
+    const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
+    if (payloadStart > end) return CUT_OFF;
+    const packetId = qos === 0 ? 0 : uint16At(buffer, topicEnd);
+    if (qos !== 0 && packetId === 0) return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
+    this.header = header;
+    this.qos = qos as QoS;
+    this.buffer = buffer;
+    this.start = start;
+    this.topicEnd = topicEnd;
+    this.payloadStart = payloadStart;
+    this.end = end;
+    this.packetId = packetId;
+    this.receivedAtMs = receivedAtMs;
+    return undefined;
+  }
+
+  /** Reads a will, which has no packet identifier, whatever its QoS. */
+  readWill(header: number, buffer: Buffer, start: number, end: number, receivedAtMs: number): void {
+    this.read(header & ~QOS_FLAGS, buffer, start, end, receivedAtMs);
+    this.header = header;
+  }
+}
+
+const uint16At = (buffer: Buffer, at: number): number =>
+  ((buffer[at] as number) << 8) | (buffer[at + 1] as number);
 
 /** What a parked publication waits for. */
 export const ParkedKind = {
@@ -54,15 +115,8 @@ export class ParkedFrames {
     return this.#publications;
   }
 
-  /** Copies source[start, end), the packet without its fixed header. */
-  push(
-    kind: ParkedKind,
-    header: number,
-    receivedAtMs: number,
-    source: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  /** Copies the publication. */
+  push(kind: ParkedKind, { header, buffer: source, start, end, receivedAtMs }: PublishFrame): void {
     const length = end - start;
     const buffer = this.#withRoomFor(ENTRY_HEADER + length);
     if (this.#count === 0) this.#firstAtMs = receivedAtMs;
@@ -77,35 +131,34 @@ export class ParkedFrames {
     if (kind === ParkedKind.Publish) this.#publications++;
   }
 
-  // The oldest entry; valid while count > 0, until the next push or shift.
+  // The oldest entry; only while count > 0.
 
-  get buffer(): Buffer {
+  get kind(): ParkedKind {
+    return this.#held[this.#head + 5] as ParkedKind;
+  }
+
+  /** Reads it into `frame`, which is valid until the next push or shift. */
+  read(frame: PublishFrame): void {
+    const buffer = this.#held;
+    const header = buffer[this.#head + 4] as number;
+    const receivedAtMs = this.#firstAtMs + buffer.readInt32LE(this.#head + 6);
+    const start = this.#head + ENTRY_HEADER;
+    const end = this.#end;
+    if (this.kind === ParkedKind.Will) frame.readWill(header, buffer, start, end, receivedAtMs);
+    else frame.read(header, buffer, start, end, receivedAtMs);
+  }
+
+  get #held(): Buffer {
     return this.#buffer as Buffer;
   }
 
-  get header(): number {
-    return this.buffer[this.#head + 4] as number;
-  }
-
-  get kind(): ParkedKind {
-    return this.buffer[this.#head + 5] as ParkedKind;
-  }
-
-  get receivedAtMs(): number {
-    return this.#firstAtMs + this.buffer.readInt32LE(this.#head + 6);
-  }
-
-  get start(): number {
-    return this.#head + ENTRY_HEADER;
-  }
-
-  get end(): number {
-    return this.start + this.buffer.readUInt32LE(this.#head);
+  get #end(): number {
+    return this.#head + ENTRY_HEADER + this.#held.readUInt32LE(this.#head);
   }
 
   shift(): void {
     if (this.kind === ParkedKind.Publish) this.#publications--;
-    this.#head = this.end;
+    this.#head = this.#end;
     this.#count--;
     if (this.#count === 0) this.clear();
   }

@@ -1,8 +1,13 @@
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Permissions } from '../../core/principal.ts';
-import { Outcome } from '../../core/publication.ts';
-import type { Publication, PublicationOrigin, PublicationSink, QoS } from '../../core/publication.ts';
+import {
+  Outcome,
+  type Publication,
+  type PublicationOrigin,
+  type PublicationSink,
+  type QoS,
+} from '../../core/publication.ts';
 import type { ReadAhead } from '../connection/read-ahead.ts';
 import type { Transport } from '../edge/transport.ts';
 import type { IngressLimits } from '../limits.ts';
@@ -10,10 +15,9 @@ import { ReasonCode, type Codec } from '../protocol/codec.ts';
 import type { Will } from '../protocol/connect.ts';
 import { Qos2State, type PublisherSession } from '../sessions/publisher-session.ts';
 import type { IngressStats } from '../stats.ts';
-import { LatestTopic, NO_TOPIC_NAME } from '../topics/topic-table.ts';
-import type { InternedTopic, TopicTable } from '../topics/topic-table.ts';
+import { LatestTopic, NO_TOPIC_NAME, type InternedTopic, type TopicTable } from '../topics/topic-table.ts';
 import { Acknowledgements, type AckWriter } from './acknowledgements.ts';
-import { ParkedFrames, ParkedKind } from './parked-frames.ts';
+import { DUP_FLAG, ParkedFrames, ParkedKind, QOS_FLAGS, type PublishFrame } from './parked-frames.ts';
 import { Repeats, fingerprint, type RepeatableLane } from './repeats.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */
@@ -23,6 +27,8 @@ const MAX_OPEN_QOS2 = 4_096;
 const TOKEN_QOS_BITS = 2;
 /** Where other tokens have their QoS. */
 const WILL_TOKEN = 3;
+
+type ParkableWill = Pick<Will, 'header' | 'frame'>;
 
 /**
  * The way of one connection's publications: receipt, the in-flight window, parking, completion,
@@ -132,7 +138,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     // A repeat needs no room of its own, and what it waits for would be over sooner than there is room.
     const mustWait = this.#parked.count > 0 || (kind !== ParkedKind.Join && !this.#mayOffer(qos));
     if (mustWait || !this.#pass(kind, topic, frame)) {
-      this.#park(kind, header, context.receivedAtMs, buffer, start, end);
+      this.#park(kind, frame);
     }
     return undefined;
   }
@@ -236,7 +242,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     if (!owed) this.#inFlightQos0++;
     else {
       this.#inFlight++;
-      sequence = this.acks.open(qos, packetId, mark);
+      sequence = this.acks.of(qos).open(packetId, mark);
     }
     stats.inFlight++;
     const token = (sequence << TOKEN_QOS_BITS) | qos;
@@ -256,7 +262,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     if (!owed) this.#inFlightQos0--;
     else {
       this.#inFlight--;
-      this.acks.withdraw(qos);
+      this.acks.of(qos).withdraw();
     }
     stats.inFlight--;
     this.#sinkFull = true;
@@ -269,7 +275,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       this.#context.stats.acknowledged[0]++;
       return;
     }
-    const sequence = this.acks.open(qos, packetId);
+    const sequence = this.acks.of(qos).open(packetId);
     if (kind === ParkedKind.Repeat && this.session.qos2State(packetId) === Qos2State.InFlight) {
       this.session.qos2Repeated(packetId, this, sequence);
       return;
@@ -279,19 +285,12 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   }
 
   #settle(qos: number, sequence: number): void {
-    this.acks.settle(qos, sequence, ReasonCode.Success);
+    this.acks.of(qos).settle(sequence, ReasonCode.Success);
     this.#context.schedule(this);
   }
 
-  #park(
-    kind: ParkedKind,
-    header: number,
-    receivedAtMs: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.#parked.push(kind, header, receivedAtMs, buffer, start, end);
+  #park(kind: ParkedKind, frame: PublishFrame): void {
+    this.#parked.push(kind, frame);
     this.#context.stats.parkedMessages++;
   }
 
@@ -300,7 +299,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const parked = this.#parked;
     const { frame } = this.#context;
     while (parked.count > 0) {
-      frame.readParked(parked);
+      parked.read(frame);
       if (!this.#mayOffer(frame.qos)) return;
       // It was a valid topic when it was parked.
       const topic = this.#topics.intern(frame.buffer, frame.start + 2, frame.topicEnd) as InternedTopic;
@@ -316,7 +315,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const qos2 = (token & 3) === 2 && !this.session.clean && outcome !== Outcome.Refused;
     const isKept =
       qos2 &&
-      this.session.qos2Keep(this.acks.packetId(2, token >>> TOKEN_QOS_BITS), () => {
+      this.session.qos2Keep(this.acks.of(2).packetId(token >>> TOKEN_QOS_BITS), () => {
         this.#completed(token, outcome);
       });
     if (!isKept) this.#completed(token, outcome);
@@ -332,9 +331,9 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
       if (qos === 0 && outcome !== Outcome.Refused) stats.acknowledged[0]++;
     } else {
       const sequence = token >>> TOKEN_QOS_BITS;
-      const packetId = this.acks.packetId(qos, sequence);
+      const packetId = this.acks.of(qos).packetId(sequence);
       const reason = outcome === Outcome.Refused ? ReasonCode.NotAuthorized : ReasonCode.Success;
-      if (!this.acks.settle(qos, sequence, reason)) {
+      if (!this.acks.of(qos).settle(sequence, reason)) {
         this.#context.logger.error({ client: this.session.clientId, packetId }, 'completed more than once');
         return;
       }
@@ -408,14 +407,19 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
   detach(disconnected: boolean, will?: Will): void {
     this.#owner = undefined;
     this.disconnected = disconnected;
-    if (!disconnected && will !== undefined && this.#context.taking) this.#parkWill(will);
+    const { taking, stats } = this.#context;
+    if (!disconnected && will !== undefined && taking) {
+      stats.wills++;
+      this.#parkWill(will, this.#context.wallMs());
+    }
     this.#context.schedule(this);
   }
 
   /** Behind all other publications of the connection; nobody waits for an acknowledgement. */
-  #parkWill({ header, frame }: Will): void {
-    this.#context.stats.wills++;
-    this.#park(ParkedKind.Will, header, this.#context.wallMs(), frame, 0, frame.length);
+  #parkWill({ header, frame: bytes }: ParkableWill, receivedAtMs: number): void {
+    const { frame } = this.#context;
+    frame.readWill(header, bytes, 0, bytes.length, receivedAtMs);
+    this.#park(ParkedKind.Will, frame);
   }
 
   /** The client is back and sends again what has no acknowledgement: what is parked is dropped; its wills stay. */
@@ -423,21 +427,20 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const { stats, frame } = this.#context;
     const parked = this.#parked;
     stats.discarded += parked.publications;
-    const wills: { readonly header: number; readonly receivedAtMs: number; readonly bytes: Buffer }[] = [];
+    const wills: (ParkableWill & { readonly receivedAtMs: number })[] = [];
     for (; parked.count > 0; parked.shift()) {
-      const { header, kind, receivedAtMs, buffer, start, end } = parked;
+      const { kind } = parked;
       stats.parkedMessages--;
-      frame.readParked(parked);
+      parked.read(frame);
+      const { header, qos, packetId, receivedAtMs, buffer, start, end } = frame;
       if (kind === ParkedKind.Will) {
-        wills.push({ header, receivedAtMs, bytes: Buffer.from(buffer.subarray(start, end)) });
-      } else if (frame.qos === 2 && kind !== ParkedKind.Repeat) {
-        if (kind === ParkedKind.Publish) this.session.qos2Discarded(frame.packetId);
-        else this.session.qos2Forgotten(frame.packetId);
+        wills.push({ header, receivedAtMs, frame: Buffer.from(buffer.subarray(start, end)) });
+      } else if (qos === 2 && kind !== ParkedKind.Repeat) {
+        if (kind === ParkedKind.Publish) this.session.qos2Discarded(packetId);
+        else this.session.qos2Forgotten(packetId);
       }
     }
-    for (const { header, receivedAtMs, bytes } of wills) {
-      this.#park(ParkedKind.Will, header, receivedAtMs, bytes, 0, bytes.length);
-    }
+    for (const will of wills) this.#parkWill(will, will.receivedAtMs);
     this.#context.schedule(this);
   }
 
@@ -505,65 +508,3 @@ export interface LaneOwner {
   /** There may be room again: see whether the socket can be read. */
   unblocked(): void;
 }
-
-const NO_BYTES = Buffer.alloc(0);
-const CUT_OFF = 'PUBLISH is cut off';
-const QOS_FLAGS = 0x06;
-const DUP_FLAG = 0x08;
-
-/**
- * A PUBLISH (MQTT 3.1.1 section 3.3), read once: topic with two bytes of length, packet identifier with QoS 1 and 2,
- * payload. One instance serves all lanes, because a message should not cost an object; it is valid until the next
- * {@link read}.
- */
-export class PublishFrame {
-  /** The first byte of the packet. */
-  header = 0;
-  /** As the frame is laid out; that of a will is 0. */
-  qos: QoS = 0;
-  buffer: Buffer = NO_BYTES;
-  /** Behind the fixed header. */
-  start = 0;
-  topicEnd = 0;
-  payloadStart = 0;
-  end = 0;
-  packetId = 0;
-  receivedAtMs = 0;
-
-  /**
-   * Reads buffer[start, end), a PUBLISH without its fixed header. Returns what is wrong with its form, if anything
-   * is; the topic's characters are not looked at.
-   */
-  read(header: number, buffer: Buffer, start: number, end: number, receivedAtMs: number): string | undefined {
-    const qos = (header & QOS_FLAGS) >> 1;
-    if (qos === 3) return 'PUBLISH with QoS 3 ([MQTT-3.3.1-4])';
-    if (qos === 0 && (header & DUP_FLAG) !== 0) return 'PUBLISH with QoS 0 and DUP ([MQTT-3.3.1-2])';
-    if (start + 2 > end) return CUT_OFF;
-    const topicEnd = start + 2 + uint16At(buffer, start);
-    const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
-    if (payloadStart > end) return CUT_OFF;
-    const packetId = qos === 0 ? 0 : uint16At(buffer, topicEnd);
-    if (qos !== 0 && packetId === 0) return 'PUBLISH with packet identifier 0 ([MQTT-2.3.1-1])';
-    this.header = header;
-    this.qos = qos as QoS;
-    this.buffer = buffer;
-    this.start = start;
-    this.topicEnd = topicEnd;
-    this.payloadStart = payloadStart;
-    this.end = end;
-    this.packetId = packetId;
-    this.receivedAtMs = receivedAtMs;
-    return undefined;
-  }
-
-  /** Reads the oldest of parked publications, which had a sound form when it was parked. */
-  readParked(parked: ParkedFrames): void {
-    const { header, kind, buffer, start, end, receivedAtMs } = parked;
-    // A will has no packet identifier, whatever its QoS.
-    this.read(kind === ParkedKind.Will ? header & ~QOS_FLAGS : header, buffer, start, end, receivedAtMs);
-    this.header = header;
-  }
-}
-
-const uint16At = (buffer: Buffer, at: number): number =>
-  ((buffer[at] as number) << 8) | (buffer[at + 1] as number);

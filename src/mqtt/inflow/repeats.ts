@@ -48,7 +48,7 @@ export class Repeats {
     const { session } = this.#lane;
     for (let lane = this.#lane.predecessor; lane !== undefined; lane = lane.predecessor) {
       if (lane.session !== session) continue;
-      const sequence = lane.acks.findQos1(packetId, mark);
+      const sequence = lane.acks.of(1).find(packetId, mark);
       // Repeated here before: the client has used the packet identifier again, so this is another publication.
       if (sequence !== undefined && lane.repeats.#joined?.get(sequence)?.lane !== this.#lane) {
         return { lane, sequence };
@@ -64,7 +64,7 @@ export class Repeats {
     // An earlier repeat has lost its connection: the last one is the one that is acknowledged.
     const { repeats } = first.lane;
     repeats.#joined ??= new Map();
-    repeats.#joined.set(first.sequence, { lane: this.#lane, sequence: this.#lane.acks.open(1, packetId) });
+    repeats.#joined.set(first.sequence, { lane: this.#lane, sequence: this.#lane.acks.of(1).open(packetId) });
     return true;
   }
 

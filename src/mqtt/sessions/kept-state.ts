@@ -1,12 +1,10 @@
 import type { AbandonReason, SessionMessage } from '../../core/device-sessions.ts';
 import type { RecalledPublications } from '../../core/publication.ts';
-import { localMessage, sizeOf } from '../broker/local-deliveries.ts';
-import type { LocalMessage } from '../broker/local-deliveries.ts';
+import { localMessage, sizeOf, type LocalMessage } from '../broker/local-deliveries.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { IngressStats } from '../stats.ts';
 import { filterMatches } from '../topics/topic-filter.ts';
-import { Mailbox } from './mailbox.ts';
-import type { Errand, Queued } from './mailbox.ts';
+import { Mailbox, type Errand, type Queued } from './mailbox.ts';
 import type { StoreRecord, StoredMessage } from './store/store-record.ts';
 
 /** A stored message for one session that will not be delivered, until its sender has taken note. */

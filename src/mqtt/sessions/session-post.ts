@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts';
 import type {
   AbandonReason,
   DeviceSessions,
@@ -6,6 +7,7 @@ import type {
 } from '../../core/device-sessions.ts';
 import { localMessage, ownBytes, type LocalMessage } from '../broker/local-deliveries.ts';
 import type { Queued } from './mailbox.ts';
+import type { SessionRegistry } from './session-registry.ts';
 import type { SessionStore } from './session-store.ts';
 import { filterMatches } from '../topics/topic-filter.ts';
 
@@ -20,30 +22,32 @@ export interface ConnectedClient {
   deliver(message: LocalMessage): void;
 }
 
-export interface SessionPostOptions {
+/** Who has the store, and the clients that are connected. */
+export interface PostOffice {
   readonly store: SessionStore;
-  readonly connected: (clientId: string) => ConnectedClient | undefined;
-  /** Whether there is a session, its client present or absent. */
-  readonly exists: (clientId: string) => boolean;
-  readonly wallMs: () => number;
+  client(clientId: string): ConnectedClient | undefined;
 }
 
 /** Messages to one session: queued there, sent if its client is present, complete with its PUBACK. */
 export class SessionPost implements DeviceSessions {
-  readonly #options: SessionPostOptions;
+  readonly #office: PostOffice;
+  readonly #sessions: Pick<SessionRegistry, 'exists'>;
+  readonly #clock: Pick<Clock, 'wallMs'>;
 
-  constructor(options: SessionPostOptions) {
-    this.#options = options;
+  constructor(office: PostOffice, sessions: Pick<SessionRegistry, 'exists'>, clock: Pick<Clock, 'wallMs'>) {
+    this.#office = office;
+    this.#sessions = sessions;
+    this.#clock = clock;
   }
 
   publish(message: SessionMessage, completed: (outcome: SessionOutcome) => void): void {
-    const { store } = this.#options;
+    const { store } = this.#office;
     const later = (outcome: SessionOutcome): void => {
       queueMicrotask(() => {
         completed(outcome);
       });
     };
-    const client = this.#options.connected(message.clientId);
+    const client = this.#office.client(message.clientId);
     const obstacle = this.#obstacle(message, client);
     if (obstacle !== undefined) {
       later(obstacle);
@@ -58,23 +62,23 @@ export class SessionPost implements DeviceSessions {
   }
 
   onAbandoned(listener: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void): void {
-    this.#options.store.onAbandoned(listener);
+    this.#office.store.onAbandoned(listener);
   }
 
   #obstacle(
     { clientId, topic, expiresAtMs }: SessionMessage,
     client: ConnectedClient | undefined,
   ): SessionOutcome | undefined {
-    if (expiresAtMs !== undefined && expiresAtMs <= this.#options.wallMs()) return 'expired';
-    if (client === undefined && !this.#options.exists(clientId)) return 'no-session';
+    if (expiresAtMs !== undefined && expiresAtMs <= this.#clock.wallMs()) return 'expired';
+    if (client === undefined && !this.#sessions.exists(clientId)) return 'no-session';
     const granted = client === undefined ? this.#storedQos(clientId, topic) : client.granted(topic);
     return granted > 0 ? undefined : 'not-subscribed';
   }
 
   #storedQos(clientId: string, topic: string): number {
     let highest = 0;
-    for (const { topic: filter, qos } of this.#options.store.mailbox(clientId)?.subscriptions.values() ??
-      []) {
+    const subscriptions = this.#office.store.mailbox(clientId)?.subscriptions;
+    for (const { topic: filter, qos } of subscriptions?.values() ?? []) {
       if (qos > highest && filterMatches(filter, topic)) highest = qos;
     }
     return highest;
@@ -82,12 +86,10 @@ export class SessionPost implements DeviceSessions {
 
   #send(clientId: string, client: ConnectedClient, queued: Queued, packet: LocalMessage): void {
     // aedes tells the store what it sends to a persistent session under which identifier, and only there.
-    const sent = client.clean
-      ? {
-          ...packet,
-          messageId: this.#options.store.mailbox(clientId)?.identify(queued, client.nextMessageId()),
-        }
-      : packet;
-    client.deliver(sent);
+    if (!client.clean) client.deliver(packet);
+    else {
+      const mailbox = this.#office.store.mailbox(clientId);
+      client.deliver({ ...packet, messageId: mailbox?.identify(queued, client.nextMessageId()) });
+    }
   }
 }

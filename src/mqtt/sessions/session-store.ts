@@ -1,7 +1,7 @@
 import type { AbandonReason, SessionMessage, SessionOutcome } from '../../core/device-sessions.ts';
-import { EARLIEST_PLAUSIBLE_MS } from '../../core/clock.ts';
+import { EARLIEST_PLAUSIBLE_MS, type Clock } from '../../core/clock.ts';
 import type { PublicationMemory } from '../../core/publication.ts';
-import type { IngressLimits } from '../limits.ts';
+import type { IngressBasics, IngressLimits } from '../limits.ts';
 import type { LocalMessage } from '../broker/local-deliveries.ts';
 import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
 import { storedMessage, toStored, type KeptState, type RetainedMessages } from './kept-state.ts';
@@ -10,14 +10,6 @@ import type { IngressStats } from '../stats.ts';
 import type { SessionLog } from './store/store-log.ts';
 import type { StoreRecord } from './store/store-record.ts';
 import { FilterTree } from '../topics/topic-filter.ts';
-
-export interface SessionStoreOptions {
-  readonly state: KeptState;
-  readonly log: SessionLog;
-  readonly limits: IngressLimits;
-  readonly stats: IngressStats;
-  readonly wallMs: () => number;
-}
 
 export type AbandonListener = (message: SessionMessage, reason: AbandonReason, forget: () => void) => void;
 
@@ -30,17 +22,17 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   readonly #log: SessionLog;
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
-  readonly #wallMs: () => number;
+  readonly #clock: Clock;
   /** Subscriptions of persistent sessions with QoS 1 or 2: what they match is queued. */
   readonly #queueing = new FilterTree<StoredSubscription>();
   #abandonListener: AbandonListener | undefined;
 
-  constructor({ state, log, limits, stats, wallMs }: SessionStoreOptions) {
+  constructor(state: KeptState, log: SessionLog, { limits, stats, clock }: IngressBasics) {
     this.#state = state;
     this.#log = log;
     this.#limits = limits;
     this.#stats = stats;
-    this.#wallMs = wallMs;
+    this.#clock = clock;
     for (const { subscriptions } of state.mailboxes.values()) {
       for (const subscription of subscriptions.values()) this.#startQueueing(subscription);
     }
@@ -53,7 +45,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
    * went when the clock had not been set.
    */
   restored(): RestoredSession[] {
-    const nowMs = this.#wallMs();
+    const nowMs = this.#clock.wallMs();
     return [...this.#state.mailboxes.values()].map(({ clientId, absentSinceMs, takenIds }) => ({
       clientId,
       absentForMs: absentSinceMs < EARLIEST_PLAUSIBLE_MS ? 0 : Math.max(0, nowMs - absentSinceMs),
@@ -79,7 +71,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   /** Its client has gone. */
   absent(clientId: string): void {
     if (this.mailbox(clientId) === undefined) return;
-    this.#change({ kind: 'absent', clientId, absentSinceMs: this.#wallMs() });
+    this.#change({ kind: 'absent', clientId, absentSinceMs: this.#clock.wallMs() });
   }
 
   /** Ends a session: its subscriptions and its queue. */
@@ -207,7 +199,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   /** Removes from one queue what was never sent and is of no use any more. */
   expireIn(mailbox: Mailbox): void {
-    for (const queued of mailbox.expired(this.#wallMs())) {
+    for (const queued of mailbox.expired(this.#clock.wallMs())) {
       this.#stats.queueExpired++;
       this.#abandon(mailbox, queued, 'expired');
     }

@@ -82,7 +82,7 @@ describe('AckWriter', () => {
 
   const settled = (from: number, count: number): Acknowledgements => {
     const acks = new Acknowledgements(MQTT_3_1_1);
-    for (const id of range(count, from)) acks.settle(1, acks.open(1, id), ReasonCode.Success);
+    for (const id of range(count, from)) acks.of(1).settle(acks.of(1).open(id), ReasonCode.Success);
     return acks;
   };
   const ids = (bytes: Buffer): number[] =>
@@ -92,7 +92,7 @@ describe('AckWriter', () => {
     const stats = new IngressStats();
     const wire = new Wire();
     const acks = settled(1, 3);
-    acks.settle(2, acks.open(2, 7), ReasonCode.Success);
+    acks.of(2).settle(acks.of(2).open(7), ReasonCode.Success);
     acks.release(9);
     new AckWriter(stats).write(acks, wire);
     expect(wire.writes.map((bytes) => bytes.toString('hex'))).toEqual([
@@ -114,9 +114,9 @@ describe('AckWriter', () => {
       },
     }) as Codec;
     const acks = new Acknowledgements(codec);
-    const sequences = range(2).map((id) => acks.open(1, id));
-    acks.settle(1, sequences[1]!, ReasonCode.NotAuthorized);
-    acks.settle(1, sequences[0]!, ReasonCode.Success);
+    const sequences = range(2).map((id) => acks.of(1).open(id));
+    acks.of(1).settle(sequences[1]!, ReasonCode.NotAuthorized);
+    acks.of(1).settle(sequences[0]!, ReasonCode.Success);
     const wire = new Wire();
     new AckWriter(new IngressStats()).write(acks, wire);
     expect(reasons).toEqual([ReasonCode.Success, ReasonCode.NotAuthorized]);

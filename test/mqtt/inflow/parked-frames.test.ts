@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ParkedFrames, ParkedKind } from '../../../src/mqtt/inflow/parked-frames.ts';
+import { ParkedFrames, ParkedKind, PublishFrame } from '../../../src/mqtt/inflow/parked-frames.ts';
 import { ReadAhead } from '../../../src/mqtt/connection/read-ahead.ts';
 import { IngressStats } from '../../../src/mqtt/stats.ts';
 
@@ -18,7 +18,7 @@ describe('ParkedFrames', () => {
           fc.option(
             fc.tuple(
               fc.uint8Array({ maxLength: 3_000, size: 'max' }),
-              fc.integer({ min: 0, max: 255 }),
+              fc.constantFrom(0x30, 0x31, 0x32, 0x33, 0x3a, 0x34, 0x3d),
               fc.nat({ max: 1e9 }),
             ),
             { freq: 3 },
@@ -27,22 +27,28 @@ describe('ParkedFrames', () => {
         ),
         (steps) => {
           const { parked, stats } = newParked();
+          const frame = new PublishFrame();
           const expected: [string, number, number][] = [];
           const check = (): void => {
             const [body, header, at] = expected.shift()!;
-            expect(parked.buffer.toString('hex', parked.start, parked.end)).toBe(body);
-            expect(parked.header).toBe(header);
-            expect(parked.receivedAtMs).toBe(1_700_000_000_000 + at);
+            parked.read(frame);
+            expect(frame.buffer.toString('hex', frame.start, frame.end)).toBe(body);
+            expect(frame.header).toBe(header);
+            expect(frame.receivedAtMs).toBe(1_700_000_000_000 + at);
             expect(parked.kind).toBe(ParkedKind.Publish);
             parked.shift();
           };
           for (const step of steps) {
             if (step !== null) {
-              const [body, header, at] = step;
+              const [payload, header, at] = step;
+              // The topic "a", and packet identifier 7.
+              const body = Buffer.concat([Buffer.from([0, 1, 0x61, 0, 7]), payload]);
               const source = Buffer.concat([Buffer.from('before'), body, Buffer.from('after')]);
-              parked.push(ParkedKind.Publish, header, 1_700_000_000_000 + at, source, 6, 6 + body.length);
+              const fault = frame.read(header, source, 6, 6 + body.length, 1_700_000_000_000 + at);
+              expect(fault).toBeUndefined();
+              parked.push(ParkedKind.Publish, frame);
               source.fill(0);
-              expected.push([Buffer.from(body).toString('hex'), header, at]);
+              expected.push([body.toString('hex'), header, at]);
             } else if (parked.count > 0) check();
             expect(parked.count).toBe(expected.length);
             expect(stats.parkedBytes >= parked.bytes).toBe(true);
@@ -56,9 +62,10 @@ describe('ParkedFrames', () => {
 
   it('counts apart what the sink has not seen', () => {
     const { parked } = newParked();
-    for (const kind of [ParkedKind.Publish, ParkedKind.Acknowledge, ParkedKind.Repeat]) {
-      parked.push(kind, 0x32, 0, Buffer.alloc(5), 0, 5);
-    }
+    const frame = new PublishFrame();
+    frame.read(0x32, Buffer.from([0, 1, 0x61, 0, 7]), 0, 5, 0);
+    for (const kind of [ParkedKind.Publish, ParkedKind.Acknowledge, ParkedKind.Repeat])
+      parked.push(kind, frame);
     expect([parked.count, parked.publications]).toEqual([3, 1]);
     parked.shift();
     expect([parked.count, parked.publications, parked.kind]).toEqual([2, 0, ParkedKind.Acknowledge]);
