@@ -2,59 +2,68 @@ import type { Metric } from '../core/metric.ts';
 import type { ProducerBatch } from './batches/producer-batch.ts';
 
 /**
- * What a producer counts, under the names that Kafka's users know (producer-metrics), in camel case. Totals only
- * grow; a reader takes differences. Plain numbers: reading them costs nothing.
+ * What a producer counts, a row a figure: its name in Prometheus' spelling behind `sluice_producer_`, and what it is.
+ * The figures' own names are those that Kafka's users know (producer-metrics), in camel case. Those that end with
+ * `Total` or `TotalMs` only grow; times are in milliseconds here, and in seconds in Prometheus.
  */
-export class ProducerStats {
-  /** Records that Kafka acknowledged. */
-  recordSendTotal = 0;
-  /** Records that failed for good. */
-  recordErrorTotal = 0;
-  /** Records in batches that had to go again, counted each time. */
-  recordRetryTotal = 0;
-  /** Batches sent, repetitions included. */
-  batchSendTotal = 0;
-  /** Batches split or regrouped because the broker would not take them whole. */
-  batchSplitTotal = 0;
-  /** Bytes of batches sent, before and after compression, headers not counted. */
-  uncompressedByteTotal = 0;
-  outgoingByteTotal = 0;
-  /** Records in batches sent, repetitions included. */
-  requestRecordTotal = 0;
-  requestTotal = 0;
-  requestErrorTotal = 0;
-  /** Produce requests without an answer yet. */
-  requestsInFlight = 0;
-  /** Milliseconds from request to answer, summed over answered requests; and the longest so far. */
-  requestLatencyTotalMs = 0;
-  requestLatencyMaxMs = 0;
-  /** Milliseconds from a batch's first record to its first send, summed over batches; and the longest so far. */
-  recordQueueTimeTotalMs = 0;
-  /** Batches that were sent at least once. */
-  batchQueuedTotal = 0;
-  recordQueueTimeMaxMs = 0;
-  /** Milliseconds of pauses that brokers asked for (quotas). */
-  produceThrottleTimeTotalMs = 0;
-  /** Times that a partition's sequence was started anew under another epoch. */
-  epochBumpTotal = 0;
+const FIGURES = {
+  recordSendTotal: ['record_send_total', 'Records that Kafka acknowledged.'],
+  recordErrorTotal: ['record_error_total', 'Records that failed for good.'],
+  recordRetryTotal: ['record_retry_total', 'Records in batches that had to go again.'],
+  batchSendTotal: ['batch_send_total', 'Batches sent, repetitions included.'],
+  batchSplitTotal: ['batch_split_total', 'Batches that the broker would not take whole.'],
+  // Of batches without their headers.
+  uncompressedByteTotal: ['uncompressed_bytes_total', 'Bytes of batches before compression.'],
+  outgoingByteTotal: ['outgoing_bytes_total', 'Bytes of batches sent.'],
+  requestRecordTotal: ['request_records_total', 'Records in requests, repetitions included.'],
+  requestTotal: ['request_total', 'Produce requests.'],
+  requestErrorTotal: ['request_error_total', 'Produce requests that failed.'],
+  requestsInFlight: ['requests_in_flight', 'Produce requests without an answer yet.'],
+  requestLatencyTotalMs: [
+    'request_latency_seconds_total',
+    'Time from request to answer, summed over requests.',
+  ],
+  requestLatencyMaxMs: ['request_latency_max_seconds', 'Longest time from request to answer.'],
+  recordQueueTimeTotalMs: [
+    'record_queue_time_seconds_total',
+    "Time from a batch's first record to its first send, summed over batches.",
+  ],
+  batchQueuedTotal: ['batch_queued_total', 'Batches sent at least once.'],
+  recordQueueTimeMaxMs: [
+    'record_queue_time_max_seconds',
+    "Longest time from a batch's first record to its first send.",
+  ],
+  produceThrottleTimeTotalMs: ['produce_throttle_time_seconds_total', 'Pauses that brokers asked for.'],
+  epochBumpTotal: ['epoch_bump_total', "Times that a partition's sequence started anew."],
+} as const;
 
-  /** A batch leaves for the first time, so long after its first record. */
-  countQueued(queuedMs: number): void {
-    this.batchQueuedTotal++;
-    this.recordQueueTimeTotalMs += queuedMs;
-    this.recordQueueTimeMaxMs = Math.max(this.recordQueueTimeMaxMs, queuedMs);
-  }
+/** The value of each figure. Plain numbers: reading them costs nothing. */
+export type ProducerStats = Record<keyof typeof FIGURES, number>;
 
-  /** A request was answered after so long. */
-  countAnswered(latencyMs: number, batches: readonly ProducerBatch[]): void {
-    this.requestLatencyTotalMs += latencyMs;
-    this.requestLatencyMaxMs = Math.max(this.requestLatencyMaxMs, latencyMs);
-    for (const { recordCount, records, compressed } of batches) {
-      this.batchSendTotal++;
-      this.requestRecordTotal += recordCount;
-      this.uncompressedByteTotal += records.length;
-      this.outgoingByteTotal += (compressed?.bytes ?? records).length;
-    }
+export function noStats(): ProducerStats {
+  return Object.fromEntries(Object.keys(FIGURES).map((figure) => [figure, 0])) as ProducerStats;
+}
+
+/** A batch leaves for the first time, so long after its first record. */
+export function countQueued(stats: ProducerStats, queuedMs: number): void {
+  stats.batchQueuedTotal++;
+  stats.recordQueueTimeTotalMs += queuedMs;
+  stats.recordQueueTimeMaxMs = Math.max(stats.recordQueueTimeMaxMs, queuedMs);
+}
+
+/** A request with these batches was answered after so long. */
+export function countAnswered(
+  stats: ProducerStats,
+  latencyMs: number,
+  batches: readonly ProducerBatch[],
+): void {
+  stats.requestLatencyTotalMs += latencyMs;
+  stats.requestLatencyMaxMs = Math.max(stats.requestLatencyMaxMs, latencyMs);
+  for (const { recordCount, records, compressed } of batches) {
+    stats.batchSendTotal++;
+    stats.requestRecordTotal += recordCount;
+    stats.uncompressedByteTotal += records.length;
+    stats.outgoingByteTotal += (compressed?.bytes ?? records).length;
   }
 }
 
@@ -64,55 +73,19 @@ export interface BufferFigures {
   readonly availableBytes: number;
 }
 
-/** The producer's figures under the names that Kafka's users know (producer-metrics), in Prometheus' spelling. */
+/** The producer's figures for Prometheus. */
 export function producerMetrics(stats: ProducerStats, buffer: () => BufferFigures): Metric[] {
-  const metric = (kind: 'counter' | 'gauge', name: string, help: string, read: () => number): Metric => {
+  const metric = (name: string, help: string, read: () => number): Metric => {
+    const kind = name.endsWith('_total') ? 'counter' : 'gauge';
     return { name: `sluice_producer_${name}`, help, kind, read };
   };
-  const counter = (name: string, help: string, read: () => number) =>
-    metric('counter', `${name}_total`, help, read);
-  const gauge = (name: string, help: string, read: () => number) => metric('gauge', name, help, read);
+  const figures = Object.entries(FIGURES) as [keyof ProducerStats, readonly [name: string, help: string]][];
   return [
-    counter('record_send', 'Records that Kafka acknowledged.', () => stats.recordSendTotal),
-    counter('record_error', 'Records that failed for good.', () => stats.recordErrorTotal),
-    counter('record_retry', 'Records in batches that had to go again.', () => stats.recordRetryTotal),
-    counter('batch_send', 'Batches sent, repetitions included.', () => stats.batchSendTotal),
-    counter('batch_split', 'Batches that the broker would not take whole.', () => stats.batchSplitTotal),
-    counter('uncompressed_bytes', 'Bytes of batches before compression.', () => stats.uncompressedByteTotal),
-    counter('outgoing_bytes', 'Bytes of batches sent.', () => stats.outgoingByteTotal),
-    counter('request_records', 'Records in requests, repetitions included.', () => stats.requestRecordTotal),
-    counter('request', 'Produce requests.', () => stats.requestTotal),
-    counter('request_error', 'Produce requests that failed.', () => stats.requestErrorTotal),
-    gauge('requests_in_flight', 'Produce requests without an answer yet.', () => stats.requestsInFlight),
-    counter(
-      'request_latency_seconds',
-      'Time from request to answer, summed over requests.',
-      () => stats.requestLatencyTotalMs / 1000,
+    ...figures.map(([figure, [name, help]]) =>
+      metric(name, help, () => stats[figure] / (figure.endsWith('Ms') ? 1_000 : 1)),
     ),
-    gauge(
-      'request_latency_max_seconds',
-      'Longest time from request to answer.',
-      () => stats.requestLatencyMaxMs / 1000,
-    ),
-    counter(
-      'record_queue_time_seconds',
-      "Time from a batch's first record to its first send, summed over batches.",
-      () => stats.recordQueueTimeTotalMs / 1000,
-    ),
-    counter('batch_queued', 'Batches sent at least once.', () => stats.batchQueuedTotal),
-    gauge(
-      'record_queue_time_max_seconds',
-      "Longest time from a batch's first record to its first send.",
-      () => stats.recordQueueTimeMaxMs / 1000,
-    ),
-    counter(
-      'produce_throttle_time_seconds',
-      'Pauses that brokers asked for.',
-      () => stats.produceThrottleTimeTotalMs / 1000,
-    ),
-    counter('epoch_bump', "Times that a partition's sequence started anew.", () => stats.epochBumpTotal),
-    gauge('buffer_total_bytes', 'buffer.memory.', () => buffer().totalBytes),
-    gauge('buffer_available_bytes', 'What is free of buffer.memory.', () => buffer().availableBytes),
+    metric('buffer_total_bytes', 'buffer.memory.', () => buffer().totalBytes),
+    metric('buffer_available_bytes', 'What is free of buffer.memory.', () => buffer().availableBytes),
   ];
 }
 

@@ -15,7 +15,7 @@ import type { Topic } from './cluster/topic.ts';
 import type { ProducerConfig } from './config/config-table.ts';
 import type { ProducerContext } from './context.ts';
 import { InvalidRecordError, ProducerClosedError, type ProducerError } from './errors.ts';
-import { kafkaMetrics, ProducerStats, type KafkaMetrics } from './metrics.ts';
+import { kafkaMetrics, noStats, type KafkaMetrics } from './metrics.ts';
 import { exponentialBackoff } from './sending/backoff.ts';
 import { ProduceResults } from './sending/produce-results.ts';
 import { ProducerIds } from './sending/producer-ids.ts';
@@ -57,7 +57,7 @@ export interface UndeliveredRecords {
  * a promise or a callback. {@link tryAppend} is the path for a bridge: bytes, no promise, no object a record.
  */
 export class Producer<K = Uint8Array, V = Uint8Array> {
-  readonly stats = new ProducerStats();
+  readonly stats = noStats();
   readonly #context: ProducerContext;
   readonly #accumulator: RecordAccumulator;
   readonly #metadata: Metadata;

@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import { compressFrame } from 'lz4-napi';
 import { errorMessage } from '../../core/errors.ts';
@@ -80,17 +81,13 @@ export class BatchCompressor {
     try {
       batch.compressed = { type: codec, bytes: await this.#compress(codec, this.#options.levels, records) };
     } catch (error) {
-      this.#leaveAsItIs(batch, codec, error);
+      // As good to Kafka and its consumers, only larger: better than a record that is late or lost.
+      batch.compressed = { type: 'none', bytes: records };
+      this.#warn(codec, error);
     }
     this.#inPool--;
     done();
     this.#fillPool(codec);
-  }
-
-  /** As good to Kafka and its consumers, only larger: better than a record that is late or lost. */
-  #leaveAsItIs(batch: ProducerBatch, codec: Codec, error: unknown): void {
-    batch.compressed = { type: 'none', bytes: batch.records };
-    this.#warn(codec, error);
   }
 
   #warn(codec: Codec, error: unknown): void {
@@ -135,25 +132,19 @@ export async function compress(
       return inSnappyStream(await snappy.compress(records));
     }
     case 'gzip':
-      return inPool((done) => {
-        gzip(records, { level: levels.gzip === -1 ? constants.Z_DEFAULT_COMPRESSION : levels.gzip }, done);
+      return gzipInPool(records, {
+        level: levels.gzip === -1 ? constants.Z_DEFAULT_COMPRESSION : levels.gzip,
       });
     case 'zstd':
-      return inPool((done) => {
-        const params = { [constants.ZSTD_c_compressionLevel]: levels.zstd };
-        zstdCompress(records, { params, pledgedSrcSize: records.length }, done);
+      return zstdInPool(records, {
+        params: { [constants.ZSTD_c_compressionLevel]: levels.zstd },
+        pledgedSrcSize: records.length,
       });
   }
 }
 
-function inPool(start: (done: (error: Error | null, result: Buffer) => void) => void): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    start((error, result) => {
-      if (error === null) resolve(result);
-      else reject(error);
-    });
-  });
-}
+const gzipInPool = promisify(gzip);
+const zstdInPool = promisify(zstdCompress);
 
 /** Of snappy-java's stream: a magic, its version, and the least version that can read it. */
 const XERIAL_HEADER = Buffer.from([0x82, ...Buffer.from('SNAPPY\0'), 0, 0, 0, 1, 0, 0, 0, 1]);

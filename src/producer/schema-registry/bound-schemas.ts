@@ -33,15 +33,48 @@ export interface BoundSchema {
   readonly references: ReadonlyMap<string, Schema>;
 }
 
+/** What was made of schemas, each once, however many records wait for it. */
+class Bindings<Key, Binding> {
+  readonly #make: (topic: string, key: Key) => Promise<Binding>;
+  readonly #made = new Map<Key, Binding>();
+  readonly #pending = new Map<Key, Promise<void>>();
+
+  constructor(make: (topic: string, key: Key) => Promise<Binding>) {
+    this.#make = make;
+  }
+
+  /** undefined once {@link get} has an answer. After a failure the next call tries again. */
+  prepare(topic: string, key: Key): Promise<void> | undefined {
+    if (this.#made.has(key)) return undefined;
+    let pending = this.#pending.get(key);
+    if (pending === undefined) {
+      const keep = (binding: Binding) => void this.#made.set(key, binding);
+      pending = this.#make(topic, key)
+        .then(keep)
+        .finally(() => this.#pending.delete(key));
+      this.#pending.set(key, pending);
+    }
+    return pending;
+  }
+
+  /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
+  get(topic: string, key: Key): Binding {
+    const binding = this.#made.get(key);
+    if (binding !== undefined) return binding;
+    throw new SerializationError(
+      'SCHEMA_NOT_PREPARED',
+      topic,
+      `the schema for topic '${topic}' is not there yet: await prepare() before serialize() or deserialize()`,
+    );
+  }
+}
+
 /** What a serializer needs from a registry, kept for each topic: `E` is made once from the topic's schema. */
 export class TopicSchemas<E> {
   readonly part: RecordPart;
   readonly #options: RegistrySerializerOptions;
   readonly #schema: Schema;
-  readonly #recordName: string | undefined;
-  readonly #bind: (bound: BoundSchema) => E;
-  readonly #encoders = new Map<string, E>();
-  readonly #pending = new Map<string, Promise<void>>();
+  readonly #encoders: Bindings<string, E>;
   /** Most streams have runs of one topic. */
   #lastTopic: string | undefined;
   #lastEncoder: E | undefined;
@@ -56,47 +89,33 @@ export class TopicSchemas<E> {
     if (options.useLatestVersion === true && options.autoRegisterSchemas === true) {
       throw new TypeError('useLatestVersion registers nothing: it excludes autoRegisterSchemas');
     }
-    this.part = options.part ?? 'value';
+    const { registry, part = 'value', subjectNameStrategy = topicNameStrategy } = options;
+    this.part = part;
     this.#options = options;
     this.#schema = schema;
-    this.#recordName = recordName;
-    this.#bind = bind;
+    this.#encoders = new Bindings(async (topic) => {
+      const subject = orUnusable(topic, 'its own schema', () => subjectNameStrategy(topic, part, recordName));
+      const { id, schema: found } = await this.#find(subject);
+      const references = await registry.references(found);
+      return orUnusable(topic, `the schema of '${subject}' with id ${id}`, () => {
+        if (found.type !== schema.type) throw new TypeError(`it is ${found.type}, not ${schema.type}`);
+        return bind({ id, schema: found, references });
+      });
+    });
   }
 
   /** undefined once {@link encoder} has an answer for the topic. */
   prepare(topic: string): Promise<void> | undefined {
-    if (topic === this.#lastTopic || this.#encoders.has(topic)) return undefined;
-    let pending = this.#pending.get(topic);
-    if (pending === undefined) {
-      pending = this.#fetch(topic).finally(() => this.#pending.delete(topic));
-      this.#pending.set(topic, pending);
-    }
-    return pending;
+    return topic === this.#lastTopic ? undefined : this.#encoders.prepare(topic, topic);
   }
 
   /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
   encoder(topic: string): E {
     if (topic === this.#lastTopic) return this.#lastEncoder as E;
-    const encoder = this.#encoders.get(topic);
-    if (encoder === undefined) throw notPrepared(topic);
+    const encoder = this.#encoders.get(topic, topic);
     this.#lastTopic = topic;
     this.#lastEncoder = encoder;
     return encoder;
-  }
-
-  async #fetch(topic: string): Promise<void> {
-    const { registry, subjectNameStrategy = topicNameStrategy } = this.#options;
-    const subject = orUnusable(topic, 'its own schema', () =>
-      subjectNameStrategy(topic, this.part, this.#recordName),
-    );
-    const { id, schema } = await this.#find(subject);
-    const references = await registry.references(schema);
-    const encoder = orUnusable(topic, `the schema of '${subject}' with id ${id}`, () => {
-      if (schema.type !== this.#schema.type)
-        throw new TypeError(`it is ${schema.type}, not ${this.#schema.type}`);
-      return this.#bind({ id, schema, references });
-    });
-    this.#encoders.set(topic, encoder);
   }
 
   async #find(subject: string): Promise<{ id: number; schema: Schema }> {
@@ -110,8 +129,32 @@ export class TopicSchemas<E> {
   }
 }
 
+/** What a deserializer needs from a registry, kept for each schema id: `D` is made once from the writer's schema. */
+export class WriterSchemas<D> {
+  readonly #decoders: Bindings<number, D>;
+
+  constructor(registry: SchemaRegistry, bind: (bound: BoundSchema) => D) {
+    this.#decoders = new Bindings(async (topic, id) => {
+      const schema = await registry.byId(id);
+      const references = await registry.references(schema);
+      return orUnusable(topic, `the schema with id ${id}`, () => bind({ id, schema, references }));
+    });
+  }
+
+  /** undefined once {@link decoder} has an answer for the data's schema, and for data that names none. */
+  prepare(topic: string, data: Uint8Array | null): Promise<void> | undefined {
+    const id = data === null ? undefined : peekSchemaId(data);
+    return id === undefined ? undefined : this.#decoders.prepare(topic, id);
+  }
+
+  /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
+  decoder(topic: string, id: number): D {
+    return this.#decoders.get(topic, id);
+  }
+}
+
 /** What was made of a schema; whatever goes wrong becomes a SerializationError. */
-export function orUnusable<T>(topic: string, schema: string, make: () => T): T {
+function orUnusable<T>(topic: string, schema: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
@@ -121,54 +164,5 @@ export function orUnusable<T>(topic: string, schema: string, make: () => T): T {
       `${schema} can't be used for topic '${topic}': ${errorMessage(error)}`,
       { cause: error },
     );
-  }
-}
-
-export function notPrepared(topic: string): SerializationError {
-  return new SerializationError(
-    'SCHEMA_NOT_PREPARED',
-    topic,
-    `the schema for topic '${topic}' is not there yet: await prepare() before serialize() or deserialize()`,
-  );
-}
-
-/** What a deserializer needs from a registry, kept for each schema id: `D` is made once from the writer's schema. */
-export class WriterSchemas<D> {
-  readonly #registry: SchemaRegistry;
-  readonly #bind: (bound: BoundSchema) => D;
-  readonly #decoders = new Map<number, D>();
-  readonly #pending = new Map<number, Promise<void>>();
-
-  constructor(registry: SchemaRegistry, bind: (bound: BoundSchema) => D) {
-    this.#registry = registry;
-    this.#bind = bind;
-  }
-
-  /** undefined once {@link decoder} has an answer for the data's schema, and for data that names none. */
-  prepare(topic: string, data: Uint8Array | null): Promise<void> | undefined {
-    const id = data === null ? undefined : peekSchemaId(data);
-    if (id === undefined || this.#decoders.has(id)) return undefined;
-    let pending = this.#pending.get(id);
-    if (pending === undefined) {
-      pending = this.#fetch(topic, id).finally(() => this.#pending.delete(id));
-      this.#pending.set(id, pending);
-    }
-    return pending;
-  }
-
-  /** @throws SerializationError SCHEMA_NOT_PREPARED if {@link prepare} is still to be awaited */
-  decoder(topic: string, id: number): D {
-    const decoder = this.#decoders.get(id);
-    if (decoder === undefined) throw notPrepared(topic);
-    return decoder;
-  }
-
-  async #fetch(topic: string, id: number): Promise<void> {
-    const schema = await this.#registry.byId(id);
-    const references = await this.#registry.references(schema);
-    const decoder = orUnusable(topic, `the schema with id ${id}`, () =>
-      this.#bind({ id, schema, references }),
-    );
-    this.#decoders.set(id, decoder);
   }
 }

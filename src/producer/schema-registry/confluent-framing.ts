@@ -1,3 +1,4 @@
+import { writeVarint } from '../batches/record-batch.ts';
 import { asBuffer, SerializationError } from '../serializers/serializer.ts';
 
 /**
@@ -8,6 +9,7 @@ import { asBuffer, SerializationError } from '../serializers/serializer.ts';
 export const FRAME_BYTES = 5;
 
 const MAGIC_BYTE = 0;
+const MAX_VARINT_BYTES = 5;
 
 /** What stands in front of every payload of a schema. */
 export function framePrefix(schemaId: number, messageIndexes?: readonly number[]): Uint8Array {
@@ -18,8 +20,9 @@ export function framePrefix(schemaId: number, messageIndexes?: readonly number[]
 
 /** @throws SerializationError UNKNOWN_MAGIC_BYTE if the bytes are not in this format */
 export function readSchemaId(topic: string, data: Uint8Array): number {
-  if (data.length < FRAME_BYTES || data[0] !== MAGIC_BYTE) throw notFramed(topic, data);
-  return asBuffer(data).readInt32BE(1);
+  const id = peekSchemaId(data);
+  if (id === undefined) throw notFramed(topic, data);
+  return id;
 }
 
 /** The schema id, or undefined if the bytes are not in this format. */
@@ -39,15 +42,9 @@ function notFramed(topic: string, data: Uint8Array): SerializationError {
 
 function encodeMessageIndexes(indexes: readonly number[]): Uint8Array {
   if (indexes.length === 1 && indexes[0] === 0) return Uint8Array.of(0);
-  return Uint8Array.from([indexes.length, ...indexes].flatMap(zigzagVarint));
-}
-
-function zigzagVarint(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value * 2;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  bytes.push(rest);
-  return bytes;
+  const bytes = Buffer.alloc(MAX_VARINT_BYTES * (indexes.length + 1));
+  const end = [indexes.length, ...indexes].reduce((at, number) => writeVarint(bytes, number, at), 0);
+  return bytes.subarray(0, end);
 }
 
 export interface FramedMessage {

@@ -1,29 +1,9 @@
-import type { ConnectionOptions } from 'node:tls';
-import { systemClock, type Clock } from '../../core/clock.ts';
-import { silentLogger, type Logger } from '../../core/logger.ts';
-import { RegistryHttp, Requester, SchemaRegistryError, type RegistryAuth } from './requester.ts';
+import { Requester, SchemaRegistryError, type RequesterOptions } from './requester.ts';
 import type { RegisteredSchema, Schema, SchemaReference, SchemaType } from './schema.ts';
 
-export interface SchemaRegistryOptions {
-  /** Base URL, or those of several instances of one registry, with or without a path. */
-  readonly url: string | readonly string[];
-  readonly auth?: RegistryAuth;
-  /** Node's TLS options for https URLs: ca, cert, key, passphrase, servername, ... */
-  readonly tls?: ConnectionOptions;
-  /** For one request to one instance. Default 10,000. */
-  readonly requestTimeoutMs?: number;
-  /** Further rounds over the instances after a connection error, 408, 429 or 5xx. Default 3. */
-  readonly retries?: number;
-  /** First pause between rounds; it doubles. Default 1000. */
-  readonly retryBackoffMs?: number;
-  /** Longest pause. Default 20,000. */
-  readonly retryBackoffMaxMs?: number;
+export interface SchemaRegistryOptions extends RequesterOptions {
   /** Answers kept, the least recently asked for are forgotten first. Default 1000. */
   readonly cacheCapacity?: number;
-  readonly logger?: Logger;
-  readonly clock?: Clock;
-  /** From 0 to 1, for jitter. */
-  readonly random?: () => number;
 }
 
 /**
@@ -39,18 +19,8 @@ export class SchemaRegistry {
 
   /** @throws TypeError if there is no URL, or one is not http or https */
   constructor(options: SchemaRegistryOptions) {
-    const { clock = systemClock, requestTimeoutMs = 10_000 } = options;
     this.#cacheCapacity = options.cacheCapacity ?? 1000;
-    this.#requester = new Requester({
-      http: new RegistryHttp({ auth: options.auth, tls: options.tls, requestTimeoutMs, clock }),
-      urls: parseUrls(options.url),
-      retries: options.retries ?? 3,
-      retryBackoffMs: options.retryBackoffMs ?? 1000,
-      retryBackoffMaxMs: options.retryBackoffMaxMs ?? 20_000,
-      clock,
-      random: options.random ?? Math.random,
-      logger: options.logger ?? silentLogger,
-    });
+    this.#requester = new Requester(options);
   }
 
   /**
@@ -60,11 +30,7 @@ export class SchemaRegistry {
    */
   register(subject: string, schema: Schema, normalize = false): Promise<number> {
     const path = `${subjectPath(subject)}/versions${normalize ? '?normalize=true' : ''}`;
-    return this.#remember(`register ${path} ${keyOf(schema)}`, async () => {
-      const purpose = `register a schema under '${subject}'`;
-      const body = schemaRequest(schema);
-      return registeredId(purpose, await this.#requester.send({ purpose, method: 'POST', path, body }));
-    });
+    return this.#askOnce(registeredId, `register a schema under '${subject}'`, path, schema);
   }
 
   /**
@@ -73,21 +39,16 @@ export class SchemaRegistry {
    */
   lookUp(subject: string, schema: Schema, normalize = false): Promise<RegisteredSchema> {
     const path = `${subjectPath(subject)}${normalize ? '?normalize=true' : ''}`;
-    return this.#remember(`look up ${path} ${keyOf(schema)}`, async () => {
-      const purpose = `find the schema under '${subject}'`;
-      const body = schemaRequest(schema);
-      return registeredSchema(purpose, await this.#requester.send({ purpose, method: 'POST', path, body }));
-    });
+    return this.#askOnce(registeredSchema, `find the schema under '${subject}'`, path, schema);
   }
 
   /**
    * A subject's latest version: always asked for, because it changes.
    * @throws SchemaRegistryError SCHEMA_NOT_FOUND if the subject doesn't exist
    */
-  async latest(subject: string): Promise<RegisteredSchema> {
-    const purpose = `find the latest schema of '${subject}'`;
+  latest(subject: string): Promise<RegisteredSchema> {
     const path = `${subjectPath(subject)}/versions/latest`;
-    return registeredSchema(purpose, await this.#requester.send({ purpose, method: 'GET', path }));
+    return this.#ask(registeredSchema, `find the latest schema of '${subject}'`, path, undefined);
   }
 
   /**
@@ -96,10 +57,7 @@ export class SchemaRegistry {
    */
   version(subject: string, version: number): Promise<RegisteredSchema> {
     const path = `${subjectPath(subject)}/versions/${version}?deleted=true`;
-    return this.#remember(`get ${path}`, async () => {
-      const purpose = `find version ${version} of '${subject}'`;
-      return registeredSchema(purpose, await this.#requester.send({ purpose, method: 'GET', path }));
-    });
+    return this.#askOnce(registeredSchema, `find version ${version} of '${subject}'`, path);
   }
 
   /**
@@ -107,11 +65,7 @@ export class SchemaRegistry {
    * @throws SchemaRegistryError SCHEMA_NOT_FOUND
    */
   byId(id: number): Promise<Schema> {
-    const path = `/schemas/ids/${id}`;
-    return this.#remember(`get ${path}`, async () => {
-      const purpose = `find the schema with id ${id}`;
-      return schemaOf(purpose, await this.#requester.send({ purpose, method: 'GET', path }));
-    });
+    return this.#askOnce(schemaOf, `find the schema with id ${id}`, `/schemas/ids/${id}`);
   }
 
   /**
@@ -140,10 +94,17 @@ export class SchemaRegistry {
     this.#requester.close();
   }
 
-  #remember<T>(question: string, ask: () => Promise<T>): Promise<T> {
+  async #ask<T>(read: Reader<T>, purpose: string, path: string, body: object | undefined): Promise<T> {
+    return read(purpose, await this.#requester.send({ purpose, path, body }));
+  }
+
+  /** Asks what never has another answer: once, and once for equal questions at the same time. */
+  #askOnce<T>(read: Reader<T>, purpose: string, path: string, schema?: Schema): Promise<T> {
+    const body = schema === undefined ? undefined : schemaRequest(schema);
+    const question = `${path} ${JSON.stringify(body)}`;
     const known = this.#answers.get(question) as Promise<T> | undefined;
     this.#answers.delete(question);
-    const answer = known ?? ask();
+    const answer = known ?? this.#ask(read, purpose, path, body);
     this.#answers.set(question, answer);
     if (known === undefined) {
       answer.catch(() => {
@@ -156,28 +117,15 @@ export class SchemaRegistry {
   }
 }
 
+/** Reads the body of an answer; `purpose` is for the error, see RegistryRequest. */
+type Reader<T> = (purpose: string, body: unknown) => T;
+
 function subjectPath(subject: string): string {
   return `/subjects/${encodeURIComponent(subject)}`;
 }
 
-function keyOf(schema: Schema): string {
-  return JSON.stringify([schema.type, schema.references ?? [], schema.text]);
-}
-
-function parseUrls(url: string | readonly string[]): URL[] {
-  const urls = (typeof url === 'string' ? [url] : url).map((text) => {
-    const parsed = URL.parse(text);
-    if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
-      throw new TypeError(`'${text}' is not the http or https URL of a schema registry`);
-    }
-    return parsed;
-  });
-  if (urls.length === 0) throw new TypeError('a schema registry needs at least one URL');
-  return urls;
-}
-
 /** A schema as the body of `POST /subjects/{subject}` and `POST /subjects/{subject}/versions`. */
-export function schemaRequest(schema: Schema): object {
+function schemaRequest(schema: Schema): object {
   return {
     schema: schema.text,
     // Registries from before schema types (5.4) know Avro alone, and refuse the field.
@@ -187,12 +135,12 @@ export function schemaRequest(schema: Schema): object {
 }
 
 /** Reads the answer of `POST /subjects/{subject}/versions`: `{ id }`. */
-export function registeredId(purpose: string, body: unknown): number {
+function registeredId(purpose: string, body: unknown): number {
   return field(purpose, body, 'id', isInteger);
 }
 
 /** Reads `{ schema, schemaType?, references? }`, the answer of `GET /schemas/ids/{id}`. */
-export function schemaOf(purpose: string, body: unknown): Schema {
+function schemaOf(purpose: string, body: unknown): Schema {
   const references = field(purpose, body, 'references', isReferences);
   return {
     type: field(purpose, body, 'schemaType', isSchemaType) ?? 'AVRO',
@@ -202,7 +150,7 @@ export function schemaOf(purpose: string, body: unknown): Schema {
 }
 
 /** Reads a schema with `{ subject, id, version }`, the answer for a subject's version. */
-export function registeredSchema(purpose: string, body: unknown): RegisteredSchema {
+function registeredSchema(purpose: string, body: unknown): RegisteredSchema {
   return {
     id: field(purpose, body, 'id', isInteger),
     subject: field(purpose, body, 'subject', isString),

@@ -14,7 +14,7 @@ export interface Schema {
   readonly type: SchemaType;
   /** The schema's own text: Avro's JSON, a .proto file, a JSON Schema. */
   readonly text: string;
-  readonly references?: readonly SchemaReference[];
+  readonly references?: readonly SchemaReference[] | undefined;
 }
 
 /** A schema with the places that the registry gave it. */

@@ -7,6 +7,7 @@ import type { BrokerAvailability } from '../cluster/partitioner.ts';
 import type { ProduceResponse } from '../cluster/port.ts';
 import type { ProducerContext } from '../context.ts';
 import { BrokerUnavailableError, ProducerError } from '../errors.ts';
+import { countAnswered, countQueued } from '../metrics.ts';
 import type { ProduceResults } from './produce-results.ts';
 import type { ProducerIds } from './producer-ids.ts';
 
@@ -122,7 +123,7 @@ export class Sender {
       if (producerIds !== undefined) batch.queue.assignSequence(batch);
       if (batch.attempts > 0) continue;
       mistakes.batchSent(batch.recordCount, nowMs);
-      stats.countQueued(nowMs - batch.createdAtMs);
+      countQueued(stats, nowMs - batch.createdAtMs);
     }
     stats.requestTotal++;
     stats.requestsInFlight++;
@@ -158,7 +159,7 @@ export class Sender {
     const { stats, clock } = this.#context;
     const { metadata, results } = this.#options;
     const nowMs = clock.monotonicMs();
-    stats.countAnswered(nowMs - sentAtMs, batches);
+    countAnswered(stats, nowMs - sentAtMs, batches);
     if (response.throttleTimeMs > 0) {
       traffic.throttledUntilMs = nowMs + response.throttleTimeMs;
       stats.produceThrottleTimeTotalMs += response.throttleTimeMs;

@@ -226,8 +226,3 @@ export function firstMisfit(type: AvroType, value: unknown): string | undefined 
   });
   return misfit;
 }
-
-/** Translates what was written by one schema into what another one expects (Avro's schema resolution). */
-export function avroResolver(reader: AvroType, writer: AvroType): ReturnType<AvroType['createResolver']> {
-  return reader.createResolver(writer);
-}

@@ -3,7 +3,7 @@ import type { BoundSchema, RegistrySerializerOptions } from '../schema-registry/
 import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/confluent-framing.ts';
 import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
 import type { SchemaReference } from '../schema-registry/schema.ts';
-import { avroName, avroResolver, avroSchemaText, avroType, firstMisfit } from './avro-types.ts';
+import { avroName, avroSchemaText, avroType, firstMisfit } from './avro-types.ts';
 import type { AvroOptions, AvroSchema, AvroType } from './avro-types.ts';
 import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
 import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
@@ -46,7 +46,7 @@ export class AvroSerializer<T = unknown> implements Serializer<T> {
       const { references } = options;
       this.#schemas = new TopicSchemas(
         options,
-        { type: 'AVRO', text, ...(references !== undefined && { references }) },
+        { type: 'AVRO', text, references },
         recordName(text, options),
         ({ id, schema, references: referred }) => {
           const type = avroType(schema.text, referred.values(), options);
@@ -110,7 +110,7 @@ export interface RegisteredAvroDeserializerOptions extends AvroOptions {
 
 interface Decoder {
   readonly type: AvroType;
-  readonly resolver: ReturnType<typeof avroResolver> | undefined;
+  readonly resolver: ReturnType<AvroType['createResolver']> | undefined;
   readonly plainBytes: boolean;
 }
 
@@ -158,7 +158,7 @@ function decoderOf(
   const writer = avroType(schema.text, references.values(), options);
   return {
     type: reader ?? writer,
-    resolver: reader === undefined ? undefined : avroResolver(reader, writer),
+    resolver: reader === undefined ? undefined : reader.createResolver(writer),
     plainBytes: writer.typeName === 'bytes',
   };
 }

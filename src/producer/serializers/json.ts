@@ -1,6 +1,6 @@
 import { TopicSchemas, type RegistrySerializerOptions } from '../schema-registry/bound-schemas.ts';
 import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/confluent-framing.ts';
-import type { Schema, SchemaReference } from '../schema-registry/schema.ts';
+import type { SchemaReference } from '../schema-registry/schema.ts';
 import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
 import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
 
@@ -26,12 +26,11 @@ export class JsonSerializer<T = unknown> implements Serializer<T> {
   constructor(options: JsonSerializerOptions | RegisteredJsonOptions = {}) {
     this.#replacer = options.replacer;
     if ('registry' in options) {
-      const schema: Schema = {
-        type: 'JSON',
-        text: typeof options.schema === 'string' ? options.schema : JSON.stringify(options.schema),
-        ...(options.references !== undefined && { references: options.references }),
-      };
-      this.#schemas = new TopicSchemas(options, schema, titleOf(schema.text), ({ id }) => framePrefix(id));
+      const { schema, references } = options;
+      const text = typeof schema === 'string' ? schema : JSON.stringify(schema);
+      this.#schemas = new TopicSchemas(options, { type: 'JSON', text, references }, titleOf(text), ({ id }) =>
+        framePrefix(id),
+      );
     }
     this.part = this.#schemas?.part;
   }

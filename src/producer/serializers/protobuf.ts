@@ -59,7 +59,7 @@ export class ProtobufSerializer<T> implements Serializer<T> {
       indexesOf(text, message);
       this.#schemas = new TopicSchemas(
         options,
-        { type: 'PROTOBUF', text, ...(references !== undefined && { references }) },
+        { type: 'PROTOBUF', text, references },
         message,
         ({ id, schema }) => framePrefix(id, indexesOf(schema.text, message)),
       );

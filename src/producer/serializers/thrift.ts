@@ -37,40 +37,32 @@ const PROTOCOLS = { binary: TBinaryProtocol, compact: CompactProtocol };
 /** A struct as the bytes of its fields, without a message header or a frame: as Thrift's TSerializer in Java. */
 export class ThriftSerializer<T extends ThriftStruct> implements Serializer<T> {
   readonly #protocol: ThriftProtocol;
-  #writer: StructWriter;
+  #output: TProtocol;
+  #bytes: Buffer = Buffer.alloc(0);
 
   constructor(protocol: ThriftProtocol = 'binary') {
     this.#protocol = protocol;
-    this.#writer = new StructWriter(protocol);
+    this.#output = this.#newOutput();
+  }
+
+  #newOutput(): TProtocol {
+    const transport = new TBufferedTransport(undefined, (bytes) => {
+      this.#bytes = bytes ?? Buffer.alloc(0);
+    });
+    return new PROTOCOLS[this.#protocol](transport);
   }
 
   serialize(topic: string, data: T | null): Uint8Array | null {
     if (data === null) return null;
     try {
-      return this.#writer.write(data);
+      data.write(this.#output);
+      this.#output.flush();
+      return this.#bytes;
     } catch (error) {
       // Half a struct has been written, and the compact protocol may be inside it: begin afresh.
-      this.#writer = new StructWriter(this.#protocol);
+      this.#output = this.#newOutput();
       throw cannotSerialize(topic, `Thrift (${this.#protocol})`, error);
     }
-  }
-}
-
-class StructWriter {
-  readonly #protocol: TProtocol;
-  #bytes: Buffer = Buffer.alloc(0);
-
-  constructor(protocol: ThriftProtocol) {
-    const transport = new TBufferedTransport(undefined, (bytes) => {
-      this.#bytes = bytes ?? Buffer.alloc(0);
-    });
-    this.#protocol = new PROTOCOLS[protocol](transport);
-  }
-
-  write(struct: ThriftStruct): Buffer {
-    struct.write(this.#protocol);
-    this.#protocol.flush();
-    return this.#bytes;
   }
 }
 
