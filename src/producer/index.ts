@@ -23,18 +23,7 @@ export type { KafkaMetrics } from './metrics.ts';
 export { Mistake } from './api/mistakes.ts';
 
 export { SluiceError } from '../core/errors.ts';
-export {
-  BrokerUnavailableError,
-  DeliveryTimeoutError,
-  InvalidRecordError,
-  MaxBlockTimeoutError,
-  PartitionGoneError,
-  ProducerClosedError,
-  ProducerError,
-  RecordTooLargeError,
-  TimeoutError,
-  UnsupportedBrokerError,
-} from './errors.ts';
+export * from './errors.ts';
 export { KafkaError } from './cluster/kafka-errors.ts';
 
 export {
@@ -51,19 +40,7 @@ export {
   UUIDDeserializer,
   UUIDSerializer,
 } from './serializers/text.ts';
-export {
-  DoubleDeserializer,
-  DoubleSerializer,
-  FloatDeserializer,
-  FloatSerializer,
-  IntegerDeserializer,
-  IntegerSerializer,
-  LongDeserializer,
-  LongSerializer,
-  SafeLongDeserializer,
-  ShortDeserializer,
-  ShortSerializer,
-} from './serializers/numbers.ts';
+export * from './serializers/numbers.ts';
 export { JsonDeserializer, JsonSerializer } from './serializers/json.ts';
 export { ProtobufDeserializer, ProtobufSerializer } from './serializers/protobuf.ts';
 export { AvroDeserializer, AvroSerializer } from './serializers/avro.ts';

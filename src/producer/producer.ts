@@ -65,7 +65,6 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   readonly #results: ProduceResults;
   readonly #loop: SenderLoop;
   readonly #sends: Sends<K, V>;
-  readonly #mistakes: Mistakes;
   #closed = false;
   #closing: Promise<readonly UndeliveredRecords[]> | undefined;
   /** The topic of the last record: most streams have runs of one topic. */
@@ -73,6 +72,8 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
 
   constructor(options: ProducerOptions<K, V>) {
     const { config, port, clock, logger, random = Math.random, partitioner } = options;
+    const { keySerializer, valueSerializer } = options;
+    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
     const context: ProducerContext = {
       config,
       port,
@@ -81,12 +82,8 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       stats: this.stats,
       random,
       retryBackoffMs: exponentialBackoff(config.retryBackoffMs, config.retryBackoffMaxMs, random),
-      wakeup: () => {
-        this.#loop.wakeup();
-      },
-      wakeupWithin: (delayMs) => {
-        this.#loop.wakeupWithin(delayMs);
-      },
+      loop: this.#loop,
+      mistakes: new Mistakes({ config, clock, logger }),
     };
     this.#context = context;
     const accumulator = new RecordAccumulator(context);
@@ -96,32 +93,21 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     const metadata = new Metadata(context, {
       topic: { config, random, isUnavailable, progress, partitioner },
       onPartitionsGone: (queues) => {
-        this.#results.failGone(queues);
+        results.failGone(queues);
       },
     });
-    const producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;
     const results = new ProduceResults(context, accumulator, metadata);
-    const mistakes = new Mistakes(context);
-    const sender = new Sender(context, {
-      accumulator,
-      metadata,
-      producerIds,
-      results,
-      availability,
-      mistakes,
-    });
+    const producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;
+    const sender = new Sender(context, { accumulator, metadata, producerIds, results, availability });
     this.#accumulator = accumulator;
     this.#metadata = metadata;
-    this.#producerIds = producerIds;
     this.#results = results;
-    this.#mistakes = mistakes;
-    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
+    this.#producerIds = producerIds;
     this.#sends = new Sends(context, {
-      keySerializer: options.keySerializer,
-      valueSerializer: options.valueSerializer,
+      keySerializer,
+      valueSerializer,
       append: (record, partition, target, token) => this.#append(record, partition, target, token),
       topicFault: (topic) => metadata.topics.get(topic)?.fault,
-      mistakes,
     });
   }
 
@@ -273,13 +259,13 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
 
   /** What the producer noticed of the code around it, and how often. */
   get mistakes(): ReadonlyMap<Mistake, number> {
-    return this.#mistakes.counts;
+    return this.#context.mistakes.counts;
   }
 
   /** The process is about to end: says so if records are lost by it. Nothing can be delivered any more. */
   processEnds(): void {
     const records = this.pendingRecords;
-    if (records > 0) this.#mistakes.notClosed(records);
+    if (records > 0) this.#context.mistakes.notClosed(records);
   }
 
   /** Records that were sent and have no result yet. */

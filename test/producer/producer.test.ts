@@ -142,7 +142,7 @@ describe('order and sequences', () => {
     await b!.answer();
     expect(scripted.results).toEqual([]);
     await scripted.pass(200);
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.DuplicateSequenceNumber });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER });
     expect(scripted.results).toEqual(['a', 'b']);
   });
 
@@ -152,7 +152,7 @@ describe('order and sequences', () => {
     await scripted.send('b');
     const [, a, b] = scripted.port.requests;
     await a!.answer({ errorCode: 6 });
-    await b!.answer({ errorCode: KafkaErrorCode.OutOfOrderSequenceNumber });
+    await b!.answer({ errorCode: KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER });
     await scripted.pass(300);
     expect(scripted.port.last().batches[0]).toMatchObject({ sequence: 1, epoch: 0, values: ['a'] });
     await scripted.port.last().answer();
@@ -161,7 +161,7 @@ describe('order and sequences', () => {
     expect(scripted.producer.stats.epochBumpTotal).toBe(0);
   });
 
-  it.each([KafkaErrorCode.OutOfOrderSequenceNumber, KafkaErrorCode.UnknownProducerId])(
+  it.each([KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, KafkaErrorCode.UNKNOWN_PRODUCER_ID])(
     'starts a new epoch when the broker lost what it knew of us (error %i), once nothing is in flight, and keeps order',
     async (errorCode) => {
       const scripted = await warmedUp();
@@ -185,7 +185,7 @@ describe('order and sequences', () => {
   it('takes a duplicate for what it is: delivered', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.DuplicateSequenceNumber });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER });
     expect(scripted.results).toEqual(['a']);
   });
 });
@@ -197,7 +197,7 @@ describe('refused batches', () => {
     await scripted.send('b');
     const [, a, b] = scripted.port.requests;
     await a!.answer({ errorCode: 87 });
-    await b!.answer({ errorCode: KafkaErrorCode.OutOfOrderSequenceNumber });
+    await b!.answer({ errorCode: KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER });
     expect(scripted.results).toEqual(['a:INVALID_RECORD']);
     await scripted.pass(300);
     expect(scripted.port.last().batches[0]).toMatchObject({ sequence: 0, epoch: 1, values: ['b'] });
@@ -211,7 +211,7 @@ describe('refused batches', () => {
     await scripted.send('e');
     const [, first, second] = scripted.port.requests;
     await first!.answer({ errorCode: 32, recordFaults: [{ index: 1, message: 'too far ahead' }] });
-    await second!.answer({ errorCode: KafkaErrorCode.OutOfOrderSequenceNumber });
+    await second!.answer({ errorCode: KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER });
     const sent: object[] = [];
     for (let i = 0; i < 3; i++) {
       await scripted.pass(300);
@@ -230,14 +230,14 @@ describe('refused batches', () => {
   it('splits a batch that is too large for the broker, within its sequence', async () => {
     const scripted = await warmedUp();
     await scripted.send('a', 'b', 'c');
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MessageTooLarge });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MESSAGE_TOO_LARGE });
     await scripted.pass(0);
     expect(scripted.port.last().batches[0]).toMatchObject({ sequence: 1, values: ['a'] });
     await scripted.port.last().answer();
     expect(scripted.port.last().batches[0]).toMatchObject({ sequence: 2, values: ['b', 'c'] });
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MessageTooLarge });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MESSAGE_TOO_LARGE });
     await scripted.port.last().answer();
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MessageTooLarge });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.MESSAGE_TOO_LARGE });
     expect(scripted.results).toEqual(['a', 'b', 'c:RECORD_TOO_LARGE']);
     expect(scripted.producer.buffer.availableBytes).toBe(scripted.producer.buffer.totalBytes);
   });
@@ -349,7 +349,7 @@ describe('refused batches', () => {
     await scripted.send('a');
     await scripted.send('b');
     const [, a, b] = scripted.port.requests;
-    await a!.answer({ errorCode: KafkaErrorCode.UnknownServerError });
+    await a!.answer({ errorCode: KafkaErrorCode.UNKNOWN_SERVER_ERROR });
     await b!.fail(new BrokerUnavailableError('gone'));
     await scripted.pass(300);
     // The same place in the same epoch: if the broker has both, it knows b again; if not, it says so.
@@ -530,7 +530,7 @@ describe('what is not taken', () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     scripted.port.setTopicError('t', 29);
-    await scripted.port.last().answer({ errorCode: KafkaErrorCode.TopicAuthorizationFailed });
+    await scripted.port.last().answer({ errorCode: KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED });
     await scripted.pass(2_000);
     expect(scripted.producer.topicFaults().get('t')?.code).toBe('TOPIC_AUTHORIZATION_FAILED');
     expect(scripted.results).toEqual([]);

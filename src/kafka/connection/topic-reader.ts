@@ -124,8 +124,9 @@ export class TopicReader {
     const { brokers, topics } = await this.#port.fetchMetadata([topic]);
     this.#port.setBrokers(brokers);
     const [found] = topics;
-    if (found === undefined || found.errorCode === KafkaErrorCode.UnknownTopicOrPartition) return undefined;
-    if (found.errorCode !== KafkaErrorCode.None) throw new KafkaError(found.errorCode, `topic ${topic}`);
+    if (found === undefined || found.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      return undefined;
+    if (found.errorCode !== KafkaErrorCode.NONE) throw new KafkaError(found.errorCode, `topic ${topic}`);
     const known = { id: found.topicId, leaders: found.partitions.map(({ leaderId }) => leaderId) };
     this.#topics.set(topic, known);
     return known;
@@ -140,10 +141,10 @@ export class TopicReader {
       const known = this.#topics.get(topic) ?? (await this.#look(topic));
       const leader = known?.leaders[partition];
       if (leader === undefined) {
-        throw new KafkaError(KafkaErrorCode.UnknownTopicOrPartition, `${topic}-${partition}`);
+        throw new KafkaError(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${topic}-${partition}`);
       }
       try {
-        if (leader === -1) throw new KafkaError(KafkaErrorCode.LeaderNotAvailable, `${topic}-${partition}`);
+        if (leader === -1) throw new KafkaError(KafkaErrorCode.LEADER_NOT_AVAILABLE, `${topic}-${partition}`);
         return await this.#port.ask(leader, ask);
       } catch (error) {
         // Whatever went wrong: the next attempt looks for the leader anew.

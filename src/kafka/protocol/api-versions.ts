@@ -97,13 +97,13 @@ export async function fetchApiVersions(channel: RequestSender, broker: string): 
   const body = [write.string('sluice'), write.string('1'), write.noTags()];
   let bytes = await channel.request({ ...API_VERSIONS, version: 3, requestTags: true }, body);
   let flexible = true;
-  if (new ProtocolReader(bytes).int16() === KafkaErrorCode.UnsupportedVersion) {
+  if (new ProtocolReader(bytes).int16() === KafkaErrorCode.UNSUPPORTED_VERSION) {
     flexible = false;
     bytes = await channel.request({ ...API_VERSIONS, version: 0, requestTags: false }, []);
   }
   const reader = new ProtocolReader(bytes, flexible);
   const errorCode = reader.int16();
-  if (errorCode !== KafkaErrorCode.None) {
+  if (errorCode !== KafkaErrorCode.NONE) {
     throw new UnsupportedBrokerError(
       `broker ${broker} does not tell which versions it speaks (error ${errorCode}): ${KAFKA_2_1}`,
     );

@@ -71,7 +71,7 @@ export async function initProducerId(broker: RequestSender, api: ApiVersion): Pr
   const reader = new ProtocolReader(await broker.request(api, body), api.responseTags);
   reader.int32(); // throttle_time_ms
   const errorCode = reader.int16();
-  if (errorCode !== KafkaErrorCode.None) throw new KafkaError(errorCode, 'the request for a producer id');
+  if (errorCode !== KafkaErrorCode.NONE) throw new KafkaError(errorCode, 'the request for a producer id');
   return { producerId: reader.int64(), epoch: reader.int16() };
 }
 
@@ -165,7 +165,7 @@ export async function fetchRecords(
   const reader = new ProtocolReader(await broker.request(api, body), api.responseTags);
   reader.int32(); // throttle_time_ms
   const errorCode = reader.int16();
-  if (errorCode !== KafkaErrorCode.None) throw new KafkaError(errorCode, `a fetch from ${topic}`);
+  if (errorCode !== KafkaErrorCode.NONE) throw new KafkaError(errorCode, `a fetch from ${topic}`);
   reader.int32(); // session_id
   const found = ofOnePartition(reader, () => readFetched(reader, version));
   return checked(found, topic, partition, 'a fetch');
@@ -211,6 +211,6 @@ function checked<T extends { readonly errorCode: number }>(
   what: string,
 ): T {
   if (answer === undefined) throw new RangeError('the response names no partition');
-  if (answer.errorCode === KafkaErrorCode.None) return answer;
+  if (answer.errorCode === KafkaErrorCode.NONE) return answer;
   throw new KafkaError(answer.errorCode, `${what} of ${topic}-${partition}`);
 }

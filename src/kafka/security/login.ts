@@ -64,7 +64,7 @@ export async function logIn(
 }
 
 function throwRefusal(errorCode: number, message: string | null): void {
-  if (errorCode !== KafkaErrorCode.None) throw new KafkaError(errorCode, 'the login', message);
+  if (errorCode !== KafkaErrorCode.NONE) throw new KafkaError(errorCode, 'the login', message);
 }
 
 /** RFC 4616: no identity but our own. */

@@ -1,5 +1,6 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { ProducerConfig } from '../config/config-table.ts';
-import type { ProducerContext } from '../context.ts';
 import type { ProducerError } from '../errors.ts';
 
 /** Mistakes in the code around a producer, as it can notice them while it runs. The codes are stable. */
@@ -15,9 +16,11 @@ export const Mistake = {
 } as const;
 export type Mistake = (typeof Mistake)[keyof typeof Mistake];
 
-type MistakesContext = Pick<ProducerContext, 'clock' | 'logger'> & {
+interface MistakesContext {
   readonly config: Pick<ProducerConfig, 'lingerMs' | 'batchSizeBytes'>;
-};
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /** A mistake is said once in this time, with how often it was made since. */
 const SAY_EVERY_MS = 60_000;

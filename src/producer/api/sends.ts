@@ -7,7 +7,6 @@ import type { ProducerContext } from '../context.ts';
 import { MaxBlockTimeoutError, ProducerClosedError, ProducerError } from '../errors.ts';
 import { ByteArraySerializer, cannotSerialize } from '../serializers/serializer.ts';
 import type { RecordPart, Serializer } from '../serializers/serializer.ts';
-import type { Mistakes } from './mistakes.ts';
 import { failureMetadata, SendPromise, SendSlots, type SendCallback } from './send-results.ts';
 
 export interface SendsOptions<K, V> {
@@ -23,13 +22,6 @@ export interface SendsOptions<K, V> {
   ) => Bottleneck | ProducerError | undefined;
   /** What is known to be wrong with a topic. */
   readonly topicFault: (topic: string) => ProducerError | undefined;
-  readonly mistakes: Mistakes;
-}
-
-/** How far a record is that has to wait. */
-interface Readiness {
-  readonly serialized?: SerializedRecord;
-  readonly preparing?: Promise<void>;
 }
 
 /**
@@ -81,8 +73,7 @@ export class Sends<K, V> implements RecordTarget {
 
   /** The promise of a send; one that is rejected and that nobody looks at does no harm. */
   sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    const { mistakes } = this.#options;
-    const { clock } = this.#context;
+    const { mistakes, clock } = this.#context;
     mistakes.sendBegun(clock.monotonicMs());
     const promise = new SendPromise<RecordMetadata>((resolve, reject) => {
       this.send(record, (error, metadata) => {
@@ -110,8 +101,7 @@ export class Sends<K, V> implements RecordTarget {
     const line = this.#lines.get(record.topic);
     try {
       if (line === undefined) this.#sendNow(record, callback);
-      // Serialized now if that is possible in its turn, so that later changes to its value don't matter.
-      else this.#queue(line, record, callback, this.#serializeEarly(line, record));
+      else this.#sendBehind(line, record, callback);
     } catch (error) {
       this.refuse(record, callback, asProducerError(error, record.topic));
     }
@@ -120,14 +110,22 @@ export class Sends<K, V> implements RecordTarget {
   #sendNow(record: ProducerRecord<K, V>, callback: SendCallback): void {
     const preparing = this.#prepare(record);
     if (preparing !== undefined) {
-      this.#queue(this.#openLine(record.topic), record, callback, { preparing });
+      this.#queue(this.#openLine(record.topic), record, callback, undefined, preparing);
       return;
     }
-    const serialized = this.#serialize(record, this.#scratch);
+    const serialized = this.#serialize(record);
     const refusal = this.#append(record, serialized, callback);
     if (refusal === undefined) return;
     if (refusal instanceof ProducerError) this.refuse(record, callback, refusal);
-    else this.#queue(this.#openLine(record.topic), record, callback, { serialized: copyOf(serialized) });
+    else this.#queue(this.#openLine(record.topic), record, callback, copyOf(serialized));
+  }
+
+  /** Serialized now if that is possible in its turn, so that later changes to its value don't matter. */
+  #sendBehind(line: SendLine<K, V>, record: ProducerRecord<K, V>, callback: SendCallback): void {
+    const isItsTurn = line.tail?.serialized !== undefined;
+    const preparing = isItsTurn ? this.#prepare(record) : undefined;
+    const isReady = isItsTurn && preparing === undefined;
+    this.#queue(line, record, callback, isReady ? copyOf(this.#serialize(record)) : undefined, preparing);
   }
 
   #append(record: ProducerRecord<K, V>, serialized: SerializedRecord, callback: SendCallback) {
@@ -149,7 +147,8 @@ export class Sends<K, V> implements RecordTarget {
     return Promise.all([forKey, forValue]).then(() => {});
   }
 
-  #serialize(record: ProducerRecord<K, V>, into: SerializedRecord): SerializedRecord {
+  #serialize(record: ProducerRecord<K, V>): SerializedRecord {
+    const into = this.#scratch;
     const { topic, key = null, value, headers } = record;
     into.topic = topic;
     into.key = this.#keySerializer.serialize(topic, key, headers);
@@ -157,15 +156,6 @@ export class Sends<K, V> implements RecordTarget {
     into.timestampMs = record.timestamp ?? this.#context.clock.wallMs();
     into.headers = headers === undefined || headers.length === 0 ? NO_HEADERS : encodeHeaders(headers);
     return into;
-  }
-
-  /** Nothing, as long as another record's serialization must come first. */
-  #serializeEarly(line: SendLine<K, V>, record: ProducerRecord<K, V>): Readiness {
-    if (line.tail?.serialized === undefined) return {};
-    const preparing = this.#prepare(record);
-    return preparing === undefined
-      ? { serialized: copyOf(this.#serialize(record, this.#scratch)) }
-      : { preparing };
   }
 
   #openLine(topic: string): SendLine<K, V> {
@@ -178,7 +168,8 @@ export class Sends<K, V> implements RecordTarget {
     line: SendLine<K, V>,
     record: ProducerRecord<K, V>,
     callback: SendCallback,
-    { serialized, preparing }: Readiness,
+    serialized: SerializedRecord | undefined,
+    preparing?: Promise<void>,
   ): void {
     const { clock, config } = this.#context;
     const deadlineMs = clock.monotonicMs() + config.maxBlockMs;
@@ -202,12 +193,13 @@ export class Sends<K, V> implements RecordTarget {
             this.#resumeAfter(line, head, wait);
             return;
           }
-          head.serialized = copyOf(this.#serialize(head.record, this.#scratch));
+          head.serialized = copyOf(this.#serialize(head.record));
         }
         const refusal = this.#append(head.record, head.serialized, head.callback);
         if (refusal instanceof ProducerError) this.refuse(head.record, head.callback, refusal);
         else if (refusal !== undefined) {
-          this.#resumeOn(line, refusal);
+          line.waitsFor = refusal.kind;
+          refusal.wait(this.#suspend(line));
           return;
         }
       } catch (error) {
@@ -218,21 +210,17 @@ export class Sends<K, V> implements RecordTarget {
     this.#closeLine(line);
   }
 
-  #resumeOn(line: SendLine<K, V>, bottleneck: Bottleneck): void {
+  /** Nothing is done for the line until what this returns is called. */
+  #suspend(line: SendLine<K, V>): () => void {
     line.busy = true;
-    line.waitsFor = bottleneck.kind;
-    bottleneck.wait(() => {
-      line.busy = false;
-      this.#advance(line);
-    });
-  }
-
-  #resumeAfter(line: SendLine<K, V>, head: WaitingSend<K, V>, wait: Promise<void>): void {
-    line.busy = true;
-    const resume = () => {
+    return () => {
       line.busy = false;
       this.#advance(line);
     };
+  }
+
+  #resumeAfter(line: SendLine<K, V>, head: WaitingSend<K, V>, wait: Promise<void>): void {
+    const resume = this.#suspend(line);
     wait.then(resume, (error: unknown) => {
       if (line.head === head) {
         line.shift();

@@ -22,11 +22,6 @@ const DEFAULT_POOL_THREADS = 4;
 
 const WARNING_INTERVAL_MS = 10_000;
 
-interface Job {
-  readonly batch: ProducerBatch;
-  readonly done: () => void;
-}
-
 /**
  * Has batches compressed in libuv's thread pool, several at once, but never in so many of its threads that file
  * system calls would have to wait for them: half the pool is left to others. The rest wait, first come, first served.
@@ -35,7 +30,8 @@ export class BatchCompressor {
   readonly #options: BatchCompressorOptions;
   readonly #compress: NonNullable<BatchCompressorOptions['compress']>;
   readonly #maxInPool: number;
-  readonly #waiting: Job[] = [];
+  /** Those that wait, oldest first: each is called when a thread is its own. */
+  readonly #waiting: (() => void)[] = [];
   #inPool = 0;
   #lastWarningMs = Number.NEGATIVE_INFINITY;
 
@@ -57,37 +53,30 @@ export class BatchCompressor {
   compress(batch: ProducerBatch): Promise<void> | undefined {
     if (batch.compressed !== undefined) return undefined;
     const { type } = this.#options;
-    if (type === 'none') {
-      batch.compressed = { type, bytes: batch.records };
-      return undefined;
-    }
-    return new Promise((done) => {
-      this.#waiting.push({ batch, done });
-      this.#fillPool(type);
-    });
+    if (type !== 'none') return this.#compressInPool(batch, type);
+    batch.compressed = { type, bytes: batch.records };
+    return undefined;
   }
 
-  #fillPool(codec: Codec): void {
-    while (this.#inPool < this.#maxInPool) {
-      const job = this.#waiting.shift();
-      if (job === undefined) return;
-      this.#inPool++;
-      void this.#run(codec, job);
+  async #compressInPool(batch: ProducerBatch, type: Codec): Promise<void> {
+    if (this.#inPool < this.#maxInPool) this.#inPool++;
+    else {
+      await new Promise<void>((hasThread) => {
+        this.#waiting.push(hasThread);
+      });
     }
-  }
-
-  async #run(codec: Codec, { batch, done }: Job): Promise<void> {
     const { records } = batch;
     try {
-      batch.compressed = { type: codec, bytes: await this.#compress(codec, this.#options.levels, records) };
+      batch.compressed = { type, bytes: await this.#compress(type, this.#options.levels, records) };
     } catch (error) {
       // As good to Kafka and its consumers, only larger: better than a record that is late or lost.
       batch.compressed = { type: 'none', bytes: records };
-      this.#warn(codec, error);
+      this.#warn(type, error);
     }
-    this.#inPool--;
-    done();
-    this.#fillPool(codec);
+    // The thread goes to whoever has waited longest.
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#inPool--;
+    else next();
   }
 
   #warn(codec: Codec, error: unknown): void {

@@ -85,13 +85,13 @@ export class RecordAccumulator {
         return undefined;
       }
       open.state = BatchState.Closed;
-      this.#context.wakeup();
+      this.#context.loop.wakeup();
     }
     const bytes = Math.max(this.#batchBytes, upperBoundBytes(record));
     if (queue.bytes > 0 && queue.bytes + bytes > this.#shareBytes) return queue.bottleneck;
     const buffer = this.pool.tryAllocate(bytes);
     if (buffer === undefined) {
-      this.#context.wakeup();
+      this.#context.loop.wakeup();
       return this.pool.bottleneck;
     }
 
@@ -102,7 +102,7 @@ export class RecordAccumulator {
     queue.bytes += bytes;
     this.#active.add(queue);
     this.#recordsAppended++;
-    this.#context.wakeupWithin(this.#context.config.lingerMs);
+    this.#context.loop.wakeupWithin(this.#context.config.lingerMs);
     return undefined;
   }
 
@@ -231,14 +231,14 @@ export class RecordAccumulator {
     if (targets.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#flushes.add({ targets, resolve });
-      this.#context.wakeup();
+      this.#context.loop.wakeup();
     });
   }
 
   /** Lets nothing linger until `taken` is settled: it waits for the room that lingering batches hold. */
   async hurryUntil(taken: Promise<void>): Promise<void> {
     this.#lingerlessUntilTaken++;
-    this.#context.wakeup();
+    this.#context.loop.wakeup();
     await taken;
     this.#lingerlessUntilTaken--;
   }

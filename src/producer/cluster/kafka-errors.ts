@@ -9,7 +9,7 @@ const STALE_METADATA = 2;
  * org.apache.kafka.common.protocol.Errors lists them; retriable where its exception is a RetriableException,
  * stale metadata where it is an InvalidMetadataException.
  */
-const TABLE: readonly (readonly [code: number, name: string, flags: number])[] = [
+const TABLE = [
   [-1, 'UNKNOWN_SERVER_ERROR', FATAL],
   [1, 'OFFSET_OUT_OF_RANGE', FATAL],
   [2, 'CORRUPT_MESSAGE', RETRIABLE],
@@ -144,43 +144,31 @@ const TABLE: readonly (readonly [code: number, name: string, flags: number])[] =
   [131, 'STREAMS_INVALID_TOPOLOGY_EPOCH', FATAL],
   [132, 'STREAMS_TOPOLOGY_FENCED', FATAL],
   [133, 'SHARE_SESSION_LIMIT_REACHED', RETRIABLE],
-];
+] as const satisfies readonly (readonly [code: number, name: string, flags: number])[];
 
 /** The protocol's error codes, with their names, and whether the same request may succeed later. */
 export function errorCodes(): readonly { code: number; name: string; retriable: boolean }[] {
   return TABLE.map(([code, name, flags]) => ({ code, name, retriable: (flags & RETRIABLE) !== 0 }));
 }
 
-const BY_CODE = new Map(TABLE.map((row) => [row[0], row]));
+const BY_CODE = new Map<number, readonly [code: number, name: string, flags: number]>(
+  TABLE.map((row) => [row[0], row]),
+);
 
-/** The error codes that the producer treats one by one. */
+type KafkaErrorCodes = { readonly [Row in (typeof TABLE)[number] as Row[1]]: Row[0] };
+
+/** The codes by their names. */
 export const KafkaErrorCode = {
-  UnknownServerError: -1,
-  None: 0,
-  UnknownTopicOrPartition: 3,
-  LeaderNotAvailable: 5,
-  NotLeaderOrFollower: 6,
-  MessageTooLarge: 10,
-  InvalidTopic: 17,
-  RecordListTooLarge: 18,
-  TopicAuthorizationFailed: 29,
-  ClusterAuthorizationFailed: 31,
-  InvalidTimestamp: 32,
-  UnsupportedVersion: 35,
-  OutOfOrderSequenceNumber: 45,
-  DuplicateSequenceNumber: 46,
-  InvalidProducerEpoch: 47,
-  UnknownProducerId: 59,
-  FencedLeaderEpoch: 74,
-  InvalidRecord: 87,
+  NONE: 0,
+  ...(Object.fromEntries(TABLE.map(([code, name]) => [name, code])) as KafkaErrorCodes),
 } as const;
 
 /** What a broker says of records, and not of their topic or of itself. */
 const RECORD_FAULTS: readonly number[] = [
-  KafkaErrorCode.MessageTooLarge,
-  KafkaErrorCode.RecordListTooLarge,
-  KafkaErrorCode.InvalidTimestamp,
-  KafkaErrorCode.InvalidRecord,
+  KafkaErrorCode.MESSAGE_TOO_LARGE,
+  KafkaErrorCode.RECORD_LIST_TOO_LARGE,
+  KafkaErrorCode.INVALID_TIMESTAMP,
+  KafkaErrorCode.INVALID_RECORD,
 ];
 
 /** An error that a broker answered with. Its `code` is the protocol's name of it, e.g. `NOT_ENOUGH_REPLICAS`. */

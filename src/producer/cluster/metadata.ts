@@ -64,7 +64,7 @@ export class Metadata {
   requestUpdate(): void {
     if (this.#requested) return;
     this.#requested = true;
-    this.#context.wakeup();
+    this.#context.loop.wakeup();
   }
 
   /** Brokers that a response named along with a new leader (KIP-951). */
@@ -107,7 +107,7 @@ export class Metadata {
         this.#inProgress = false;
         this.#requested = true;
         this.#context.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
-        this.#context.wakeup();
+        this.#context.loop.wakeup();
       },
     );
   }
@@ -131,11 +131,11 @@ export class Metadata {
     }
     if (!this.#incomplete && !this.#requested) this.#attempts = 0;
     for (const topic of woken) topic.bottleneck.wake();
-    this.#context.wakeup();
+    this.#context.loop.wakeup();
   }
 
   #applyTopic(topic: Topic, answer: TopicMetadata): void {
-    if (answer.errorCode === KafkaErrorCode.None) {
+    if (answer.errorCode === KafkaErrorCode.NONE) {
       if (topic.fault !== undefined) {
         this.#context.logger.info({ topic: topic.name }, 'the topic can be sent to again');
       }
@@ -145,7 +145,7 @@ export class Metadata {
       return;
     }
     // No leader yet is the cluster's business of a moment, not a fault of the topic.
-    if (answer.errorCode === KafkaErrorCode.LeaderNotAvailable) return;
+    if (answer.errorCode === KafkaErrorCode.LEADER_NOT_AVAILABLE) return;
     this.reportFault(topic, new KafkaError(answer.errorCode, `topic '${topic.name}'`));
   }
 

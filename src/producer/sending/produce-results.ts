@@ -16,17 +16,20 @@ import type { ProducerError } from '../errors.ts';
 
 /** Faults of a destination that its owner can mend: a producer without a delivery timeout waits for that. */
 const DESTINATION_FAULTS: readonly number[] = [
-  KafkaErrorCode.TopicAuthorizationFailed,
-  KafkaErrorCode.ClusterAuthorizationFailed,
-  KafkaErrorCode.InvalidTopic,
+  KafkaErrorCode.TOPIC_AUTHORIZATION_FAILED,
+  KafkaErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+  KafkaErrorCode.INVALID_TOPIC_EXCEPTION,
 ];
 
-const SIZE_FAULTS: readonly number[] = [KafkaErrorCode.MessageTooLarge, KafkaErrorCode.RecordListTooLarge];
+const SIZE_FAULTS: readonly number[] = [
+  KafkaErrorCode.MESSAGE_TOO_LARGE,
+  KafkaErrorCode.RECORD_LIST_TOO_LARGE,
+];
 
 const SEQUENCE_FAULTS: readonly number[] = [
-  KafkaErrorCode.OutOfOrderSequenceNumber,
-  KafkaErrorCode.UnknownProducerId,
-  KafkaErrorCode.InvalidProducerEpoch,
+  KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  KafkaErrorCode.UNKNOWN_PRODUCER_ID,
+  KafkaErrorCode.INVALID_PRODUCER_EPOCH,
 ];
 
 const WARNING_INTERVAL_MS = 10_000;
@@ -54,11 +57,11 @@ export class ProduceResults {
       return;
     }
     const { errorCode } = answer;
-    if (errorCode === KafkaErrorCode.None) {
+    if (errorCode === KafkaErrorCode.NONE) {
       this.#succeed(batch, answer.baseOffset, answer.logAppendTimeMs);
       return;
     }
-    if (errorCode === KafkaErrorCode.DuplicateSequenceNumber) {
+    if (errorCode === KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
       // An earlier send of the same batch got through. Where, the broker doesn't remember any more.
       this.#succeed(batch, -1n, -1);
       return;
@@ -95,7 +98,8 @@ export class ProduceResults {
     }
     // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND are answers, but the batch is in the leader's log. An
     // error that the broker has no name for may have come to it behind the append too.
-    if (error.retriable || error.errorCode === KafkaErrorCode.UnknownServerError) batch.maybeDelivered = true;
+    if (error.retriable || error.errorCode === KafkaErrorCode.UNKNOWN_SERVER_ERROR)
+      batch.maybeDelivered = true;
     const waitsForOwner =
       this.#context.config.deliveryTimeoutMs === Number.POSITIVE_INFINITY &&
       DESTINATION_FAULTS.includes(error.errorCode);

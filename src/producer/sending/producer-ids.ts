@@ -30,7 +30,7 @@ export class ProducerIds {
       this.#attempts === 0 ? 0 : this.#lastAttemptMs + this.#context.retryBackoffMs(this.#attempts) - nowMs;
     if (restMs > 0) return restMs;
     this.#inProgress = true;
-    const { port, clock, logger, wakeup } = this.#context;
+    const { port, clock, logger, loop } = this.#context;
     port.initProducerId().then(
       (id) => {
         this.#inProgress = false;
@@ -38,7 +38,7 @@ export class ProducerIds {
         this.#attempts = 0;
         this.lastError = undefined;
         logger.debug({ producerId: String(id.producerId), epoch: id.epoch }, 'producer id received');
-        wakeup();
+        loop.wakeup();
       },
       (error: unknown) => {
         this.#inProgress = false;
@@ -46,7 +46,7 @@ export class ProducerIds {
         this.#lastAttemptMs = clock.monotonicMs();
         this.#report(error);
         this.lastError = error;
-        wakeup();
+        loop.wakeup();
       },
     );
     return Number.POSITIVE_INFINITY;

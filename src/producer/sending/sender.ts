@@ -1,5 +1,4 @@
 import { errorMessage } from '../../core/errors.ts';
-import type { Mistakes } from '../api/mistakes.ts';
 import type { QueuedBatch } from '../batches/partition-queue.ts';
 import type { RecordAccumulator } from '../batches/record-accumulator.ts';
 import type { Metadata } from '../cluster/metadata.ts';
@@ -18,7 +17,6 @@ export interface SenderOptions {
   readonly producerIds: ProducerIds | undefined;
   readonly results: ProduceResults;
   readonly availability: BrokerAvailability;
-  readonly mistakes: Mistakes;
 }
 
 /** What is on its way to one broker. */
@@ -63,9 +61,9 @@ export class Sender {
    * to send: whoever asks whether it can be reached is told of its return.
    */
   #connectionsChanged(): void {
-    const { port, wakeup } = this.#context;
+    const { port, loop } = this.#context;
     if (port.connectionState().connectedBrokers === 0) this.#options.metadata.requestUpdate();
-    wakeup();
+    loop.wakeup();
   }
 
   /** Has a producer id ready, and starts the epochs of partitions that need one and have nothing in flight. */
@@ -117,8 +115,8 @@ export class Sender {
   }
 
   #send(brokerId: number, traffic: BrokerTraffic, batches: readonly QueuedBatch[], nowMs: number): void {
-    const { port, stats, config, wakeup } = this.#context;
-    const { producerIds, mistakes, results } = this.#options;
+    const { port, stats, config, mistakes, loop } = this.#context;
+    const { producerIds, results } = this.#options;
     for (const batch of batches) {
       if (producerIds !== undefined) batch.queue.assignSequence(batch);
       if (batch.attempts > 0) continue;
@@ -134,7 +132,7 @@ export class Sender {
       handle();
       // A request has one batch of a partition at most.
       results.settle(batches.map(({ queue }) => queue));
-      wakeup();
+      loop.wakeup();
     };
     port.produce(brokerId, batches, { acks: config.acks, timeoutMs: config.requestTimeoutMs }).then(
       (response) => {

@@ -83,7 +83,7 @@ export class SafeLongDeserializer implements Deserializer<number> {
 }
 
 /** The bytes, if there are exactly `size` of them, as Java's deserializers demand. */
-export function sized(topic: string, format: string, data: Uint8Array, size: number): Buffer {
+function sized(topic: string, format: string, data: Uint8Array, size: number): Buffer {
   if (data.length !== size) {
     throw cannotDeserialize(topic, format, `it has ${data.length} bytes instead of ${size}`);
   }
