@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { FULL_POLICIES } from '../core/profile/profile.ts';
 import { SECURITY_SETTINGS, SETTINGS } from '../producer/config/config-table.ts';
 import {
   boolean,
@@ -316,7 +317,7 @@ const journal = section({
   'max.age.ms': unlimitedOr(60_000, 'milliseconds, 60000 or more, or unlimited')
     .default('unlimited')
     .describe('What waits longer is dropped.'),
-  'when.full': choice(['block', 'drop-oldest', 'drop-newest'])
+  'when.full': choice(FULL_POLICIES)
     .default('block')
     .describe('Devices wait, or records are dropped; a device profile may have its own.'),
   'segment.bytes': integer(65_536, 1_073_741_824)

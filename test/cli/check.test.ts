@@ -58,13 +58,13 @@ async function lineOf(file: string, text: string): Promise<number> {
 }
 
 describe('sluice check', () => {
-  it('finds nothing wrong with what is shipped', async () => {
+  it('sluice check finds nothing wrong with what is shipped', async () => {
     const { status, output } = await check();
     expect(status).toBe(0);
     expect(output).toMatch(/sluice\.yaml and \d+ device profiles are sound/);
   });
 
-  it('reports the faults of all files and stages at once, each with file, line, key, found and expected', async () => {
+  it('sluice check reports the faults of all files and stages at once, each with file, line, key, found and expected', async () => {
     await edit('sluice.yaml', 'port: 1883', 'port: 188300');
     await edit('sluice.yaml', 'linger.ms: 25', 'linger.msec: 25');
     await edit('devices/env-sensor.yaml', 'field: hum', 'field: humidty');
@@ -83,13 +83,13 @@ describe('sluice check', () => {
     expect(output).toContain("'linger.ms'");
   });
 
-  it('names the variable of a fault that comes from the environment', async () => {
+  it('sluice check names the variable of a fault that comes from the environment', async () => {
     const { status, output } = await check({ SLUICE_ADMIN__PORT: 'eighty' });
     expect(status).toBe(1);
     expect(output).toMatch(/^environment SLUICE_ADMIN__PORT: found "eighty", expected/m);
   });
 
-  it('refuses a producer that could not keep what the profiles promise', async () => {
+  it('sluice check refuses a producer that could not keep what the profiles promise', async () => {
     await edit('sluice.yaml', 'acks: all', 'acks: 1');
     const { status, output } = await check();
     expect(status).toBe(1);
@@ -97,7 +97,7 @@ describe('sluice check', () => {
     expect(output.trim().split('\n')).toHaveLength(1);
   });
 
-  it('warns of what is legal and most probably a mistake, with a code and its place, and still says that it is sound', async () => {
+  it('sluice check warns of what is legal and most probably a mistake, with a code and its place, and still says that it is sound', async () => {
     await edit('sluice.yaml', 'linger.ms: 25', 'linger.ms: 0');
     await edit('sluice.yaml', 'create: true,', 'create: true, config: { max.message.bytes: 1000 },');
     await edit('devices/tracker.yaml', 'produce: {', 'produce: { key: all,');
@@ -114,7 +114,7 @@ describe('sluice check', () => {
     expect(output).toContain('are sound');
   });
 
-  it('reads the certificates and keys of listeners', async () => {
+  it('sluice check reads the certificates and keys of listeners', async () => {
     await edit('sluice.yaml', '{ type: tcp,', '{ type: tls, tls: { cert: server.pem, key: server.key },');
     const missing = await check();
     expect(missing.status).toBe(1);
@@ -139,7 +139,7 @@ describe('sluice check', () => {
     }
   });
 
-  it('prints what is in force with --print, each value with its origin, as YAML that can be read', async () => {
+  it('sluice check prints what is in force with --print, each value with its origin, as YAML that can be read', async () => {
     const { status, output } = await check(
       { SLUICE_KAFKA__CLIENT_ID: 'edge-7', SLUICE_KAFKA__PRODUCER__LINGER_MS: '0' },
       '--print',
@@ -152,7 +152,7 @@ describe('sluice check', () => {
     expect(parse(output)).toMatchObject({ kafka: { 'client.id': 'edge-7', producer: { 'linger.ms': 0 } } });
   });
 
-  it('prints a device profile with --print and its type, and names the types when there is no such', async () => {
+  it('sluice check prints a device profile with --print and its type, and names the types when there is no such', async () => {
     const { status, output } = await check({}, '--print', 'env-sensor');
     expect(status).toBe(0);
     const line = await lineOf('devices/env-sensor.yaml', 'type:');
@@ -164,7 +164,7 @@ describe('sluice check', () => {
     );
   });
 
-  it('prints nothing but the faults where there are some, with --print too', async () => {
+  it('sluice check prints nothing but the faults where there are some, with --print too', async () => {
     const { status, output } = await check({ SLUICE_ADMIN__PORT: 'eighty' }, '--print');
     expect(status).toBe(1);
     expect(output).toBe(
@@ -172,7 +172,7 @@ describe('sluice check', () => {
     );
   });
 
-  it('says so when there is no such file', async () => {
+  it('sluice check says so when the configuration file is not there', async () => {
     await rm(join(folder, 'sluice.yaml'));
     const { status, output } = await check();
     expect(status).toBe(1);
@@ -189,7 +189,7 @@ describe('sluice check on the way to Kafka', () => {
     SLUICE_KAFKA__SASL_JAAS_CONFIG: `${scram} required username="alice" password="{top-secret}";`,
   };
 
-  it('takes its security from the environment, whatever characters a secret begins with', async () => {
+  it('sluice check takes the security of Kafka from the environment, whatever characters a secret begins with', async () => {
     expect(await check(environment)).toMatchObject({ status: 0 });
     const { status } = await check({
       ...environment,
@@ -200,7 +200,7 @@ describe('sluice check on the way to Kafka', () => {
     expect(status).toBe(0);
   });
 
-  it('names what is wrong with it by key and variable, and never shows a secret', async () => {
+  it('sluice check names a fault in the security of Kafka by key and variable, and never shows a secret', async () => {
     const { status, output } = await check({
       ...environment,
       SLUICE_KAFKA__SASL_MECHANISM: 'PLAIN',
@@ -216,13 +216,13 @@ describe('sluice check on the way to Kafka', () => {
     expect(output).not.toContain('top-secret');
   });
 
-  it('refuses security for the local Kafka, which has none', async () => {
+  it('sluice check refuses security for the local Kafka, which has none', async () => {
     const { status, output } = await check({ ...environment, SLUICE_KAFKA__BOOTSTRAP_SERVERS: '' });
     expect(status).toBe(1);
     expect(output).toContain('kafka.bootstrap.servers beside it');
   });
 
-  it("refuses 0.1.0's adapter kafkajs with the sentence that the gateway's own producer is the only one", async () => {
+  it("sluice check refuses 0.1.0's adapter kafkajs with the sentence that the gateway's own producer is the only one", async () => {
     const { status, output } = await check({ SLUICE_KAFKA__ADAPTER: 'kafkajs' });
     expect(status).toBe(1);
     expect(output).toContain("expected native, or nothing: the gateway's own producer is the only one");

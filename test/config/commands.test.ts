@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 describe('commands', () => {
-  it('have defaults for all but the topics', () => {
+  it('a command topic has defaults for all but its topics', () => {
     const { config, faults } = home.load(`
 commands:
   - { topic: device-commands, mqtt.topic: "devices/{device}/commands" }
@@ -38,7 +38,7 @@ commands:
     ]);
   });
 
-  it('say what they say, and make topics and a profile of their own for replies', () => {
+  it('a command topic with replies adds its Kafka topics and a device profile for the replies', () => {
     const file = home.write(
       'sluice.yaml',
       `
@@ -93,13 +93,13 @@ commands:
       'commands[0].reply.mqtt.topic',
       '{device}',
     ],
-  ])('name the line and key of what is wrong: %s', (text, key, expected) => {
+  ])('a fault of a command topic is named by line and key: %s', (text, key, expected) => {
     const { faults } = home.load(`commands:\n  - ${text}\n`);
     expect(faults).toMatchObject([{ key, line: 2 }]);
     expect(faults[0]!.expected).toContain(expected);
   });
 
-  it('are refused twice for one topic', () => {
+  it('the same Kafka topic is refused as a command topic a second time', () => {
     const { faults } = home.load(`
 commands:
   - { topic: a, mqtt.topic: "x/{device}" }

@@ -18,7 +18,7 @@ function load(environment: Record<string, string | undefined>, config = 'profile
 }
 
 describe('a variable', () => {
-  test('sets its key, over what the file says', () => {
+  test('a SLUICE_ variable sets its key over what the file says', () => {
     const { config, faults } = load(
       {
         SLUICE_KAFKA__BOOTSTRAP_SERVERS: 'a:1,b:2',
@@ -55,25 +55,25 @@ describe('a variable', () => {
     });
   });
 
-  test('sets a listener of its own where the file has none', () => {
+  test('a variable of listener 0 makes a listener where the file has none', () => {
     const { config, faults } = load({ SLUICE_MQTT__LISTENERS__0__PORT: '1884' });
     expect(faults).toEqual([]);
     expect(config.mqtt.listeners).toMatchObject([{ type: 'tcp', host: '127.0.0.1', port: 1884 }]);
   });
 
-  test('is known whatever its case', () => {
+  test('a variable is known whatever its case', () => {
     const { config, faults } = load({ sluice_admin__port: '1', Sluice_Log__Level: 'debug' });
     expect(faults).toEqual([]);
     expect(config).toMatchObject({ admin: { port: 1 }, log: { level: 'debug' } });
   });
 
-  test('that is empty counts as unset', () => {
+  test('an empty variable counts as unset', () => {
     const { config, faults } = load({ SLUICE_KAFKA__BOOTSTRAP_SERVERS: '', SLUICE_ADMIN__PORT: undefined });
     expect(faults).toEqual([]);
     expect(config.kafka.bootstrapServers).toBeUndefined();
   });
 
-  test('may hold a list or a map as YAML', () => {
+  test('a variable may hold a list or a map as YAML', () => {
     const { config, faults } = load({
       SLUICE_MQTT__LISTENERS: '[{ port: 1 }, { port: 2 }]',
       SLUICE_KAFKA__BOOTSTRAP_SERVERS: '[::1]:9092',
@@ -85,7 +85,7 @@ describe('a variable', () => {
     expect(config.kafka.producer).toEqual({ acks: 1 });
   });
 
-  test('exists for every key of the configuration', () => {
+  test('every key of the configuration has a variable', () => {
     const paths = [...fixedPaths(configSchema)];
     expect(paths.length).toBeGreaterThan(25);
     for (const path of paths) {
@@ -132,11 +132,11 @@ describe('a variable with a fault', () => {
       '1',
       'found a variable that names no key, expected SLUICE_ and a key, its levels joined by __',
     ],
-  ])('%s=%s: %s', (name, value, expected) => {
+  ])('%s=%s is refused: %s', (name, value, expected) => {
     expect(home.lines(load({ [name]: value }))).toEqual([`environment ${name}: ${expected}`]);
   });
 
-  test('is named, never its secret', () => {
+  test('a faulty variable is named, and its secret is not shown', () => {
     const { faults } = load({ SLUICE_KAFKA__PRODUCER__SASL_PASSWORD: '[hunter2]' });
     expect(faults).toHaveLength(1);
     expect(JSON.stringify(faults)).not.toContain('hunter2');

@@ -15,7 +15,7 @@ const load = (...listeners: string[]): LoadedConfig =>
   home.load(`profiles: devices\nmqtt:\n  listeners:\n${listeners.map((one) => `    - ${one}\n`).join('')}`);
 
 describe('mqtt.listeners', () => {
-  test('have the port of their type, and find their files beside the configuration', () => {
+  test('a listener has the port of its type, and finds its files beside the configuration', () => {
     const { config, faults, file } = load(
       '{}',
       '{ type: tls, host: 0.0.0.0, tls: { cert: tls/server.pem, key: /etc/key.pem, client.ca: ca.pem } }',
@@ -39,7 +39,7 @@ describe('mqtt.listeners', () => {
     ]);
   });
 
-  test('have only the keys that their type can use, and those that it needs', () => {
+  test('a listener is refused with a key that its type has no use for, and without one that it needs', () => {
     const { faults } = load(
       '{ type: tls }',
       '{ type: tcp, tls: { cert: a, key: b }, path: /mqtt }',

@@ -18,7 +18,7 @@ afterEach(() => {
 });
 
 describe('a configuration without faults', () => {
-  test('has its defaults where it says nothing', () => {
+  test('a configuration that says nothing has the defaults', () => {
     const { config, faults, profiles } = home.load('profiles: devices');
     expect(faults).toEqual([]);
     expect(profiles.map(({ type }) => type)).toEqual(['sensor']);
@@ -79,7 +79,7 @@ describe('a configuration without faults', () => {
     });
   });
 
-  test('says what it says', () => {
+  test('each key of the configuration comes to the value that the file gives it', () => {
     const { config, faults } = home.load(`
 mqtt:
   listeners:
@@ -129,18 +129,18 @@ shutdown.timeout.ms: 0
     });
   });
 
-  test('may name its brokers as a list', () => {
+  test('brokers may be a list', () => {
     const { config, faults } = home.load('kafka: { bootstrap.servers: [a:1, "b:2,c:3"] }');
     expect(faults).toEqual([]);
     expect(config.kafka.bootstrapServers).toEqual(['a:1', 'b:2', 'c:3']);
   });
 
-  test('may have sections with nothing in them, all their keys being comments', () => {
+  test('a section whose keys are all comments is no fault', () => {
     const { faults } = home.load('mqtt:\nkafka:\n  # bootstrap.servers: a:1\n  topics:\n');
     expect(faults).toEqual([]);
   });
 
-  test('may use anchors and aliases', () => {
+  test('anchors and aliases of YAML are followed', () => {
     const { config, faults } = home.load(
       'admin: { host: &here 127.0.0.2 }\nmqtt: { listeners: [{ host: *here }] }',
     );
@@ -161,7 +161,7 @@ shutdown.timeout.ms: 0
       ) as LoadedConfig;
     };
 
-    test('is sluice.yaml of the working directory', () => {
+    test('without a name sluice.yaml of the working directory is the configuration', () => {
       home.load('kafka: { client.id: mine }');
       expect(loadThere()).toMatchObject({
         file: 'sluice.yaml',
@@ -170,7 +170,7 @@ shutdown.timeout.ms: 0
       });
     });
 
-    test('is the one that comes with Sluice where there is none; what it starts keeps its data here', () => {
+    test('without any file the shipped configuration is taken, and its data are kept in the working directory', () => {
       const { file, faults, config, profiles } = loadThere();
       expect(faults).toEqual([]);
       expect(file).toBe(join(ROOT, 'sluice.yaml'));
@@ -181,7 +181,7 @@ shutdown.timeout.ms: 0
 });
 
 describe('faults', () => {
-  test('come all at once, each with line, key, what is there and what should be', () => {
+  test('all faults are told at once, each with line, key, what is there and what should be', () => {
     const loaded = home.load(`
 mqtt:
   listeners:
@@ -293,25 +293,25 @@ wholly.unheard.of: 1
       'profiles: elsewhere',
       'sluice.yaml:1 profiles: found no folder elsewhere, expected a folder with device profiles, *.yaml',
     ],
-  ])('of %j: %s', (config, expected) => {
+  ])('the configuration %j is refused: %s', (config, expected) => {
     expect(home.lines(home.load(config))).toEqual([expected]);
   });
 
-  test('of syntax come with their lines, and nothing is guessed from such a file', () => {
+  test('a fault of YAML syntax has its line, and nothing is guessed from such a file', () => {
     const lines = home.lines(home.load('admin:\n  port: [1\nkafka: {\n'));
     expect(lines.length).toBeGreaterThan(0);
     for (const line of lines)
       expect(line).toMatch(/^sluice\.yaml:\d+: found YAML that can't be read: .*, expected YAML 1\.2$/);
   });
 
-  test('of a file that is not there', () => {
+  test('a configuration file that is not there is a fault', () => {
     const loaded = loadConfig(join(home.folder, 'gone.yaml'), {});
     expect(home.lines(loaded)).toEqual([
       'gone.yaml: found no such file, expected a YAML file that can be read',
     ]);
   });
 
-  test('of aliases that multiply without end', () => {
+  test('aliases that multiply without end are a fault', () => {
     const bomb = [
       'a0: &a0 x',
       ...Array.from({ length: 12 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n},`.repeat(9)}]`),
@@ -322,7 +322,7 @@ wholly.unheard.of: 1
     ]);
   });
 
-  test('never show a secret', () => {
+  test('a fault never shows a secret', () => {
     const loaded = home.load(`
 kafka:
   bootstrap.servers: https://user:hunter2@broker
@@ -344,7 +344,7 @@ kafka:
 });
 
 describe('a fault that another stage found', () => {
-  test('gets the line of its key, or of what is nearest above it', () => {
+  test('a fault of another stage gets the line of its key, or of what is nearest above it', () => {
     const loaded = home.load('profiles: devices\nkafka:\n  producer:\n    linger.ms: -1\n');
     const fault = { found: '-1', expected: '0 or more' };
     expect(loaded.locate({ path: ['kafka', 'producer', 'linger.ms'], ...fault })).toEqual({
@@ -356,14 +356,14 @@ describe('a fault that another stage found', () => {
     expect(loaded.locate({ path: ['kafka', 'topics', 'partitions'], ...fault }).line).toBe(2);
   });
 
-  test('in a profile gets that profile’s file', () => {
+  test('a fault in a profile gets the file of that profile', () => {
     const loaded = home.load('profiles: devices');
     const profile = loaded.profiles[0]!;
     const located = loaded.locate({ path: ['produce', 'topic'], found: 'x', expected: 'y' }, profile);
     expect(located).toEqual({ file: profile.file, line: 5, key: 'produce.topic', found: 'x', expected: 'y' });
   });
 
-  test('in a key that a variable set names the variable', () => {
+  test('a fault in a key that a variable set names the variable', () => {
     const loaded = home.load('profiles: devices', {
       environment: { SLUICE_KAFKA__PRODUCER__LINGER_MS: '-1' },
     });
@@ -387,7 +387,7 @@ describe('device profiles', () => {
       }),
     );
 
-  test('have their defaults and their paths resolved', () => {
+  test('a device profile has its defaults, and its paths are absolute', () => {
     const { profiles, faults } = home.load('profiles: devices', {
       profiles: {
         'full.yml': `
@@ -466,7 +466,7 @@ simulate:
     ]);
   });
 
-  test('with faults: all at once, in all files', () => {
+  test('the faults of all device profiles are told at once', () => {
     expect(
       lines(
         `
@@ -511,13 +511,13 @@ simulate:
     ]);
   });
 
-  test('of the same type are told apart', () => {
+  test('a device type that another profile has is refused', () => {
     expect(lines(PROFILE, PROFILE)).toEqual([
       'devices/p1.yaml:1 type: found "sensor", expected a type of its own: devices/p0.yaml has this one',
     ]);
   });
 
-  test('choose what a full journal does with their records, where their contract makes use of it', () => {
+  test('a device profile says what a full journal does with its records, where its contract makes use of the journal', () => {
     const journal = 'journal: { when.full: drop-oldest }\n';
     const { profiles, faults } = home.load('profiles: devices', {
       profiles: { 'p0.yaml': `${PROFILE}ack: kafka-or-journal\n${journal}` },
@@ -534,19 +534,19 @@ simulate:
     ]);
   });
 
-  test('that simulates a level which its topic does not have', () => {
+  test('a simulated level that the topic does not have is refused', () => {
     expect(lines(`${PROFILE}simulate: { levels: { site: [a] } }\n`)).toEqual([
       'devices/p0.yaml:6 simulate.levels.site: found "site", expected a named level of fleet/{device}/telemetry',
     ]);
   });
 
-  test('in an empty file, or one with broken YAML', () => {
+  test('an empty profile, or one with broken YAML, is a fault', () => {
     const [empty, broken] = lines('', 'type: [');
     expect(empty).toBe('devices/p0.yaml: found an empty file, expected a device profile');
     expect(broken).toMatch(/^devices\/p1\.yaml:1: found YAML that can't be read/);
   });
 
-  test('must be one at least', () => {
+  test('a folder without a device profile is a fault', () => {
     home.write('devices/notes.txt', 'nothing');
     expect(home.lines(home.load('profiles: devices', { profiles: {} }))).toEqual([
       'sluice.yaml:1 profiles: found no *.yaml in devices, expected a folder with device profiles, *.yaml',

@@ -36,7 +36,7 @@ presence: { topic: presence }
 `;
 
 describe('the configuration in force', () => {
-  test('has each value with its origin: the default, a line of the file, or a variable', () => {
+  test('each printed value has its origin: the default, a line of the file, or a variable', () => {
     const text = print(
       drawn(CONFIG, { SLUICE_ADMIN__PORT: '9999', SLUICE_KAFKA__PRODUCER__BATCH_SIZE: '65536' }),
     );
@@ -61,13 +61,13 @@ describe('the configuration in force', () => {
     expect(values.filter((line) => !origin.test(line))).toEqual([]);
   });
 
-  test('says which key needs no restart', () => {
+  test('the printed configuration says which key needs no restart', () => {
     expect(print(drawn('profiles: devices'))).toMatch(
       /^# A change of any key but profiles needs a restart\.\n/,
     );
   });
 
-  test('is itself a configuration, and means the same', () => {
+  test('the printed configuration is a configuration that means the same', () => {
     const first = drawn(CONFIG, { SLUICE_KAFKA__PRODUCER__ACKS: 'all', SLUICE_LOG__LEVEL: 'debug' });
     const again = drawn(print(first));
     expect(again.config).toEqual({
@@ -77,7 +77,7 @@ describe('the configuration in force', () => {
     expect(again.producer).toEqual(first.producer);
   });
 
-  test('never shows a secret, whether a file or a variable has it', () => {
+  test('a secret is not printed, whether a file or a variable has it', () => {
     const text = print(
       drawn(
         `
@@ -105,7 +105,7 @@ kafka:
 });
 
 describe('a device profile in force', () => {
-  test('has each value with its origin, and is itself a profile that means the same', () => {
+  test('a printed profile has each value with its origin, and is a profile that means the same', () => {
     home.write(
       'devices/sensor.yaml',
       `${PROFILE}metrics: { temperature: { field: t, unit: Cel, range: { max: 60 } } }\nack: journal\n`,
@@ -119,7 +119,7 @@ describe('a device profile in force', () => {
     expect(drawn('profiles: devices').profiles).toEqual(profiles);
   });
 
-  test('is not printed for the replies to commands, which no file has', () => {
+  test('the profile of replies to commands, which no file has, is not printed', () => {
     const { loaded, profiles } = drawn(CONFIG);
     const replies = profiles.find(({ type }) => type === 'replies to orders')!;
     expect(printedProfile(loaded, replies)).toBeUndefined();

@@ -43,17 +43,17 @@ describe('a list of devices', () => {
       'a.yml',
       'd-1: { site: "Oslo, north", model: \'X "2"\' }\nd-2: { site: Bergen, model: "" }\n',
     ],
-  ])('is read from %s', async (_name, file, text) => {
+  ])('a list of devices is read from %s', async (_name, file, text) => {
     expect(await read(file, text)).toEqual(expected);
   });
 
-  test('may have line breaks in quotes, and another key', async () => {
+  test('a cell in quotes may have line breaks, and the device id another column', async () => {
     expect(await read('a.csv', 'site,imei\n"two\nlines",77\n', 'imei')).toEqual({
       77: { site: 'two\nlines', imei: '77' },
     });
   });
 
-  test('may have nobody in it', async () => {
+  test('a list of devices may have nobody in it', async () => {
     expect(await read('a.csv', 'device,site\n')).toEqual({});
     expect(await read('a.yaml', '')).toEqual({});
   });
@@ -67,13 +67,13 @@ describe('a list of devices', () => {
     ['a.yaml', '- d-1\n', 'entry 1, which is no map'],
     ['a.yaml', 'just text', 'a single value'],
     ['a.yaml', '{', "YAML that can't be read"],
-  ])('%s with %j says what is wrong', async (file, text, found) => {
+  ])('the list of devices %s with %j is refused with what is wrong', async (file, text, found) => {
     expect((await read(file, text)) as object).toMatchObject({
       found: expect.stringContaining(found) as string,
     });
   });
 
-  test('that is not there says so', () => {
+  test('a list of devices that is not there is refused with its path', () => {
     expect(readRegistryFile(join(folder, 'gone.csv'), 'device')).toMatchObject({
       problem: { found: `no file ${join(folder, 'gone.csv')}` },
     });

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import type { MetricSpec, RegistrySpec, TimeSpec } from '../../core/profile/normaliser-spec.ts';
+import {
+  CHECK_POLICIES,
+  METRIC_TYPES,
+  TIME_UNITS,
+  type MetricSpec,
+  type RegistrySpec,
+  type TimeSpec,
+} from '../../core/profile/normaliser-spec.ts';
 import { choice, integer, kafkaTopic, path, section, text, textLike, type InProgramTerms } from '../key.ts';
 
 /* What a device profile says about values, times and devices: from decoded fields to telemetry. */
@@ -7,7 +14,6 @@ import { choice, integer, kafkaTopic, path, section, text, textLike, type InProg
 const FIELD = "a decoded field's path, with dots for nested fields";
 const UNIT = 'a UCUM unit, in quotes if it is not a word';
 const NUMBER = 'a number';
-const POLICY = ['reject', 'mark', 'drop'] as const;
 const DAY_MS = 86_400_000;
 
 const number = z.number({ error: NUMBER });
@@ -15,7 +21,7 @@ const number = z.number({ error: NUMBER });
 const range = section({
   min: number.optional().describe('The smallest value that is right.'),
   max: number.optional().describe('The largest value that is right.'),
-  else: choice(POLICY)
+  else: choice(CHECK_POLICIES)
     .default('mark')
     .describe(
       'What happens to another one. `reject`: the message becomes a dead letter; `mark`: the value stays, with quality OUT_OF_RANGE; `drop`: the value is left out.',
@@ -44,13 +50,13 @@ export const metricSchema = section(
     offset: number.optional().describe('Added to the value, after `scale`.'),
     from: text(UNIT).optional().describe('The unit in which the device measures; converted to `unit`.'),
     unit: text(UNIT).optional().describe('The unit that consumers get, a UCUM code.'),
-    type: choice(['double', 'integer', 'boolean', 'text'])
+    type: choice(METRIC_TYPES)
       .optional()
       .describe(
         'The type that consumers get, whatever the payload has. `integer` rounds; a text must be a number to become one.',
       ),
     range: range.optional().describe('Which values can be right, in `unit`.'),
-    required: choice(POLICY)
+    required: choice(CHECK_POLICIES)
       .optional()
       .describe(
         'What happens to a message without this metric. `reject`: it becomes a dead letter; `mark`: the metric stands there without a value, with quality MISSING; `drop`: the message is filtered.',
@@ -92,9 +98,7 @@ const TIME = 'a map of field and either unit or format';
 
 export const timeSchema = section({
   field: text(FIELD).describe('Where in the payload the time is.'),
-  unit: choice(['s', 'ms', 'us', 'ns'])
-    .optional()
-    .describe('Of a number: what it counts since 1970-01-01 UTC.'),
+  unit: choice(TIME_UNITS).optional().describe('Of a number: what it counts since 1970-01-01 UTC.'),
   format: text('iso8601, or a pattern of yyyy MM dd HH mm ss SSS Z')
     .optional()
     .describe('Of a text: `iso8601`, or a pattern such as `dd.MM.yyyy HH:mm:ss`.'),

@@ -1,8 +1,13 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { CONTRACTS, CONTRACT_NAMES, contractsThat } from '../../core/contract.ts';
-import { fixedTopic, type OutputSpec } from '../../core/profile/output-spec.ts';
-import type { DeviceProfile } from '../../core/profile/profile.ts';
+import {
+  fixedTopic,
+  OUTPUT_FORMATS,
+  OUTPUT_HEADERS,
+  type OutputSpec,
+} from '../../core/profile/output-spec.ts';
+import { FULL_POLICIES, type DeviceProfile } from '../../core/profile/profile.ts';
 import {
   boolean,
   choice,
@@ -97,8 +102,7 @@ const simulation = section({
 });
 
 const TOPIC = 'a Kafka topic name, 1 to 245 of the characters a-z A-Z 0-9 . _ -, or a template of one';
-const HEADERS = ['topic', 'qos', 'retain', 'client.id', 'received.at'] as const;
-const HEADERS_TEXT = `a list of ${HEADERS.join(', ')}`;
+const HEADERS = `a list of ${OUTPUT_HEADERS.join(', ')}`;
 
 const topicTemplate = textLike(/^(?!\.{1,2}$)(?:[a-zA-Z0-9._-]|\{[A-Za-z_][A-Za-z0-9_-]*\})+$/, TOPIC).max(
   245,
@@ -144,7 +148,7 @@ const outputSchema = section(
       .describe(
         '`normalised` (default): the envelope; `raw`: the payload as it came, which `decode: raw` implies.',
       ),
-    format: choice(['protobuf', 'json', 'avro'])
+    format: choice(OUTPUT_FORMATS)
       .optional()
       .describe(
         'Of the envelope: `protobuf` (default; proto/sluice/v1/telemetry.proto), `json` or `avro` (their schemas stand beside it).',
@@ -155,7 +159,7 @@ const outputSchema = section(
         "Registers the envelope's schema under this subject ({topic} is the Kafka topic) and frames each value with its id, as Confluent's deserializers expect. Needs kafka.schema.registry.url.",
       ),
     headers: z
-      .array(choice(HEADERS), { error: HEADERS_TEXT })
+      .array(choice(OUTPUT_HEADERS), { error: HEADERS })
       .optional()
       .describe('What of the MQTT message goes along as headers, e.g. mqtt.qos; default: [topic].'),
     cloudevents: cloudEvents
@@ -202,7 +206,7 @@ export const profileSchema = section({
     .default('kafka')
     .describe(`When a device is acknowledged. ${contractsInWords()}.`),
   journal: section({
-    'when.full': choice(['block', 'drop-oldest', 'drop-newest'])
+    'when.full': choice(FULL_POLICIES)
       .optional()
       .describe(
         'When the journal is full: devices of this type wait; or the oldest records of this type are dropped for new ones; or new ones are. What is dropped was acknowledged, and is counted. Without it as `journal.when.full` in sluice.yaml says.',

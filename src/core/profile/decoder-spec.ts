@@ -14,9 +14,8 @@ export interface WrappingSpec {
 }
 
 /** `auto`: by the payload's first bytes gzip, zlib or zstd, or else not compressed. `deflate` has no header. */
-export type Compression = 'gzip' | 'zlib' | 'deflate' | 'zstd' | 'auto';
-
 export const COMPRESSIONS = ['gzip', 'zlib', 'deflate', 'zstd', 'auto'] as const;
+export type Compression = (typeof COMPRESSIONS)[number];
 
 export const MAX_INFLATED_BYTES = 1_048_576;
 
@@ -53,9 +52,8 @@ export interface MessageChoice {
 }
 
 /** What a text stands for. */
-export type TextType = 'number' | 'integer' | 'bool' | 'text';
-
 export const TEXT_TYPES = ['number', 'integer', 'bool', 'text'] as const;
+export type TextType = (typeof TEXT_TYPES)[number];
 
 /** Lines of values (RFC 4180): each line is a reading. */
 export interface CsvSpec {

@@ -6,9 +6,11 @@
  * What happens to a value that fails a check. `reject`: the message becomes a dead letter. `mark`: the value
  * stays and says so. `drop`: the value is left out; a message that lacks a required metric is dropped as a whole.
  */
-export type CheckPolicy = 'reject' | 'mark' | 'drop';
+export const CHECK_POLICIES = ['reject', 'mark', 'drop'] as const;
+export type CheckPolicy = (typeof CHECK_POLICIES)[number];
 
-export type MetricType = 'double' | 'integer' | 'boolean' | 'text';
+export const METRIC_TYPES = ['double', 'integer', 'boolean', 'text'] as const;
+export type MetricType = (typeof METRIC_TYPES)[number];
 
 /** One metric: where it comes from, and what is made of it, in the order of these keys. */
 export interface MetricSpec {
@@ -38,7 +40,8 @@ export interface MetricSpec {
   readonly deadband?: { readonly by: number; readonly relative: boolean };
 }
 
-export type TimeUnit = 's' | 'ms' | 'us' | 'ns';
+export const TIME_UNITS = ['s', 'ms', 'us', 'ns'] as const;
+export type TimeUnit = (typeof TIME_UNITS)[number];
 
 export interface TimeWindow {
   readonly behindMs: number;

@@ -1,7 +1,9 @@
 /** What of the MQTT message goes along as headers. */
-export type OutputHeader = 'topic' | 'qos' | 'retain' | 'client.id' | 'received.at';
+export const OUTPUT_HEADERS = ['topic', 'qos', 'retain', 'client.id', 'received.at'] as const;
+export type OutputHeader = (typeof OUTPUT_HEADERS)[number];
 
-export type OutputFormat = 'protobuf' | 'json' | 'avro';
+export const OUTPUT_FORMATS = ['protobuf', 'json', 'avro'] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Where a profile's records go, and in which form. */
 export interface OutputSpec {

@@ -7,7 +7,8 @@ import type { OutputSpec } from './output-spec.ts';
  * What happens to a new record when the journal is full: it waits, and its device with it; the oldest records of its
  * route go; or it goes itself. What goes was acknowledged, and is counted.
  */
-export type FullPolicy = 'block' | 'drop-oldest' | 'drop-newest';
+export const FULL_POLICIES = ['block', 'drop-oldest', 'drop-newest'] as const;
+export type FullPolicy = (typeof FULL_POLICIES)[number];
 
 /** A device type: one YAML file of the profiles folder, validated and with its paths resolved. */
 export interface DeviceProfile {
