@@ -14,7 +14,7 @@ import type { RouteSet } from './assembly/route-set.ts';
 import { JournalStore, needsJournal, promisesDisk } from './assembly/journal-store.ts';
 import { kafkaConditions } from './assembly/kafka-conditions.ts';
 import { CaptureTap } from './features/capture/capture-tap.ts';
-import { connectSchemaRegistry } from './assembly/schema-registry.ts';
+import { connectSchemaRegistry } from './assembly/value-framing.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { deadLetterTopicOf } from './core/route.ts';

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { SluiceConfig } from '../config/config.ts';
 import type { Cancel, Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { OutputFormat } from '../core/profile/output-spec.ts';
 import type { ValueFraming } from '../core/route.ts';
-import type { Schema } from '../producer/schema-registry/schema.ts';
-import type { SchemaRegistry } from '../producer/schema-registry/schema-registry.ts';
 import { framePrefix } from '../producer/schema-registry/confluent-framing.ts';
+import { SchemaRegistry } from '../producer/schema-registry/schema-registry.ts';
+import type { Schema } from '../producer/schema-registry/schema.ts';
 
 /** The envelope's schemas that come with Sluice; the same place seen from src/ and from dist/. */
 const SCHEMAS = resolve(import.meta.dirname, '../../proto/sluice/v1');
@@ -131,4 +132,20 @@ export class ValueFramings {
 /** Telemetry is the first message of its file. */
 function prefixOf(id: number, format: OutputFormat): Uint8Array {
   return framePrefix(id, format === 'protobuf' ? [0] : undefined);
+}
+
+/** Connects the frames of values with the Schema Registry, where there is one. */
+export function connectSchemaRegistry(
+  {
+    config,
+    services,
+  }: { readonly config: SluiceConfig; readonly services: { readonly framings: ValueFramings } },
+  clock: Clock,
+  logger: Logger,
+): void {
+  if (config.kafka.schemaRegistry === undefined) return;
+  const { url, userInfo } = config.kafka.schemaRegistry;
+  const [username = '', ...password] = userInfo?.split(':') ?? [];
+  const auth = userInfo === undefined ? {} : { auth: { username, password: password.join(':') } };
+  services.framings.connect({ registry: new SchemaRegistry({ url, ...auth, logger, clock }), clock, logger });
 }

@@ -1,26 +1,22 @@
 import type { Condition } from '../../core/readiness.ts';
 import { CommandTopic } from './command-topic.ts';
 import { commandMetrics } from './command-stats.ts';
-import { placeOf } from './reference.ts';
-import { Undelivered, type RecordOutlet } from './undelivered.ts';
+import { placeOf } from './command.ts';
+import { Undelivered } from './undelivered.ts';
 import { commandTopics, type CommandsConfig } from '../../config/commands.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { DeviceSessions } from '../../core/device-sessions.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
+import type { RecordSink } from '../../delivery/record-sink.ts';
 import { GroupReader } from '../../kafka/clients/group-reader.ts';
-import type { ClientSecurity } from '../../kafka/security/security.ts';
+import type { KafkaClientOptions } from '../../kafka/clients/ports.ts';
 
-export interface CommandBridgeOptions {
+export interface CommandBridgeOptions extends KafkaClientOptions {
   readonly commands: readonly CommandsConfig[];
-  readonly bootstrapServers: readonly string[];
-  readonly clientId: string;
-  readonly security: ClientSecurity;
-  readonly producer: RecordOutlet;
+  readonly producer: RecordSink;
   /** The sessions of devices; asked for with the start. */
   readonly sessions: () => DeviceSessions;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Kafka topics bridged down to devices: for each its reader, joined with sessions and producer. */
@@ -33,7 +29,7 @@ export class CommandBridge {
   #isStarted = false;
 
   constructor(options: CommandBridgeOptions) {
-    const { commands, clock, logger, producer, sessions, bootstrapServers, clientId, security } = options;
+    const { commands, clock, logger, producer, sessions } = options;
     this.#options = options;
     this.kafkaTopics = commandTopics(commands);
     this.#undelivered = new Undelivered(producer, clock, logger);
@@ -42,9 +38,7 @@ export class CommandBridge {
       const soleReader = 'one gateway for a command topic for now';
       return new CommandTopic({
         settings,
-        source: new GroupReader({
-          ...{ bootstrapServers, clientId, security, groupId, topic, soleReader, clock, logger },
-        }),
+        source: new GroupReader({ ...options, groupId, topic, soleReader }),
         sessions,
         undelivered: this.#undelivered,
         clock,

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../../core/clock.ts';
+import { within, type Cancel, type Clock } from '../../core/clock.ts';
 import type {
   AbandonReason,
   CommandSettings,
@@ -7,20 +7,24 @@ import type {
   SessionOutcome,
 } from '../../core/device-sessions.ts';
 import type { Logger } from '../../core/logger.ts';
-import { within } from '../../core/clock.ts';
+import type { GroupReader, ReadListener } from '../../kafka/clients/group-reader.ts';
+import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
 import {
   bytesOf,
   isObstacle,
   readCommand,
+  referenceOf,
   type Command,
+  type CommandPlace,
   type Obstacle,
   type ObstacleCode,
 } from './command.ts';
-import type { CommandListener, CommandRecord, CommandSource } from './command-source.ts';
 import { CommandStats } from './command-stats.ts';
 import { OffsetWindow } from './offset-window.ts';
-import { referenceOf, type CommandPlace } from './reference.ts';
 import type { Undelivered } from './undelivered.ts';
+
+/** Where the commands of one topic come from: the only member of its consumer group. */
+export type CommandSource = Pick<GroupReader, keyof GroupReader>;
 
 export interface CommandTopicOptions {
   readonly settings: CommandSettings;
@@ -42,7 +46,7 @@ const LOG_EVERY_MS = 60_000;
 /** A command on its way. */
 interface InFlight {
   readonly partition: number;
-  readonly record: CommandRecord;
+  readonly record: ConsumedRecord;
   readonly device: string | undefined;
   readonly bytes: number;
   readonly deadlineMs: number;
@@ -55,7 +59,7 @@ interface InFlight {
  * undelivered commands, in any order; a partition's offset moves over those that have ended. So one device that is
  * away costs its partition no more than its own share of the window.
  */
-export class CommandTopic implements CommandListener {
+export class CommandTopic implements ReadListener {
   readonly stats = new CommandStats();
   readonly #options: CommandTopicOptions;
   readonly #settings: CommandSettings;
@@ -119,7 +123,7 @@ export class CommandTopic implements CommandListener {
     for (const window of this.#windows.values()) window.joined();
   }
 
-  records(partition: number, records: readonly CommandRecord[]): number {
+  records(partition: number, records: readonly ConsumedRecord[]): number {
     const window = this.#windowOf(partition);
     this.#held.delete(partition);
     let taken = 0;
@@ -145,7 +149,7 @@ export class CommandTopic implements CommandListener {
     return fits && window.size < this.#settings.maxInFlight;
   }
 
-  #take(partition: number, window: OffsetWindow, record: CommandRecord, bytes: number): void {
+  #take(partition: number, window: OffsetWindow, record: ConsumedRecord, bytes: number): void {
     const command = readCommand(record, partition, this.#settings);
     const device = isObstacle(command) ? undefined : command.device;
     const deadlineMs = this.#options.clock.monotonicMs() + this.#settings.ackTimeoutMs;

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { CommandRecord } from './command-source.ts';
 import type { CommandSettings } from '../../core/device-sessions.ts';
+import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
 
 /** A command for one device, ready to be published. */
 export interface Command {
@@ -35,7 +35,7 @@ const MAX_NAME_BYTES = 1_024;
 
 /** Reads a record as a command, or says what is wrong with it. Never throws. */
 export function readCommand(
-  record: CommandRecord,
+  record: ConsumedRecord,
   partition: number,
   settings: CommandSettings,
 ): Command | Obstacle {
@@ -79,7 +79,7 @@ export function readCommand(
 export const isObstacle = (read: Command | Obstacle): read is Obstacle => 'code' in read;
 
 /** What a record holds in memory while it is on its way, roughly. */
-export function bytesOf({ key, value, headers }: CommandRecord): number {
+export function bytesOf({ key, value, headers }: ConsumedRecord): number {
   let bytes = 256 + (key?.length ?? 0) + (value?.length ?? 0);
   for (const one of headers) bytes += 64 + one.key.length + (one.value?.length ?? 0);
   return bytes;
@@ -87,7 +87,7 @@ export function bytesOf({ key, value, headers }: CommandRecord): number {
 
 /** Kafka's own place of the record, where its sender has not named it otherwise. */
 function correlationOf(
-  record: CommandRecord,
+  record: ConsumedRecord,
   partition: number,
   settings: CommandSettings,
 ): string | undefined {
@@ -98,7 +98,7 @@ function correlationOf(
 }
 
 /** NaN for a header that is no number. */
-function expiryOf(record: CommandRecord, { expiryMs, expiryHeader }: CommandSettings): number | undefined {
+function expiryOf(record: ConsumedRecord, { expiryMs, expiryHeader }: CommandSettings): number | undefined {
   const given = header(record, expiryHeader);
   if (given === null) return expiryMs === undefined ? undefined : record.timestampMs + expiryMs;
   const text = Buffer.from(given).toString('latin1');
@@ -106,7 +106,7 @@ function expiryOf(record: CommandRecord, { expiryMs, expiryHeader }: CommandSett
 }
 
 /** The last header of that name, as Kafka's clients take it. */
-function header({ headers }: CommandRecord, name: string): Uint8Array | null {
+function header({ headers }: ConsumedRecord, name: string): Uint8Array | null {
   return headers.findLast(({ key }) => key === name)?.value ?? null;
 }
 
@@ -118,4 +118,25 @@ function topicLevel(bytes: Uint8Array): string | undefined {
 
 function fill(template: string, names: Readonly<Record<'device' | 'correlation', string>>): string {
   return template.replaceAll(/\{(device|correlation)\}/g, (_, name: 'device' | 'correlation') => names[name]);
+}
+
+/** Where a command came from, and whose it is. */
+export interface CommandPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly device: string;
+}
+
+/** The place as the text that a session stores with the command. */
+export function referenceOf({ topic, partition, offset, device }: CommandPlace): string {
+  return `${topic} ${partition} ${offset} ${device}`;
+}
+
+/** The place again; undefined for a text that is none. */
+export function placeOf(reference: string): CommandPlace | undefined {
+  // A topic has no spaces; a device's id may.
+  const [, topic, partition, offset, device] = /^(\S+) (\d+) (\d+) (.+)$/s.exec(reference) ?? [];
+  if (topic === undefined || offset === undefined || device === undefined) return undefined;
+  return { topic, partition: Number(partition), offset: BigInt(offset), device };
 }

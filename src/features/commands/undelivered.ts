@@ -1,7 +1,7 @@
-import type { SluiceError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { encodeHeaders, NO_HEADERS, type Header, type SerializedRecord } from '../../core/record.ts';
+import type { RecordError, RecordResult, RecordSink, RecordTarget } from '../../delivery/record-sink.ts';
 import type { Obstacle } from './command.ts';
 
 /** The headers of an undelivered command, by name, beside those that it had. Values are UTF-8 text. */
@@ -32,31 +32,6 @@ export interface UndeliveredCommand {
   readonly obstacle: Obstacle;
 }
 
-/** What is needed of a Kafka producer. */
-export interface RecordOutlet {
-  /**
-   * Appends a copy of the record. undefined: taken, and `target.recordCompleted` follows. With `wait`: no room
-   * now. An error: this record can never be sent.
-   */
-  tryAppend(
-    record: SerializedRecord,
-    target: RecordTarget,
-    token: number,
-  ): { wait(callback: () => void): void } | RecordError | undefined;
-}
-
-/** `isRecordFault`: Kafka will never take this record, whereas it takes others. */
-type RecordError = SluiceError & { readonly isRecordFault?: boolean };
-
-interface RecordTarget {
-  recordCompleted(token: number, result: RecordResult, index: number): void;
-}
-
-interface RecordResult {
-  /** undefined: Kafka has the record. */
-  readonly error: RecordError | undefined;
-}
-
 interface Waiting {
   readonly kafkaTopic: string;
   readonly command: UndeliveredCommand;
@@ -68,7 +43,7 @@ const RETRY_MS = 1_000;
 
 /** Writes commands that were not delivered to Kafka, each until Kafka has it. */
 export class Undelivered implements RecordTarget {
-  readonly #outlet: RecordOutlet;
+  readonly #outlet: RecordSink;
   readonly #clock: Clock;
   readonly #logger: Logger;
   /** Not with the producer yet. */
@@ -86,7 +61,7 @@ export class Undelivered implements RecordTarget {
     headers: NO_HEADERS,
   };
 
-  constructor(outlet: RecordOutlet, clock: Clock, logger: Logger) {
+  constructor(outlet: RecordSink, clock: Clock, logger: Logger) {
     this.#outlet = outlet;
     this.#clock = clock;
     this.#logger = logger;
@@ -129,7 +104,7 @@ export class Undelivered implements RecordTarget {
     this.#drain();
   };
 
-  recordCompleted(token: number, { error }: RecordResult): void {
+  recordCompleted(token: number, { error }: Pick<RecordResult, 'error'>): void {
     const sent = this.#sent.get(token);
     this.#sent.delete(token);
     if (sent === undefined) return;

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
-import { connectSchemaRegistry } from '../../assembly/schema-registry.ts';
+import { connectSchemaRegistry } from '../../assembly/value-framing.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
 import { GroupSeat } from '../../kafka/clients/group-seat.ts';
 import { withAdmin } from '../../kafka/clients/admin-client.ts';

@@ -5,30 +5,8 @@ import type { DeviceConnection, PresenceObserver } from '../../core/device-sessi
 import type { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import { NO_HEADERS, encodeHeaders } from '../../core/record.ts';
-import type { SerializedRecord } from '../../core/record.ts';
-
-/** What is needed of a Kafka producer. */
-export interface PresenceOutlet {
-  /**
-   * Appends a copy of the record. undefined: taken, and `target.recordCompleted` follows. With `wait`: no room
-   * now. An error: this record can never be sent.
-   */
-  tryAppend(
-    record: SerializedRecord,
-    target: RecordTarget,
-    token: number,
-  ): { wait(callback: () => void): void } | SluiceError | undefined;
-}
-
-interface RecordTarget {
-  recordCompleted(token: number, result: RecordResult, index: number): void;
-}
-
-interface RecordResult {
-  /** undefined: Kafka has the record. */
-  readonly error: SluiceError | undefined;
-}
+import { NO_HEADERS, encodeHeaders, type SerializedRecord } from '../../core/record.ts';
+import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/record-sink.ts';
 
 export interface PresenceOptions {
   readonly topic: string;
@@ -36,7 +14,7 @@ export interface PresenceOptions {
   readonly gateway: string;
   /** Devices whose state may wait for Kafka. */
   readonly maxPending: number;
-  readonly outlet: PresenceOutlet;
+  readonly outlet: RecordSink;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -158,7 +136,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
     for (const resolve of this.#settled.splice(0)) resolve();
   }
 
-  recordCompleted(token: number, { error }: RecordResult): void {
+  recordCompleted(token: number, { error }: Pick<RecordResult, 'error'>): void {
     const state = this.#inFlight.get(token);
     if (state === undefined) return;
     const { deviceId } = state.connection;
@@ -236,7 +214,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
 /** Where the configuration wants to know which devices are here. */
 export function presenceRecords(
   { presence }: SluiceConfig,
-  outlet: PresenceOutlet,
+  outlet: RecordSink,
   clock: Clock,
   logger: Logger,
 ): PresenceRecords | undefined {

@@ -97,20 +97,16 @@ function topicsOf(
   const topics =
     options.topic ??
     profiles.flatMap(({ produce }) => (isTopicTemplate(produce.topic) ? [] : [produce.topic]));
-  const deadLetters: string[] = [];
-  if (options.deadLetters === true) {
-    if (options.topic === undefined) {
-      deadLetters.push(...profiles.map(({ produce, type }) => deadLetterTopicFor(produce, type)));
-    } else deadLetters.push(...topics.map(deadLetterTopicOf));
-  }
-  if (
-    options.deadLetters === true &&
-    options.topic === undefined &&
-    config.unrouted.policy === 'dead-letter'
-  ) {
-    deadLetters.push(config.unrouted.deadLetterTopic);
-  }
-  return [...new Set([...topics, ...deadLetters])];
+  if (options.deadLetters !== true) return [...new Set(topics)];
+  if (options.topic !== undefined) return [...new Set([...topics, ...topics.map(deadLetterTopicOf)])];
+  const { policy, deadLetterTopic } = config.unrouted;
+  return [
+    ...new Set([
+      ...topics,
+      ...profiles.map(({ produce, type }) => deadLetterTopicFor(produce, type)),
+      ...(policy === 'dead-letter' ? [deadLetterTopic] : []),
+    ]),
+  ];
 }
 
 function brokersOf({ kafka }: SluiceConfig): readonly string[] {

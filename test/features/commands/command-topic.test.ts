@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { placeOf } from '../../../src/features/commands/reference.ts';
+import { placeOf } from '../../../src/features/commands/command.ts';
 import { Refusal, startCommands, type Posted } from './rig.ts';
 
 const header = (key: string, value: string) => ({ key, value: Buffer.from(value) });

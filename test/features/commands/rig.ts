@@ -1,19 +1,18 @@
-import type {
-  CommandListener,
-  CommandRecord,
-  CommandSource,
-} from '../../../src/features/commands/command-source.ts';
-import { CommandTopic } from '../../../src/features/commands/command-topic.ts';
+import type { ReadListener } from '../../../src/kafka/clients/group-reader.ts';
+import type { ConsumedRecord } from '../../../src/kafka/clients/ports.ts';
+import { CommandTopic, type CommandSource } from '../../../src/features/commands/command-topic.ts';
 import type {
   CommandSettings,
   DeviceSessions,
   SessionMessage,
   SessionOutcome,
 } from '../../../src/core/device-sessions.ts';
-import { Undelivered, type RecordOutlet } from '../../../src/features/commands/undelivered.ts';
+import type { RecordSink, RecordTarget } from '../../../src/delivery/record-sink.ts';
+import { Undelivered } from '../../../src/features/commands/undelivered.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
 import type { SerializedRecord } from '../../../src/core/record.ts';
+import { expect } from 'vitest';
 import { TestClock } from '../../mqtt/harness.ts';
 
 const SETTINGS: CommandSettings = {
@@ -34,7 +33,7 @@ const SETTINGS: CommandSettings = {
 
 /** A consumer group under a test's control: a log for each partition, and what was committed of it. */
 export class FakeSource implements CommandSource {
-  readonly logs: CommandRecord[][] = [];
+  readonly logs: ConsumedRecord[][] = [];
   readonly committed: bigint[] = [];
   readonly positions: number[] = [];
   readonly problem = undefined;
@@ -42,7 +41,7 @@ export class FakeSource implements CommandSource {
   /** Whether commits succeed. */
   commits = true;
   readonly #held = new Set<number>();
-  #listener: CommandListener | undefined;
+  #listener: ReadListener | undefined;
   #isPaused = false;
 
   constructor(partitions: number) {
@@ -53,7 +52,7 @@ export class FakeSource implements CommandSource {
     }
   }
 
-  start(listener: CommandListener): void {
+  start(listener: ReadListener): void {
     this.#listener = listener;
     this.rejoin();
   }
@@ -95,7 +94,7 @@ export class FakeSource implements CommandSource {
     return Promise.resolve();
   }
 
-  add(partition: number, key: string | null, value: string | null, more: Partial<CommandRecord> = {}): void {
+  add(partition: number, key: string | null, value: string | null, more: Partial<ConsumedRecord> = {}): void {
     this.logs[partition]!.push({
       offset: BigInt(this.logs[partition]!.length),
       timestampMs: 1_700_000_000_000,
@@ -149,7 +148,7 @@ export interface Written {
 }
 
 /** A producer under a test's control. */
-class FakeOutlet implements RecordOutlet {
+class FakeOutlet implements RecordSink {
   readonly written: Written[] = [];
   hasRoom = true;
   /** Completes at once. */
@@ -159,9 +158,9 @@ class FakeOutlet implements RecordOutlet {
 
   tryAppend(
     record: SerializedRecord,
-    target: Parameters<RecordOutlet['tryAppend']>[1],
+    target: RecordTarget,
     token: number,
-  ): ReturnType<RecordOutlet['tryAppend']> {
+  ): ReturnType<RecordSink['tryAppend']> {
     if (!this.hasRoom) return { wait: (callback) => this.#waiting.push(callback) };
     if (this.refusal !== undefined) return this.refusal;
     const written: Written = {
@@ -170,7 +169,8 @@ class FakeOutlet implements RecordOutlet {
       value: record.value === null ? null : Buffer.from(record.value).toString(),
       headers: Buffer.from(record.headers),
       complete: (error) => {
-        target.recordCompleted(token, { error }, 0);
+        const unread = (): never => expect.unreachable('the record is not asked for');
+        target.recordCompleted(token, { error, topic: record.topic, record: unread }, 0);
       },
     };
     this.written.push(written);

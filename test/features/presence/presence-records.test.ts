@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceConnection } from '../../../src/core/device-sessions.ts';
 import type { SerializedRecord } from '../../../src/core/record.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
-import { PresenceRecords, type PresenceOutlet } from '../../../src/features/presence/presence-records.ts';
+import type { RecordSink, RecordTarget } from '../../../src/delivery/record-sink.ts';
+import { PresenceRecords } from '../../../src/features/presence/presence-records.ts';
 import { RecordingLogger, TestClock } from '../../mqtt/harness.ts';
 
 /** A producer under a test's control. */
-class Outlet implements PresenceOutlet {
+class Outlet implements RecordSink {
   readonly records: {
     key: string;
     value: Record<string, unknown>;
@@ -18,9 +19,9 @@ class Outlet implements PresenceOutlet {
 
   tryAppend(
     record: SerializedRecord,
-    target: Parameters<PresenceOutlet['tryAppend']>[1],
+    target: RecordTarget,
     token: number,
-  ): ReturnType<PresenceOutlet['tryAppend']> {
+  ): ReturnType<RecordSink['tryAppend']> {
     if (this.room <= 0) return { wait: (callback) => this.#waiting.push(callback) };
     if (this.refusal !== undefined) return this.refusal;
     this.room--;
@@ -28,7 +29,8 @@ class Outlet implements PresenceOutlet {
       key: Buffer.from(record.key!).toString(),
       value: JSON.parse(Buffer.from(record.value!).toString()) as Record<string, unknown>,
       complete: (error) => {
-        target.recordCompleted(token, { error }, 0);
+        const unread = (): never => expect.unreachable('the record is not asked for');
+        target.recordCompleted(token, { error, topic: record.topic, record: unread }, 0);
       },
     });
     return undefined;

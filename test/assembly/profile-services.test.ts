@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NamedTopics } from '../../src/assembly/named-topics.ts';
+import { NamedTopics } from '../../src/assembly/profile-services.ts';
 
 test('a profile names as many topics as it may, and each is told once', () => {
   const topics = new NamedTopics();
