@@ -40,7 +40,7 @@ async function publish(gateway: TestGateway, sequence: number): Promise<void> {
 }
 
 describe('a Kafka of your own', () => {
-  it('creates topics as kafka.topics says', async () => {
+  it('gets its topics as kafka.topics says', async () => {
     const { tools } = sharedKafka();
     const config = 'kafka: { topics: { partitions: 3, config: { retention.ms: 7200000 } } }\n';
     await (await startWith('own-created', config)).untilReady();
@@ -49,7 +49,7 @@ describe('a Kafka of your own', () => {
     expect(description).toContain('retention.ms=7200000');
   });
 
-  it('takes an existing topic as it is', async () => {
+  it('keeps an existing topic as it is', async () => {
     const { tools, bootstrapServers } = sharedKafka();
     await tools.createTopic('own-existing', { partitions: 5 });
     const gateway = await startWith('own-existing', 'kafka: { topics: { partitions: 2 } }\n');
@@ -59,7 +59,7 @@ describe('a Kafka of your own', () => {
     expect(await readTelemetry(bootstrapServers, 'own-existing')).toHaveLength(1);
   });
 
-  it('with create: false names the missing topic in readiness, has devices wait, and goes on when it is there', async () => {
+  it('is not added to with create: false: readiness names the missing topic, devices wait, and all goes on when it is there', async () => {
     const { tools, bootstrapServers } = sharedKafka();
     const gateway = await startWith('own-missing', 'kafka: { topics: { create: false } }\n');
     await until(

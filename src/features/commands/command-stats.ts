@@ -26,35 +26,33 @@ interface Measured {
   readonly lag: number;
 }
 
+type Row = readonly [kind: Metric['kind'], name: string, help: string, value: (one: Measured) => number];
+
+const ROWS: readonly Row[] = [
+  ['counter', 'received_total', 'Commands read from Kafka.', ({ stats }) => stats.received],
+  ['counter', 'delivered_total', 'Commands that their device acknowledged.', ({ stats }) => stats.delivered],
+  [
+    'counter',
+    'stored_total',
+    'Commands put into the session store for their device.',
+    ({ stats }) => stats.stored,
+  ],
+  ['gauge', 'in_flight', 'Commands on their way to devices.', ({ stats }) => stats.inFlight],
+  ['gauge', 'in_flight_bytes', 'What they hold in memory, roughly.', ({ stats }) => stats.inFlightBytes],
+  ['gauge', 'lag', 'Commands that Kafka has and that were not read yet.', ({ lag }) => lag],
+];
+
 /** The figures of all command topics; none where there are no such topics. */
 export function commandMetrics(topics: readonly Measured[]): Metric[] {
   if (topics.length === 0) return [];
-  const of = (
-    kind: Metric['kind'],
-    name: string,
-    help: string,
-    value: (one: Measured) => number,
-  ): Metric => ({
-    name: `sluice_commands_${name}`,
-    help,
-    kind,
-    labelNames: ['topic'],
-    read: () => topics.map((one) => ({ labels: { topic: one.topic }, value: value(one) })),
-  });
   return [
-    of('counter', 'received_total', 'Commands read from Kafka.', ({ stats }) => stats.received),
-    of(
-      'counter',
-      'delivered_total',
-      'Commands that their device acknowledged.',
-      ({ stats }) => stats.delivered,
-    ),
-    of(
-      'counter',
-      'stored_total',
-      'Commands put into the session store for their device.',
-      ({ stats }) => stats.stored,
-    ),
+    ...ROWS.map(([kind, name, help, value]): Metric => ({
+      name: `sluice_commands_${name}`,
+      help,
+      kind,
+      labelNames: ['topic'],
+      read: () => topics.map((one) => ({ labels: { topic: one.topic }, value: value(one) })),
+    })),
     {
       name: 'sluice_commands_undelivered_total',
       help: 'Commands that went to the topic of undelivered commands, by reason.',
@@ -65,8 +63,5 @@ export function commandMetrics(topics: readonly Measured[]): Metric[] {
           [...stats.undelivered].map(([code, value]) => ({ labels: { topic, code }, value })),
         ),
     },
-    of('gauge', 'in_flight', 'Commands on their way to devices.', ({ stats }) => stats.inFlight),
-    of('gauge', 'in_flight_bytes', 'What they hold in memory, roughly.', ({ stats }) => stats.inFlightBytes),
-    of('gauge', 'lag', 'Commands that Kafka has and that were not read yet.', ({ lag }) => lag),
   ];
 }

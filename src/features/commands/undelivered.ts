@@ -138,19 +138,21 @@ export class Undelivered implements RecordTarget {
 
 function fill(record: SerializedRecord, { kafkaTopic, command }: Waiting, nowMs: number): void {
   const { topic, partition, offset, mqttTopic, clientId, obstacle } = command;
-  const text = (key: string, value: string): Header => ({ key, value: Buffer.from(value, 'utf8') });
+  const why: Readonly<Record<keyof typeof UNDELIVERED_HEADERS, string | undefined>> = {
+    ...obstacle,
+    topic,
+    partition: String(partition),
+    offset: String(offset),
+    mqttTopic,
+    clientId,
+  };
+  const added = Object.entries(UNDELIVERED_HEADERS).flatMap(([field, key]): Header[] => {
+    const text = why[field as keyof typeof UNDELIVERED_HEADERS];
+    return text === undefined ? [] : [{ key, value: Buffer.from(text, 'utf8') }];
+  });
   record.topic = kafkaTopic;
   record.key = command.key;
   record.value = command.value;
   record.timestampMs = nowMs;
-  record.headers = encodeHeaders([
-    ...command.headers,
-    text(UNDELIVERED_HEADERS.code, obstacle.code),
-    text(UNDELIVERED_HEADERS.message, obstacle.message),
-    text(UNDELIVERED_HEADERS.topic, topic),
-    text(UNDELIVERED_HEADERS.partition, String(partition)),
-    text(UNDELIVERED_HEADERS.offset, String(offset)),
-    ...(mqttTopic === undefined ? [] : [text(UNDELIVERED_HEADERS.mqttTopic, mqttTopic)]),
-    ...(clientId === undefined ? [] : [text(UNDELIVERED_HEADERS.clientId, clientId)]),
-  ]);
+  record.headers = encodeHeaders([...command.headers, ...added]);
 }

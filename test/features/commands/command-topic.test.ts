@@ -192,7 +192,7 @@ describe('what waits is bounded', () => {
     await commands.stop();
   });
 
-  it('by bytes too; a command that is larger than the bound goes alone', () => {
+  it('the window is bounded by bytes too, and a command that is larger than the bound goes alone', () => {
     const { source, sessions, commands } = startCommands({ maxInFlightBytes: 1_000 });
     for (let n = 0; n < 3; n++) source.add(0, `d${n}`, String(n).repeat(5_000));
     source.poll();
@@ -203,7 +203,7 @@ describe('what waits is bounded', () => {
     expect(commands.stats.inFlight).toBe(1);
   });
 
-  it('by time: a device that is there and never acknowledges', async () => {
+  it('a device that is there and never acknowledges is given up when ack.timeout.ms is over', async () => {
     const { source, sessions, outlet, commands, clock, tick } = startCommands();
     source.add(0, 'mute', 'on');
     source.poll();
