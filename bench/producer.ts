@@ -1,7 +1,3 @@
-/**
- * `npm run bench:producer`: our producer and its alternatives, one after the other on the same real Kafka, with the
- * same records (none like another), in lz4, acks=all, idempotent. CPU is the client process's own.
- */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +5,18 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { list, wholeNumber } from '../src/cli/terminal/option-values.ts';
-import { classpath, ensureKafkaJars } from '../src/testbed/local-kafka/jars.ts';
-import { findJava } from '../src/testbed/local-kafka/java.ts';
+import { classpath, ensureKafkaJars, findJava } from '../src/testbed/local-kafka/jars.ts';
 import { startKafka } from '../test/support/kafka.ts';
 import { BenchTopic } from './harness/kafka-topic.ts';
 import { describeMachine, machine } from './harness/machine.ts';
 import { plainText } from './harness/table.ts';
-import { build, Unavailable } from './harness/toolchain.ts';
-import { writePool, type Assignment, type Figures } from './producers/records.ts';
+import { Unavailable, build } from './harness/toolchain.ts';
+import { type Assignment, type Figures, writePool } from './producers/records.ts';
+
+/**
+ * `npm run bench:producer`: our producer and its alternatives, one after the other on the same real Kafka, with the
+ * same records (none like another), in lz4, acks=all, idempotent. CPU is the client process's own.
+ */
 
 const run = promisify(execFile);
 

@@ -1,7 +1,7 @@
-/** Fills the cache of Kafka's jars before the tests need it, so that one can see what takes so long. */
 import { errorMessage } from '../src/core/errors.ts';
-import { ensureKafkaJars } from '../src/testbed/local-kafka/jars.ts';
-import { findJava } from '../src/testbed/local-kafka/java.ts';
+import { ensureKafkaJars, findJava } from '../src/testbed/local-kafka/jars.ts';
+
+/** Fills the cache of Kafka's jars before the tests need it, so that one can see what takes so long. */
 
 try {
   await findJava();

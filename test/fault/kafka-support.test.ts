@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { NO_HEADERS } from '../../src/core/record.ts';
-import { probeCluster } from '../../src/testbed/local-kafka/cluster-probe.ts';
+import { probeCluster } from '../../src/testbed/local-kafka/ports.ts';
 import { runTrial, type FaultTrial } from '../support/fault-trial.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { until } from '../support/until.ts';

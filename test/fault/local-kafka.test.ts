@@ -5,17 +5,13 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { brokerFolder } from '../../src/testbed/local-kafka/broker-files.ts';
-import { probeCluster } from '../../src/testbed/local-kafka/cluster-probe.ts';
-import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
-import { findJava } from '../../src/testbed/local-kafka/java.ts';
+import { findFreePorts, portFault, probeCluster } from '../../src/testbed/local-kafka/ports.ts';
+import { ensureKafkaJars, findJava } from '../../src/testbed/local-kafka/jars.ts';
 import { startLocalKafka, type LocalKafka } from '../../src/testbed/local-kafka/local-kafka.ts';
-import { findFreePorts, portFault } from '../../src/testbed/local-kafka/ports.ts';
 import { identify, signal, type ProcessIdentity } from '../../src/testbed/local-kafka/process-identity.ts';
 import type { ProcessRecord } from '../../src/testbed/local-kafka/watcher.ts';
 import { KafkaTools } from '../support/kafka-tools.ts';

@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-
-import { ensureKafkaJars, jarCacheFolder, KAFKA_VERSION } from '../../src/testbed/local-kafka/jars.ts';
-import { runProgram } from '../../src/testbed/local-kafka/java.ts';
+import {
+  KAFKA_VERSION,
+  ensureKafkaJars,
+  jarCacheFolder,
+  runProgram,
+} from '../../src/testbed/local-kafka/jars.ts';
 
 /** The release of the brokers that tests run against: TEST_KAFKA, or the local Kafka's own. */
 export function brokerRelease(): string {

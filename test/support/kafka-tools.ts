@@ -1,9 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-
 import { SHORT_LIVED_JVM } from '../../src/testbed/local-kafka/broker-files.ts';
-import { classpath } from '../../src/testbed/local-kafka/jars.ts';
-import { runProgram } from '../../src/testbed/local-kafka/java.ts';
+import { classpath, runProgram } from '../../src/testbed/local-kafka/jars.ts';
 
 /** What DumpLogSegments says of one record batch. */
 export interface DumpedBatch {

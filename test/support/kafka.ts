@@ -2,22 +2,19 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
 import {
   brokerFolder,
   brokerProperties,
   ensureFormatted,
   randomClusterId,
-  writeBrokerFiles,
   type BrokerFolder,
   type BrokerNode,
   type Properties,
+  writeBrokerFiles,
 } from '../../src/testbed/local-kafka/broker-files.ts';
 import { lastWords, startBroker, type BrokerProcess } from '../../src/testbed/local-kafka/broker-process.ts';
-import { probeCluster } from '../../src/testbed/local-kafka/cluster-probe.ts';
-import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
-import { findJava } from '../../src/testbed/local-kafka/java.ts';
-import { findFreePorts } from '../../src/testbed/local-kafka/ports.ts';
+import { findFreePorts, probeCluster } from '../../src/testbed/local-kafka/ports.ts';
+import { ensureKafkaJars, findJava } from '../../src/testbed/local-kafka/jars.ts';
 import { signal } from '../../src/testbed/local-kafka/process-identity.ts';
 import { brokerJars } from './kafka-release.ts';
 import { KafkaTools } from './kafka-tools.ts';

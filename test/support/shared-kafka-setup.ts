@@ -1,7 +1,5 @@
 import type { TestProject } from 'vitest/node';
-
-import { ensureKafkaJars } from '../../src/testbed/local-kafka/jars.ts';
-import { findJava } from '../../src/testbed/local-kafka/java.ts';
+import { ensureKafkaJars, findJava } from '../../src/testbed/local-kafka/jars.ts';
 import { startKafka } from './kafka.ts';
 
 /** Vitest's global setup of the integration project: one broker for all of its files. */

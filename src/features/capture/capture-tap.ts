@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../../core/publication.ts';
+import { filterMatches, isTopicFilter } from '../../mqtt/topics/topic-filter.ts';
 import { beginLine, messageLine, missedLine } from './captured-message.ts';
 
 /** What is held for a reader that is slower than the devices; bytes. Beyond it messages are missed, and counted. */
@@ -124,4 +125,33 @@ class LiveCapture {
     this.lines.push(missedLine(this.#missed));
     this.#missed = 0;
   }
+}
+
+/** What somebody asks of the admin port. */
+export interface CaptureQuery {
+  /** An MQTT topic filter; left out, all topics. */
+  readonly topic?: string;
+  /** Ends after so many messages; left out, never. */
+  readonly count?: string;
+}
+
+/** Begins a capture, or says why not: `busy` if it may be possible later. */
+export function openCapture(
+  tap: CaptureTap,
+  { topic: filter = '#', count }: CaptureQuery,
+): { readonly lines: Readable } | { readonly problem: string; readonly busy: boolean } {
+  if (!isTopicFilter(filter)) {
+    return { problem: `topic: found ${JSON.stringify(filter)}, expected an MQTT topic filter`, busy: false };
+  }
+  const limit = count === undefined ? Number.POSITIVE_INFINITY : Number(count);
+  if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 1)) {
+    return {
+      problem: `count: found ${JSON.stringify(count)}, expected a whole number from 1`,
+      busy: false,
+    };
+  }
+  const wants = (topicName: string): boolean => filterMatches(filter, topicName);
+  const lines = tap.open({ filter, wants, count: limit });
+  if (lines !== undefined) return { lines };
+  return { problem: `there are ${MAX_CAPTURES} captures already`, busy: true };
 }

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { LocalKafkaError } from './errors.ts';
-import { classpath } from './jars.ts';
-import { runProgram } from './java.ts';
+import { classpath, runProgram } from './jars.ts';
 
 /** A broker and controller in one process (KRaft combined mode), on loopback alone. */
 export interface BrokerNode {
@@ -120,17 +118,8 @@ export async function ensureFormatted(
     const freshData = join(fresh, 'data');
     const freshProperties = join(fresh, 'server.properties');
     await writeFile(freshProperties, propertiesText({ ...properties, 'log.dirs': freshData }));
-    const run = await runProgram(java, [
-      ...SHORT_LIVED_JVM,
-      '-cp',
-      classpath(jarFolder),
-      'kafka.tools.StorageTool',
-      'format',
-      '-t',
-      clusterId,
-      '-c',
-      freshProperties,
-    ]);
+    const tool = [...SHORT_LIVED_JVM, '-cp', classpath(jarFolder), 'kafka.tools.StorageTool'];
+    const run = await runProgram(java, [...tool, 'format', '-t', clusterId, '-c', freshProperties]);
     if (run.status !== 0) {
       throw new LocalKafkaError(
         'KAFKA_FORMAT_FAILED',

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-
 import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -9,18 +8,22 @@ import {
   brokerProperties,
   ensureFormatted,
   readClusterId,
-  writeBrokerFiles,
   type BrokerFolder,
   type Properties,
+  writeBrokerFiles,
 } from './broker-files.ts';
-import { adoptBroker, lastWords, startBroker, type BrokerEnd, type BrokerProcess } from './broker-process.ts';
-import { probeCluster } from './cluster-probe.ts';
+import {
+  adoptBroker,
+  lastWords,
+  settlePredecessor,
+  startBroker,
+  type BrokerEnd,
+  type BrokerProcess,
+} from './broker-process.ts';
+import { findFreePorts, portFault, probeCluster } from './ports.ts';
 import { LocalKafkaError } from './errors.ts';
-import { ensureKafkaJars, KAFKA_VERSION, type OnProgress } from './jars.ts';
-import { findJava } from './java.ts';
-import { findFreePorts, portFault } from './ports.ts';
+import { KAFKA_VERSION, ensureKafkaJars, findJava, type OnProgress } from './jars.ts';
 import { pause } from '../../core/clock.ts';
-import { settlePredecessor } from './predecessor.ts';
 
 export interface LocalKafkaOptions {
   /** A folder of its own, made if missing; topics in it survive restarts. */
@@ -81,17 +84,20 @@ const LONGEST_BACKOFF_MS = 30_000;
 /** A Kafka that ran this long has recovered; if it dies now, the backoff begins anew. */
 const STABLE_AFTER_MS = 60_000;
 
+/** Its public fields are read by others and written by itself alone. */
 class SupervisedKafka implements LocalKafka {
+  readonly bootstrapServers: string;
+  readonly serverLog: string;
+  clusterId = '';
+  adopted = false;
+  state: LocalKafkaState = 'stopped';
+  lastFault: string | undefined;
   readonly #options: LocalKafkaOptions;
   readonly #java: string;
   readonly #jarFolder: string;
   readonly #folder: BrokerFolder;
   readonly #stopping = new AbortController();
   #broker: BrokerProcess | undefined;
-  #adopted = false;
-  #clusterId = '';
-  #state: LocalKafkaState = 'stopped';
-  #lastFault: string | undefined;
   #backoffMs = FIRST_BACKOFF_MS;
   #restarting: Promise<void> = Promise.resolve();
 
@@ -100,34 +106,12 @@ class SupervisedKafka implements LocalKafka {
     this.#java = java;
     this.#jarFolder = jarFolder;
     this.#folder = folder;
-  }
-
-  get bootstrapServers(): string {
-    return `127.0.0.1:${this.#options.port}`;
-  }
-
-  get clusterId(): string {
-    return this.#clusterId;
-  }
-
-  get adopted(): boolean {
-    return this.#adopted;
-  }
-
-  get state(): LocalKafkaState {
-    return this.#state;
-  }
-
-  get lastFault(): string | undefined {
-    return this.#lastFault;
+    this.bootstrapServers = `127.0.0.1:${options.port}`;
+    this.serverLog = folder.serverLog;
   }
 
   get pid(): number | undefined {
     return this.#broker?.kafka.pid;
-  }
-
-  get serverLog(): string {
-    return this.#folder.serverLog;
   }
 
   /** Brings Kafka up, by adoption or anew, and keeps it up from then on. */
@@ -135,15 +119,15 @@ class SupervisedKafka implements LocalKafka {
     const broker = (await this.#adopt()) ?? (await this.#startNew());
     const servingSinceMs = this.#options.clock.monotonicMs();
     this.#broker = broker;
-    this.#state = 'running';
-    this.#lastFault = undefined;
+    this.state = 'running';
+    this.lastFault = undefined;
     void broker.ended.then((end) => {
       this.#broker = undefined;
       if (this.#isStopping()) return;
       const ranMs = this.#options.clock.monotonicMs() - servingSinceMs;
       if (ranMs > STABLE_AFTER_MS) this.#backoffMs = FIRST_BACKOFF_MS;
-      this.#lastFault = `the local Kafka ended (${describeEnd(end)})`;
-      this.#state = 'restarting';
+      this.lastFault = `the local Kafka ended (${describeEnd(end)})`;
+      this.state = 'restarting';
       this.#options.logger.warn(
         { how: describeEnd(end), log: this.serverLog },
         'local Kafka ended, starting it again',
@@ -156,7 +140,7 @@ class SupervisedKafka implements LocalKafka {
     this.#stopping.abort();
     await this.#restarting;
     await this.#broker?.end();
-    this.#state = 'stopped';
+    this.state = 'stopped';
   }
 
   async #restart(): Promise<void> {
@@ -171,8 +155,8 @@ class SupervisedKafka implements LocalKafka {
         return;
       } catch (error) {
         if (this.#isStopping()) return;
-        this.#lastFault = errorMessage(error);
-        logger.error({ error: this.#lastFault }, 'local Kafka could not be started, trying again');
+        this.lastFault = errorMessage(error);
+        logger.error({ error: this.lastFault }, 'local Kafka could not be started, trying again');
       }
     }
   }
@@ -197,7 +181,7 @@ class SupervisedKafka implements LocalKafka {
       await broker.end();
       return undefined;
     }
-    this.#adopted = true;
+    this.adopted = true;
     return broker;
   }
 
@@ -217,7 +201,7 @@ class SupervisedKafka implements LocalKafka {
       await broker.end();
       throw error;
     }
-    this.#adopted = false;
+    this.adopted = false;
     return broker;
   }
 
@@ -234,14 +218,15 @@ class SupervisedKafka implements LocalKafka {
         throw new LocalKafkaError('KAFKA_STOPPED', 'The local Kafka was stopped', 'Start it again');
       }
       if (end !== undefined || clock.monotonicMs() > deadline) {
-        throw startFailed(
-          this.#folder,
-          end === undefined ? 'does not answer' : `ended (${describeEnd(end)})`,
+        throw new LocalKafkaError(
+          'KAFKA_START_FAILED',
+          `The local Kafka ${end === undefined ? 'does not answer' : `ended (${describeEnd(end)})`}`,
+          `Its log is ${this.serverLog}, and ends so:\n${lastWords(this.#folder)}`,
         );
       }
       await pause(clock, PROBE_EVERY_MS, this.#stopping.signal);
     }
-    this.#clusterId = clusterId;
+    this.clusterId = clusterId;
   }
 
   /** Refuses a port that somebody else has, before Kafka fails on it less clearly. */
@@ -251,24 +236,18 @@ class SupervisedKafka implements LocalKafka {
     if (fault === undefined) return;
     const address = `127.0.0.1:${port}`;
     const other = 'give the local Kafka another port (kafka.local.port)';
-    if (fault !== 'EADDRINUSE') {
-      throw new LocalKafkaError(
-        'KAFKA_PORT_IN_USE',
-        `The local Kafka can't listen on ${address} (${fault})`,
-        `Please ${other}`,
-      );
-    }
+    const refused = (problem: string, remedy: string): LocalKafkaError =>
+      new LocalKafkaError('KAFKA_PORT_IN_USE', `The local Kafka ${problem}`, remedy);
+    if (fault !== 'EADDRINUSE') throw refused(`can't listen on ${address} (${fault})`, `Please ${other}`);
     const view = await probeCluster(port);
     if (view === undefined) {
-      throw new LocalKafkaError(
-        'KAFKA_PORT_IN_USE',
-        `The local Kafka needs ${address}, which another program has`,
+      throw refused(
+        `needs ${address}, which another program has`,
         `Stop that program, ${other}, or use a Kafka that you have (kafka.bootstrap.servers)`,
       );
     }
-    throw new LocalKafkaError(
-      'KAFKA_PORT_IN_USE',
-      `The local Kafka needs ${address}, where another Kafka listens already (cluster ${String(view.clusterId)})`,
+    throw refused(
+      `needs ${address}, where another Kafka listens already (cluster ${String(view.clusterId)})`,
       `To use that one, set kafka.bootstrap.servers: ${address}; otherwise stop it, or ${other}`,
     );
   }
@@ -288,12 +267,4 @@ function describeEnd(end: BrokerEnd): string {
   if (end.watcherLost) return 'its watcher was killed';
   if (end.signal !== null) return end.signal;
   return end.status === null ? 'adopted, so how is not known' : `exit status ${end.status}`;
-}
-
-function startFailed(folder: BrokerFolder, what: string): LocalKafkaError {
-  return new LocalKafkaError(
-    'KAFKA_START_FAILED',
-    `The local Kafka ${what}`,
-    `Its log is ${folder.serverLog}, and ends so:\n${lastWords(folder)}`,
-  );
 }

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AdminServer } from '../../../src/admin/admin-server.ts';
-import { openCapture } from '../../../src/features/capture/capture-requests.ts';
+import { CaptureTap, MAX_CAPTURES, openCapture } from '../../../src/features/capture/capture-tap.ts';
 import { readCapture } from '../../../src/features/capture/capture-file.ts';
-import { CaptureTap, MAX_CAPTURES } from '../../../src/features/capture/capture-tap.ts';
 import { until } from '../../support/until.ts';
 
 const main = resolve(import.meta.dirname, '../../../src/cli/main.ts');

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import { afterEach, expect, test } from 'vitest';
 
-import { probeCluster } from '../../../src/testbed/local-kafka/cluster-probe.ts';
+import { probeCluster } from '../../../src/testbed/local-kafka/ports.ts';
 
 let server: Server | undefined;
 const sockets: Socket[] = [];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { findJava, javaMajorVersion } from '../../../src/testbed/local-kafka/java.ts';
+import { findJava, javaMajorVersion } from '../../../src/testbed/local-kafka/jars.ts';
 
 let home: string;
 
