@@ -293,15 +293,20 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     const request = this.#request;
     if (request === undefined || this.#state !== State.Authenticating) return;
     this.#asked = undefined;
-    if (!this.#context.taking) return this.#refuse('stopped');
-    if ('refused' in answer) return this.#refuse('not-authorised', answer.detail, REFUSALS[answer.refused]);
-    this.#principal = answer;
-    if (request.will !== undefined && !this.mayPublish(request.will.topic)) {
-      return this.#refuse('not-authorised', 'it may not publish its will', ReasonCode.NotAuthorized);
+    if (!this.#context.taking) this.#refuse('stopped');
+    else if ('refused' in answer) this.#refuse('not-authorised', answer.detail, REFUSALS[answer.refused]);
+    else this.#admit(request, answer);
+  }
+
+  #admit({ clientId, clean, will }: ConnectRequest, principal: Principal): void {
+    this.#principal = principal;
+    if (will !== undefined && !this.mayPublish(will.topic)) {
+      this.#refuse('not-authorised', 'it may not publish its will', ReasonCode.NotAuthorized);
+      return;
     }
     this.#reader.maxFrameBytes = this.#context.limits.maxPacketBytes;
     this.#enter(State.Claiming);
-    this.#context.sessions.claim(request.clientId, request.clean, this);
+    this.#context.sessions.claim(clientId, clean, this);
   }
 
   /** The authenticator has failed. */

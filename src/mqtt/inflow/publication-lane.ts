@@ -428,7 +428,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const parked = this.#parked;
     stats.discarded += parked.publications;
     const wills: (ParkableWill & { readonly receivedAtMs: number })[] = [];
-    for (; parked.count > 0; parked.shift()) {
+    while (parked.count > 0) {
       const { kind } = parked;
       stats.parkedMessages--;
       parked.read(frame);
@@ -439,6 +439,7 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
         if (kind === ParkedKind.Publish) this.session.qos2Discarded(packetId);
         else this.session.qos2Forgotten(packetId);
       }
+      parked.shift();
     }
     for (const will of wills) this.#parkWill(will, will.receivedAtMs);
     this.#context.schedule(this);
