@@ -19,6 +19,7 @@ COPY package.json sluice.yaml LICENSE ./
 COPY bin bin
 COPY proto proto
 COPY devices devices
+COPY schema schema
 # Where sessions are kept: a volume, so that they outlive the container.
 RUN mkdir .sluice && chown node:node .sluice
 VOLUME /app/.sluice

@@ -8,8 +8,10 @@ import {
   isList,
   isMap,
   isOpenMap,
+  isPlainMap,
   keysOf,
   schemaAt,
+  valueAt,
   type KeyPath,
 } from './key.ts';
 
@@ -74,10 +76,7 @@ function resolveLevels(schema: unknown, data: unknown, levels: readonly string[]
     if (key === undefined) return undefined;
     path.push(key);
     inner = child(inner, key);
-    value =
-      typeof value === 'object' && value !== null
-        ? (value as Record<string | number, unknown>)[key]
-        : undefined;
+    value = valueAt(value, [key]);
   }
   return path;
 }
@@ -88,7 +87,7 @@ function resolveLevel(schema: unknown, data: unknown, level: string): string | n
   if (isList(schema)) return /^\d{1,4}$/.test(level) ? Number(level) : undefined;
   if (!isOpenMap(schema) || level === '') return undefined;
   // A name that the file has already, in the file's spelling; else as Kafka writes its names.
-  const present = typeof data === 'object' && data !== null ? Object.keys(data) : [];
+  const present = isPlainMap(data) ? Object.keys(data) : [];
   return (
     present.find((key) => normalised(key) === normalised(level)) ?? level.toLowerCase().replaceAll('_', '.')
   );

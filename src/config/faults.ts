@@ -6,6 +6,7 @@ import {
   isList,
   isMap,
   isOpenMap,
+  isPlainMap,
   isSecret,
   keysOf,
   schemaAt,
@@ -50,7 +51,7 @@ export function parseDocument<T extends z.ZodType>(
 /** `kafka:` with nothing behind it is an empty section, not a fault: all its keys may be commented out. */
 function withoutEmptySections(schema: unknown, data: unknown): unknown {
   if (Array.isArray(data)) return data.map((item, index) => withoutEmptySections(child(schema, index), item));
-  if (typeof data !== 'object' || data === null) return data;
+  if (!isPlainMap(data)) return data;
   const kept: [string, unknown][] = [];
   for (const [key, value] of Object.entries(data)) {
     const inner = child(schema, key);
@@ -138,7 +139,9 @@ function unknownKey(schema: z.ZodType, data: unknown, parent: KeyPath, key: stri
   const flat = flattened(key, valueAt(data, path)).find((name) => known.includes(name));
   if (flat !== undefined) return fault(`one key with dots, \`${flat}:\``);
 
-  const below = pathsBelow(schema, parent).find((inner) => inner.length > 1 && inner.join('.') === key);
+  const below = [...fixedPaths(schemaAt(schema, parent))].find(
+    (inner) => inner.length > 1 && inner.join('.') === key,
+  );
   if (below !== undefined) {
     return fault(`\`${below.at(-1) ?? ''}:\` below \`${below.slice(0, -1).join(': ')}:\``);
   }
@@ -150,14 +153,9 @@ function unknownKey(schema: z.ZodType, data: unknown, parent: KeyPath, key: stri
   return fault(`one of ${known.join(', ')}`);
 }
 
-/** Paths below a map, through open maps one step: `kafka.producer.linger.ms` is `producer` + any name. */
-function pathsBelow(schema: z.ZodType, parent: KeyPath): readonly (readonly string[])[] {
-  return [...fixedPaths(schemaAt(schema, parent))];
-}
-
 /** The names that a nested map would have if written with dots: `linger: { ms: 1 }` is `linger.ms`. */
 function flattened(key: string, value: unknown): string[] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [key];
+  if (!isPlainMap(value)) return [key];
   return Object.entries(value).flatMap(([inner, below]) => flattened(`${key}.${inner}`, below));
 }
 
@@ -166,14 +164,14 @@ function nestedWriting(schema: z.ZodType, path: KeyPath, value: unknown): KeyFau
   const key = path.at(-1);
   const parent = schemaAt(schema, path.slice(0, -1));
   if (typeof key !== 'string' || !isOpenMap(parent) || isMap(child(parent, key))) return undefined;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (!isPlainMap(value)) return undefined;
   const names = flattened(key, value).map((name) => `\`${name}:\``);
   return { path, found: 'a map', expected: `names with dots, ${names.join(', ')}` };
 }
 
 /** `device: {device}` without quotes: YAML reads a map with one key and no value. */
 function bareBraces(path: KeyPath, value: unknown): KeyFault | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (!isPlainMap(value)) return undefined;
   const entries = Object.entries(value);
   const [name, inner] = entries[0] ?? [];
   if (entries.length !== 1 || name === undefined || inner !== null) return undefined;

@@ -150,11 +150,15 @@ export function* fixedPaths(schema: unknown, path: readonly string[] = []): Gene
 
 /** The value at a path of plain data. */
 export function valueAt(data: unknown, path: KeyPath): unknown {
-  return path.reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), data);
+  return path.reduce<unknown>((value, key) => {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    return (value as Record<string | number, unknown>)[key];
+  }, data);
 }
 
-function isObject(value: unknown): value is Readonly<Record<string | number, unknown>> {
-  return typeof value === 'object' && value !== null;
+/** Whether a value is a map of plain data, and no list. */
+export function isPlainMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Whether a key is the same as another, or contains it. */
@@ -207,7 +211,7 @@ export function inProgramTerms<T extends z.ZodType>(
 function translated(schema: unknown, value: unknown, folders: Folders): unknown {
   if (Array.isArray(value))
     return value.map((item, index) => translated(child(schema, index), item, folders));
-  if (isObject(value)) {
+  if (isPlainMap(value)) {
     const known = keysOf(schema) ?? [];
     const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
     return Object.fromEntries(

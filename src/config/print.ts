@@ -2,7 +2,7 @@ import { Document, YAMLMap, YAMLSeq, type Node } from 'yaml';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { SETTINGS, type ProducerConfig } from '../producer/config/config-table.ts';
 import { NO_PRODUCER_KEYS, configSchema } from './schema.ts';
-import { isSecret, keyFacts, type KeyPath } from './key.ts';
+import { isPlainMap, isSecret, keyFacts, type KeyPath } from './key.ts';
 import type { LoadedConfig } from './load.ts';
 
 /*
@@ -58,7 +58,7 @@ function nodeOf(value: unknown, path: KeyPath, originOf: OriginOf): Node {
     list.items = value.map((item, index) => nodeOf(item, [...path, index], originOf));
     return list;
   }
-  if (typeof value === 'object' && value !== null) {
+  if (isPlainMap(value)) {
     const map = new YAMLMap<string, Node>();
     for (const [key, inner] of Object.entries(value)) {
       if (saysSomething(inner)) map.set(key, nodeOf(inner, [...path, key], originOf));

@@ -7,6 +7,7 @@ import {
   child,
   choice,
   integer,
+  isPlainMap,
   kafkaTopic,
   keyFacts,
   keyText,
@@ -440,8 +441,4 @@ function changedKeys(schema: unknown, before: unknown, after: unknown, path: Key
   if (!isPlainMap(before) || !isPlainMap(after)) return [path];
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
   return [...keys].flatMap((key) => changedKeys(child(schema, key), before[key], after[key], [...path, key]));
-}
-
-function isPlainMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

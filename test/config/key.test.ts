@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { inProgramTerms, integer, isSecret, path, section, text, unlimitedOr } from '../../src/config/key.ts';
+import {
+  inProgramTerms,
+  integer,
+  isSecret,
+  path,
+  section,
+  text,
+  unlimitedOr,
+  valueAt,
+} from '../../src/config/key.ts';
 import { SETTINGS } from '../../src/producer/config/config-table.ts';
 import type { Setting } from '../../src/producer/config/setting.ts';
 
@@ -42,4 +51,10 @@ test('every setting that the producer’s table calls secret is hidden where it 
   const secrets = Object.values<Setting<unknown>>(SETTINGS).filter(({ type }) => type.isSecret === true);
   expect(secrets.map(({ name }) => name)).toContain('sasl.password');
   expect(secrets.filter(({ name }) => !isSecret(['kafka', name]))).toEqual([]);
+});
+
+test('the value at a path is only what the document has, and nothing that every object inherits', () => {
+  expect(valueAt({ a: [{ b: 1 }] }, ['a', 0, 'b'])).toBe(1);
+  expect(valueAt({}, ['constructor'])).toBeUndefined();
+  expect(valueAt({ a: 'text' }, ['a', 'length'])).toBeUndefined();
 });
