@@ -2,19 +2,14 @@ import { systemClock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Header, ProducerRecord as Fields } from '../../core/record.ts';
 import { ClusterPort } from '../../kafka/connection/cluster-port.ts';
-import type { Partitioner } from '../cluster/partitioner.ts';
 import { parseProducerConfig, type RawProducerConfig } from '../config/config.ts';
 import { ProducerError } from '../errors.ts';
-import { Producer, type UndeliveredRecords } from '../producer.ts';
-import type { Serializer } from '../serializers/serializer.ts';
+import { Producer, type ProducerOptions, type UndeliveredRecords } from '../producer.ts';
 
-export interface StandaloneProducerOptions<K, V> {
-  /** Left out, keys are bytes. */
-  readonly keySerializer?: Serializer<K>;
-  /** Left out, values are bytes. */
-  readonly valueSerializer?: Serializer<V>;
-  /** In place of the default: murmur2 of the key, or without one the uniform sticky partitioner (KIP-794). */
-  readonly partitioner?: Partitioner;
+export interface StandaloneProducerOptions<K, V> extends Pick<
+  ProducerOptions<K, V>,
+  'keySerializer' | 'valueSerializer' | 'partitioner'
+> {
   /** E.g. a pino logger. Left out, warnings and errors go to stderr. */
   readonly logger?: Logger;
 }

@@ -167,20 +167,20 @@ export class RecordAccumulator {
   }
 
   /**
-   * Makes batches of `groups` (record indexes, ascending) and puts them in the place of the batch, in order, to
+   * Cuts the batch before the records at `starts` (ascending, from 0) and puts the parts in its place, in order, to
    * be sent at once. Their memory may for a moment pass the limit: that of the old one is freed.
    */
-  splitAndReenqueue(batch: QueuedBatch, groups: readonly (readonly number[])[]): QueuedBatch[] {
+  splitAndReenqueue(batch: QueuedBatch, starts: readonly number[]): QueuedBatch[] {
     const { queue } = batch;
-    const records = [...batch].map((record) => ({ topic: queue.topic, ...record }));
-    const parts = groups.map((indexes) => {
+    const records = [...batch];
+    const parts = starts.map((start, i) => {
+      const members = records.slice(start, starts[i + 1]);
       let bytes = BATCH_HEADER_BYTES;
-      for (const index of indexes)
-        bytes += ANY_RECORD_OVERHEAD_BYTES + contentBytes(records[index] as SerializedRecord);
+      for (const member of members) bytes += ANY_RECORD_OVERHEAD_BYTES + contentBytes(member);
       const part = new ProducerBatch(queue, this.pool.allocate(bytes), batch.createdAtMs);
-      for (const index of indexes) {
-        const { target, token } = batch.waiter(index);
-        part.tryAppend(records[index] as SerializedRecord, target, token);
+      for (const [at, member] of members.entries()) {
+        const { target, token } = batch.waiter(start + at);
+        part.tryAppend({ topic: queue.topic, ...member }, target, token);
       }
       part.state = BatchState.Retry;
       queue.bytes += bytes;

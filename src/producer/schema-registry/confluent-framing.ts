@@ -21,23 +21,19 @@ export function framePrefix(schemaId: number, messageIndexes?: readonly number[]
 /** @throws SerializationError UNKNOWN_MAGIC_BYTE if the bytes are not in this format */
 export function readSchemaId(topic: string, data: Uint8Array): number {
   const id = peekSchemaId(data);
-  if (id === undefined) throw notFramed(topic, data);
-  return id;
+  if (id !== undefined) return id;
+  const found =
+    data.length < FRAME_BYTES ? `it has ${data.length} bytes` : `it begins with byte ${data[0] ?? 0}`;
+  throw new SerializationError(
+    'UNKNOWN_MAGIC_BYTE',
+    topic,
+    `data from topic '${topic}' is not in Confluent's wire format (byte 0, schema id of 4 bytes): ${found}`,
+  );
 }
 
 /** The schema id, or undefined if the bytes are not in this format. */
 export function peekSchemaId(data: Uint8Array): number | undefined {
   return data.length < FRAME_BYTES || data[0] !== MAGIC_BYTE ? undefined : asBuffer(data).readInt32BE(1);
-}
-
-function notFramed(topic: string, data: Uint8Array): SerializationError {
-  const found =
-    data.length < FRAME_BYTES ? `it has ${data.length} bytes` : `it begins with byte ${data[0] ?? 0}`;
-  return new SerializationError(
-    'UNKNOWN_MAGIC_BYTE',
-    topic,
-    `data from topic '${topic}' is not in Confluent's wire format (byte 0, schema id of 4 bytes): ${found}`,
-  );
 }
 
 function encodeMessageIndexes(indexes: readonly number[]): Uint8Array {

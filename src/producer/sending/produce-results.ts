@@ -158,12 +158,7 @@ export class ProduceResults {
       this.#fail(batch, error, nowMs);
       return;
     }
-    const indexes = Array.from({ length: recordCount }, (_, index) => index);
-    const middle = recordCount >> 1;
-    const parts = this.#accumulator.splitAndReenqueue(batch, [
-      indexes.slice(0, middle),
-      indexes.slice(middle),
-    ]);
+    const parts = this.#accumulator.splitAndReenqueue(batch, [0, recordCount >> 1]);
     // Together they fill exactly the place in the sequence that the whole batch had.
     let sequence = batch.baseSequence;
     for (const part of parts) {
@@ -176,25 +171,19 @@ export class ProduceResults {
   #dropRecords(batch: QueuedBatch, faults: readonly RecordFault[], cause: KafkaError, nowMs: number): void {
     const faulty = new Map(faults.map(({ index, message }) => [index, message]));
     // Runs of faulty and of sound records, each a batch of its own, so that results stay in order.
-    const runs: [first: number, ...more: number[]][] = [];
-    for (let index = 0; index < batch.recordCount; index++) {
-      const run = runs.at(-1);
-      if (run !== undefined && faulty.has(run[0]) === faulty.has(index)) run.push(index);
-      else runs.push([index]);
-    }
-    if (runs.length === 1) {
+    const indexes = Array.from({ length: batch.recordCount }, (_, index) => index);
+    const starts = indexes.filter((index) => index === 0 || faulty.has(index) !== faulty.has(index - 1));
+    if (starts.length === 1) {
       this.#fail(batch, cause, nowMs);
       return;
     }
     const { queue } = batch;
-    const parts = this.#accumulator.splitAndReenqueue(batch, runs);
-    for (const [i, [first]] of runs.entries()) {
-      if (!faulty.has(first)) continue;
-      const why = faulty.get(first) ?? cause.message;
-      this.#finishFailed(
-        parts[i] as QueuedBatch,
-        new KafkaError(cause.errorCode, `a record for ${nameOf(queue)}`, why),
-      );
+    const parts = this.#accumulator.splitAndReenqueue(batch, starts);
+    for (const [i, start] of starts.entries()) {
+      if (!faulty.has(start)) continue;
+      const why = faulty.get(start) ?? cause.message;
+      const error = new KafkaError(cause.errorCode, `a record for ${nameOf(queue)}`, why);
+      this.#finishFailed(parts[i] as QueuedBatch, error);
     }
     this.#context.stats.batchSplitTotal++;
     queue.restartSequence();
@@ -250,13 +239,8 @@ export class ProduceResults {
 
   #deliveryTimeout({ queue, lastError, maybeDelivered }: QueuedBatch): DeliveryTimeoutError {
     const { deliveryTimeoutMs } = this.#context.config;
-    return new DeliveryTimeoutError(
-      queue.topic,
-      queue.partition,
-      deliveryTimeoutMs,
-      lastError,
-      maybeDelivered,
-    );
+    const { topic, partition } = queue;
+    return new DeliveryTimeoutError(topic, partition, deliveryTimeoutMs, lastError, maybeDelivered);
   }
 
   /** Passes results on in order, and wakes those who waited for the room. */
