@@ -14,10 +14,10 @@ import type { RouteSet } from './assembly/route-set.ts';
 import { JournalStore, needsJournal, promisesDisk } from './assembly/journal-store.ts';
 import { kafkaConditions } from './assembly/kafka-conditions.ts';
 import { connectSchemaRegistry } from './assembly/value-framing.ts';
-import type { Clock } from './core/clock.ts';
+import { within, type Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
+import type { Metric } from './core/metric.ts';
 import { deadLetterTopicOf } from './core/route.ts';
-import { within } from './core/clock.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -84,110 +84,131 @@ export class Gateway {
   #localKafka: LocalKafka | undefined;
   #isAccepting = false;
 
+  /** The stages, in the order in which each needs the ones before it; nothing is opened yet. */
   constructor(blueprint: Blueprint, options: GatewayOptions) {
     this.#blueprint = blueprint;
     this.#options = options;
-    const { config } = blueprint;
-    const { logger, clock } = options;
-
-    this.#producer = new Producer({
-      config: blueprint.producer,
-      port: new ClusterPort({
-        config: blueprint.producer,
-        security: blueprint.security,
-        clock,
-        logger: logger.child({ stage: 'kafka' }),
-      }),
-      clock,
-      logger: logger.child({ stage: 'producer' }),
-    });
-    this.#audit = auditTrail(this.#producer, config, clock, logger.child({ stage: 'audit' }));
+    const { config, services } = blueprint;
+    const { clock } = options;
+    this.#producer = this.#buildProducer();
+    this.#audit = auditTrail(this.#producer, config, clock, this.#by('audit').logger);
     this.#routes = new LiveRoutes(blueprint);
-    this.#delivery = new Delivery({
-      resolve: (topic) => this.#routes.resolve(topic),
-      records: this.#audit.records,
-      deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
-      routePatternOfProfile: (type) => this.#routes.pattern(type),
-      unrouted: config.unrouted,
-      clock,
-      logger: logger.child({ stage: 'delivery' }),
-    });
+    this.#delivery = this.#buildDelivery();
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
-    this.#presence = presenceRecords(config, this.#producer, clock, logger.child({ stage: 'presence' }));
+    this.#presence = presenceRecords(config, this.#producer, clock, this.#by('presence').logger);
     this.#ingress = new Ingress({
       ...mqttEdgeOptions(config.mqtt, options.version),
       sink: this.#captures,
       presence: this.#presence,
-      clock,
-      logger: logger.child({ stage: 'mqtt' }),
+      ...this.#by('mqtt'),
     });
-    this.#topics = new TopicKeeper({
-      bootstrapServers: blueprint.producer.bootstrapServers,
-      clientId: config.kafka.clientId,
-      security: blueprint.security,
-      topics: blueprint.kafkaTopics,
-      settings: config.kafka.topics,
-      onFound: () => {
-        this.#producer.prepare(this.#topics.topics);
-      },
-      clock,
-      logger: logger.child({ stage: 'topics' }),
-    });
-    blueprint.services.topics.connect((topic) => {
-      this.#topics.add(topic);
-    });
-    blueprint.services.commands.connect((topic, payload) => {
-      this.#ingress.publish(topic, payload);
-    });
-    this.#commands = new CommandBridge({
-      commands: config.commands,
-      bootstrapServers: blueprint.producer.bootstrapServers,
-      clientId: config.kafka.clientId,
-      security: blueprint.security,
-      producer: this.#producer,
-      sessions: () => this.#ingress.deviceSessions,
-      clock,
-      logger: logger.child({ stage: 'commands' }),
-    });
-    connectSchemaRegistry(blueprint, clock, logger.child({ stage: 'schema-registry' }));
+    this.#topics = this.#buildTopics();
+    this.#commands = this.#buildCommands();
     this.#reload = new ProfileReload({
       blueprint,
       redraw: options.redraw,
       exchange: (set) => {
         this.#exchange(set);
       },
-      clock,
-      logger: logger.child({ stage: 'profiles' }),
+      ...this.#by('profiles'),
     });
     this.#ledgerWatch = new LedgerWatch({
       ledger: this.#delivery.ledger,
       journal: () => this.#store?.book,
-      clock,
-      logger: logger.child({ stage: 'ledger' }),
+      ...this.#by('ledger'),
     });
-    this.#clockWatch = new ClockWatch({ clock, logger: logger.child({ stage: 'clock' }) });
-    this.#admin = new AdminServer({
-      ...config.admin,
+    this.#clockWatch = new ClockWatch(this.#by('clock'));
+    this.#admin = this.#buildAdmin();
+
+    services.topics.connect((topic) => {
+      this.#topics.add(topic);
+    });
+    services.commands.connect((topic, payload) => {
+      this.#ingress.publish(topic, payload);
+    });
+    connectSchemaRegistry(blueprint, clock, this.#by('schema-registry').logger);
+  }
+
+  /** Time, and a log in which the stage says who it is. */
+  #by(stage: string): { readonly clock: Clock; readonly logger: Logger } {
+    const { clock, logger } = this.#options;
+    return { clock, logger: logger.child({ stage }) };
+  }
+
+  /** How a client of Kafka finds the cluster, and who it says it is. */
+  get #cluster() {
+    const { producer, config, security } = this.#blueprint;
+    const { bootstrapServers } = producer;
+    return { bootstrapServers, clientId: config.kafka.clientId, security };
+  }
+
+  #buildProducer(): Producer {
+    const { producer: config, security } = this.#blueprint;
+    const port = new ClusterPort({ config, security, ...this.#by('kafka') });
+    return new Producer({ config, port, ...this.#by('producer') });
+  }
+
+  #buildDelivery(): Delivery {
+    return new Delivery({
+      resolve: (topic) => this.#routes.resolve(topic),
+      records: this.#audit.records,
+      deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
+      routePatternOfProfile: (type) => this.#routes.pattern(type),
+      unrouted: this.#blueprint.config.unrouted,
+      ...this.#by('delivery'),
+    });
+  }
+
+  #buildTopics(): TopicKeeper {
+    return new TopicKeeper({
+      ...this.#cluster,
+      topics: this.#blueprint.kafkaTopics,
+      settings: this.#blueprint.config.kafka.topics,
+      onFound: () => {
+        this.#producer.prepare(this.#topics.topics);
+      },
+      ...this.#by('topics'),
+    });
+  }
+
+  #buildCommands(): CommandBridge {
+    return new CommandBridge({
+      ...this.#cluster,
+      commands: this.#blueprint.config.commands,
+      producer: this.#producer,
+      sessions: () => this.#ingress.deviceSessions,
+      ...this.#by('commands'),
+    });
+  }
+
+  #buildAdmin(): AdminServer {
+    return new AdminServer({
+      ...this.#blueprint.config.admin,
       readiness: () => this.readiness(),
-      metrics: () => [
-        ...this.#delivery.metrics(),
-        ...(this.#store?.metrics() ?? []),
-        ...this.#ledgerWatch.metrics(),
-        ...this.#clockWatch.metrics(),
-        ...ingressMetrics(() => this.#ingress.stats),
-        ...storageMetrics(() => this.#ingress.storage),
-        ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
-        ...(this.#audit.log?.metrics() ?? []),
-        ...deviceMetrics(() => this.#routes.set.devices),
-        ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
-        ...this.#reload.metrics(),
-        ...this.#commands.metrics(),
-        ...(this.#presence?.metrics() ?? []),
-      ],
+      metrics: () => this.#metrics(),
       devices: (worst) => reportDevices(this.#routes.set.devices, worst),
       ledger: () => reportLedger(this.#delivery.ledger, this.#routes.set.profiles),
       capture: (query) => openCapture(this.#captures, query),
     });
+  }
+
+  /** Each stage has a table of its own. */
+  #metrics(): readonly Metric[] {
+    return [
+      ...this.#delivery.metrics(),
+      ...(this.#store?.metrics() ?? []),
+      ...this.#ledgerWatch.metrics(),
+      ...this.#clockWatch.metrics(),
+      ...ingressMetrics(() => this.#ingress.stats),
+      ...storageMetrics(() => this.#ingress.storage),
+      ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
+      ...(this.#audit.log?.metrics() ?? []),
+      ...deviceMetrics(() => this.#routes.set.devices),
+      ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
+      ...this.#reload.metrics(),
+      ...this.#commands.metrics(),
+      ...(this.#presence?.metrics() ?? []),
+    ];
   }
 
   /** Puts another set of routes to use between two publications. What waits for the old one's sake tries again. */
@@ -233,20 +254,18 @@ export class Gateway {
    */
   async start(): Promise<void> {
     this.#clockWatch.start();
-    const { services } = this.#blueprint;
-    services.registries.watch(this.#options.clock, this.#options.logger.child({ stage: 'registry' }));
+    const { config, services } = this.#blueprint;
+    services.registries.watch(this.#options.clock, this.#by('registry').logger);
     await this.#openStore();
     this.#ledgerWatch.start();
     this.#reload.start();
     await this.#admin.start();
     await this.#ingress.start(this.#store?.recalled);
     this.#isAccepting = true;
-    const { config } = this.#blueprint;
     if (config.kafka.bootstrapServers === undefined) {
       this.#localKafka = await startLocalKafka({
         ...config.kafka.local,
-        logger: this.#options.logger.child({ stage: 'local-kafka' }),
-        clock: this.#options.clock,
+        ...this.#by('local-kafka'),
         onProgress: this.#options.onProgress,
       });
     }
