@@ -14,17 +14,21 @@ import {
 } from 'node:fs';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 
-/** An open file. Every call blocks and throws the operating system's error. */
-export interface OpenFile {
+/** A file that is read. Every call blocks and throws the operating system's error. */
+export interface ReadableFile {
   /** Reads up to `target.length` bytes at `position`; returns how many, 0 at the end of the file. */
   read(target: Buffer, position: number): number;
+  size(): number;
+  close(): void;
+}
+
+/** A file that is written too. */
+export interface OpenFile extends ReadableFile {
   /** Writes at `position`; returns how many bytes were written, which may be fewer than given. */
   write(source: Buffer, position: number): number;
   /** Returns when everything written is on stable storage (fdatasync). */
   sync(): void;
   truncate(bytes: number): void;
-  size(): number;
-  close(): void;
 }
 
 /**
@@ -54,22 +58,14 @@ export function writeFully(file: OpenFile, bytes: Buffer, position: number): voi
   let written = 0;
   while (written < bytes.length) {
     const count = file.write(bytes.subarray(written), position + written);
-    if (count <= 0) throw new ShortWriteError();
+    // The operating system wrote nothing and named no reason.
+    if (count <= 0) throw Object.assign(new Error('a write made no progress'), { code: 'EIO' });
     written += count;
   }
 }
 
-/** The operating system wrote nothing and named no reason. */
-class ShortWriteError extends Error {
-  readonly code = 'EIO';
-
-  constructor() {
-    super('a write made no progress');
-  }
-}
-
 /** Reads up to `bytes` from `position`; shorter only where the file ends. */
-export function readFully(file: OpenFile, position: number, bytes: number): Buffer {
+export function readFully(file: ReadableFile, position: number, bytes: number): Buffer {
   const target = Buffer.alloc(bytes);
   let filled = 0;
   while (filled < bytes) {
@@ -89,37 +85,20 @@ export function readWhole(fs: FileSystem, path: string): Buffer {
   }
 }
 
-class NodeFile implements OpenFile {
-  readonly #fd: number;
-
-  constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  read(target: Buffer, position: number): number {
-    return readSync(this.#fd, target, 0, target.length, position);
-  }
-
-  write(source: Buffer, position: number): number {
-    return writeSync(this.#fd, source, 0, source.length, position);
-  }
-
-  sync(): void {
-    fdatasyncSync(this.#fd);
-  }
-
-  truncate(bytes: number): void {
-    ftruncateSync(this.#fd, bytes);
-  }
-
-  size(): number {
-    return fstatSync(this.#fd).size;
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
+const openFile = (fd: number): OpenFile => ({
+  read: (target, position) => readSync(fd, target, 0, target.length, position),
+  write: (source, position) => writeSync(fd, source, 0, source.length, position),
+  sync: () => {
+    fdatasyncSync(fd);
+  },
+  truncate: (bytes) => {
+    ftruncateSync(fd, bytes);
+  },
+  size: () => fstatSync(fd).size,
+  close: () => {
+    closeSync(fd);
+  },
+});
 
 const FLAGS = { create: 'w+', write: 'r+', read: 'r' } as const;
 
@@ -129,7 +108,7 @@ export const nodeFs: FileSystem = {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   },
   list: (directory) => readdirSync(directory),
-  open: (path, mode) => new NodeFile(openSync(path, FLAGS[mode], 0o600)),
+  open: (path, mode) => openFile(openSync(path, FLAGS[mode], 0o600)),
   rename: renameSync,
   remove: (path) => {
     rmSync(path, { force: true });

@@ -1,5 +1,5 @@
 import { HEADER_BYTES } from './file-header.ts';
-import type { OpenFile } from './file-system.ts';
+import type { ReadableFile } from './file-system.ts';
 import type { FrameCipher } from './frame-cipher.ts';
 import {
   bodyBytesAt,
@@ -93,7 +93,7 @@ export class LogScanner {
   offset: number;
   /** The next record's number. */
   recordNumber: number;
-  readonly #file: Pick<OpenFile, 'read'>;
+  readonly #file: Pick<ReadableFile, 'read'>;
   readonly #seed: FrameSeed;
   readonly #cipher: FrameCipher | undefined;
   readonly #limits: ScanLimits;
@@ -104,7 +104,7 @@ export class LogScanner {
   uncommitted = 0;
 
   constructor(
-    file: Pick<OpenFile, 'read'>,
+    file: Pick<ReadableFile, 'read'>,
     seed: FrameSeed,
     cipher: FrameCipher | undefined,
     limits: ScanLimits,

@@ -129,61 +129,43 @@ export interface MeasuredJournal {
   readonly health: JournalHealth;
 }
 
-type Row = readonly [
-  name: string,
-  kind: Metric['kind'],
-  help: string,
-  read: (journal: MeasuredJournal) => number,
-];
+/** A name that ends with _total is a counter's; the others are gauges. */
+type Row = readonly [name: string, help: string, read: (journal: MeasuredJournal) => number];
 
 const ROWS: readonly Row[] = [
-  ['records_total', 'counter', 'Records made durable on disk.', ({ stats }) => stats.journaledRecords],
-  ['bytes_total', 'counter', 'Bytes of records made durable on disk.', ({ stats }) => stats.journaledBytes],
+  ['records_total', 'Records made durable on disk.', ({ stats }) => stats.journaledRecords],
+  ['bytes_total', 'Bytes of records made durable on disk.', ({ stats }) => stats.journaledBytes],
   [
     'acknowledged_records_total',
-    'counter',
     'Journaled records that are done.',
     ({ stats }) => stats.acknowledgedRecords,
   ],
-  ['commits_total', 'counter', 'Group commits.', ({ stats }) => stats.commits],
-  ['syncs_total', 'counter', 'Calls of fdatasync for commits.', ({ stats }) => stats.syncs],
-  ['commit_faults_total', 'counter', 'Commits that met a disk fault.', ({ stats }) => stats.commitFaults],
-  ['damages_total', 'counter', 'Stretches of damaged bytes found.', ({ stats }) => stats.damages],
-  [
-    'lost_records_total',
-    'counter',
-    'Acknowledged records that damage took.',
-    ({ stats }) => stats.lostRecords,
-  ],
-  ['compactions_total', 'counter', 'Segments compacted.', ({ stats }) => stats.compactions],
-  ['open_records', 'gauge', 'Records on disk that are not done.', ({ backlog }) => backlog.openRecords],
-  ['pending_records', 'gauge', 'Records on their way to the disk.', ({ backlog }) => backlog.pendingRecords],
-  ['used_bytes', 'gauge', 'Bytes that the segments take.', ({ backlog }) => backlog.usedBytes],
-  ['limit_bytes', 'gauge', 'Bytes that the segments may take.', ({ settings }) => settings.maxBytes],
-  ['waiting', 'gauge', 'Callers that wait for room.', ({ waiting }) => waiting],
-  [
-    'in_records_per_second',
-    'gauge',
-    'Records journaled a second, smoothed.',
-    ({ rates }) => rates.inPerSecond,
-  ],
-  ['out_records_per_second', 'gauge', 'Records done a second, smoothed.', ({ rates }) => rates.outPerSecond],
+  ['commits_total', 'Group commits.', ({ stats }) => stats.commits],
+  ['syncs_total', 'Calls of fdatasync for commits.', ({ stats }) => stats.syncs],
+  ['commit_faults_total', 'Commits that met a disk fault.', ({ stats }) => stats.commitFaults],
+  ['damages_total', 'Stretches of damaged bytes found.', ({ stats }) => stats.damages],
+  ['lost_records_total', 'Acknowledged records that damage took.', ({ stats }) => stats.lostRecords],
+  ['compactions_total', 'Segments compacted.', ({ stats }) => stats.compactions],
+  ['open_records', 'Records on disk that are not done.', ({ backlog }) => backlog.openRecords],
+  ['pending_records', 'Records on their way to the disk.', ({ backlog }) => backlog.pendingRecords],
+  ['used_bytes', 'Bytes that the segments take.', ({ backlog }) => backlog.usedBytes],
+  ['limit_bytes', 'Bytes that the segments may take.', ({ settings }) => settings.maxBytes],
+  ['waiting', 'Callers that wait for room.', ({ waiting }) => waiting],
+  ['in_records_per_second', 'Records journaled a second, smoothed.', ({ rates }) => rates.inPerSecond],
+  ['out_records_per_second', 'Records done a second, smoothed.', ({ rates }) => rates.outPerSecond],
   [
     'seconds_to_full',
-    'gauge',
     'Until the limit is reached; NaN while the journal does not grow.',
     ({ rates, settings, backlog }) =>
       rates.secondsToFull(settings.maxBytes - backlog.usedBytes) ?? Number.NaN,
   ],
   [
     'seconds_to_drain',
-    'gauge',
     'Until nothing is open; NaN while that does not come nearer.',
     ({ rates, backlog }) => rates.secondsToDrain(backlog.openRecords) ?? Number.NaN,
   ],
   [
     'healthy',
-    'gauge',
     '1 while records are durable as they should be.',
     ({ health }) => Number(health.state === 'ok'),
   ],
@@ -191,10 +173,10 @@ const ROWS: readonly Row[] = [
 
 /** The journal's figures for operators. */
 export function journalMetrics(journal: MeasuredJournal): readonly Metric[] {
-  const metrics: Metric[] = ROWS.map(([name, kind, help, read]) => ({
+  const metrics: Metric[] = ROWS.map(([name, help, read]) => ({
     name: `sluice_journal_${name}`,
     help,
-    kind,
+    kind: name.endsWith('_total') ? 'counter' : 'gauge',
     read: () => read(journal),
   }));
   metrics.push({

@@ -230,32 +230,28 @@ export class AuditLog {
   }
 
   metrics(): Metric[] {
-    return [
-      {
-        name: 'sluice_audit_entries_total',
-        help: 'Entries of the audit log that are on the disk.',
-        kind: 'counter',
-        read: () => this.#entriesSynced,
-      },
-      {
-        name: 'sluice_audit_entries_left_out_total',
-        help: 'Entries that the audit log lacks, because its disk failed or did not keep up.',
-        kind: 'counter',
-        read: () => this.#entriesLost,
-      },
-      {
-        name: 'sluice_audit_bytes_total',
-        help: 'Bytes written to the audit log.',
-        kind: 'counter',
-        read: () => this.#bytesWritten,
-      },
-      {
-        name: 'sluice_audit_writing',
-        help: '1 while a write or sync of the audit log is under way.',
-        kind: 'gauge',
-        read: () => Number(this.#isWriting),
-      },
+    const rows: [string, Metric['kind'], string, () => number][] = [
+      [
+        'entries_total',
+        'counter',
+        'Entries of the audit log that are on the disk.',
+        () => this.#entriesSynced,
+      ],
+      [
+        'entries_left_out_total',
+        'counter',
+        'Entries that the audit log lacks, because its disk failed or did not keep up.',
+        () => this.#entriesLost,
+      ],
+      ['bytes_total', 'counter', 'Bytes written to the audit log.', () => this.#bytesWritten],
+      [
+        'writing',
+        'gauge',
+        '1 while a write or sync of the audit log is under way.',
+        () => Number(this.#isWriting),
+      ],
     ];
+    return rows.map(([name, kind, help, read]) => ({ name: `sluice_audit_${name}`, kind, help, read }));
   }
 }
 

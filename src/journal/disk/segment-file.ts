@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { encodeHeader, HEADER_BYTES, newSeed, readHeader } from '../../durable-log/file-header.ts';
-import type { OpenFile } from '../../durable-log/file-system.ts';
+import type { ReadableFile } from '../../durable-log/file-system.ts';
 import { FrameCipher, KEY_CHECK_BYTES, SALT_BYTES } from '../../durable-log/frame-cipher.ts';
 import type { FrameSeed } from '../../durable-log/frame.ts';
 import { LogScanner } from '../../durable-log/log-scanner.ts';
@@ -57,7 +57,7 @@ export function segmentPath(segment: { readonly id: number; readonly directory: 
 /** Reads a segment's groups, from its beginning or from where another scanner stood. */
 export function scannerOf(
   { header, cipher, endOffset, records }: StoredSegment,
-  file: OpenFile,
+  file: ReadableFile,
   start?: { readonly offset: number; readonly recordNumber: number },
 ): LogScanner {
   return new LogScanner(file, header, cipher, { endOffset, records }, start);
@@ -69,11 +69,11 @@ const PAGE_BYTES = 4096;
  * Reads a file of which some pages can't be read any more: those read as zeros, which then show as damage. If not
  * even the header can be read, the disk is what is broken, and the error is passed on: it may come back.
  */
-export class SalvagedFile implements OpenFile {
-  readonly #file: OpenFile;
+export class SalvagedFile implements ReadableFile {
+  readonly #file: ReadableFile;
   unreadablePages = 0;
 
-  constructor(file: OpenFile) {
+  constructor(file: ReadableFile) {
     this.#file = file;
   }
 
@@ -103,18 +103,6 @@ export class SalvagedFile implements OpenFile {
       done += count;
     }
     return bytes;
-  }
-
-  write(source: Buffer, position: number): number {
-    return this.#file.write(source, position);
-  }
-
-  sync(): void {
-    this.#file.sync();
-  }
-
-  truncate(bytes: number): void {
-    this.#file.truncate(bytes);
   }
 
   size(): number {

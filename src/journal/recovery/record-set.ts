@@ -16,7 +16,10 @@ export class RecordSet {
   }
 
   has(recordNumber: number): boolean {
-    if (recordNumber < this.#low) return true;
+    return recordNumber < this.#low || this.#isSet(recordNumber);
+  }
+
+  #isSet(recordNumber: number): boolean {
     const word = this.#words[(recordNumber >>> 5) - this.#firstWord];
     return word !== undefined && (word & (1 << (recordNumber & 31))) !== 0;
   }
@@ -37,15 +40,10 @@ export class RecordSet {
   }
 
   #advance(): void {
-    while (this.#aboveLow > 0 && this.#bit(this.#low)) {
+    while (this.#aboveLow > 0 && this.#isSet(this.#low)) {
       this.#low++;
       this.#aboveLow--;
     }
-  }
-
-  #bit(recordNumber: number): boolean {
-    const word = this.#words[(recordNumber >>> 5) - this.#firstWord];
-    return word !== undefined && (word & (1 << (recordNumber & 31))) !== 0;
   }
 
   #indexFor(recordNumber: number): number {

@@ -12,180 +12,83 @@ export interface StoredMessage {
   readonly reference: string | undefined;
 }
 
-/** One change of what is kept of sessions and retained messages. */
-export type StoreRecord =
-  /** The session is there; what was known of it before does not count any more. */
-  | {
-      readonly kind: 'session';
-      readonly clientId: string;
-      readonly absentSinceMs: number;
-      readonly settledPublication: number;
-    }
-  /** Its client has come (0) or gone (wall clock, ms). */
-  | { readonly kind: 'absent'; readonly clientId: string; readonly absentSinceMs: number }
-  | { readonly kind: 'ended'; readonly clientId: string }
-  | {
-      readonly kind: 'subscribed';
-      readonly clientId: string;
-      readonly filter: string;
-      readonly qos: 0 | 1 | 2;
-    }
-  | { readonly kind: 'unsubscribed'; readonly clientId: string; readonly filter: string }
-  | {
-      readonly kind: 'queued';
-      readonly clientId: string;
-      readonly queueNumber: number;
-      readonly message: StoredMessage;
-    }
-  /** Sent under this packet identifier. */
-  | {
-      readonly kind: 'sent';
-      readonly clientId: string;
-      readonly queueNumber: number;
-      readonly packetId: number;
-    }
-  /** PUBREC has come: only PUBREL and PUBCOMP are left. */
-  | { readonly kind: 'received'; readonly clientId: string; readonly queueNumber: number }
-  | { readonly kind: 'removed'; readonly clientId: string; readonly queueNumber: number }
-  /** A packet identifier of a QoS 2 publication of the client: between PUBREC and PUBREL. */
-  | {
-      readonly kind: 'taken';
-      readonly clientId: string;
-      readonly packetId: number;
-      readonly publicationNumber: number;
-    }
-  | { readonly kind: 'released'; readonly clientId: string; readonly packetId: number }
-  /** A message for one session that will not be delivered, and whose sender has not been told yet. */
-  | {
-      readonly kind: 'abandoned';
-      readonly clientId: string;
-      readonly queueNumber: number;
-      readonly reason: AbandonReason;
-      readonly message: StoredMessage;
-    }
-  | { readonly kind: 'forgotten'; readonly queueNumber: number }
-  /** An empty payload: the topic has no retained message any more. */
-  | { readonly kind: 'retained'; readonly message: StoredMessage };
-
-/** Stable: files carry these numbers. */
-const KINDS = [
-  'session',
-  'absent',
-  'ended',
-  'subscribed',
-  'unsubscribed',
-  'queued',
-  'sent',
-  'received',
-  'removed',
-  'taken',
-  'released',
-  'abandoned',
-  'forgotten',
-  'retained',
-] as const satisfies readonly StoreRecord['kind'][];
-
 const REASONS = ['expired', 'no-session'] as const satisfies readonly AbandonReason[];
 
-/** A record's bytes: u8 kind, then its fields in order; texts with u16 of length, payloads with u32. */
+/** What a field of a record may be. */
+interface FieldTypes {
+  text: string;
+  double: number;
+  qos: 0 | 1 | 2;
+  reason: AbandonReason;
+  message: StoredMessage;
+}
+
+/**
+ * The kinds of records, each with its fields. Stable: a file carries a kind as its place in this list, in one byte, and
+ * then its fields in this order; texts behind u16 of length, payloads behind u32.
+ */
+const KINDS = [
+  /** The session is there; what was known of it before does not count any more. */
+  { kind: 'session', clientId: 'text', absentSinceMs: 'double', settledPublication: 'double' },
+  /** Its client has come (0) or gone (wall clock, ms). */
+  { kind: 'absent', clientId: 'text', absentSinceMs: 'double' },
+  { kind: 'ended', clientId: 'text' },
+  { kind: 'subscribed', clientId: 'text', qos: 'qos', filter: 'text' },
+  { kind: 'unsubscribed', clientId: 'text', filter: 'text' },
+  { kind: 'queued', clientId: 'text', queueNumber: 'double', message: 'message' },
+  /** Sent under this packet identifier. */
+  { kind: 'sent', clientId: 'text', queueNumber: 'double', packetId: 'double' },
+  /** PUBREC has come: only PUBREL and PUBCOMP are left. */
+  { kind: 'received', clientId: 'text', queueNumber: 'double' },
+  { kind: 'removed', clientId: 'text', queueNumber: 'double' },
+  /** A packet identifier of a QoS 2 publication of the client: between PUBREC and PUBREL. */
+  { kind: 'taken', clientId: 'text', packetId: 'double', publicationNumber: 'double' },
+  { kind: 'released', clientId: 'text', packetId: 'double' },
+  /** A message for one session that will not be delivered, and whose sender has not been told yet. */
+  { kind: 'abandoned', clientId: 'text', queueNumber: 'double', reason: 'reason', message: 'message' },
+  { kind: 'forgotten', queueNumber: 'double' },
+  /** An empty payload: the topic has no retained message any more. */
+  { kind: 'retained', message: 'message' },
+] as const;
+
+type RecordOf<K> = {
+  readonly [F in keyof K]: F extends 'kind' ? K[F] : K[F] extends keyof FieldTypes ? FieldTypes[K[F]] : never;
+};
+type Each<K> = K extends unknown ? RecordOf<K> : never;
+
+/** One change of what is kept of sessions and retained messages. */
+export type StoreRecord = Each<(typeof KINDS)[number]>;
+
+interface Layout {
+  readonly number: number;
+  readonly fields: readonly (readonly [name: string, type: keyof FieldTypes])[];
+}
+
+const LAYOUTS = KINDS.map(({ kind, ...fields }, number) => ({
+  kind,
+  number,
+  fields: Object.entries(fields) as Layout['fields'],
+}));
+const LAYOUT_OF = new Map<string, Layout>(LAYOUTS.map((layout) => [layout.kind, layout]));
+
+/** A record's bytes. */
 export function encodeRecord(record: StoreRecord): Buffer {
-  const fields = new FieldWriter();
-  fields.byte(KINDS.indexOf(record.kind));
-  if ('clientId' in record) fields.text(record.clientId);
-  switch (record.kind) {
-    case 'session':
-      fields.double(record.absentSinceMs);
-      fields.double(record.settledPublication);
-      break;
-    case 'absent':
-      fields.double(record.absentSinceMs);
-      break;
-    case 'subscribed':
-      fields.byte(record.qos);
-      fields.text(record.filter);
-      break;
-    case 'unsubscribed':
-      fields.text(record.filter);
-      break;
-    case 'taken':
-      fields.double(record.packetId);
-      fields.double(record.publicationNumber);
-      break;
-    case 'released':
-      fields.double(record.packetId);
-      break;
-    case 'sent':
-      fields.double(record.queueNumber);
-      fields.double(record.packetId);
-      break;
-    case 'received':
-    case 'removed':
-    case 'forgotten':
-      fields.double(record.queueNumber);
-      break;
-    case 'abandoned':
-      fields.double(record.queueNumber);
-      fields.byte(REASONS.indexOf(record.reason));
-      fields.message(record.message);
-      break;
-    case 'queued':
-      fields.double(record.queueNumber);
-      fields.message(record.message);
-      break;
-    case 'retained':
-      fields.message(record.message);
-      break;
-    case 'ended':
-  }
-  return fields.bytes();
+  const { number, fields } = LAYOUT_OF.get(record.kind) as Layout;
+  const writer = new FieldWriter();
+  writer.byte(number);
+  const values = record as unknown as Record<string, never>;
+  for (const [name, type] of fields) writer[type](values[name] as never);
+  return writer.bytes();
 }
 
 /** @throws RangeError for bytes that are no record, or one of a later version */
 export function decodeRecord(bytes: Buffer): StoreRecord {
-  const fields = new FieldReader(bytes);
-  const kind = KINDS[fields.byte()];
-  if (kind === undefined) throw new RangeError('a record of an unknown kind');
-  if (kind === 'retained') return { kind, message: fields.message() };
-  if (kind === 'forgotten') return { kind, queueNumber: fields.double() };
-  const clientId = fields.text();
-  switch (kind) {
-    case 'session': {
-      const absentSinceMs = fields.double();
-      return { kind, clientId, absentSinceMs, settledPublication: fields.double() };
-    }
-    case 'absent':
-      return { kind, clientId, absentSinceMs: fields.double() };
-    case 'ended':
-      return { kind, clientId };
-    case 'subscribed': {
-      const qos = fields.qos();
-      return { kind, clientId, qos, filter: fields.text() };
-    }
-    case 'unsubscribed':
-      return { kind, clientId, filter: fields.text() };
-    case 'taken': {
-      const packetId = fields.double();
-      return { kind, clientId, packetId, publicationNumber: fields.double() };
-    }
-    case 'released':
-      return { kind, clientId, packetId: fields.double() };
-    case 'sent': {
-      const queueNumber = fields.double();
-      return { kind, clientId, queueNumber, packetId: fields.double() };
-    }
-    case 'received':
-    case 'removed':
-      return { kind, clientId, queueNumber: fields.double() };
-    case 'queued': {
-      const queueNumber = fields.double();
-      return { kind, clientId, queueNumber, message: fields.message() };
-    }
-    case 'abandoned': {
-      const queueNumber = fields.double();
-      const reason = REASONS[fields.byte()] ?? 'expired';
-      return { kind, clientId, queueNumber, reason, message: fields.message() };
-    }
-  }
+  const reader = new FieldReader(bytes);
+  const layout = LAYOUTS[reader.byte()];
+  if (layout === undefined) throw new RangeError('a record of an unknown kind');
+  // In the order of the fields: each is read where the one before ends.
+  const values = layout.fields.map(([name, type]) => [name, reader[type]()]);
+  return { kind: layout.kind, ...Object.fromEntries(values) } as StoreRecord;
 }
 
 class FieldWriter {
@@ -199,6 +102,14 @@ class FieldWriter {
     const part = Buffer.allocUnsafe(8);
     part.writeDoubleLE(value);
     this.#parts.push(part);
+  }
+
+  qos(value: 0 | 1 | 2): void {
+    this.byte(value);
+  }
+
+  reason(value: AbandonReason): void {
+    this.byte(REASONS.indexOf(value));
   }
 
   text(value: string): void {
@@ -237,6 +148,10 @@ class FieldReader {
 
   qos(): 0 | 1 | 2 {
     return (this.byte() & 3) as 0 | 1 | 2;
+  }
+
+  reason(): AbandonReason {
+    return REASONS[this.byte()] ?? 'expired';
   }
 
   double(): number {
