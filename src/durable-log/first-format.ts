@@ -13,18 +13,13 @@ interface OldFrame {
   readonly end: number;
 }
 
-/** Bytes that belong to no sound frame: damage if a sound one is behind them. */
-interface Unsound {
-  readonly bytes: number;
-  readonly isLast: boolean;
-}
-
+/** The sound frames; and the bytes that belong to none, which are damage if a sound one is behind them. */
 function* scan(
   bytes: Buffer,
   start: number,
   mark: Buffer,
   frameAt: (at: number) => OldFrame | undefined,
-): Generator<OldFrame | Unsound> {
+): Generator<OldFrame | LogPart> {
   let soundEnd = start;
   for (let at = start; at < bytes.length;) {
     const frame = frameAt(at);
@@ -34,20 +29,14 @@ function* scan(
       at = next;
       continue;
     }
-    if (at > soundEnd) yield { bytes: at - soundEnd, isLast: false };
+    if (at > soundEnd) yield { records: [], committed: false, damagedBytes: at - soundEnd };
     yield frame;
     at = frame.end;
     soundEnd = frame.end;
   }
-  if (soundEnd < bytes.length) yield { bytes: bytes.length - soundEnd, isLast: true };
+  const tornBytes = bytes.length - soundEnd;
+  if (tornBytes > 0) yield { records: [], committed: false, tornBytes };
 }
-
-const unsound = ({ bytes, isLast }: Unsound): LogPart => ({
-  records: [],
-  committed: false,
-  damagedBytes: isLast ? 0 : bytes,
-  tornBytes: isLast ? bytes : 0,
-});
 
 const SESSIONS_MAGIC = 'SLUICESS';
 const SESSIONS_HEADER_BYTES = 18;
@@ -76,8 +65,8 @@ function* sessionParts(bytes: Buffer, seed: number): Generator<LogPart> {
     return bytes.readUInt32LE(at + 6) === crc ? { type: 0, body, end } : undefined;
   };
   for (const found of scan(bytes, SESSIONS_HEADER_BYTES, SESSIONS_MARK, frameAt)) {
-    if ('body' in found) yield { records: [found.body], committed: true, damagedBytes: 0, tornBytes: 0 };
-    else yield unsound(found);
+    if ('body' in found) yield { records: [found.body], committed: true };
+    else yield found;
   }
 }
 
@@ -107,12 +96,12 @@ function* auditParts(bytes: Buffer): Generator<LogPart> {
   };
   let records: Buffer[] = [];
   for (const found of scan(bytes, 0, AUDIT_MARK, frameAt)) {
-    if (!('body' in found)) yield unsound(found);
+    if (!('body' in found)) yield found;
     else if (found.type !== AUDIT_SYNCED) records.push(Buffer.concat([Buffer.of(found.type), found.body]));
     else {
-      yield { records, committed: true, damagedBytes: 0, tornBytes: 0 };
+      yield { records, committed: true };
       records = [];
     }
   }
-  if (records.length > 0) yield { records, committed: false, damagedBytes: 0, tornBytes: 0 };
+  if (records.length > 0) yield { records, committed: false };
 }

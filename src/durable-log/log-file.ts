@@ -83,9 +83,9 @@ export interface LogPart {
   /** A commit frame closes them. */
   readonly committed: boolean;
   /** Bytes in front of them, or between them, that can't be what was written. */
-  readonly damagedBytes: number;
+  readonly damagedBytes?: number;
   /** Bytes at the end of the file that are no whole record: an unfinished write. */
-  readonly tornBytes: number;
+  readonly tornBytes?: number;
 }
 
 /** Goes through a file that was read whole. The records are views on it or on copies of its parts. */
@@ -98,8 +98,8 @@ export function* readGroups(bytes: Buffer, seed: FrameSeed): Generator<LogPart> 
     const records = runs.buffers.map((buffer, index) =>
       buffer.subarray(runs.starts[index], runs.ends[index]),
     );
-    yield { records, committed, damagedBytes: damage?.bytes ?? 0, tornBytes: 0 };
+    yield { records, committed, damagedBytes: damage?.bytes ?? 0 };
   }
   const tornBytes = bytes.length - scanner.offset;
-  if (tornBytes > 0) yield { records: [], committed: false, damagedBytes: 0, tornBytes };
+  if (tornBytes > 0) yield { records: [], committed: false, tornBytes };
 }

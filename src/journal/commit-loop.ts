@@ -84,8 +84,6 @@ export class CommitQueue {
   #heldBytes = 0;
   /** Chunks at the front that the disk is at. */
   #inFlight = 0;
-  /** Bytes of records that wait or are in flight. */
-  bytes = 0;
 
   constructor(bufferBytes: number) {
     this.#bufferBytes = bufferBytes;
@@ -98,10 +96,6 @@ export class CommitQueue {
       bytes += (this.#chunks[index] as PendingChunk).bytes;
     }
     return bytes;
-  }
-
-  get isEmpty(): boolean {
-    return this.#chunks.length === 0;
   }
 
   get hasWaiting(): boolean {

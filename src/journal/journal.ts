@@ -13,11 +13,10 @@ import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } fr
 import { type Backlog, FlowRates, type JournalHealth, journalMetrics, JournalStats } from './figures.ts';
 import { JournalReader, type ReaderOptions } from './journal-reader.ts';
 import { DROPPED, type Position, recordBoundBytes, recordFault, type RecordMeta } from './journal-record.ts';
-import { AgeLimit, DropOldest } from './room/drop-oldest.ts';
 import { Housekeeping } from './room/housekeeping.ts';
 import { JournalRoom, type WaitingRoom } from './room/journal-room.ts';
 import { SegmentBook } from './room/segment-book.ts';
-import { diskSettings, type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
+import { type JournalSettings, type ResolvedSettings, resolveSettings } from './settings.ts';
 
 /** Of a journal whose owner has nobody who needs to know. */
 const NO_PUBLICATIONS: PublicationMemory = {
@@ -70,7 +69,6 @@ export class Journal {
   readonly #book = new SegmentBook();
   readonly #room: JournalRoom;
   readonly #policyOf: (account: string) => FullPolicy;
-  readonly #dropOldest: DropOldest;
   readonly #commits: CommitLoop;
   readonly #housekeeping: Housekeeping;
   #readsWaiting: (() => void)[] = [];
@@ -87,7 +85,7 @@ export class Journal {
     const settings = resolveSettings(options.settings);
     const disk = options.disk ?? new DiskThread();
     try {
-      const opened = await disk.open(diskSettings(settings));
+      const opened = await disk.open(settings);
       return new Journal(options, settings, disk, opened);
     } catch (error) {
       await disk.close().catch(() => undefined);
@@ -124,14 +122,6 @@ export class Journal {
       },
       onFull: () => this.#room.makeForDisk(),
     });
-    const ageLimit = new AgeLimit({
-      ...shared,
-      maxAgeMs: settings.maxAgeMs,
-      closeOldSegment: () => {
-        this.#commits.closeOldSegment();
-      },
-      expire: (segments) => this.#room.expire(segments),
-    });
     this.#housekeeping = new Housekeeping({
       ...shared,
       note: options.note ?? (() => ''),
@@ -142,27 +132,22 @@ export class Journal {
       },
       onTick: () => {
         this.#sampleRates();
-        ageLimit.tick();
-        // What could not be had before, on a disk that fails, is tried again.
-        if (this.#room.waiting > 0) this.#room.makeForWaiting();
+        this.#room.tick();
       },
     });
-    const checkpoint = (): Promise<void> => this.#housekeeping.checkpoint(true);
-    this.#dropOldest = new DropOldest({
+    this.#room = new JournalRoom({
       ...shared,
+      ...settings,
       policyOf: this.#policyOf,
       onDropped,
-      checkpoint,
+      checkpoint: () => this.#housekeeping.checkpoint(true),
       compact: (segmentId) => this.#housekeeping.compact(segmentId),
-    });
-    this.#room = new JournalRoom({
-      maxBytes: settings.maxBytes,
-      book: this.#book,
+      closeOldSegment: () => {
+        this.#commits.closeOldSegment();
+      },
       pendingBytes: () => this.#commits.pendingBytes,
       hasMemory: (bytes) => this.#commits.hasRoom(bytes),
       isAlive: () => this.#lost === undefined,
-      dropOldest: this.#dropOldest,
-      checkpoint,
     });
     this.#room.used(opened.state.usedBytes);
     disk.onLost = (error) => {
@@ -240,8 +225,7 @@ export class Journal {
 
   /** {@link JournalOptions.policyOf} answers otherwise from now on. */
   policiesChanged(): void {
-    this.#dropOldest.policiesChanged();
-    if (this.#room.waiting > 0) this.#room.makeForWaiting();
+    this.#room.policiesChanged();
   }
 
   /**

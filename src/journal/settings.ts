@@ -1,5 +1,4 @@
 import type { FullPolicy } from '../core/profile/profile.ts';
-import type { DiskSettings } from './disk/disk-port.ts';
 import type { KeySource } from './disk/journal-key.ts';
 import { JournalSettingsError } from './errors.ts';
 import { MAX_RECORDS_PER_SEGMENT } from './journal-record.ts';
@@ -109,8 +108,3 @@ const NUMBERS = [
   'checkpointIntervalMs',
   'stalledAfterMs',
 ] as const;
-
-export function diskSettings(settings: ResolvedSettings): DiskSettings {
-  const { directories, segmentBytes, segmentMaxAgeMs, maxBytes, key } = settings;
-  return { directories, segmentBytes, segmentMaxAgeMs, maxBytes, key };
-}

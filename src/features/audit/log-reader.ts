@@ -38,12 +38,13 @@ async function segmentBytes(directory: LogDirectory, name: string): Promise<Buff
 async function* readSegment(segment: string, bytes: Buffer): AsyncGenerator<AuditItem> {
   let unsyncedBytes = 0;
   for (const part of partsOf(bytes)) {
-    if (part.damagedBytes > 0) yield { kind: 'damage', segment, bytes: part.damagedBytes };
+    const { damagedBytes = 0, tornBytes = 0 } = part;
+    if (damagedBytes > 0) yield { kind: 'damage', segment, bytes: damagedBytes };
     for (const record of part.records) {
       if (part.committed) yield await itemOf(record);
       else unsyncedBytes += record.length;
     }
-    unsyncedBytes += part.tornBytes;
+    unsyncedBytes += tornBytes;
   }
   if (unsyncedBytes > 0) yield { kind: 'unsynced', segment, bytes: unsyncedBytes };
 }
@@ -52,14 +53,9 @@ function partsOf(bytes: Buffer): Iterable<LogPart> {
   const [header] = readHeader(bytes, AUDIT_KIND.magic);
   if (header !== undefined) return readGroups(bytes, header);
   // A file without a header was never finished; a longer one has lost it, and nothing can be read without.
-  const isCut = bytes.length < HEADER_BYTES;
-  const lost = {
-    records: [],
-    committed: false,
-    damagedBytes: isCut ? 0 : bytes.length,
-    tornBytes: isCut ? bytes.length : 0,
-  };
-  return readFirstAudit(bytes) ?? [lost];
+  const { length } = bytes;
+  const lost = length < HEADER_BYTES ? { tornBytes: length } : { damagedBytes: length };
+  return readFirstAudit(bytes) ?? [{ records: [], committed: false, ...lost }];
 }
 
 async function itemOf(record: Buffer): Promise<AuditItem> {

@@ -220,19 +220,7 @@ export class JournalDisk implements DiskOperations {
   }
 
   read(cursor: DiskCursor, maxBytes: number): ReadResult {
-    const current = this.#current;
-    const durable: StoredSegment | undefined =
-      current === undefined || current.durableRecords === 0
-        ? undefined
-        : {
-            id: current.id,
-            directory: current.directory,
-            header: current.header,
-            cipher: current.cipher,
-            endOffset: current.durableOffset,
-            records: current.durableRecords,
-            generation: 0,
-          };
+    const durable = (this.#current?.durableRecords ?? 0) > 0 ? this.#current?.stored : undefined;
     return this.#reader.read(this.#segments, durable, cursor, maxBytes);
   }
 

@@ -80,6 +80,12 @@ export class SegmentWriter {
     return this.header.id;
   }
 
+  /** What is durable of it, as a segment that can be read. */
+  get stored(): StoredSegment {
+    const { id, directory, header, cipher, durableOffset: endOffset, durableRecords: records } = this;
+    return { id, directory, header, cipher, endOffset, records, generation: 0 };
+  }
+
   /** Bytes that the file takes on the disk. */
   get fileBytes(): number {
     return Math.max(this.#allocated, this.#offset);
@@ -145,14 +151,6 @@ export class SegmentWriter {
     } catch {
       // Nothing that was acknowledged depends on it.
     }
-    return {
-      id: this.id,
-      directory: this.directory,
-      header: this.header,
-      cipher: this.cipher,
-      endOffset: this.durableOffset,
-      records: this.durableRecords,
-      generation: 0,
-    };
+    return this.stored;
   }
 }

@@ -1,6 +1,6 @@
-import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
 import { type FileSystem, type OpenFile, readFully } from '../../durable-log/file-system.ts';
+import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import { LogScanner } from '../../durable-log/log-scanner.ts';
 import type { Damage, RecoveryReport } from '../disk/disk-port.ts';
 import { cipherFor } from '../disk/journal-key.ts';

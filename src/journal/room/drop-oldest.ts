@@ -152,8 +152,6 @@ export interface AgeLimitOptions {
   readonly book: SegmentBook;
   /** Has the disk close the segment that is written to, if it is old enough: otherwise only the next record would. */
   readonly closeOldSegment: () => void;
-  /** Gives up what these segments hold. */
-  readonly expire: (segments: readonly number[]) => Promise<void>;
 }
 
 /** What a crash takes from the ages: so much of the limit, at most. */
@@ -166,19 +164,22 @@ const NOTED_SHARE = 1 / 100;
  */
 export class AgeLimit {
   readonly #options: AgeLimitOptions;
+  /** Gives up what these segments hold. */
+  readonly #expire: (segments: readonly number[]) => Promise<void>;
   #lastMs: number;
   #notedMs: number;
   #expiring = false;
 
-  constructor(options: AgeLimitOptions) {
+  constructor(options: AgeLimitOptions, expire: (segments: readonly number[]) => Promise<void>) {
     this.#options = options;
+    this.#expire = expire;
     this.#lastMs = options.clock.monotonicMs();
     this.#notedMs = this.#lastMs;
   }
 
   /** To be called now and then, before the checkpoint. */
   tick(): void {
-    const { maxAgeMs, clock, book, closeOldSegment, expire } = this.#options;
+    const { maxAgeMs, clock, book, closeOldSegment } = this.#options;
     if (maxAgeMs === Number.POSITIVE_INFINITY) return;
     const nowMs = clock.monotonicMs();
     book.passTime(nowMs - this.#lastMs);
@@ -192,7 +193,7 @@ export class AgeLimit {
     const expired = book.openSegments(maxAgeMs);
     if (expired.length === 0) return;
     this.#expiring = true;
-    void expire(expired).finally(() => {
+    void this.#expire(expired).finally(() => {
       this.#expiring = false;
     });
   }

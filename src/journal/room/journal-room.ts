@@ -1,5 +1,4 @@
-import type { DropOldest } from './drop-oldest.ts';
-import type { SegmentBook } from './segment-book.ts';
+import { AgeLimit, type AgeLimitOptions, DropOldest, type DropOldestOptions } from './drop-oldest.ts';
 
 /** What a refused record waits for: the callers queue, and are called back first in, first out, while there is room. */
 export class WaitingRoom {
@@ -45,17 +44,14 @@ export class WaitingRoom {
   }
 }
 
-export interface JournalRoomOptions {
+export interface JournalRoomOptions extends DropOldestOptions, AgeLimitOptions {
   readonly maxBytes: number;
-  readonly book: SegmentBook;
   /** Bytes of records on their way to the disk. */
   readonly pendingBytes: () => number;
   /** Memory for a record on its way. */
   readonly hasMemory: (bytes: number) => boolean;
   /** False: the disk's side is gone for good. */
   readonly isAlive: () => boolean;
-  readonly dropOldest: DropOldest;
-  readonly checkpoint: () => Promise<void>;
 }
 
 /** An ordinary record. */
@@ -64,6 +60,8 @@ const ORDINARY_BYTES = 1 << 10;
 /** The journal's room within `maxBytes`: how much is taken, who waits for it, and what is given up for whom. */
 export class JournalRoom {
   readonly #options: JournalRoomOptions;
+  readonly #dropOldest: DropOldest;
+  readonly #ageLimit: AgeLimit;
   /** Routes that wait for room. */
   readonly #blocked: WaitingRoom;
   /** Routes that give up their oldest records for it. */
@@ -79,6 +77,8 @@ export class JournalRoom {
 
   constructor(options: JournalRoomOptions) {
     this.#options = options;
+    this.#dropOldest = new DropOldest(options);
+    this.#ageLimit = new AgeLimit(options, (segments) => this.#expire(segments));
     this.#blocked = new WaitingRoom(() => this.has(ORDINARY_BYTES));
     this.#dropping = new WaitingRoom(() => this.has(ORDINARY_BYTES, true));
   }
@@ -150,15 +150,28 @@ export class JournalRoom {
     });
   }
 
+  /** To be called now and then, before the checkpoint: gives up what is too old. */
+  tick(): void {
+    this.#ageLimit.tick();
+    // What could not be had before, on a disk that fails, is tried again.
+    if (this.waiting > 0) this.makeForWaiting();
+  }
+
+  /** Other routes have other policies now. */
+  policiesChanged(): void {
+    this.#dropOldest.policiesChanged();
+    if (this.waiting > 0) this.makeForWaiting();
+  }
+
   /** The disk itself has no more space: what may go goes, whoever needs the room. True if there is more than before. */
   makeForDisk(): Promise<boolean> {
     return this.#make(() => true);
   }
 
   /** Gives up what these segments hold: the room is for whoever wants it. */
-  async expire(segments: readonly number[]): Promise<void> {
+  async #expire(segments: readonly number[]): Promise<void> {
     while (this.#making !== undefined) await this.#making;
-    this.#making = this.#options.dropOldest
+    this.#making = this.#dropOldest
       .expire(segments)
       .then(() => true)
       .finally(() => {
@@ -176,7 +189,7 @@ export class JournalRoom {
   }
 
   async #makeOnce(mayDrop: () => boolean): Promise<boolean> {
-    const { book, checkpoint, dropOldest } = this.#options;
+    const { book, checkpoint } = this.#options;
     if (book.hasFinished) {
       await checkpoint();
       return true;
@@ -185,7 +198,7 @@ export class JournalRoom {
     this.#dropWanted = false;
     this.#reserving = true;
     try {
-      return await dropOldest.run();
+      return await this.#dropOldest.run();
     } finally {
       this.#reserving = false;
     }

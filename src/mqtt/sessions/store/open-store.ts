@@ -161,8 +161,8 @@ function replay(bytes: Buffer, file: string, apply: (record: StoreRecord) => voi
   let damagedBytes = 0;
   let unfinishedBytes = 0;
   for (const part of parts) {
-    damagedBytes += part.damagedBytes;
-    unfinishedBytes += part.tornBytes;
+    damagedBytes += part.damagedBytes ?? 0;
+    unfinishedBytes += part.tornBytes ?? 0;
     for (const body of part.records) {
       try {
         apply(decodeRecord(body));
