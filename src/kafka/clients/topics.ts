@@ -28,6 +28,9 @@ export type TopicStatus =
       readonly code: string | undefined;
     };
 
+/** The part of an administration that topics need. */
+type TopicAdmin = Pick<AdminPort, 'listTopics' | 'createTopic' | 'describeTopics' | 'topicConfig'>;
+
 const NOT_AUTHORISED: readonly (string | undefined)[] = [
   'TOPIC_AUTHORIZATION_FAILED',
   'CLUSTER_AUTHORIZATION_FAILED',
@@ -41,7 +44,7 @@ const NOT_AUTHORISED: readonly (string | undefined)[] = [
  * @throws KafkaClientError, BrokerSecurityError no broker answers at all
  */
 export async function ensureTopics(
-  admin: AdminPort,
+  admin: TopicAdmin,
   specs: readonly TopicSpec[],
   create: boolean,
 ): Promise<TopicStatus[]> {
@@ -54,7 +57,7 @@ export async function ensureTopics(
 }
 
 async function ensureTopic(
-  admin: AdminPort,
+  admin: TopicAdmin,
   spec: TopicSpec,
   exists: boolean,
   create: boolean,
@@ -83,7 +86,7 @@ async function ensureTopic(
 }
 
 /** To see a setting needs a right to the topic's configuration that a producer does not need. */
-async function describeTopic(admin: AdminPort, topic: string): Promise<TopicShape> {
+async function describeTopic(admin: TopicAdmin, topic: string): Promise<TopicShape> {
   const [layout] = await admin.describeTopics([topic]);
   if (layout === undefined) throw new KafkaClientError('UNKNOWN_TOPIC_OR_PARTITION', `no topic ${topic}`);
   const value = await admin.topicConfig(topic, 'min.insync.replicas').catch(() => undefined);

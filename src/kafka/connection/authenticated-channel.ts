@@ -126,8 +126,15 @@ export class AuthenticatedChannel {
       const tls = security.tls?.(host);
       const endMs = clock.monotonicMs() + connectTimeoutMs;
       const socket = await openSocket(host, port, { tls, timeoutMs: connectTimeoutMs, clock });
-      channel = new RequestChannel(socket, options);
-      cancelTimeout = endAt(endMs, channel, options);
+      const answering = new RequestChannel(socket, options);
+      channel = answering;
+      // A broker that accepts connections and then says nothing is given up as soon as one that can't be reached.
+      cancelTimeout = clock.schedule(
+        () => {
+          answering.end(setupTimeout(connectTimeoutMs));
+        },
+        Math.max(0, endMs - clock.monotonicMs()),
+      );
       // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
       const versions = await fetchApiVersions(channel, address);
       const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
@@ -236,16 +243,6 @@ export class AuthenticatedChannel {
     // What a broker holds against a certificate or a login may come after the connection was made.
     return failure(error, this.#address, this.#options.security, `no answer from ${this.#address}`);
   }
-}
-
-/** A broker that accepts connections and then says nothing is given up as soon as one that can't be reached. */
-function endAt(endMs: number, channel: RequestChannel, { clock, connectTimeoutMs }: ChannelOptions): Cancel {
-  return clock.schedule(
-    () => {
-      channel.end(setupTimeout(connectTimeoutMs));
-    },
-    Math.max(0, endMs - clock.monotonicMs()),
-  );
 }
 
 function failure(error: unknown, address: string, { protocol }: ClientSecurity, what: string): ProducerError {

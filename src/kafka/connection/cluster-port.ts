@@ -101,11 +101,9 @@ export class ClusterPort implements BrokerPort {
   }
 
   setBrokers(endpoints: readonly BrokerEndpoint[]): void {
-    const known = new Set(endpoints.map(({ nodeId }) => nodeId));
+    const addresses = new Map(endpoints.map(({ nodeId, host, port }) => [nodeId, `${host}:${port}`]));
     for (const [nodeId, connection] of this.#brokers) {
-      const endpoint = endpoints.find((candidate) => candidate.nodeId === nodeId);
-      const address = endpoint === undefined ? '' : `${endpoint.host}:${endpoint.port}`;
-      if (known.has(nodeId) && connection.address === address) continue;
+      if (connection.address === addresses.get(nodeId)) continue;
       this.#brokers.delete(nodeId);
       connection.close().catch(() => {});
     }

@@ -4,7 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { silentLogger } from '../../../src/core/logger.ts';
 import { PLAINTEXT } from '../../../src/kafka/security/security.ts';
-import { TopicKeeper } from '../../../src/kafka/clients/topics.ts';
+import { KafkaClientError } from '../../../src/kafka/clients/ports.ts';
+import { ensureTopics, TopicKeeper } from '../../../src/kafka/clients/topics.ts';
 import { TestClock } from '../../mqtt/harness.ts';
 
 it('looks for topics once at a time, however many are added meanwhile', async () => {
@@ -42,4 +43,30 @@ it('looks for topics once at a time, however many are added meanwhile', async ()
   for (const socket of sockets) socket.destroy();
   server.close();
   await started;
+});
+
+it('a topic that may not be made is missing, and keeps no other from being there', async () => {
+  const made: string[] = [];
+  const refuse = (): Promise<never> =>
+    Promise.reject(new KafkaClientError('TOPIC_AUTHORIZATION_FAILED', 'not authorised'));
+  const admin: Parameters<typeof ensureTopics>[0] = {
+    listTopics: () => Promise.resolve(['there']),
+    createTopic: ({ topic }) => (topic === 'mine' ? Promise.resolve(made.push(topic) > 0) : refuse()),
+    describeTopics: ([topic = '']) => Promise.resolve([{ topic, partitions: 8, replicationFactor: 3 }]),
+    // Whoever may only produce sees no settings.
+    topicConfig: refuse,
+  };
+  const specs = ['there', 'theirs', 'mine'].map((topic) => ({ topic, partitions: 8 }));
+  const shape = { partitions: 8, replicationFactor: 3, minInsyncReplicas: undefined };
+  expect(await ensureTopics(admin, specs, true)).toEqual([
+    { topic: 'there', state: 'exists', shape: { topic: 'there', ...shape } },
+    {
+      topic: 'theirs',
+      state: 'missing',
+      reason: 'it does not exist, and we are not authorised to create it',
+      code: 'TOPIC_AUTHORIZATION_FAILED',
+    },
+    { topic: 'mine', state: 'created', shape: { topic: 'mine', ...shape } },
+  ]);
+  expect(made).toEqual(['mine']);
 });
