@@ -8,6 +8,7 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { generate } from 'mqtt-packet';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { everybody } from '../../../src/core/principal.ts';
 import { Ingress } from '../../../src/mqtt/ingress.ts';
 import type { ListenerSpec } from '../../../src/mqtt/edge/listener-spec.ts';
 import { CertificateAuthority, type IssuedCertificate } from '../../support/certificates.ts';
@@ -191,6 +192,30 @@ describe('TLS', () => {
     expect(refusals(logger)).toMatch(/certificate is not accepted/);
     expect(ingress.stats.connections).toBe(1);
   });
+
+  it.each(['tls', 'wss'] as const)(
+    'shows the certificate of a client to who authenticates it, over %s',
+    async (type) => {
+      const shown: (string | undefined)[] = [];
+      const ingress = new Ingress({
+        listeners: [{ type, host: '127.0.0.1', port: 0, tls: { ...serverTls(), clientCa: authority.file } }],
+        sink: new HeldSink(),
+        clock: new TestClock(),
+        logger: new RecordingLogger(),
+        authenticator: {
+          authenticate: (credentials) => {
+            shown.push(credentials.certificate?.subject);
+            return everybody.authenticate(credentials);
+          },
+        },
+      });
+      await ingress.start();
+      onTestFinished(() => ingress.close());
+      const pem = readFileSync(device.file);
+      await client(ingress.addresses()[0]!.url, { cert: pem, key: pem });
+      expect(shown).toEqual(['CN=device-7']);
+    },
+  );
 
   it('says why a handshake failed', async () => {
     const { port, logger, ingress } = await start(at('tls'));
