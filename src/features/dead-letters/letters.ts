@@ -62,9 +62,9 @@ export async function* findLetters(
   wants: readonly LetterState[] = ['open'],
 ): AsyncGenerator<FoundLetter> {
   for (const log of logs) {
-    let { from, to } = await selectedRange(source, log, selection);
-    if (wants.every((state) => state === 'open')) from = handled.firstOpen(log, from);
-    for await (const records of source.read({ topic: log.topic, partition: log.partition, from, to })) {
+    const range = await selectedRange(source, log, selection);
+    if (wants.every((state) => state === 'open')) range.from = handled.firstOpen(log, range.from);
+    for await (const records of source.read({ topic: log.topic, partition: log.partition, ...range })) {
       for (const record of records) {
         const handling = handled.of(log, record.offset);
         if (!wants.includes(handling.state)) continue;
