@@ -47,7 +47,13 @@ async function measure(
     timestampMs: Date.now(),
     headers: NO_HEADERS,
   };
-  const meta = { account: 'env-sensor', clientId: 'device-0000', packetId: 1, qos: 1 as const, ordinal: 0 };
+  const meta = {
+    account: 'env-sensor',
+    clientId: 'device-0000',
+    packetId: 1,
+    qos: 1 as const,
+    publicationNumber: 0,
+  };
   const sentAt: number[] = [];
   const waits: number[] = [];
   const target = {

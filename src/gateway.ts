@@ -17,13 +17,11 @@ import { connectSchemaRegistry } from './assembly/value-framing.ts';
 import { within, type Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import type { Metric } from './core/metric.ts';
-import { deadLetterTopicOf } from './core/route.ts';
 import { deviceMetrics, reportDevices } from './decode/normalise/device-metrics.ts';
 import { edgeNodeMetrics } from './decode/sparkplug/edge-node-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { reportLedger } from './delivery/ledger/ledger-report.ts';
+import { Ledger, acknowledgedButLost, reportLedger } from './delivery/ledger/ledger.ts';
 import { LedgerWatch } from './delivery/ledger/ledger-watch.ts';
-import { acknowledgedButLost } from './delivery/ledger/ledger.ts';
 import { ClusterPort } from './kafka/connection/cluster-port.ts';
 import { startLocalKafka, type LocalKafka } from './testbed/local-kafka/local-kafka.ts';
 import { TopicKeeper } from './kafka/clients/topics.ts';
@@ -92,8 +90,9 @@ export class Gateway {
     const { clock } = options;
     this.#producer = this.#buildProducer();
     this.#audit = auditTrail(this.#producer, config, clock, this.#by('audit').logger);
-    this.#routes = new LiveRoutes(blueprint);
-    this.#delivery = this.#buildDelivery();
+    const ledger = new Ledger();
+    this.#routes = new LiveRoutes(blueprint, ledger);
+    this.#delivery = this.#buildDelivery(ledger);
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
     this.#presence = presenceRecords(config, this.#producer, clock, this.#by('presence').logger);
     this.#ingress = new Ingress({
@@ -148,12 +147,12 @@ export class Gateway {
     return new Producer({ config, port, ...this.#by('producer') });
   }
 
-  #buildDelivery(): Delivery {
+  #buildDelivery(ledger: Ledger): Delivery {
     return new Delivery({
       resolve: (topic) => this.#routes.resolve(topic),
+      ledger,
       records: this.#audit.records,
-      deadLetterTopicOfProfile: (type) => this.#routes.deadLetterTopic(type),
-      routePatternOfProfile: (type) => this.#routes.pattern(type),
+      types: this.#routes,
       unrouted: this.#blueprint.config.unrouted,
       ...this.#by('delivery'),
     });
@@ -237,9 +236,7 @@ export class Gateway {
       isProducerBehind: () => this.#producer.isBehind,
       ledger: this.#delivery.ledger,
       publications: () => this.#ingress.publicationMemory,
-      deadLetterTopic: (account, topic) => this.#routes.deadLetterTopic(account) ?? deadLetterTopicOf(topic),
-      policyOf: (account) => this.#routes.fullPolicy(account),
-      routePattern: (account) => this.#routes.pattern(account),
+      types: this.#routes,
       clock: this.#options.clock,
       logger: this.#options.logger,
     });

@@ -14,7 +14,13 @@ const nobody: JournalTarget = { recordJournaled: () => {} };
 export const stage: Stage = {
   name: 'journal append',
   prepare() {
-    const meta = { account: 'field-sensor', clientId: 'load-1', packetId: 1, qos: 1 as const, ordinal: 0 };
+    const meta = {
+      account: 'field-sensor',
+      clientId: 'load-1',
+      packetId: 1,
+      qos: 1 as const,
+      publicationNumber: 0,
+    };
     const records = messages()
       .slice(0, Math.floor(CHUNK_BYTES / MOST_RECORD_BYTES))
       .map(({ topic, payload }, i) => ({

@@ -5,10 +5,10 @@ import type { DeviceProfile, FullPolicy } from '../core/profile/profile.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import type { PublicationMemory, RecalledPublications } from '../core/publication.ts';
-import { laneMetrics } from '../delivery/disk/lane-metrics.ts';
+import type { DeviceTypes } from '../delivery/dead-letter.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { ledgerNote, loseUnread, restoreLedger, type LedgerEpoch } from '../delivery/ledger/ledger-note.ts';
-import type { PartitionedSink } from '../delivery/record-sink.ts';
+import type { PartitionedSink } from '../delivery/ports.ts';
 import { StoreAndForward } from '../delivery/disk/store-and-forward.ts';
 import { Journal } from '../journal/journal.ts';
 import { holdsSegments } from '../journal/disk/segment-file.ts';
@@ -21,10 +21,10 @@ export interface JournalStoreOptions {
   readonly ledger: Ledger;
   /** The sessions, once they are there. */
   readonly publications: () => PublicationMemory | undefined;
-  readonly deadLetterTopic: (account: string, topic: string) => string;
-  /** What happens to an account's records when the journal is full; undefined: as the configuration says. */
-  readonly policyOf: (account: string) => FullPolicy | undefined;
-  readonly routePattern: (account: string) => string | undefined;
+  readonly types: DeviceTypes & {
+    /** What happens to a type's records when the journal is full; undefined: as the configuration says. */
+    fullPolicy(type: string): FullPolicy | undefined;
+  };
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -68,7 +68,7 @@ export class JournalStore {
       settings: { ...settings, ...(key === undefined ? {} : { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),
-      policyOf: options.policyOf,
+      policyOf: (account) => options.types.fullPolicy(account),
       onDropped: (account, records) => {
         store.dropped(account, records);
       },
@@ -106,7 +106,7 @@ export class JournalStore {
   }
 
   metrics(): readonly Metric[] {
-    return [...this.#journal.metrics(), ...laneMetrics(this.store)];
+    return [...this.#journal.metrics(), ...this.store.metrics()];
   }
 
   condition(): Condition {

@@ -1,7 +1,8 @@
 import type { FullPolicy } from '../core/profile/profile.ts';
 import { deadLetterTopicFor } from '../core/profile/output-spec.ts';
-import type { Route } from '../core/route.ts';
 import type { Topic } from '../core/publication.ts';
+import type { DeviceTypes } from '../delivery/dead-letter.ts';
+import { withAccount, type DeliveryRoute, type Ledger } from '../delivery/ledger/ledger.ts';
 import { RouteCache } from '../route/route-cache.ts';
 import type { RouteSet } from './route-set.ts';
 
@@ -13,16 +14,19 @@ interface LiveType {
 }
 
 /** The routes in use: resolved once for each topic, and exchanged as a whole. */
-export class LiveRoutes {
+export class LiveRoutes implements DeviceTypes {
   #set: RouteSet;
   /** Also of types that are gone: their records may still be on the way. */
   readonly #types = new Map<string, LiveType>();
-  readonly #byTopic = new RouteCache<readonly Route[]>((topic) =>
-    this.#set.routes.match(topic.name).map(({ target, captures }) => target.bind(captures, topic.name)),
-  );
+  readonly #byTopic: RouteCache<readonly DeliveryRoute[]>;
 
-  constructor(set: RouteSet) {
+  constructor(set: RouteSet, ledger: Ledger) {
     this.#set = set;
+    this.#byTopic = new RouteCache(({ name }) =>
+      this.#set.routes
+        .match(name)
+        .map(({ target, captures }) => withAccount(target.bind(captures, name), ledger)),
+    );
     this.#noteTypes();
   }
 
@@ -37,7 +41,7 @@ export class LiveRoutes {
     this.#noteTypes();
   }
 
-  resolve(topic: Topic): readonly Route[] {
+  resolve(topic: Topic): readonly DeliveryRoute[] {
     return this.#byTopic.resolve(topic);
   }
 

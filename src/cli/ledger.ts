@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { errorMessage, SluiceError } from '../core/errors.ts';
-import type { LedgerReport } from '../delivery/ledger/ledger-report.ts';
+import type { LedgerReport } from '../delivery/ledger/ledger.ts';
 import { adminUrl } from './terminal/usable-config.ts';
 import { printable, table } from './terminal/terminal-text.ts';
 

@@ -110,3 +110,8 @@ export interface SerializedRecord {
   timestampMs: number;
   headers: EncodedHeaders;
 }
+
+/** An instance to be filled anew for each record. */
+export function emptyRecord(): SerializedRecord {
+  return { topic: '', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
+}

@@ -1,25 +1,25 @@
 import type { Clock } from '../core/clock.ts';
+import { CONTRACTS, type Contract } from '../core/contract.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Metric } from '../core/metric.ts';
 import { Outcome } from '../core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../core/publication.ts';
-import { NO_HEADERS, type SerializedRecord } from '../core/record.ts';
+import { emptyRecord } from '../core/record.ts';
+import { FILTERED, NOT_READY, REFUSED, type DecodeFault } from '../core/route.ts';
 import {
-  FILTERED,
-  NOT_READY,
-  REFUSED,
-  deadLetterTopicOf,
-  type DecodeFault,
-  type Route,
-} from '../core/route.ts';
-import { toDeadLetter, type DeadLetterPart } from './dead-letter.ts';
+  LossLog,
+  NOT_DELIVERED,
+  toDeadLetter,
+  type DeadLetterPart,
+  type DeviceTypes,
+} from './dead-letter.ts';
 import { SlotKind } from './delivery-slots.ts';
 import { DirectDeliveries } from './direct-deliveries.ts';
-import { FanOut, endDelivery } from './fan-out.ts';
-import { Ledger, type Account } from './ledger/ledger.ts';
-import type { Bottleneck, RecordSink } from './record-sink.ts';
 import type { StoreAndForward } from './disk/store-and-forward.ts';
+import { FanOut, endDelivery } from './fan-out.ts';
+import { State, type Account, type DeliveryRoute, type Ledger } from './ledger/ledger.ts';
+import type { Bottleneck, RecordSink } from './ports.ts';
 import { UnroutedTopics, type UnroutedPolicy } from './unrouted-topics.ts';
 
 /** The account of publications that no profile matches, where the policy dead-letters them. */
@@ -32,12 +32,11 @@ const UNROUTED_FAULT: DecodeFault = {
 
 export interface DeliveryOptions {
   /** The routes of a topic, in order; none when no profile matches. Called a message: it must be a cache. */
-  readonly resolve: (topic: Topic) => readonly Route[];
+  readonly resolve: (topic: Topic) => readonly DeliveryRoute[];
+  /** Whose accounts the routes have. */
+  readonly ledger: Ledger;
   readonly records: RecordSink;
-  /** Where a profile's records go that Kafka itself refuses; left out, or undefined, to the record's topic + `.dlq`. */
-  readonly deadLetterTopicOfProfile?: (profile: string) => string | undefined;
-  /** For these: the topic pattern of a profile's route. */
-  readonly routePatternOfProfile?: (profile: string) => string | undefined;
+  readonly types: DeviceTypes;
   readonly unrouted: { readonly policy: UnroutedPolicy; readonly deadLetterTopic: string };
   readonly clock: Clock;
   readonly logger: Logger;
@@ -48,36 +47,24 @@ export interface DeliveryOptions {
  * producer, and lets a device be acknowledged when what its route promises is true.
  */
 export class Delivery implements PublicationSink {
-  readonly ledger = new Ledger();
+  readonly ledger: Ledger;
   readonly #unroutedTopics: UnroutedTopics;
   readonly #options: DeliveryOptions;
   /** Of contracts without a disk. */
   readonly #direct: DirectDeliveries;
+  /** Of those that have one. */
+  #store: StoreAndForward | undefined;
   /** Filled anew for every publication; the producer copies what it takes. */
-  readonly #record: SerializedRecord = {
-    topic: '',
-    key: null,
-    value: null,
-    timestampMs: 0,
-    headers: NO_HEADERS,
-  };
+  readonly #record = emptyRecord();
   /** Publications that found no room for all their records. An origin has one at most, and may just go away. */
   #halted = new WeakMap<PublicationOrigin, FanOut>();
-  #store: StoreAndForward | undefined;
-  #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
+  readonly #losses: LossLog;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#direct = new DirectDeliveries({
-      ...options,
-      // Quarantine and topic templates share the one of their profile.
-      deadLetterTopic: (profile, topic) =>
-        options.deadLetterTopicOfProfile?.(profile) ?? deadLetterTopicOf(topic),
-      routePattern: (profile) => options.routePatternOfProfile?.(profile),
-      onFailed: (account, error) => {
-        this.#logFailure(account, error);
-      },
-    });
+    this.ledger = options.ledger;
+    this.#losses = new LossLog(options);
+    this.#direct = new DirectDeliveries({ ...options, losses: this.#losses });
     this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
   }
 
@@ -108,18 +95,15 @@ export class Delivery implements PublicationSink {
   /** One delivery a route, however many records the first occurrence became. */
   suppressed(topic: Topic): void {
     const routes = this.#options.resolve(topic);
-    if (routes.length === 0 && this.#options.unrouted.policy !== 'dead-letter') return;
-    for (const { profile } of routes.length === 0 ? [{ profile: UNROUTED_ACCOUNT }] : routes) {
-      const account = this.ledger.account(profile);
-      account.opened++;
-      account.suppressed++;
-    }
+    for (const { account } of routes) account.move(State.outside, State.suppressed);
+    if (routes.length > 0 || this.#options.unrouted.policy !== 'dead-letter') return;
+    this.ledger.account(UNROUTED_ACCOUNT).move(State.outside, State.suppressed);
   }
 
   /** Several records, of which each is delivered like an only one; see {@link FanOut}. */
   #acceptFanOut(
     publication: Publication,
-    routes: readonly Route[],
+    routes: readonly DeliveryRoute[],
     origin: PublicationOrigin,
     token: number,
   ): boolean {
@@ -138,7 +122,7 @@ export class Delivery implements PublicationSink {
   }
 
   /** What is left of the publication's readings on one route. */
-  #acceptReadings(publication: Publication, route: Route, fanOut: FanOut): boolean {
+  #acceptReadings(publication: Publication, route: DeliveryRoute, fanOut: FanOut): boolean {
     const { batch } = route;
     if (batch === undefined) {
       const taken = this.#acceptRecord(publication, route, fanOut, 0);
@@ -166,7 +150,7 @@ export class Delivery implements PublicationSink {
   }
 
   /** One dead letter for the readings that share it. */
-  #deadLetterReadings(publication: Publication, route: Route, fanOut: FanOut): boolean {
+  #deadLetterReadings(publication: Publication, route: DeliveryRoute, fanOut: FanOut): boolean {
     const { bad } = fanOut;
     if (!this.#appendDeadLetter(publication, route, bad.fault, { readings: bad }, fanOut, 0)) return false;
     bad.clear();
@@ -174,67 +158,47 @@ export class Delivery implements PublicationSink {
     return true;
   }
 
-  #acceptRecord(publication: Publication, route: Route, origin: PublicationOrigin, token: number): boolean {
+  #acceptRecord(
+    publication: Publication,
+    route: DeliveryRoute,
+    origin: PublicationOrigin,
+    token: number,
+  ): boolean {
     const fault = route.toRecord(publication, this.#record);
     if (fault !== undefined) return this.#acceptWithoutRecord(publication, route, fault, origin, token);
-
-    if (route.contract.needsJournal) return this.#acceptStored(publication, route, origin, token);
-    const account = this.ledger.account(route.profile);
-    const onReceipt = route.contract.onReceipt;
-    const refusal = this.#direct.append(
-      this.#record,
-      publication,
-      account,
-      SlotKind.Record,
-      onReceipt ? undefined : origin,
-      token,
-    );
+    const { contract, account } = route;
+    const told = contract.onReceipt ? undefined : origin;
+    const refusal = this.#append(publication, contract, account, SlotKind.Record, told, token);
     if (refusal === undefined) {
       route.taken();
-      if (onReceipt) endDelivery(origin, token, account, Outcome.Delivered);
-      return true;
-    }
-    if (refusal instanceof SluiceError) {
-      return this.#deadLetter(
-        publication,
-        route,
-        { code: refusal.code, message: refusal.message },
-        origin,
-        token,
-      );
-    }
-    return awaitRoom(refusal, origin);
-  }
-
-  /** The record that stands in the shared one, by way of the disk. */
-  #acceptStored(publication: Publication, route: Route, origin: PublicationOrigin, token: number): boolean {
-    const account = this.ledger.account(route.profile);
-    const refusal = this.#toStore(publication, route, account, SlotKind.Record, origin, token);
-    if (refusal === undefined) {
-      route.taken();
+      if (contract.onReceipt) endDelivery(origin, token, account, Outcome.Delivered);
       return true;
     }
     if (refusal instanceof SluiceError) return this.#deadLetter(publication, route, refusal, origin, token);
     return awaitRoom(refusal, origin);
   }
 
-  #toStore(
+  /** Hands on the record that stands in the shared one: by way of the disk where its contract has one. */
+  #append(
     publication: Publication,
-    { profile, contract }: Route,
+    contract: Contract,
     account: Account,
     kind: SlotKind,
-    origin: PublicationOrigin,
+    origin: PublicationOrigin | undefined,
     token: number,
   ): Bottleneck | SluiceError | undefined {
+    if (!contract.needsJournal) {
+      return this.#direct.append(this.#record, publication, account, kind, origin, token);
+    }
     if (this.#store === undefined)
-      throw new Error(`${profile} promises ${contract.name}, and there is no journal`);
-    return this.#store.append(this.#record, publication, account, kind, contract.kafkaFirst, origin, token);
+      throw new Error(`${account.profile} promises ${contract.name}, and there is no journal`);
+    return this.#store.append(this.#record, publication, account, kind, contract, origin, token);
   }
 
   /** What a route says of a publication that is no record: nothing is wrong with it, or it is a dead letter. */
   #acceptWithoutRecord(
     publication: Publication,
-    route: Route,
+    route: DeliveryRoute,
     verdict: DecodeFault,
     origin: PublicationOrigin,
     token: number,
@@ -248,16 +212,11 @@ export class Delivery implements PublicationSink {
     if (verdict !== FILTERED && verdict !== REFUSED) {
       return this.#deadLetter(publication, route, verdict, origin, token);
     }
-    const account = this.ledger.account(route.profile);
-    account.opened++;
+    const { account } = route;
+    const isRefused = verdict === REFUSED;
+    account.move(State.outside, isRefused ? State.refused : State.filtered);
     route.taken();
-    if (verdict === REFUSED) {
-      account.refused++;
-      endDelivery(origin, token, account, Outcome.Refused);
-    } else {
-      account.filtered++;
-      endDelivery(origin, token, account, Outcome.Filtered);
-    }
+    endDelivery(origin, token, account, isRefused ? Outcome.Refused : Outcome.Filtered);
     return true;
   }
 
@@ -275,7 +234,7 @@ export class Delivery implements PublicationSink {
 
   #deadLetter(
     publication: Publication,
-    route: Route,
+    route: DeliveryRoute,
     fault: DecodeFault,
     origin: PublicationOrigin,
     token: number,
@@ -296,7 +255,7 @@ export class Delivery implements PublicationSink {
   /** As safe as the contract asks of a record: by way of the disk where it promises that, since Kafka may be away. */
   #appendDeadLetter(
     publication: Publication,
-    route: Route | undefined,
+    route: DeliveryRoute | undefined,
     fault: DecodeFault,
     part: DeadLetterPart | undefined,
     origin: PublicationOrigin,
@@ -304,30 +263,17 @@ export class Delivery implements PublicationSink {
   ): boolean {
     const topic = route?.deadLetterTopic ?? this.#options.unrouted.deadLetterTopic;
     toDeadLetter(publication, topic, route, fault, part, this.#record);
-    const account = this.ledger.account(route?.profile ?? UNROUTED_ACCOUNT);
-    const refusal =
-      route !== undefined && route.contract.needsJournal
-        ? this.#toStore(publication, route, account, SlotKind.DeadLetter, origin, token)
-        : this.#direct.append(this.#record, publication, account, SlotKind.DeadLetter, origin, token);
+    const account = route?.account ?? this.ledger.account(UNROUTED_ACCOUNT);
+    const contract = route?.contract ?? CONTRACTS.kafka;
+    const refusal = this.#append(publication, contract, account, SlotKind.DeadLetter, origin, token);
     if (refusal === undefined) return true;
     if (refusal instanceof SluiceError) {
-      account.opened++;
-      account.refused++;
-      this.#logFailure(account, refusal);
+      account.move(State.outside, State.refused);
+      this.#losses.say(account, refusal, NOT_DELIVERED);
       endDelivery(origin, token, account, Outcome.Refused);
       return true;
     }
     return awaitRoom(refusal, origin);
-  }
-
-  #logFailure(account: Account, error: SluiceError): void {
-    const now = this.#options.clock.monotonicMs();
-    if (now - this.#lastFailureLoggedMs < 1_000) return;
-    this.#lastFailureLoggedMs = now;
-    this.#options.logger.error(
-      { type: account.profile, code: error.code, reason: error.message, refused: account.refused },
-      'a record could not be delivered; its device is not acknowledged',
-    );
   }
 
   metrics(): Metric[] {

@@ -1,34 +1,32 @@
 import type { Clock } from '../core/clock.ts';
 import type { SluiceError } from '../core/errors.ts';
 import { Outcome } from '../core/publication.ts';
-import type { Publication, PublicationOrigin } from '../core/publication.ts';
+import type { Publication, PublicationOrigin, Topic } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
+import { NOT_DELIVERED, RejectedRecords, type DeviceTypes, type LossLog } from './dead-letter.ts';
 import { DeliverySlots, SlotKind } from './delivery-slots.ts';
 import { endDelivery } from './fan-out.ts';
-import type { Account } from './ledger/ledger.ts';
-import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from './record-sink.ts';
-import { RejectedRecords } from './rejected-records.ts';
+import { State, type Account } from './ledger/ledger.ts';
+import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from './ports.ts';
 
 export interface DirectDeliveriesOptions {
   readonly records: RecordSink;
-  /** Where an account's records go that Kafka refuses. */
-  readonly deadLetterTopic: (account: string, topic: string) => string;
-  /** The topic pattern of an account's route; undefined: not known any more. */
-  readonly routePattern: (account: string) => string | undefined;
-  /** Neither Kafka nor the dead letters took a record. */
-  readonly onFailed: (account: Account, error: SluiceError) => void;
+  readonly types: DeviceTypes;
+  readonly losses: LossLog;
   readonly clock: Clock;
 }
 
 /** What is with the producer and on no disk: who is told what became of it, and in which state of the ledger it is. */
 export class DirectDeliveries implements RecordTarget {
-  readonly #options: DirectDeliveriesOptions;
+  readonly #records: RecordSink;
   readonly #slots = new DeliverySlots();
   readonly #rejected: RejectedRecords;
+  readonly #losses: LossLog;
 
-  constructor(options: DirectDeliveriesOptions) {
-    this.#options = options;
-    this.#rejected = new RejectedRecords(options.records, options.clock);
+  constructor({ records, types, losses, clock }: DirectDeliveriesOptions) {
+    this.#records = records;
+    this.#rejected = new RejectedRecords(records, types, clock);
+    this.#losses = losses;
   }
 
   /**
@@ -43,50 +41,50 @@ export class DirectDeliveries implements RecordTarget {
     origin: PublicationOrigin | undefined,
     token: number,
   ): Bottleneck | SluiceError | undefined {
-    const slot = this.#slots.take(origin, token, account, kind, publication);
-    const refusal = this.#options.records.tryAppend(record, this, slot);
+    const slots = this.#slots;
+    const slot = slots.take(origin, token, account, kind, publication.clientId);
+    slots.topics[slot] = publication.topic;
+    slots.receivedAtMs[slot] = publication.receivedAtMs;
+    const refusal = this.#records.tryAppend(record, this, slot);
     if (refusal !== undefined) {
-      this.#slots.release(slot);
+      slots.release(slot);
       return refusal;
     }
-    account.opened++;
-    account.open++;
+    account.move(State.outside, State.open);
     return undefined;
   }
 
   /** The producer's word on one record (see {@link RecordTarget}). */
   recordCompleted(slot: number, result: RecordResult, index: number): void {
     const { error } = result;
+    const slots = this.#slots;
+    const isDeadLetter = slots.kinds[slot] === SlotKind.DeadLetter;
     if (error !== undefined) {
-      if (error.isRecordFault && this.#slots.kind(slot) === SlotKind.Record)
-        this.#reject(slot, result, index, error);
+      if (error.isRecordFault && !isDeadLetter) this.#reject(slot, result, index, error);
       else this.#fail(slot, error);
       return;
     }
-    const account = this.#slots.account(slot);
-    const origin = this.#slots.origin(slot);
-    const token = this.#slots.token(slot);
-    const deadLetter = this.#slots.kind(slot) === SlotKind.DeadLetter;
-    this.#slots.release(slot);
-    account.open--;
-    if (deadLetter) account.deadLettered++;
-    else account.produced++;
+    const origin = slots.origins[slot];
+    const token = slots.tokens[slot] as number;
+    const account = slots.accounts[slot] as Account;
+    slots.release(slot);
+    account.move(State.open, isDeadLetter ? State.deadLettered : State.produced);
     if (origin === undefined) return;
-    endDelivery(origin, token, account, deadLetter ? Outcome.DeadLettered : Outcome.Delivered);
+    endDelivery(origin, token, account, isDeadLetter ? Outcome.DeadLettered : Outcome.Delivered);
   }
 
   /** Kafka will never take the record: its dead letter takes its place. */
   #reject(slot: number, result: RecordResult, index: number, fault: SluiceError): void {
-    const { deadLetterTopic, routePattern } = this.#options;
-    const { topic } = result;
-    const { profile } = this.#slots.account(slot);
-    this.#slots.becomeDeadLetter(slot);
+    const slots = this.#slots;
+    slots.kinds[slot] = SlotKind.DeadLetter;
     this.#rejected.append({
       record: result.record(index),
-      topic,
-      deadLetterTopic: deadLetterTopic(profile, topic),
+      topic: result.topic,
       fault,
-      source: { ...this.#slots.source(slot), profile, pattern: routePattern(profile) },
+      profile: (slots.accounts[slot] as Account).profile,
+      clientId: slots.clientIds[slot] as string,
+      mqttTopic: (slots.topics[slot] as Topic).name,
+      receivedAtMs: slots.receivedAtMs[slot] as number,
       target: this,
       token: slot,
       onRefused: (refusal) => {
@@ -97,14 +95,13 @@ export class DirectDeliveries implements RecordTarget {
 
   /** Neither Kafka nor the dead letters hold it: the device must not be acknowledged. */
   #fail(slot: number, error: SluiceError): void {
-    const account = this.#slots.account(slot);
-    const origin = this.#slots.origin(slot);
-    const token = this.#slots.token(slot);
-    this.#slots.release(slot);
-    account.open--;
-    if (origin === undefined) account.lostByContract++;
-    else account.refused++;
-    this.#options.onFailed(account, error);
+    const slots = this.#slots;
+    const account = slots.accounts[slot] as Account;
+    const origin = slots.origins[slot];
+    const token = slots.tokens[slot] as number;
+    slots.release(slot);
+    account.move(State.open, origin === undefined ? State.lostByContract : State.refused);
+    this.#losses.say(account, error, NOT_DELIVERED);
     if (origin !== undefined) endDelivery(origin, token, account, Outcome.Refused);
   }
 }

@@ -1,8 +1,7 @@
 import { Outcome } from '../core/publication.ts';
 import type { Publication, PublicationOrigin } from '../core/publication.ts';
-import type { DecodeFault, Route } from '../core/route.ts';
-import { BadReadings } from './bad-readings.ts';
-import type { Account } from './ledger/ledger.ts';
+import type { DecodeFault } from '../core/route.ts';
+import type { Account, DeliveryRoute } from './ledger/ledger.ts';
 
 /**
  * One publication on its way to several records, because several routes match or its payload holds several
@@ -16,7 +15,7 @@ import type { Account } from './ledger/ledger.ts';
  */
 export class FanOut implements PublicationOrigin {
   readonly #origin: PublicationOrigin;
-  readonly #routes: readonly Route[];
+  readonly #routes: readonly DeliveryRoute[];
   #nextRoute = 0;
   /** Of the present route's batch: the reading that is next. */
   nextReading = 0;
@@ -37,7 +36,7 @@ export class FanOut implements PublicationOrigin {
   /** An account for each record whose device may be told that it is safe. */
   readonly #safe: Account[] = [];
 
-  constructor(publication: Publication, routes: readonly Route[], origin: PublicationOrigin) {
+  constructor(publication: Publication, routes: readonly DeliveryRoute[], origin: PublicationOrigin) {
     this.#origin = origin;
     this.#routes = routes;
     this.#topicName = publication.topic.name;
@@ -57,7 +56,7 @@ export class FanOut implements PublicationOrigin {
   }
 
   /** The route that is next; undefined after the last. */
-  get route(): Route | undefined {
+  get route(): DeliveryRoute | undefined {
     return this.#routes[this.#nextRoute];
   }
 
@@ -105,7 +104,7 @@ export class FanOut implements PublicationOrigin {
 
   #settleIfOver(token: number): void {
     if (this.#ended < this.#begun) return;
-    if (this.#outcome !== Outcome.Refused) for (const account of this.#safe) account.acknowledged++;
+    if (this.#outcome !== Outcome.Refused) for (const account of this.#safe) account.acknowledge();
     this.#origin.complete(token, this.#outcome);
   }
 
@@ -140,7 +139,10 @@ function graver(a: Outcome, b: Outcome): Outcome {
  * The publication's number that goes to the disk with its next record. With several records it goes with the last:
  * a publication of which the disk has a part must be taken again when it is repeated after a crash.
  */
-export function ordinalOf({ publicationNumber = 0 }: Publication, origin: PublicationOrigin): number {
+export function numberOnDisk(
+  { publicationNumber = 0 }: Publication,
+  origin: PublicationOrigin | undefined,
+): number {
   return publicationNumber === 0 || !(origin instanceof FanOut) || origin.journaledByNext
     ? publicationNumber
     : 0;
@@ -157,6 +159,75 @@ export function endDelivery(
     origin.ended(account, outcome);
     return;
   }
-  if (outcome !== Outcome.Refused) account.acknowledged++;
+  if (outcome !== Outcome.Refused) account.acknowledge();
   origin.complete(token, outcome);
+}
+
+/** Ranges of readings that one dead letter names at most: some 12 KB of text. */
+const MOST_RANGES = 1_000;
+/** Different reasons that one dead letter gives at most. */
+const MOST_REASONS = 8;
+
+/**
+ * Readings of one payload that were not understood and can't stand alone: they share one dead letter, which holds the
+ * payload once. With a dead letter each, a message of many bad readings would take its size squared.
+ */
+export class BadReadings {
+  /** Alternately the first and the last reading of a range. */
+  readonly #bounds: number[] = [];
+  readonly #reasons: { readonly fault: DecodeFault; readonly first: number; readings: number }[] = [];
+  #readings = 0;
+  #otherReasons = 0;
+
+  /** Their dead letter is due before any other reading is added. */
+  get isFull(): boolean {
+    return this.#bounds.length >= 2 * MOST_RANGES;
+  }
+
+  get isEmpty(): boolean {
+    return this.#readings === 0;
+  }
+
+  /** In ascending order. */
+  add(reading: number, fault: DecodeFault): void {
+    this.#readings++;
+    if (this.#bounds.at(-1) === reading - 1) this.#bounds[this.#bounds.length - 1] = reading;
+    else this.#bounds.push(reading, reading);
+    const known = this.#reasons.find(
+      ({ fault: { code, message } }) => code === fault.code && message === fault.message,
+    );
+    if (known !== undefined) known.readings++;
+    else if (this.#reasons.length < MOST_REASONS) this.#reasons.push({ fault, first: reading, readings: 1 });
+    else this.#otherReasons++;
+  }
+
+  clear(): void {
+    this.#bounds.length = 0;
+    this.#reasons.length = 0;
+    this.#readings = 0;
+    this.#otherReasons = 0;
+  }
+
+  /** Such as `0-2,7`. */
+  toString(): string {
+    const ranges: string[] = [];
+    for (let at = 0; at < this.#bounds.length; at += 2) {
+      const [first, last] = [this.#bounds[at], this.#bounds[at + 1]];
+      ranges.push(first === last ? String(first) : `${first}-${last}`);
+    }
+    return ranges.join(',');
+  }
+
+  /** The first one's code, and all reasons in words: which reading was the first with each, and how many there are. */
+  get fault(): DecodeFault {
+    const [first] = this.#reasons;
+    if (first === undefined) throw new Error('no reading is bad');
+    if (this.#readings === 1) return first.fault;
+    const reasons = this.#reasons.map(({ fault, first: reading, readings }) => {
+      const code = fault.code === first.fault.code ? '' : `${fault.code}: `;
+      return `${code}${fault.message} (reading ${reading}${readings > 1 ? ` and ${readings - 1} more` : ''})`;
+    });
+    if (this.#otherReasons > 0) reasons.push(`and ${this.#otherReasons} other reasons`);
+    return { code: first.fault.code, message: reasons.join('; ') };
+  }
 }

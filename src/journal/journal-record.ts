@@ -35,7 +35,7 @@ export interface RecordMeta {
   packetId: number;
   qos: QoS;
   /** Of a QoS 2 publication that its session must know again after a crash: see core/publication.ts; 0: of no such. */
-  ordinal: number;
+  publicationNumber: number;
 }
 
 /** A record as it is read back. One mutable instance serves many; the bytes are views on the batch's memory. */
@@ -54,7 +54,7 @@ export function emptyJournalRecord(): JournalRecord {
     clientId: '',
     packetId: 0,
     qos: 0,
-    ordinal: 0,
+    publicationNumber: 0,
     position: 0,
   };
 }
@@ -63,7 +63,7 @@ export function emptyJournalRecord(): JournalRecord {
  * Version 1, little endian:
  *   u8 version | u8 flags | u16 packet id | u32, u32 timestamp (low, high)
  *   u16 length + UTF-8: topic, account, client id
- *   f64 ordinal of the publication, if flagged
+ *   f64 the publication's number, if flagged
  *   u32 length + bytes: key if flagged, value if flagged
  *   headers in Kafka's wire form, up to the end
  */
@@ -71,9 +71,9 @@ const VERSION = 1;
 const QOS_MASK = 0x03;
 const HAS_KEY = 0x04;
 const HAS_VALUE = 0x08;
-const HAS_ORDINAL = 0x10;
-const ORDINAL_BYTES = 8;
-const FIXED_BYTES = 12 + 3 * 2 + 2 * 4 + ORDINAL_BYTES;
+const HAS_NUMBER = 0x10;
+const NUMBER_BYTES = 8;
+const FIXED_BYTES = 12 + 3 * 2 + 2 * 4 + NUMBER_BYTES;
 const MAX_TEXT_BYTES = 0xffff;
 
 /** Bytes that {@link encodeRecord} writes at most: a character of UTF-16 takes up to three bytes of UTF-8. */
@@ -111,12 +111,12 @@ export function encodeRecord(
 ): number {
   const { key, value, timestampMs } = record;
   target[position] = VERSION;
-  const { ordinal } = meta;
+  const { publicationNumber } = meta;
   target[position + 1] =
     meta.qos |
     (key === null ? 0 : HAS_KEY) |
     (value === null ? 0 : HAS_VALUE) |
-    (ordinal === 0 ? 0 : HAS_ORDINAL);
+    (publicationNumber === 0 ? 0 : HAS_NUMBER);
   target[position + 2] = meta.packetId;
   target[position + 3] = meta.packetId >>> 8;
   writeUint32(target, position + 4, timestampMs);
@@ -124,7 +124,7 @@ export function encodeRecord(
   let end = writeText(target, position + 12, record.topic);
   end = writeText(target, end, meta.account);
   end = writeText(target, end, meta.clientId);
-  if (ordinal !== 0) end = target.writeDoubleLE(ordinal, end);
+  if (publicationNumber !== 0) end = target.writeDoubleLE(publicationNumber, end);
   if (key !== null) end = writeBytes(target, end, key);
   if (value !== null) end = writeBytes(target, end, value);
   return copyBytes(target, end, record.headers);
@@ -145,12 +145,12 @@ export function decodeRecord(source: Buffer, start: number, end: number, into: J
   const topicEnd = textEnd(source, at, end);
   const accountEnd = textEnd(source, topicEnd, end);
   const clientIdEnd = textEnd(source, accountEnd, end);
-  const namesEnd = clientIdEnd + ((flags & HAS_ORDINAL) === 0 ? 0 : ORDINAL_BYTES);
+  const namesEnd = clientIdEnd + ((flags & HAS_NUMBER) === 0 ? 0 : NUMBER_BYTES);
   if (namesEnd > end) return false;
   into.topic = source.toString('utf8', at + 2, topicEnd);
   into.account = source.toString('utf8', topicEnd + 2, accountEnd);
   into.clientId = source.toString('utf8', accountEnd + 2, clientIdEnd);
-  into.ordinal = namesEnd === clientIdEnd ? 0 : source.readDoubleLE(clientIdEnd);
+  into.publicationNumber = namesEnd === clientIdEnd ? 0 : source.readDoubleLE(clientIdEnd);
 
   at = namesEnd;
   for (const [flag, field] of BYTE_FIELDS) {

@@ -4,9 +4,9 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { CONTRACTS, type ContractName } from '../../src/core/contract.ts';
 import type { Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
 import { StoreAndForward } from '../../src/delivery/disk/store-and-forward.ts';
 import { Ingress } from '../../src/mqtt/ingress.ts';
+import { newDelivery, unknownTypes } from '../delivery/delivery-rig.ts';
 import { GatedSink } from '../delivery/store-rig.ts';
 import { MemoryFs } from '../durable-log/memory-fs.ts';
 import { openRig, type Rig } from '../journal/rig.ts';
@@ -51,13 +51,7 @@ export class Life {
     { contracts = ['journal'], kafka = noKafka(), segmentBytes = 1 << 20 }: LifeOptions = {},
   ): Promise<Life> {
     const routes = contracts.map(routeWith);
-    const delivery = new Delivery({
-      resolve: () => routes,
-      records: kafka,
-      unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-      clock: systemClock,
-      logger: silentLogger,
-    });
+    const delivery = newDelivery({ resolve: () => routes, records: kafka });
     const ingress = new Ingress({
       listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
       sessions,
@@ -74,8 +68,7 @@ export class Life {
       journal: rig.journal,
       records: kafka,
       ledger: delivery.ledger,
-      deadLetterTopic: (_account, topic) => `${topic}.dlq`,
-      routePattern: () => 'fleet/{device}',
+      types: unknownTypes,
       replay: { rate: Number.POSITIVE_INFINITY, share: 1 },
       spill: { afterMs: 3_600_000, bufferShare: 0 },
       clock: systemClock,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { deliverLast } from '../../src/assembly/final-delivery.ts';
-import { Ledger } from '../../src/delivery/ledger/ledger.ts';
+import { Ledger, State } from '../../src/delivery/ledger/ledger.ts';
 import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { until } from '../support/until.ts';
 
@@ -10,9 +10,9 @@ const TIMEOUT_MS = 10_000;
 /** Stages with one open record. */
 function stop(connectedBrokers: number, hasStore = true) {
   const ledger = new Ledger();
-  ledger.account('meter').open = 1;
+  ledger.account('meter').move(State.outside, State.open);
   const settle = (): void => {
-    ledger.account('meter').open = 0;
+    if (ledger.total().open > 0) ledger.account('meter').move(State.open, State.produced);
   };
   const calls: string[] = [];
   const acknowledgements: (() => void)[] = [];

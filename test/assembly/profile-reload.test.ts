@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { drawBlueprint, type Blueprint } from '../../src/assembly/blueprint.ts';
+import { Ledger } from '../../src/delivery/ledger/ledger.ts';
 import { LiveRoutes } from '../../src/assembly/live-routes.ts';
 import { ProfileReload } from '../../src/assembly/profile-reload.ts';
 import { describeFault } from '../../src/config/faults.ts';
@@ -51,7 +52,7 @@ function run(): void {
   const drawn = drawBlueprint(file(), {});
   expect(drawn.faults).toEqual([]);
   blueprint = drawn.blueprint;
-  routes = new LiveRoutes(blueprint);
+  routes = new LiveRoutes(blueprint, new Ledger());
   running = new ProfileReload({
     blueprint,
     redraw: (current) => drawBlueprint(file(), {}, { running: current }),

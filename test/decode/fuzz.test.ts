@@ -4,9 +4,7 @@ import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zl
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
 import type { DecoderSpec, MessageChoice } from '../../src/core/profile/decoder-spec.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import type { PublicationOrigin } from '../../src/core/publication.ts';
@@ -15,9 +13,10 @@ import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
 import { loadPayloadType } from '../../src/decode/sparkplug/message.ts';
 import { TelemetryReader } from '../../src/decode/envelope/telemetry.ts';
 import { compileProfile } from '../../src/decode/profile/transcoder.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import type { Delivery } from '../../src/delivery/delivery.ts';
 import { balances } from '../../src/delivery/ledger/ledger.ts';
-import type { RecordTarget } from '../../src/delivery/record-sink.ts';
+import type { RecordTarget } from '../../src/delivery/ports.ts';
+import { newDelivery } from '../delivery/delivery-rig.ts';
 
 const VECTORS = join(import.meta.dirname, 'vectors');
 const READINGS = join(VECTORS, 'readings.proto');
@@ -194,16 +193,13 @@ class Way {
     if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
     this.#topic = format.decode.kind === 'sparkplug' ? 'spBv1.0/g/NBIRTH/n' : 'fuzz/1';
     const route = compiled.transcoder.bind(new Map([['device', '1']]), this.#topic);
-    this.delivery = new Delivery({
+    this.delivery = newDelivery({
       resolve: () => [route],
       records: {
         tryAppend: (record, target, token) => {
           this.#take(record, target, token);
         },
       },
-      unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-      clock: systemClock,
-      logger: silentLogger,
     });
   }
 

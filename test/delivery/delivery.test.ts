@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin, Topic } from '../../src/core/publication.ts';
 import { NO_HEADERS, decodeHeaders, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, NOT_READY, REFUSED, type Route } from '../../src/core/route.ts';
-import { Delivery, UNROUTED_ACCOUNT, type DeliveryOptions } from '../../src/delivery/delivery.ts';
+import { UNROUTED_ACCOUNT } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
-import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
+import type { Bottleneck, RecordResult, RecordSink, RecordTarget } from '../../src/delivery/ports.ts';
+import { newDelivery } from './delivery-rig.ts';
 
 const fleetTopic: Topic = { name: 'fleet/north/d1/telemetry', id: 1 };
 const strangeTopic: Topic = { name: 'somewhere/else', id: 2 };
@@ -82,16 +81,13 @@ function rawRoute(contract: Route['contract']): Route {
   };
 }
 
-function setUp(overrides: Partial<DeliveryOptions> = {}, contract = CONTRACTS.kafka) {
+function setUp(overrides: Partial<Parameters<typeof newDelivery>[0]> = {}, contract = CONTRACTS.kafka) {
   const sink = new ControlledSink();
   const origin = new RecordingOrigin();
   const route = rawRoute(contract);
-  const delivery = new Delivery({
+  const delivery = newDelivery({
     resolve: (topic) => (topic === fleetTopic ? [route] : []),
     records: sink,
-    unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-    clock: systemClock,
-    logger: silentLogger,
     ...overrides,
   });
   return { delivery, sink, origin };
@@ -254,7 +250,7 @@ describe('a topic that no profile matches', () => {
     expect(sink.appended[0]!.record.topic).toBe('unrouted.dlq');
     sink.completeAll();
     expect(origin.outcomes.get(1)).toBe(Outcome.DeadLettered);
-    expect(delivery.ledger.account(UNROUTED_ACCOUNT).deadLettered).toBe(1);
+    expect(delivery.ledger.account(UNROUTED_ACCOUNT).figures.deadLettered).toBe(1);
   });
 
   it('is refused with unrouted: refuse', () => {

@@ -3,14 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { AuditedSink } from '../../src/features/audit/audit-trail.ts';
 import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
 import { SluiceError } from '../../src/core/errors.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import type { Publication, PublicationOrigin } from '../../src/core/publication.ts';
 import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import { FILTERED, REFUSED, type DecodeFault, type Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import type { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
 import type {
   Bottleneck,
@@ -18,7 +16,8 @@ import type {
   RecordResult,
   RecordSink,
   RecordTarget,
-} from '../../src/delivery/record-sink.ts';
+} from '../../src/delivery/ports.ts';
+import { newDelivery } from './delivery-rig.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };
 
@@ -159,13 +158,7 @@ function setUp(...routes: Route[]) {
 
 function setUpWith(resolve: () => Route[], inFront = (sink: NarrowSink): RecordSink => sink) {
   const sink = new NarrowSink();
-  const delivery = new Delivery({
-    resolve,
-    records: inFront(sink),
-    unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-    clock: systemClock,
-    logger: silentLogger,
-  });
+  const delivery = newDelivery({ resolve, records: inFront(sink) });
   return { sink, delivery, connection: new Connection(delivery) };
 }
 

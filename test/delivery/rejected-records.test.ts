@@ -2,14 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { SluiceError } from '../../src/core/errors.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import { encodeHeaders, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
 import { balances } from '../../src/delivery/ledger/ledger.ts';
-import type { Bottleneck, RecordSink, RecordTarget } from '../../src/delivery/record-sink.ts';
+import type { Bottleneck, RecordSink, RecordTarget } from '../../src/delivery/ports.ts';
 import { ProducerError } from '../../src/producer/errors.ts';
+import { newDelivery } from './delivery-rig.ts';
 
 const HEADERS = encodeHeaders([{ key: 'device.type', value: Buffer.from('sensor') }]);
 
@@ -66,13 +65,11 @@ const rejected = () => new ProducerError('RECORD_TOO_LARGE', 'too large', { isRe
 function setUp() {
   const sink = new Sink();
   const outcomes: Outcome[] = [];
-  const delivery = new Delivery({
+  const delivery = newDelivery({
     resolve: () => [route],
     records: sink,
-    routePatternOfProfile: () => 'fleet/{site}/{device}/telemetry',
-    unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
+    types: { deadLetterTopic: () => undefined, pattern: () => 'fleet/{site}/{device}/telemetry' },
     clock: { ...systemClock, wallMs: () => 999 },
-    logger: silentLogger,
   });
   const publication = {
     topic: { name: 'fleet/north/d1/telemetry', id: 1 },

@@ -1,13 +1,11 @@
 import { generate, type Packet } from 'mqtt-packet';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
 import { connectPacket } from '../mqtt/harness.ts';
 import { newHub, turns, Wire } from '../mqtt/hub-rig.ts';
 import { ScriptedProducer } from '../producer/scripted-producer.ts';
+import { newDelivery } from './delivery-rig.ts';
 
 const PUBACK = 0x40;
 const LINGER_MS = 10;
@@ -48,13 +46,7 @@ export class Site {
       'batch.size': 4_096,
       'linger.ms': LINGER_MS,
     });
-    const delivery = new Delivery({
-      resolve: () => [route],
-      records: producer.producer,
-      unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-      clock: systemClock,
-      logger: silentLogger,
-    });
+    const delivery = newDelivery({ resolve: () => [route], records: producer.producer });
     return new Site(await newHub({ readAheadBytes: READ_AHEAD_BYTES }, delivery), producer);
   }
 

@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from '../../src/core/clock.ts';
+import { CONTRACTS } from '../../src/core/contract.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Outcome, Publication, PublicationOrigin } from '../../src/core/publication.ts';
@@ -11,12 +12,7 @@ import {
   restoreLedger,
   type LedgerEpoch,
 } from '../../src/delivery/ledger/ledger-note.ts';
-import type {
-  Bottleneck,
-  PartitionedSink,
-  RecordResult,
-  RecordTarget,
-} from '../../src/delivery/record-sink.ts';
+import type { Bottleneck, PartitionedSink, RecordResult, RecordTarget } from '../../src/delivery/ports.ts';
 import { StoreAndForward, type StoreOptions } from '../../src/delivery/disk/store-and-forward.ts';
 import type { Journal, JournalOptions } from '../../src/journal/journal.ts';
 import type { JournalSettings } from '../../src/journal/settings.ts';
@@ -162,8 +158,7 @@ export class StoreRig implements PublicationOrigin {
       journal: rig.journal,
       records: sink,
       ledger: this.ledger,
-      deadLetterTopic: (_account, topic) => (topic.endsWith('.dlq') ? topic : `${topic}.dlq`),
-      routePattern: () => 'fleet/{device}',
+      types: { deadLetterTopic: () => 't.dlq', pattern: () => 'fleet/{device}' },
       replay: { rate: Number.POSITIVE_INFINITY, share: 1 },
       spill: { afterMs: 100, bufferShare: 0.5 },
       clock,
@@ -230,7 +225,7 @@ export class StoreRig implements PublicationOrigin {
       publicationOf(key ?? 'nobody'),
       this.ledger.account(type),
       topic.endsWith('.dlq') ? SlotKind.DeadLetter : SlotKind.Record,
-      kafkaFirst,
+      CONTRACTS[kafkaFirst ? 'kafka-or-journal' : 'journal'],
       this,
       number,
     );
@@ -267,7 +262,7 @@ export class StoreRig implements PublicationOrigin {
   }
 
   get balanced(): boolean {
-    return this.ledger.accounts().every(balances);
+    return this.ledger.figures().every(balances);
   }
 }
 

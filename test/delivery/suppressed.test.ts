@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import type { Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import type { Delivery } from '../../src/delivery/delivery.ts';
 import { balances } from '../../src/delivery/ledger/ledger.ts';
 import type { UnroutedPolicy } from '../../src/delivery/unrouted-topics.ts';
+import { newDelivery } from './delivery-rig.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };
 
@@ -22,23 +21,21 @@ function route(profile: string): Route {
 }
 
 function delivery(routes: readonly Route[], policy: UnroutedPolicy = 'local'): Delivery {
-  return new Delivery({
+  return newDelivery({
     resolve: () => routes,
     records: { tryAppend: () => undefined },
     unrouted: { policy, deadLetterTopic: 'unrouted.dlq' },
-    clock: systemClock,
-    logger: silentLogger,
   });
 }
 
 describe('a message that came again and is not delivered again', () => {
   it('is a delivery of each of its routes, in a state of its own, and nobody is acknowledged twice for it', () => {
     const { ledger } = withSuppressed(delivery([route('a'), route('b')]));
-    for (const account of ledger.accounts()) {
+    for (const account of ledger.figures()) {
       expect(account).toMatchObject({ opened: 1, suppressed: 1, acknowledged: 0, open: 0 });
       expect(balances(account)).toBe(true);
     }
-    expect(ledger.accounts().map(({ profile }) => profile)).toEqual(['a', 'b']);
+    expect(ledger.figures().map(({ profile }) => profile)).toEqual(['a', 'b']);
   });
 
   it.each([
@@ -46,7 +43,7 @@ describe('a message that came again and is not delivered again', () => {
     ['local' as const, []],
   ])('without a route is in the ledger where such messages are: unrouted %s', (policy, accounts) => {
     const { ledger } = withSuppressed(delivery([], policy));
-    expect(ledger.accounts().map(({ profile }) => profile)).toEqual(accounts);
+    expect(ledger.figures().map(({ profile }) => profile)).toEqual(accounts);
   });
 });
 

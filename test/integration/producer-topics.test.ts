@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { Outcome } from '../../src/core/publication.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import { newDelivery } from '../delivery/delivery-rig.ts';
 import { readTopic, startProducer } from '../support/producer.ts';
 import { RecordLoad } from '../support/record-load.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
@@ -128,13 +126,7 @@ describe("a record that is larger than its topic's max.message.bytes", () => {
       taken() {},
       whenReady() {},
     };
-    const delivery = new Delivery({
-      resolve: () => [route],
-      records: producer,
-      unrouted: { policy: 'local', deadLetterTopic: 'unrouted.dlq' },
-      clock: systemClock,
-      logger: silentLogger,
-    });
+    const delivery = newDelivery({ resolve: () => [route], records: producer });
     const outcomes = new Map<number, Outcome>();
     const origin = {
       complete: (token: number, outcome: Outcome) => outcomes.set(token, outcome),

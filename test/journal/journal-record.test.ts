@@ -21,7 +21,7 @@ describe('the record codec', () => {
           account: text,
           clientId: text,
           packetId: fc.integer({ min: 0, max: 65_535 }),
-          ordinal: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
+          publicationNumber: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
           qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
         }),
         fc.array(fc.record({ key: text, value: bytes }), { maxLength: 4 }),
@@ -59,7 +59,7 @@ describe('the record codec', () => {
   });
 
   it('refuses a timestamp that is none', () => {
-    const meta = { account: '', clientId: '', packetId: 0, qos: 0 as const, ordinal: 0 };
+    const meta = { account: '', clientId: '', packetId: 0, qos: 0 as const, publicationNumber: 0 };
     for (const timestampMs of [-1, 1.5, Number.NaN, 2 ** 60]) {
       const record = { topic: 't', key: null, value: null, headers: encodeHeaders([]), timestampMs };
       expect(recordFault(record, meta)).toContain('timestamp');

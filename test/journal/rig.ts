@@ -29,7 +29,13 @@ export function numbered(number: number, size = 8): { record: SerializedRecord; 
       timestampMs: 1_700_000_000_000 + number,
       headers: NO_HEADERS,
     },
-    meta: { account: 'meter', clientId: device, packetId: (number % 65_535) + 1, qos: 1, ordinal: 0 },
+    meta: {
+      account: 'meter',
+      clientId: device,
+      packetId: (number % 65_535) + 1,
+      qos: 1,
+      publicationNumber: 0,
+    },
   };
 }
 

@@ -1,5 +1,5 @@
-import { NO_HEADERS } from '../../core/record.ts';
-import type { JournalBatch, JournaledRecord, JournalReader, Position } from './journal-port.ts';
+import { emptyRecord } from '../../core/record.ts';
+import type { JournalBatch, JournaledRecord, JournalReader, Position } from '../ports.ts';
 import type { Lane } from './lane.ts';
 
 /** What becomes of a record that a pass comes by. */
@@ -33,7 +33,7 @@ const SLICE_RECORDS = 500;
  * within the call that tells of room, so that what comes back from the disk has its turn among those that wait.
  */
 export class JournalPass {
-  readonly record: JournaledRecord = emptyRecord();
+  readonly record: JournaledRecord = emptyJournaledRecord();
   readonly #options: PassOptions;
   #batch: JournalBatch | undefined;
   /** `record` holds one that is not done. */
@@ -180,18 +180,7 @@ export class JournalPass {
   }
 }
 
-function emptyRecord(): JournaledRecord {
-  return {
-    topic: '',
-    key: null,
-    value: null,
-    timestampMs: 0,
-    headers: NO_HEADERS,
-    account: '',
-    clientId: '',
-    packetId: 0,
-    qos: 0,
-    ordinal: 0,
-    position: 0,
-  };
+function emptyJournaledRecord(): JournaledRecord {
+  const meta = { account: '', clientId: '', packetId: 0, qos: 0 as const, publicationNumber: 0 };
+  return { ...emptyRecord(), ...meta, position: 0 };
 }

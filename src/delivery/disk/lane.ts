@@ -1,7 +1,51 @@
-import { WaitingLine } from '../../core/waiting-line.ts';
+import type { Metric } from '../../core/metric.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { Position } from './journal-port.ts';
-import type { Bottleneck, PartitionedSink } from '../record-sink.ts';
+import { WaitingLine } from '../../core/waiting-line.ts';
+import type { Bottleneck, PartitionedSink, Position } from '../ports.ts';
+
+/** Which way a lane's new records take. */
+export type LaneState =
+  /** To the producer at once. */
+  | 'direct'
+  /** None: they wait. What the producer alone has is being copied to the disk, and must stand there in front of them. */
+  | 'copying'
+  /** To the end of the journal, from where they are read back. */
+  | 'indirect'
+  /** None: they wait a moment, until the last ones have come back from the disk and Kafka has them. */
+  | 'closing'
+  /** None: its topic has other partitions now, and other lanes. */
+  | 'retired';
+
+/** All that can happen to a lane, and why it does. ARCHITECTURE.md has the picture; a test compares the two. */
+export const TRANSITIONS: Readonly<Record<LaneState, Readonly<Partial<Record<LaneState, string>>>>> = {
+  direct: {
+    copying: 'Kafka is away or slow, and the producer alone has records',
+    indirect: 'the producer has no room, and all records are on the disk',
+    retired: 'other partitions',
+  },
+  copying: {
+    direct: 'the disk takes no copy',
+    indirect: 'all are copied, or Kafka was sooner',
+    retired: 'other partitions',
+  },
+  indirect: {
+    closing: 'little is left on the disk',
+    direct: 'nothing is left on the disk',
+    retired: 'other partitions',
+  },
+  closing: {
+    direct: 'nothing is left on the disk',
+    indirect: 'the last records did not come back in time',
+    retired: 'other partitions',
+  },
+  retired: {},
+};
+
+/**
+ * What one lane has in the producer of records that were read back, bytes: enough for five batches in flight, and
+ * little enough for live records of other contracts not to stand long behind it.
+ */
+const REPLAY_WINDOW_BYTES = 640 << 10;
 
 /**
  * Records that must reach Kafka in order: those of one partition, of a topic whose records have no key, or of a topic
@@ -13,62 +57,249 @@ import type { Bottleneck, PartitionedSink } from '../record-sink.ts';
 export class Lane implements Bottleneck {
   readonly topic: string;
   readonly partition: number;
-  direct: boolean;
-  /** Records appended to be read back, and not on the disk yet. */
-  pending = 0;
-  /** The last of those that are. */
-  last: Position = -1;
-  /** The reader had to leave it behind: the first of its records that was not sent. */
-  skippedFrom: Position | undefined;
+  #state: LaneState;
+  /** All lanes that are by way of the disk; kept by the state. */
+  readonly #indirect: Set<Lane>;
+
   /** Records that were given to the producer, and those of them that have their result; both only grow. */
-  sent = 0;
-  settled = 0;
+  #sent = 0;
+  #settled = 0;
   /** `sent` at the last looks, oldest first. */
   readonly #marks: number[] = [];
-  /** A record of it has been with the producer for longer than it should. */
-  slow = false;
+  #isSlow = false;
   /** Of those with the producer, what is on no disk. */
-  uncopied = 0;
-  /** Copies of them are on their way to the disk, and nothing newer may go before: new records wait. */
-  copying = false;
-  /** It will be woken when the disk has room. */
-  awaitsDisk = false;
-  /** Of records that were read back: what they take in the producer, bytes. */
-  replayedBytes = 0;
-  /** Something of it was acknowledged since the last look: Kafka takes its records. */
-  moved = false;
-  /** Waits for the producer to have room; or for what was read back to get acknowledged, of which it has enough. */
-  awaitsRoom = false;
-  windowFull = false;
-  /** New records wait, for as long as it takes the last ones to come back from the disk: then it is direct again. */
-  closing = false;
-  /** Monotonic milliseconds: not to be closed again before. */
-  closeAgainMs = 0;
-  /** Lanes that its records went by while the topic had other partitions. */
-  ancestors: readonly Lane[] = [];
-  readonly #waiters = new WaitingLine();
-  #waking = false;
-  #refused = false;
+  #uncopied = 0;
+  /** Of those that were read back: what they take in the producer, bytes. */
+  #replayedBytes = 0;
+  /** Something of it was acknowledged since somebody asked whether it may close: Kafka takes its records. */
+  #hasMoved = false;
 
-  constructor(topic: string, partition: number, direct: boolean) {
+  /** Records on their way to the disk that are to be read back. */
+  #pending = 0;
+  /** The last of those that are there. */
+  #last: Position = -1;
+  #skippedFrom: Position | undefined;
+  /** Lanes that its records went by while the topic had other partitions. */
+  #ancestors: readonly Lane[] = [];
+
+  /** It will be woken when the producer has room; when the disk has. */
+  #awaitsRoom = false;
+  #awaitsDisk = false;
+  /** Monotonic milliseconds: not to be closed again before. */
+  #closeAgainMs = 0;
+  readonly #waiters = new WaitingLine();
+  #isWaking = false;
+  #wasRefused = false;
+
+  constructor(topic: string, partition: number, state: 'direct' | 'indirect', indirect: Set<Lane>) {
     this.topic = topic;
     this.partition = partition;
-    this.direct = direct;
+    this.#state = state;
+    this.#indirect = indirect;
+    if (state === 'indirect') indirect.add(this);
+  }
+
+  get state(): LaneState {
+    return this.#state;
+  }
+
+  /** The only place where the state changes. */
+  #transition(to: LaneState): void {
+    if (TRANSITIONS[this.#state][to] === undefined) {
+      throw new Error(`a lane does not become ${to} when it is ${this.#state}`);
+    }
+    this.#state = to;
+    if (to === 'direct' || to === 'retired') this.#indirect.delete(this);
+    else this.#indirect.add(this);
+  }
+
+  /** New records go by way of the disk, as soon as what the producer alone has is copied. */
+  leaveDirect(): void {
+    this.#hasMoved = false;
+    this.#transition(this.#uncopied > 0 ? 'copying' : 'indirect');
+  }
+
+  /** The disk takes none of the copies, and it need not. */
+  stayDirect(): void {
+    this.#transition('direct');
+  }
+
+  /** Nothing is left to be copied. */
+  copied(): void {
+    if (this.#state === 'copying') this.#transition('indirect');
+    this.wake();
+  }
+
+  /** New records wait until nothing is left on the disk; see {@link reopen}. */
+  close(): void {
+    this.#transition('closing');
+  }
+
+  /** Something still is left: new records go on by way of the disk, and it is not closed again before that time. */
+  reopen(closeAgainMs: number): void {
+    this.#closeAgainMs = closeAgainMs;
+    this.#transition('indirect');
+    this.wake();
+  }
+
+  /** Nothing of it stands between the disk and Kafka any more. */
+  becomeDirect(): void {
+    if (this.inFlight > 0) throw new Error('a lane is direct only when all that was read back is in Kafka');
+    this.#ancestors = [];
+    this.#transition('direct');
+    this.wake();
+  }
+
+  /** Its topic has other partitions: what waits for it belongs to others now. */
+  retire(): void {
+    this.#transition('retired');
+    this.wake();
+  }
+
+  /** Behind what is left of lanes that are retired, from the first record on that was left behind of any. */
+  follow(lanes: readonly Lane[]): void {
+    this.#ancestors = [...lanes, ...lanes.flatMap((lane) => lane.#ancestors)].filter(
+      (lane) => lane.#pending > 0 || lane.#last >= 0,
+    );
+    const skips = lanes.flatMap((lane) => lane.#skippedFrom ?? []);
+    if (skips.length > 0) this.#skippedFrom = Math.min(...skips);
+  }
+
+  /** New records must wait. */
+  get holdsBack(): boolean {
+    return this.#state === 'copying' || this.#state === 'closing';
   }
 
   get inFlight(): number {
-    return this.sent - this.settled;
+    return this.#sent - this.#settled;
   }
 
-  /** `sent` as it was so many looks ago. */
-  mark(looks: number): number {
-    this.#marks.push(this.sent);
-    return this.#marks.length > looks ? (this.#marks.shift() as number) : 0;
+  get uncopied(): number {
+    return this.#uncopied;
   }
 
-  /** A device waits while the lane is closing, or copying, or for the disk. */
+  /** The producer has a record; `isAlone`: and no disk has, or is to have it. */
+  recordSent(isAlone: boolean): void {
+    this.#sent++;
+    if (isAlone) this.#uncopied++;
+  }
+
+  /** A record that was read back takes so much in the producer. */
+  recordReplayed(bytes: number): void {
+    this.#replayedBytes += bytes;
+  }
+
+  /** The disk takes a copy of what the producer alone had. */
+  recordCopied(): void {
+    this.#uncopied--;
+  }
+
+  /** The producer has the result of a record: see {@link recordSent} and {@link recordReplayed}. */
+  recordSettled(wasAlone: boolean, replayedBytes: number): void {
+    this.#settled++;
+    if (wasAlone) this.#uncopied--;
+    this.#replayedBytes -= replayedBytes;
+    this.#hasMoved = true;
+  }
+
+  /** A record is on its way to the disk, and is to be read back from there. */
+  recordJournaling(): void {
+    this.#pending++;
+  }
+
+  /** It is there. */
+  recordJournaled(position: Position): void {
+    this.#pending--;
+    this.#last = position;
+  }
+
+  /** As much of it is in the producer as may be of records that were read back. */
+  get isReplayWindowFull(): boolean {
+    return this.#replayedBytes >= REPLAY_WINDOW_BYTES;
+  }
+
+  /** Notices whether a record has been with the producer for longer than so many looks. */
+  look(looks: number): void {
+    this.#marks.push(this.#sent);
+    const then = this.#marks.length > looks ? (this.#marks.shift() as number) : 0;
+    this.#isSlow = this.#settled < then;
+  }
+
+  get isSlow(): boolean {
+    return this.#isSlow;
+  }
+
+  /** The reader had to leave it behind: the first of its records that was not sent. */
+  get skippedFrom(): Position | undefined {
+    return this.#skippedFrom;
+  }
+
+  leaveBehind(position: Position): void {
+    this.#skippedFrom = position;
+  }
+
+  /** What was left behind has been fetched. */
+  catchUp(): void {
+    this.#skippedFrom = undefined;
+  }
+
+  /** Everything that was to be read back stands in front of `position`, is in Kafka, and nothing was left behind. */
+  isDrained(position: Position): boolean {
+    return (
+      this.#state !== 'copying' &&
+      this.inFlight === 0 &&
+      this.#skippedFrom === undefined &&
+      this.#isReadUpTo(position) &&
+      this.#ancestors.every((lane) => lane.#isReadUpTo(position))
+    );
+  }
+
+  #isReadUpTo(position: Position): boolean {
+    return this.#pending === 0 && this.#last < position;
+  }
+
+  /** The last records will be back soon: what was read back gets to Kafka, and closing was not in vain just now. */
+  mayClose(nowMs: number): boolean {
+    if (this.#state !== 'indirect' || this.#skippedFrom !== undefined) return false;
+    const takes = !this.#isSlow && (this.#hasMoved || this.inFlight === 0);
+    this.#hasMoved = false;
+    return takes && nowMs >= this.#closeAgainMs;
+  }
+
+  /** For people: by way of the disk, `spilling`: none gets through at present; `draining`: they do. */
+  get way(): 'direct' | 'spilling' | 'draining' {
+    if (this.#state === 'direct') return 'direct';
+    return this.#skippedFrom !== undefined || this.#awaitsRoom ? 'spilling' : 'draining';
+  }
+
+  get awaitsRoom(): boolean {
+    return this.#awaitsRoom;
+  }
+
+  /** Those that wait are woken when the producer has room for it; `first` has its turn before them. */
+  awaitRoom(bottleneck: Bottleneck, first: () => void): void {
+    if (this.#awaitsRoom) return;
+    this.#awaitsRoom = true;
+    bottleneck.wait(() => {
+      this.#awaitsRoom = false;
+      first();
+      this.wake();
+    });
+  }
+
+  /** Those that wait are woken when the disk has room. */
+  awaitDisk(bottleneck: Bottleneck): void {
+    if (this.#awaitsDisk) return;
+    this.#awaitsDisk = true;
+    bottleneck.wait(() => {
+      this.#awaitsDisk = false;
+      this.wake();
+    });
+  }
+
+  /** A device waits while the lane holds back, or for the disk. */
   wait(callback: () => void, isGone?: () => boolean): void {
-    this.#refused = this.#waking;
+    this.#wasRefused = this.#isWaking;
     this.#waiters.push(callback, isGone);
   }
 
@@ -78,26 +309,16 @@ export class Lane implements Bottleneck {
 
   /** Calls those that wait, in order, until one is refused again. */
   wake(): void {
-    if (this.#waking) return;
-    this.#waking = true;
+    if (this.#isWaking) return;
+    this.#isWaking = true;
     try {
-      for (let turns = this.#waiters.length; turns > 0 && !this.#refused; turns--) {
+      for (let turns = this.#waiters.length; turns > 0 && !this.#wasRefused; turns--) {
         this.#waiters.shift()?.();
       }
     } finally {
-      this.#waking = false;
-      this.#refused = false;
+      this.#isWaking = false;
+      this.#wasRefused = false;
     }
-  }
-
-  /** Everything that was to be read back stands in front of `position`, and nothing of it was left behind. */
-  isReadUpTo(position: Position): boolean {
-    return (
-      this.skippedFrom === undefined &&
-      this.pending === 0 &&
-      this.last < position &&
-      this.ancestors.every((lane) => lane.pending === 0 && lane.last < position)
-    );
   }
 }
 
@@ -116,7 +337,7 @@ export class Lanes {
   readonly #topics = new Map<string, TopicLanes>();
   /** Most streams have runs of one topic. */
   #lastTopic: TopicLanes | undefined;
-  /** Those that are not direct. */
+  /** Those by way of the disk. */
   readonly indirect = new Set<Lane>();
   /** Records of a former process are still to be read: whose they are is not known. */
   recovering: boolean;
@@ -133,7 +354,7 @@ export class Lanes {
     if (count !== topic.partitionCount) this.#repartition(topic, count);
     // Of a topic that isn't known, -2: the lane of any partition is the only one.
     const index = Math.max(0, this.#sink.partitionOf(record) + 1);
-    return (topic.lanes[index] ??= this.#open(topic.topic, index - 1));
+    return (topic.lanes[index] ??= this.#open(topic.topic, index - 1, this.recovering));
   }
 
   *all(): Generator<Lane> {
@@ -150,10 +371,8 @@ export class Lanes {
     return topic;
   }
 
-  #open(topic: string, partition: number): Lane {
-    const lane = new Lane(topic, partition, !this.recovering);
-    if (!lane.direct) this.indirect.add(lane);
-    return lane;
+  #open(topic: string, partition: number, isIndirect: boolean): Lane {
+    return new Lane(topic, partition, isIndirect ? 'indirect' : 'direct', this.indirect);
   }
 
   /**
@@ -164,21 +383,34 @@ export class Lanes {
     const before = Object.values(topic.lanes);
     topic.partitionCount = partitionCount;
     topic.lanes = [];
-    const behind = before.filter((lane) => !lane.direct);
-    const skips = behind.flatMap(({ skippedFrom }) => skippedFrom ?? []);
+    const behind = before.filter(({ state }) => state !== 'direct');
     for (let partition = -1; behind.length > 0 && partition < partitionCount; partition++) {
-      const lane = new Lane(topic.topic, partition, false);
-      if (skips.length > 0) lane.skippedFrom = Math.min(...skips);
-      lane.ancestors = [...behind, ...behind.flatMap(({ ancestors }) => ancestors)].filter(
-        ({ pending, last }) => pending > 0 || last >= 0,
-      );
+      const lane = this.#open(topic.topic, partition, true);
+      lane.follow(behind);
       topic.lanes[partition + 1] = lane;
-      this.indirect.add(lane);
     }
-    for (const lane of before) {
-      this.indirect.delete(lane);
-      lane.closing = false;
-      lane.wake();
-    }
+    for (const lane of before) lane.retire();
+  }
+
+  metrics(): readonly Metric[] {
+    return [
+      {
+        name: 'sluice_lanes',
+        help: 'Partitions by the way that records of journal contracts take to them: direct, spilling to the disk, draining from it.',
+        kind: 'gauge',
+        labelNames: ['topic', 'state'],
+        read: () => {
+          const counts = new Map<string, { labels: { topic: string; state: string }; value: number }>();
+          for (const lane of this.all()) {
+            const labels = { topic: lane.topic, state: lane.way };
+            const key = `${labels.topic} ${labels.state}`;
+            const count = counts.get(key) ?? { labels, value: 0 };
+            count.value++;
+            counts.set(key, count);
+          }
+          return [...counts.values()];
+        },
+      },
+    ];
   }
 }

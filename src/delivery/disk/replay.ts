@@ -1,21 +1,19 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { Journal, JournaledRecord, Position } from './journal-port.ts';
+import type { RecoveredRecords } from '../ledger/ledger-note.ts';
+import type { Bottleneck, Journal, JournaledRecord, PartitionedSink, Position } from '../ports.ts';
 import { JournalPass, type Verdict } from './journal-pass.ts';
 import type { Lane, Lanes } from './lane.ts';
-import type { Pacer } from './pacer.ts';
+import type { StoredDeliveries } from './stored-deliveries.ts';
 
 export interface ReplayOptions {
   readonly journal: Journal;
   readonly lanes: Lanes;
-  /** Hands the record to the producer, and claims it; false when its lane has no room at present. */
-  readonly send: (record: JournaledRecord, lane: Lane) => boolean;
-  /** Hears once of each record of a former process, and when it has heard of all. */
-  readonly onRecovered: (record: JournaledRecord) => void;
-  readonly onAllRecovered: () => void;
-  /** Whether any broker can be talked to. */
-  readonly connected: () => boolean;
+  readonly records: PartitionedSink;
+  readonly deliveries: StoredDeliveries;
+  /** Hears once of each record of a former process. */
+  readonly recovered: RecoveredRecords;
   readonly pacer: Pacer;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -70,14 +68,10 @@ export class Replay {
     for (const cancel of this.#timers) cancel();
   }
 
-  /** A record of this process is on the disk. */
-  journaled(position: Position): void {
+  /** A record of this process is on the disk, `toBeRead` or with the producer already. */
+  journaled(position: Position, toBeRead: boolean): void {
     if (this.#recoveredUpTo === Number.POSITIVE_INFINITY) this.#recoveredUpTo = position;
-  }
-
-  /** A record that is to be read back is on the disk. */
-  follow(position: Position): void {
-    this.#main.follow(position);
+    if (toBeRead) this.#main.follow(position);
   }
 
   /** Something has changed for a lane: there may be room, or what was to come back has come. */
@@ -91,9 +85,11 @@ export class Replay {
     });
   }
 
-  /** A lane that waited for the producer has room: what is read back has its turn within this call. */
-  roomFor(): void {
-    this.#wake();
+  /** The lane is told when the producer has room for it: what is read back first, then devices. */
+  awaitRoom(lane: Lane, bottleneck: Bottleneck): void {
+    lane.awaitRoom(bottleneck, () => {
+      this.#wake();
+    });
   }
 
   #wake(): void {
@@ -132,11 +128,19 @@ export class Replay {
   }
 
   #offerMain(record: JournaledRecord): Verdict {
-    const { lanes, send, onRecovered } = this.#options;
+    const { lanes, recovered } = this.#options;
     const lane = lanes.of(record);
-    if (lane.skippedFrom === undefined && !send(record, lane)) return lane;
-    if (record.position < this.#recoveredUpTo) onRecovered(record);
+    if (lane.skippedFrom === undefined && !this.#send(record, lane)) return lane;
+    if (record.position < this.#recoveredUpTo) recovered.seen(record.account);
     return 'done';
+  }
+
+  /** Hands the record to the producer; false: its lane has no room at present. */
+  #send(record: JournaledRecord, lane: Lane): boolean {
+    if (lane.isReplayWindowFull) return false;
+    const bottleneck = this.#options.deliveries.sendBack(record, lane);
+    if (bottleneck !== undefined) this.awaitRoom(lane, bottleneck);
+    return bottleneck === undefined;
   }
 
   /** Does not wait for one lane for ever, as long as others have a chance. */
@@ -146,7 +150,7 @@ export class Replay {
     const check = (): void => {
       if (this.#stopped || pass.blockedOn !== lane || pass.blocks !== blocks + 1) return;
       // With no broker at all nothing would be gained: the whole journal would only be read in vain.
-      if (!this.#options.connected()) {
+      if (this.#options.records.connectionState().connectedBrokers === 0) {
         this.#in(PATIENCE_MS, check);
         return;
       }
@@ -158,7 +162,7 @@ export class Replay {
   }
 
   #leaveBehind(lane: Lane, position: Position): void {
-    lane.skippedFrom = position;
+    lane.leaveBehind(position);
     if (this.#swept.delete(lane)) return;
     const { topic, partition } = lane;
     this.#options.logger.warn(
@@ -172,7 +176,7 @@ export class Replay {
     if (this.#sweep !== undefined || this.#stopped) return;
     let from = Number.POSITIVE_INFINITY;
     for (const lane of this.#options.lanes.indirect) {
-      if (lane.skippedFrom === undefined || lane.awaitsRoom || lane.windowFull) continue;
+      if (lane.skippedFrom === undefined || lane.awaitsRoom || lane.isReplayWindowFull) continue;
       this.#swept.add(lane);
       from = Math.min(from, lane.skippedFrom);
     }
@@ -189,7 +193,7 @@ export class Replay {
     if (record.position >= this.#main.passed || this.#swept.size === 0) return 'end';
     const lane = this.#options.lanes.of(record);
     if (!this.#swept.has(lane)) return 'done';
-    return this.#options.send(record, lane) ? 'done' : lane;
+    return this.#send(record, lane) ? 'done' : lane;
   }
 
   /** Both passes are at the same place: what was left behind is not any more. */
@@ -198,48 +202,31 @@ export class Replay {
     if (sweep === undefined) return;
     sweep.end();
     this.#sweep = undefined;
-    for (const lane of this.#swept) lane.skippedFrom = undefined;
+    for (const lane of this.#swept) lane.catchUp();
     this.#swept.clear();
     this.changed();
   }
 
   /** Makes lanes direct of which nothing is left on the disk, and closes those of which little is left. */
   #handOver(): void {
-    const { lanes, clock } = this.#options;
+    const { lanes, recovered, clock } = this.#options;
     const { passed, atTail, nearTail } = this.#main;
     if (lanes.recovering && (passed >= this.#recoveredUpTo || atTail)) {
       lanes.recovering = false;
-      this.#options.onAllRecovered();
+      recovered.settle();
     }
     if (lanes.recovering) return;
     for (const lane of lanes.indirect) {
-      const isRead = lane.isReadUpTo(passed);
-      if (isRead && lane.inFlight === 0 && !lane.copying) {
-        this.#makeDirect(lane);
-      } else if (nearTail && !lane.closing && lane.skippedFrom === undefined) {
-        const takes = !lane.slow && !lane.copying && (lane.moved || lane.inFlight === 0);
-        lane.moved = false;
-        if (takes && clock.monotonicMs() >= lane.closeAgainMs) this.#close(lane);
-      }
+      if (lane.isDrained(passed)) lane.becomeDirect();
+      else if (nearTail && lane.mayClose(clock.monotonicMs())) this.#close(lane);
     }
-  }
-
-  #makeDirect(lane: Lane): void {
-    this.#options.lanes.indirect.delete(lane);
-    lane.direct = true;
-    lane.closing = false;
-    lane.ancestors = [];
-    lane.wake();
   }
 
   /** New records wait a moment, until the last ones have come back from the disk and are in Kafka. */
   #close(lane: Lane): void {
-    lane.closing = true;
+    lane.close();
     this.#in(CLOSING_MS, () => {
-      if (!lane.closing) return;
-      lane.closing = false;
-      lane.closeAgainMs = this.#options.clock.monotonicMs() + CLOSE_AGAIN_MS;
-      lane.wake();
+      if (lane.state === 'closing') lane.reopen(this.#options.clock.monotonicMs() + CLOSE_AGAIN_MS);
     });
   }
 
@@ -249,5 +236,54 @@ export class Replay {
       callback();
     }, delayMs);
     this.#timers.add(cancel);
+  }
+}
+
+export interface ReplaySettings {
+  /** Records a second at most; Infinity: as fast as Kafka takes them. */
+  readonly rate: number;
+  /** Of the gateway's time, while devices send; above 0, at most 1. */
+  readonly share: number;
+}
+
+/** How long after the last live message traffic counts as quiet. */
+const QUIET_MS = 200;
+
+/**
+ * Leaves room for live traffic: after each piece of work the replay rests in proportion, as long as devices send.
+ * When they don't, it only gives way to whatever else is to be done.
+ */
+export class Pacer {
+  readonly #options: ReplaySettings & { readonly clock: Clock };
+  /** Counts live messages; whoever takes them on writes it. */
+  live = 0;
+  #liveAtLastLook = 0;
+  #lastLiveMs = Number.NEGATIVE_INFINITY;
+  #restedUntilMs = Number.NEGATIVE_INFINITY;
+  /** When the next record may go by the rate. */
+  #dueMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ReplaySettings & { readonly clock: Clock }) {
+    this.#options = options;
+  }
+
+  /** Calls back when the next piece may be worked on, after one of so many records. */
+  rest(records: number, callback: () => void): void {
+    const { clock, rate } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#dueMs = Math.max(this.#dueMs, nowMs - 1_000) + (1_000 * records) / rate;
+    const restMs = Math.max(this.#restMs(nowMs), this.#dueMs - nowMs, 0);
+    this.#restedUntilMs = nowMs + restMs;
+    clock.schedule(callback, restMs);
+  }
+
+  #restMs(nowMs: number): number {
+    const { share } = this.#options;
+    if (this.live !== this.#liveAtLastLook) this.#lastLiveMs = nowMs;
+    this.#liveAtLastLook = this.live;
+    if (nowMs - this.#lastLiveMs > QUIET_MS) return 0;
+    // What the last piece took, as far as it can be seen from here; reading from the disk is not our time.
+    const workedMs = Math.min(nowMs - this.#restedUntilMs, 10);
+    return (workedMs * (1 - share)) / share;
   }
 }

@@ -1,9 +1,8 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
-import type { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { SerializedRecord } from '../../core/record.ts';
 import type { Lane, Lanes } from './lane.ts';
-import type { Bottleneck, PartitionedSink, RecordTarget } from '../record-sink.ts';
+import type { PartitionedSink } from '../ports.ts';
+import type { StoredDeliveries } from './stored-deliveries.ts';
 
 export interface SpillSettings {
   /** Kafka has not acknowledged a record for so long: its partition's records go to the disk. */
@@ -17,11 +16,7 @@ export interface SpillOverOptions {
   readonly lanes: Lanes;
   readonly records: PartitionedSink;
   /** Whose records in the producer may need a copy. */
-  readonly target: RecordTarget;
-  /** Whether the record with this token is of this lane, and on no disk. */
-  readonly needsCopy: (token: number, lane: Lane) => boolean;
-  /** Has the disk confirm a copy of the record, which stays with the producer. */
-  readonly copy: (token: number, record: SerializedRecord) => Bottleneck | SluiceError | undefined;
+  readonly deliveries: StoredDeliveries;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -63,8 +58,8 @@ export class SpillOver {
     const { totalBytes, availableBytes } = records.buffer;
     const isFull = totalBytes - availableBytes > totalBytes * settings.bufferShare;
     for (const lane of lanes.all()) {
-      lane.slow = lane.settled < lane.mark(LOOKS);
-      if (lane.direct && lane.uncopied > 0 && (lane.slow || isFull)) this.begin(lane, false);
+      lane.look(LOOKS);
+      if (lane.isSlow || isFull) this.#beginIfAlone(lane, false);
     }
   }
 
@@ -73,19 +68,18 @@ export class SpillOver {
    * waited for; unless it `must`, because something of it is on its way to the disk already.
    */
   begin(lane: Lane, must: boolean): boolean {
-    const { lanes, logger } = this.#options;
-    lane.direct = false;
-    lane.copying = lane.uncopied > 0;
-    if (lane.copying && !this.#copyAll(lane, must)) {
-      lane.direct = true;
-      lane.copying = false;
+    lane.leaveDirect();
+    if (lane.uncopied > 0 && !this.#copyAll(lane, must)) {
+      lane.stayDirect();
       return false;
     }
-    lane.moved = false;
-    lanes.indirect.add(lane);
     const { topic, partition } = lane;
-    logger.info({ topic, partition }, 'Kafka is away or slow: records go to the journal');
+    this.#options.logger.info({ topic, partition }, 'Kafka is away or slow: records go to the journal');
     return true;
+  }
+
+  #beginIfAlone(lane: Lane, must: boolean): void {
+    if (lane.state === 'direct' && lane.uncopied > 0) this.begin(lane, must);
   }
 
   /**
@@ -93,9 +87,7 @@ export class SpillOver {
    * disk that is full or faulty takes nothing.
    */
   beginAll(): Promise<void> {
-    for (const lane of this.#options.lanes.all()) {
-      if (lane.direct && lane.uncopied > 0) this.begin(lane, true);
-    }
+    for (const lane of this.#options.lanes.all()) this.#beginIfAlone(lane, true);
     if (this.#copying.size === 0) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<undefined>();
     this.#onAllCopied = () => {
@@ -106,21 +98,21 @@ export class SpillOver {
 
   /** Kafka was sooner than the disk. */
   settled(lane: Lane): void {
-    if (lane.copying && lane.uncopied === 0) this.#end(lane);
+    if (lane.uncopied === 0 && this.#copying.has(lane)) this.#end(lane);
   }
 
   /** Goes on when the disk has room again. False: it took nothing, and it need not. */
   #copyAll(lane: Lane, must: boolean): boolean {
-    const { records, target, needsCopy, copy } = this.#options;
+    const { records, deliveries } = this.#options;
     let copied = 0;
     for (const waiting of records.unacknowledged(lane.topic, lane.partition)) {
-      if (waiting.target !== target || !needsCopy(waiting.token, lane)) continue;
-      const refusal = copy(waiting.token, waiting.record);
+      if (waiting.target !== deliveries || !deliveries.needsCopy(waiting.token, lane)) continue;
+      const refusal = deliveries.copyToDisk(waiting.token, waiting.record);
       if (refusal !== undefined && 'wait' in refusal) {
         if (copied === 0 && !must) return false;
         this.#copying.add(lane);
         refusal.wait(() => {
-          if (lane.copying) this.#copyAll(lane, true);
+          if (this.#copying.has(lane)) this.#copyAll(lane, true);
         });
         return true;
       }
@@ -132,9 +124,8 @@ export class SpillOver {
   }
 
   #end(lane: Lane): void {
-    lane.copying = false;
     this.#copying.delete(lane);
-    lane.wake();
+    lane.copied();
     if (this.#copying.size === 0) this.#onAllCopied?.();
   }
 }

@@ -2,38 +2,63 @@ import type { Clock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Outcome } from '../../core/publication.ts';
-import type { PublicationOrigin, QoS } from '../../core/publication.ts';
+import type { Publication, PublicationOrigin, QoS } from '../../core/publication.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import { SlotKind } from '../delivery-slots.ts';
-import { endDelivery } from '../fan-out.ts';
-import { DROPPED, type Journal, type JournalTarget, type Position, type RecordMeta } from './journal-port.ts';
-import type { Lane } from './lane.ts';
-import type { Account } from '../ledger/ledger.ts';
+import {
+  LossLog,
+  NOT_DELIVERED,
+  RejectedRecords,
+  deadLetterTopic,
+  type DeviceTypes,
+} from '../dead-letter.ts';
+import { DeliverySlots, SlotKind } from '../delivery-slots.ts';
+import { endDelivery, numberOnDisk } from '../fan-out.ts';
+import { State, type Account, type Ledger } from '../ledger/ledger.ts';
+import { DROPPED } from '../ports.ts';
 import type {
   Bottleneck,
+  Journal,
+  JournaledRecord,
+  JournalTarget,
   PartitionedSink,
+  Position,
   RecordError,
+  RecordMeta,
   RecordResult,
   RecordTarget,
   RejectedRecord,
-} from '../record-sink.ts';
-import { RejectedRecords } from '../rejected-records.ts';
-import { Awaits, NOWHERE, StoredSlots } from './stored-slots.ts';
+} from '../ports.ts';
+import type { Lane } from './lane.ts';
 
 export interface StoredDeliveriesOptions {
   readonly journal: Journal;
   readonly records: PartitionedSink;
-  /** Where an account's records go that can't be delivered to `topic`. */
-  readonly deadLetterTopic: (account: string, topic: string) => string;
-  /** The topic pattern of an account's route; undefined: not known any more. */
-  readonly routePattern: (account: string) => string | undefined;
-  /** A record of this process is on the disk; `toBeRead`: and is to be read back from there. */
-  readonly onJournaled: (position: Position, toBeRead: boolean) => void;
-  /** A record of a lane that is not direct has its result. */
-  readonly onSettled: (lane: Lane) => void;
+  readonly ledger: Ledger;
+  readonly types: DeviceTypes;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** Who hears of what the journal and the producer said. */
+export interface StoreListener {
+  /** A record of this process is on the disk; `toBeRead`: and is to be read back from there. */
+  journaled(position: Position, toBeRead: boolean): void;
+  /** A record of a lane that is not direct has its result. */
+  settled(lane: Lane): void;
+}
+
+/** What a delivery waits for; flags. */
+const Awaits = {
+  /** Its record is on its way to the disk. */
+  Disk: 1,
+  /** Its record is in the producer. */
+  Kafka: 2,
+  /** The delivery has ended: what is on its way to the disk is to be forgotten once it is there. */
+  End: 4,
+} as const;
+
+/** Not on the disk, or not yet. */
+const NOWHERE: Position = -1;
 
 /**
  * What is on its way to the disk, to Kafka, or to both: who is told of it, when the journal may forget it, and in
@@ -43,68 +68,79 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   readonly #options: StoredDeliveriesOptions;
   readonly #journal: Journal;
   readonly #records: PartitionedSink;
-  readonly #slots = new StoredSlots();
+  readonly #slots = new DeliverySlots();
   readonly #rejected: RejectedRecords;
+  readonly #losses: LossLog;
   /** Filled anew for every record; the journal copies it. */
-  readonly #meta: RecordMeta = { account: '', clientId: '', packetId: 0, qos: 0, ordinal: 0 };
-  /** Set where the journal dropped a record within its append. */
-  #droppedSlot = -1;
-  #lastFailureLoggedMs = Number.NEGATIVE_INFINITY;
+  readonly #meta: RecordMeta = { account: '', clientId: '', packetId: 0, qos: 0, publicationNumber: 0 };
+  /** Set once, before anything is delivered. */
+  listener: StoreListener = { journaled: () => {}, settled: () => {} };
 
   constructor(options: StoredDeliveriesOptions) {
     this.#options = options;
     this.#journal = options.journal;
     this.#records = options.records;
-    this.#rejected = new RejectedRecords(options.records, options.clock);
+    this.#rejected = new RejectedRecords(options.records, options.types, options.clock);
+    this.#losses = new LossLog(options);
   }
 
   /** Opens a delivery. Without an origin nobody is told. */
   begin(
+    publication: Publication,
+    account: Account,
+    kind: SlotKind,
+    lane: Lane,
+    origin: PublicationOrigin | undefined,
+    token: number,
+  ): number {
+    account.move(State.outside, State.open);
+    const slot = this.#take(origin, token, account, kind, publication.clientId, lane, NOWHERE);
+    const slots = this.#slots;
+    slots.packetIds[slot] = publication.packetId;
+    slots.qos[slot] = publication.qos;
+    slots.publicationNumbers[slot] = numberOnDisk(publication, origin);
+    return slot;
+  }
+
+  #take(
     origin: PublicationOrigin | undefined,
     token: number,
     account: Account,
     kind: SlotKind,
+    clientId: string,
     lane: Lane,
+    position: Position,
   ): number {
-    account.opened++;
-    account.open++;
-    return this.#slots.take(origin, token, account, kind, lane);
+    const slots = this.#slots;
+    const slot = slots.take(origin, token, account, kind, clientId);
+    slots.lanes[slot] = lane;
+    slots.awaits[slot] = 0;
+    slots.positions[slot] = position;
+    slots.replayedBytes[slot] = 0;
+    return slot;
   }
 
-  /** As if it had never been begun: it found no room. */
+  /** As if it had never been begun. What of it is on its way to the disk must not come back from there. */
   cancel(slot: number): void {
-    const account = this.#slots.accounts[slot] as Account;
-    account.opened--;
-    account.open--;
-    this.#slots.release(slot);
-  }
-
-  /** Whose publication it is, for a copy that may be wanted later. */
-  remember(slot: number, clientId: string, packetId: number, qos: QoS, ordinal: number): void {
-    this.#slots.clientIds[slot] = clientId;
-    this.#slots.packetIds[slot] = packetId;
-    this.#slots.qos[slot] = qos;
-    this.#slots.ordinals[slot] = ordinal;
+    const slots = this.#slots;
+    (slots.accounts[slot] as Account).move(State.open, State.outside);
+    if (slots.awaits[slot] === 0) {
+      slots.release(slot);
+    } else {
+      slots.origins[slot] = undefined;
+      slots.awaits[slot] = Awaits.Disk | Awaits.End;
+    }
   }
 
   /** undefined: it is on its way to the disk, or the policy dropped it: see {@link wasDropped}. */
-  toDisk(
-    slot: number,
-    record: SerializedRecord,
-    clientId: string,
-    packetId: number,
-    qos: QoS,
-    ordinal: number,
-  ): Bottleneck | SluiceError | undefined {
+  toDisk(slot: number, record: SerializedRecord): Bottleneck | SluiceError | undefined {
     const slots = this.#slots;
     const meta = this.#meta;
     meta.account = (slots.accounts[slot] as Account).profile;
-    meta.clientId = clientId;
-    slots.clientIds[slot] = clientId;
-    meta.packetId = packetId;
-    meta.qos = qos;
-    meta.ordinal = ordinal;
-    this.#droppedSlot = -1;
+    meta.clientId = slots.clientIds[slot] as string;
+    meta.packetId = slots.packetIds[slot] as number;
+    meta.qos = slots.qos[slot] as QoS;
+    meta.publicationNumber = slots.publicationNumbers[slot] as number;
     const awaits = slots.awaits[slot] as number;
     // Before the call, within which it may be dropped; but not if the producer has it.
     slots.awaits[slot] = awaits | Awaits.Disk;
@@ -113,21 +149,19 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     return refusal;
   }
 
-  /** A copy of what the producer has and no disk: see {@link remember}. */
+  /** Right after {@link toDisk}: the journal's policy dropped the record within that call, and the delivery has ended. */
+  wasDropped(slot: number): boolean {
+    return this.#slots.awaits[slot] === 0;
+  }
+
+  /** A copy of what the producer has and no disk. */
   copyToDisk(slot: number, record: SerializedRecord): Bottleneck | SluiceError | undefined {
-    const { clientIds, packetIds, qos, ordinals, lanes } = this.#slots;
-    const refusal = this.toDisk(
-      slot,
-      record,
-      clientIds[slot] as string,
-      packetIds[slot] as number,
-      qos[slot] as QoS,
-      ordinals[slot] as number,
-    );
-    if (refusal === undefined) (lanes[slot] as Lane).uncopied--;
+    const refusal = this.toDisk(slot, record);
+    if (refusal === undefined) (this.#slots.lanes[slot] as Lane).recordCopied();
     return refusal;
   }
 
+  /** Whether the record in the slot is of this lane, with the producer, and on no disk. */
   needsCopy(slot: number, lane: Lane): boolean {
     return this.#slots.lanes[slot] === lane && this.#isUncopied(slot);
   }
@@ -136,46 +170,27 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     return this.#slots.awaits[slot] === Awaits.Kafka && this.#slots.positions[slot] === NOWHERE;
   }
 
-  wasDropped(slot: number): boolean {
-    return this.#droppedSlot === slot;
-  }
-
   toProducer(slot: number, record: SerializedRecord): Bottleneck | SluiceError | undefined {
     const refusal = this.#records.tryAppend(record, this, slot);
     if (refusal !== undefined) return refusal;
     const slots = this.#slots;
     slots.awaits[slot] = (slots.awaits[slot] as number) | Awaits.Kafka;
-    (slots.lanes[slot] as Lane).sent++;
+    (slots.lanes[slot] as Lane).recordSent(this.#isUncopied(slot));
     return undefined;
-  }
-
-  /** It is on its way to the disk, and must not come back from there: a dead letter takes its place. */
-  void(slot: number): void {
-    const account = this.#slots.accounts[slot] as Account;
-    account.opened--;
-    account.open--;
-    this.#slots.origins[slot] = undefined;
-    this.#slots.awaits[slot] = Awaits.Disk | Awaits.Void;
   }
 
   /**
    * Gives a record that was read back to the producer, and claims it. A {@link Bottleneck}: its lane has no room. What
    * can never be sent becomes a dead letter.
    */
-  sendBack(
-    record: SerializedRecord,
-    clientId: string,
-    position: Position,
-    account: Account,
-    lane: Lane,
-  ): Bottleneck | undefined {
-    const { deadLetterTopic } = this.#options;
-    const { topic } = record;
-    const kind = deadLetterTopic(account.profile, topic) === topic ? SlotKind.DeadLetter : SlotKind.Record;
+  sendBack(record: JournaledRecord, lane: Lane): Bottleneck | undefined {
+    const { ledger, types } = this.#options;
+    const { topic, clientId, position } = record;
+    const account = ledger.account(record.account);
+    const isDeadLetter = deadLetterTopic(types, account.profile, topic) === topic;
+    const kind = isDeadLetter ? SlotKind.DeadLetter : SlotKind.Record;
     const slots = this.#slots;
-    const slot = slots.take(undefined, 0, account, kind, lane);
-    slots.positions[slot] = position;
-    slots.clientIds[slot] = clientId;
+    const slot = this.#take(undefined, 0, account, kind, clientId, lane, position);
     const refusal = this.toProducer(slot, record);
     if (refusal !== undefined && !(refusal instanceof SluiceError)) {
       slots.release(slot);
@@ -184,10 +199,10 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     this.#journal.claim(position);
     if (refusal === undefined) {
       slots.replayedBytes[slot] = replayedBytes(record);
-      lane.replayedBytes += replayedBytes(record);
+      lane.recordReplayed(replayedBytes(record));
     } else {
       slots.awaits[slot] = Awaits.Kafka;
-      lane.sent++;
+      lane.recordSent(false);
       this.#failed(slot, record, topic, refusal);
     }
     return undefined;
@@ -197,38 +212,33 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   recordJournaled(slot: number, position: Position): void {
     const slots = this.#slots;
     const awaits = slots.awaits[slot] as number;
-    const account = slots.accounts[slot] as Account;
     if (position === DROPPED) {
-      account.open--;
-      account.dropped++;
-      this.#droppedSlot = slot;
+      (slots.accounts[slot] as Account).move(State.open, State.dropped);
       this.#tell(slot, Outcome.Dropped);
+      slots.awaits[slot] = 0;
       slots.release(slot);
     } else if (awaits === Awaits.Disk) {
-      const lane = slots.lanes[slot] as Lane;
-      lane.pending--;
-      lane.last = position;
-      this.#onDisk(slot, account);
+      (slots.lanes[slot] as Lane).recordJournaled(position);
+      this.#onDisk(slot);
       slots.release(slot);
-      this.#options.onJournaled(position, true);
+      this.listener.journaled(position, true);
     } else if ((awaits & Awaits.Kafka) !== 0) {
       // It is in the producer: no reader is to send it again.
       this.#journal.claim(position);
       slots.positions[slot] = position;
       slots.awaits[slot] = Awaits.Kafka;
-      this.#onDisk(slot, account);
-      this.#options.onJournaled(position, false);
+      this.#onDisk(slot);
+      this.listener.journaled(position, false);
     } else {
       // Kafka was sooner, or it became a dead letter.
       this.#journal.acknowledge(position);
       slots.release(slot);
-      this.#options.onJournaled(position, false);
+      this.listener.journaled(position, false);
     }
   }
 
-  #onDisk(slot: number, account: Account): void {
-    account.open--;
-    account.openInJournal++;
+  #onDisk(slot: number): void {
+    (this.#slots.accounts[slot] as Account).move(State.open, State.openInJournal);
     this.#tell(slot, this.#fulfilled(slot));
   }
 
@@ -255,34 +265,27 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const account = slots.accounts[slot] as Account;
     const position = slots.positions[slot] as Position;
     const awaitsDisk = slots.awaits[slot] !== Awaits.Kafka;
-    if (slots.kinds[slot] === SlotKind.DeadLetter) account.deadLettered++;
-    else account.produced++;
+    const state = slots.kinds[slot] === SlotKind.DeadLetter ? State.deadLettered : State.produced;
     this.#leaveLane(slot);
     if (position === NOWHERE) {
-      account.open--;
+      account.move(State.open, state);
       this.#tell(slot, this.#fulfilled(slot));
       // The disk still has to say where it is, to be told that it is done.
-      if (awaitsDisk) slots.awaits[slot] = Awaits.Disk | Awaits.Void;
+      if (awaitsDisk) slots.awaits[slot] = Awaits.Disk | Awaits.End;
       else slots.release(slot);
       return;
     }
-    if (this.#journal.acknowledge(position)) account.openInJournal--;
-    // Its segment was dropped while it was on its way, and it was counted as dropped.
-    else account.dropped--;
+    // False: its segment was dropped while it was on its way, and it was counted as dropped.
+    account.move(this.#journal.acknowledge(position) ? State.openInJournal : State.dropped, state);
     slots.release(slot);
   }
 
   #leaveLane(slot: number): void {
     const slots = this.#slots;
     const lane = slots.lanes[slot] as Lane;
-    lane.settled++;
-    if (this.#isUncopied(slot)) lane.uncopied--;
-    if (lane.direct) return;
-    lane.replayedBytes -= slots.replayedBytes[slot] as number;
+    lane.recordSettled(this.#isUncopied(slot), slots.replayedBytes[slot] as number);
     slots.replayedBytes[slot] = 0;
-    lane.windowFull = false;
-    lane.moved = true;
-    this.#options.onSettled(lane);
+    if (lane.state !== 'direct') this.listener.settled(lane);
   }
 
   /**
@@ -291,7 +294,6 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
    */
   #failed(slot: number, record: RejectedRecord, topic: string, error: RecordError): void {
     const slots = this.#slots;
-    const { profile } = slots.accounts[slot] as Account;
     const mustKeep = !this.#isUncopied(slot) || error.isRecordFault === true;
     if (error.code === CLOSED || slots.kinds[slot] === SlotKind.DeadLetter || !mustKeep) {
       this.#giveUp(slot, error);
@@ -301,13 +303,9 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     this.#rejected.append({
       record,
       topic,
-      deadLetterTopic: this.#options.deadLetterTopic(profile, topic),
       fault: error,
-      source: {
-        profile,
-        pattern: this.#options.routePattern(profile),
-        clientId: slots.clientIds[slot] ?? '',
-      },
+      profile: (slots.accounts[slot] as Account).profile,
+      clientId: slots.clientIds[slot] as string,
       target: this,
       token: slot,
       onRefused: (refusal) => {
@@ -322,30 +320,19 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const account = slots.accounts[slot] as Account;
     const isNowhere = this.#isUncopied(slot);
     this.#leaveLane(slot);
-    if (error.code !== CLOSED) this.#logFailure(account, error, isNowhere);
+    if (error.code !== CLOSED) this.#losses.say(account, error, isNowhere ? NOT_DELIVERED : STAYS);
     if (isNowhere) {
-      account.open--;
-      account.refused++;
+      account.move(State.open, State.refused);
       this.#tell(slot, Outcome.Refused);
       slots.release(slot);
     } else if (slots.positions[slot] !== NOWHERE) {
       slots.release(slot);
     }
   }
-
-  #logFailure({ profile }: Account, error: SluiceError, isNowhere: boolean): void {
-    const now = this.#options.clock.monotonicMs();
-    if (now - this.#lastFailureLoggedMs < 1_000) return;
-    this.#lastFailureLoggedMs = now;
-    this.#options.logger.error(
-      { type: profile, code: error.code, reason: error.message },
-      isNowhere
-        ? 'a record could not be delivered; its device is not acknowledged'
-        : 'a record could neither be delivered nor dead-lettered: it stays in the journal, and is tried again after a restart',
-    );
-  }
 }
 
+const STAYS =
+  'a record could neither be delivered nor dead-lettered: it stays in the journal, and is tried again after a restart';
 /** What the producer's records fail with that it had when it was closed. */
 const CLOSED = 'PRODUCER_CLOSED';
 /** What a record takes beside key, value and headers, about. */

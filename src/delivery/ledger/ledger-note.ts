@@ -1,4 +1,11 @@
-import { balances, STATES, type Account, type Ledger } from './ledger.ts';
+import {
+  acknowledgedButLost,
+  State,
+  STATE_NAMES,
+  type Account,
+  type Figures,
+  type Ledger,
+} from './ledger.ts';
 
 /** Where records of a former process are counted whose account is not known yet; below 0: fewer than expected. */
 export const RECOVERED_ACCOUNT = '(recovered)';
@@ -19,12 +26,12 @@ interface Note {
   /** Written at a clean stop. */
   readonly clean: boolean;
   /** Another version may know fewer states. */
-  readonly accounts: readonly (Partial<Account> & Pick<Account, 'profile'>)[];
+  readonly accounts: readonly (Partial<Figures> & Pick<Figures, 'profile'>)[];
 }
 
 /** The ledger as text, kept with every checkpoint of the journal. */
 export function ledgerNote(ledger: Ledger, epoch: LedgerEpoch, clean: boolean): string {
-  return JSON.stringify({ epoch, clean, accounts: ledger.accounts() } satisfies Note);
+  return JSON.stringify({ epoch, clean, accounts: ledger.figures() } satisfies Note);
 }
 
 /** What a start finds in the journal. */
@@ -50,19 +57,17 @@ export function restoreLedger(
   for (const stored of note?.accounts ?? []) {
     if (stored.profile === RECOVERED_ACCOUNT) continue;
     const account = ledger.account(stored.profile);
-    for (const state of STATES) if (state !== 'open') account[state] += stored[state] ?? 0;
-    account.acknowledged += stored.acknowledged ?? 0;
-    const safe = account.produced + account.deadLettered + account.filtered + account.dropped;
-    const known = safe + account.damaged + account.lostByContract + account.openInJournal;
-    account.lostByContract += Math.max(0, account.acknowledged - known);
-    account.opened = STATES.reduce((sum, state) => sum + account[state], 0);
+    for (const name of STATE_NAMES) {
+      if (name !== 'open') account.move(State.outside, State[name], stored[name] ?? 0);
+    }
+    account.acknowledge(stored.acknowledged);
+    // Nothing of it is open: what was in memory alone is gone, and what its devices were told of that is lost.
+    const { figures } = account;
+    const lost = Math.max(0, acknowledgedButLost(figures) - figures.damaged);
+    account.move(State.outside, State.lostByContract, lost);
   }
   const surplus = openRecords + lostRecords - ledger.total().openInJournal;
-  if (surplus !== 0) {
-    const recovered = ledger.account(RECOVERED_ACCOUNT);
-    recovered.opened += surplus;
-    recovered.openInJournal += surplus;
-  }
+  if (surplus !== 0) ledger.account(RECOVERED_ACCOUNT).move(State.outside, State.openInJournal, surplus);
   loseUnread(ledger, lostRecords);
   if (note === undefined) return { number: 1, sinceMs: nowMs };
   return note.clean ? note.epoch : { number: note.epoch.number + 1, sinceMs: nowMs };
@@ -70,15 +75,13 @@ export function restoreLedger(
 
 /** The journal lost so many of its open records; whose they were is not known yet. */
 export function loseUnread(ledger: Ledger, records: number): void {
-  if (records === 0) return;
-  const unread = ledger.account(UNREAD_ACCOUNT);
-  unread.openInJournal -= records;
-  unread.damaged += records;
+  if (records > 0) ledger.account(UNREAD_ACCOUNT).move(State.openInJournal, State.damaged, records);
 }
 
 /** Counts a former process's records as they are read, and sets the accounts right when all have been. */
 export class RecoveredRecords {
   readonly #ledger: Ledger;
+  #isSettled = false;
   /** What the accounts say of records on the disk. */
   readonly #expected: ReadonlyMap<string, number>;
   readonly #seen = new Map<string, number>();
@@ -87,14 +90,14 @@ export class RecoveredRecords {
     this.#ledger = ledger;
     this.#expected = new Map(
       ledger
-        .accounts()
+        .figures()
         .filter(({ profile }) => profile !== RECOVERED_ACCOUNT && profile !== UNREAD_ACCOUNT)
         .map(({ profile, openInJournal }) => [profile, openInJournal]),
     );
   }
 
   seen(profile: string, records = 1): void {
-    this.#seen.set(profile, (this.#seen.get(profile) ?? 0) + records);
+    if (!this.#isSettled) this.#seen.set(profile, (this.#seen.get(profile) ?? 0) + records);
   }
 
   /**
@@ -102,57 +105,29 @@ export class RecoveredRecords {
    * came later than that nobody knows whose it was.
    */
   settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
     const ledger = this.#ledger;
-    const unread = ledger.accounts().find(({ profile }) => profile === UNREAD_ACCOUNT);
+    // Below 0: so many records on the disk are of other accounts.
+    let unread = ledger.figures().find(({ profile }) => profile === UNREAD_ACCOUNT)?.openInJournal ?? 0;
     for (const profile of new Set([...this.#expected.keys(), ...this.#seen.keys()])) {
       const missing = (this.#expected.get(profile) ?? 0) - (this.#seen.get(profile) ?? 0);
       if (missing === 0) continue;
       const account = ledger.account(profile);
-      const damaged = Math.max(0, Math.min(missing, -(unread?.openInJournal ?? 0)));
-      if (unread !== undefined) {
-        unread.openInJournal += damaged;
-        unread.damaged -= damaged;
+      const damaged = Math.max(0, Math.min(missing, -unread));
+      if (damaged > 0) {
+        ledger.account(UNREAD_ACCOUNT).move(State.damaged, State.openInJournal, damaged);
+        account.move(State.openInJournal, State.damaged, damaged);
+        unread += damaged;
       }
-      account.damaged += damaged;
-      account.openInJournal -= damaged;
       this.#hand(account, damaged - missing);
     }
-    if (unread !== undefined && unread.openInJournal < 0) this.#hand(unread, -unread.openInJournal);
+    if (unread < 0) this.#hand(ledger.account(UNREAD_ACCOUNT), -unread);
   }
 
   /** So many that were recovered are this account's. */
   #hand(account: Account, records: number): void {
-    const recovered = this.#ledger.account(RECOVERED_ACCOUNT);
-    account.opened += records;
-    account.openInJournal += records;
-    recovered.opened -= records;
-    recovered.openInJournal -= records;
+    account.move(State.outside, State.openInJournal, records);
+    this.#ledger.account(RECOVERED_ACCOUNT).move(State.openInJournal, State.outside, records);
   }
-}
-
-/** Deliveries that are in no state, or in two. */
-export interface Imbalance {
-  /** An account, or the journal. */
-  readonly subject: string;
-  /** How many too few (below 0: too many) are in a state. */
-  readonly difference: number;
-  /** The numbers, for a person. */
-  readonly text: string;
-}
-
-/** What is wrong with the ledger; none: every delivery is in exactly one state. */
-export function imbalances(ledger: Ledger, openRecords: number | undefined): Imbalance[] {
-  const found: Imbalance[] = [];
-  for (const account of ledger.accounts()) {
-    if (balances(account)) continue;
-    const { profile, ...figures } = account;
-    const difference = account.opened - STATES.reduce((sum, state) => sum + account[state], 0);
-    found.push({ subject: profile, difference, text: `${profile}: ${JSON.stringify(figures)}` });
-  }
-  const { openInJournal } = ledger.total();
-  if (openRecords !== undefined && openRecords !== openInJournal) {
-    const text = `the journal holds ${openRecords} records, and the accounts say ${openInJournal}`;
-    found.push({ subject: 'the journal', difference: openRecords - openInJournal, text });
-  }
-  return found;
 }

@@ -1,11 +1,11 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import type { Ledger } from './ledger.ts';
-import { imbalances, type LedgerEpoch } from './ledger-note.ts';
+import { missingIn, type Ledger } from './ledger.ts';
+import type { LedgerEpoch } from './ledger-note.ts';
 
 export interface LedgerWatchOptions {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'figures' | 'total'>;
   /** The journal's own book, where there is one: records on the disk that are not done. */
   readonly journal: () => { readonly epoch: LedgerEpoch; readonly openRecords: number } | undefined;
   readonly clock: Clock;
@@ -88,4 +88,34 @@ export class LedgerWatch {
       },
     ];
   }
+}
+
+/** Deliveries that are in no state, or in two. */
+export interface Imbalance {
+  /** An account, or the journal. */
+  readonly subject: string;
+  /** How many too few (below 0: too many) are in a state. */
+  readonly difference: number;
+  /** The numbers, for a person. */
+  readonly text: string;
+}
+
+/** What is wrong with the ledger; none: every delivery is in exactly one state. */
+export function imbalances(
+  ledger: Pick<Ledger, 'figures' | 'total'>,
+  openRecords: number | undefined,
+): Imbalance[] {
+  const found: Imbalance[] = [];
+  for (const account of ledger.figures()) {
+    const difference = missingIn(account);
+    if (difference === 0) continue;
+    const { profile, ...figures } = account;
+    found.push({ subject: profile, difference, text: `${profile}: ${JSON.stringify(figures)}` });
+  }
+  const { openInJournal } = ledger.total();
+  if (openRecords !== undefined && openRecords !== openInJournal) {
+    const text = `the journal holds ${openRecords} records, and the accounts say ${openInJournal}`;
+    found.push({ subject: 'the journal', difference: openRecords - openInJournal, text });
+  }
+  return found;
 }

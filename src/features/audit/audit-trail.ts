@@ -2,7 +2,7 @@ import type { SluiceConfig } from '../../config/config.ts';
 import { type Clock, within } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { PartitionedSink } from '../../delivery/record-sink.ts';
+import type { PartitionedSink } from '../../delivery/ports.ts';
 import { NodeLogDirectory } from '../../durable-log/log-directory.ts';
 import type { Producer } from '../../producer/producer.ts';
 import { type AuditedResult, AuditLog } from './audit-log.ts';

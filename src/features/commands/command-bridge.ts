@@ -7,7 +7,7 @@ import { commandTopics, type CommandsConfig } from '../../config/commands.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { DeviceSessions } from '../../core/device-sessions.ts';
 import type { Metric } from '../../core/metric.ts';
-import type { RecordSink } from '../../delivery/record-sink.ts';
+import type { RecordSink } from '../../delivery/ports.ts';
 import { GroupReader } from '../../kafka/clients/group-reader.ts';
 import type { KafkaClientOptions } from '../../kafka/clients/ports.ts';
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { encodeHeaders, NO_HEADERS, type Header, type SerializedRecord } from '../../core/record.ts';
-import type { RecordError, RecordResult, RecordSink, RecordTarget } from '../../delivery/record-sink.ts';
+import type { RecordError, RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 import type { Obstacle } from './command.ts';
 
 /** The headers of an undelivered command, by name, beside those that it had. Values are UTF-8 text. */

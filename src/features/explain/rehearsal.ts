@@ -3,13 +3,13 @@ import type { CapturedMessage } from '../capture/captured-message.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { Outcome, type PublicationOrigin, type Topic } from '../../core/publication.ts';
-import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
 import { decodeHeaders, type SerializedRecord } from '../../core/record.ts';
 import type { DecodeFault } from '../../core/route.ts';
 import type { BoundDevice } from '../../decode/profile/device-bindings.ts';
 import type { TranscoderRoute } from '../../decode/profile/transcoder-route.ts';
 import { Delivery } from '../../delivery/delivery.ts';
-import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/record-sink.ts';
+import { Ledger, withAccount, type DeliveryRoute } from '../../delivery/ledger/ledger.ts';
+import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 import { neverSendable, upperBoundBytes, type RecordLimits } from '../../producer/batches/record-batch.ts';
 import { RouteCache } from '../../route/route-cache.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
@@ -59,7 +59,7 @@ export class Rehearsal {
   readonly #clock: RehearsalClock;
   readonly #stage: Stage;
   readonly #delivery: Delivery;
-  readonly #routes: RouteCache<readonly RehearsedRoute[]>;
+  readonly #routes: RouteCache<readonly (RehearsedRoute & DeliveryRoute)[]>;
   readonly #topics = new Map<string, Topic>();
 
   /** The blueprint must have been drawn with the clock, and serves this rehearsal alone. `begins` is called before each fate. */
@@ -68,18 +68,20 @@ export class Rehearsal {
     this.#clock = clock;
     this.#stage = new Stage(blueprint.producer, begins);
     blueprint.services.framings.assume();
-    this.#routes = new RouteCache((topic) =>
+    const ledger = new Ledger();
+    this.#routes = new RouteCache(({ name }) =>
       blueprint.routes
-        .match(topic.name)
-        .map(({ target, captures }) => new RehearsedRoute(target.bind(captures, topic.name), this.#stage)),
+        .match(name)
+        .map(({ target, captures }) =>
+          withAccount(new RehearsedRoute(target.bind(captures, name), this.#stage), ledger),
+        ),
     );
     this.#delivery = new Delivery({
       resolve: (topic) => this.#routes.resolve(topic),
+      ledger,
       records: this.#stage,
-      deadLetterTopicOfProfile: (type) => {
-        const profile = blueprint.profiles.find((candidate) => candidate.type === type);
-        return profile && deadLetterTopicFor(profile.produce, type);
-      },
+      // Here Kafka refuses nothing.
+      types: { deadLetterTopic: () => undefined, pattern: () => undefined },
       unrouted: blueprint.config.unrouted,
       clock,
       logger: silentLogger,

@@ -6,7 +6,7 @@ import type { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
 import { NO_HEADERS, encodeHeaders, type SerializedRecord } from '../../core/record.ts';
-import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/record-sink.ts';
+import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 
 export interface PresenceOptions {
   readonly topic: string;

@@ -89,10 +89,10 @@ export function recallPublications(
         fs,
         segment,
         (recordNumber) => recordNumber >= first,
-        ({ clientId, packetId, ordinal }) => {
-          if (ordinal === 0) return;
-          publications.set(ordinal, { clientId, packetId, publicationNumber: ordinal });
-          next = Math.max(next, ordinal + 1);
+        ({ clientId, packetId, publicationNumber }) => {
+          if (publicationNumber === 0) return;
+          publications.set(publicationNumber, { clientId, packetId, publicationNumber });
+          next = Math.max(next, publicationNumber + 1);
         },
       );
     } catch {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Pacer } from '../../../src/delivery/disk/pacer.ts';
+import { Pacer } from '../../../src/delivery/disk/replay.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
 
 /** Pieces of a hundred records that take 2 ms each, for five seconds. How many there were a second. */

@@ -2,7 +2,6 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { Outcome } from '../../../src/core/publication.ts';
 import { acknowledgedButLost } from '../../../src/delivery/ledger/ledger.ts';
-import { stateOf } from '../../../src/delivery/disk/lane-metrics.ts';
 import { FsError } from '../../durable-log/memory-fs.ts';
 import { until } from '../../support/until.ts';
 import { GatedSink, StoreRig } from '../store-rig.ts';
@@ -22,9 +21,7 @@ afterEach(async () => {
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 function states(rig: StoreRig): Record<string, string> {
-  return Object.fromEntries(
-    rig.store.lanes().map((lane) => [`${lane.topic}-${lane.partition}`, stateOf(lane)]),
-  );
+  return Object.fromEntries(rig.store.lanes().map((lane) => [`${lane.topic}-${lane.partition}`, lane.way]));
 }
 
 async function settle(rig: StoreRig): Promise<void> {
@@ -166,7 +163,11 @@ describe('contract journal', () => {
       const expected = range(0, 40).filter((number) => number % 2 === device);
       expect(sink.log.get(`t-${device}`)).toEqual(expected.map((number) => `d${device}#${number}`));
     }
-    expect(second.ledger.account('meter')).toMatchObject({ opened: 40, produced: 40, openInJournal: 0 });
+    expect(second.ledger.account('meter').figures).toMatchObject({
+      opened: 40,
+      produced: 40,
+      openInJournal: 0,
+    });
     expect(second.balanced).toBe(true);
   });
 
@@ -285,7 +286,7 @@ describe('contract journal', () => {
           const isMeter = number % 2 === 0 && number < 4_000;
           if (rig.send(number, isMeter ? 'd0' : 'd1', 't', false, isMeter ? 'meter' : 'chatty')) number++;
         }
-        return rig.ledger.account('chatty').dropped > 500;
+        return rig.ledger.account('chatty').figures.dropped > 500;
       },
       { everyMs: 1, timeoutMs: 30_000, what: 'dropped records' },
     );
@@ -293,9 +294,9 @@ describe('contract journal', () => {
     rig.sink.connectedBrokers = 1;
     for (const place of ['t-0', 't-1']) rig.sink.open(place);
     await rig.drain();
-    expect(rig.ledger.account('meter')).toMatchObject({ opened: 2_000, produced: 2_000, dropped: 0 });
+    expect(rig.ledger.account('meter').figures).toMatchObject({ opened: 2_000, produced: 2_000, dropped: 0 });
     expect(rig.sink.log.get('t-0')).toEqual(range(0, 2_000).map((index) => `d0#${2 * index}`));
-    const { opened, produced, dropped } = rig.ledger.account('chatty');
+    const { opened, produced, dropped } = rig.ledger.account('chatty').figures;
     expect(produced + dropped).toBe(opened);
     expect(rig.balanced).toBe(true);
     expect(acknowledgedButLost(rig.ledger.total())).toBe(0);
@@ -315,8 +316,15 @@ describe('contract journal', () => {
     await second.drain();
     expect(sink.log.get('t.dlq-1')).toEqual(['d1#1']);
     // Whose it is is counted when all that a former process left has been read.
-    await until(() => second.ledger.account('meter').opened === 1, { everyMs: 1, what: 'the account' });
-    expect(second.ledger.account('meter')).toMatchObject({ opened: 1, deadLettered: 1, openInJournal: 0 });
+    await until(() => second.ledger.account('meter').figures.opened === 1, {
+      everyMs: 1,
+      what: 'the account',
+    });
+    expect(second.ledger.account('meter').figures).toMatchObject({
+      opened: 1,
+      deadLettered: 1,
+      openInJournal: 0,
+    });
   });
 });
 

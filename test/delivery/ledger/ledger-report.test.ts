@@ -1,22 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { ledgerText } from '../../../src/cli/ledger.ts';
 import { CONTRACTS } from '../../../src/core/contract.ts';
-import { reportLedger } from '../../../src/delivery/ledger/ledger-report.ts';
-import { Ledger } from '../../../src/delivery/ledger/ledger.ts';
+import { Ledger, reportLedger, State, type Figures } from '../../../src/delivery/ledger/ledger.ts';
 
 const profiles = [{ type: 'sensor', topic: 'fleet/{device}', ack: CONTRACTS.kafka }];
 
-function ledgerOf(figures: Partial<ReturnType<Ledger['account']>>): Ledger {
-  const ledger = new Ledger();
-  Object.assign(ledger.account('sensor'), figures);
-  return ledger;
+/** Books that say so of one type, whether or not that balances. */
+function booksOf(figures: Partial<Figures>): Parameters<typeof reportLedger>[0] {
+  const sensor = { ...new Ledger().account('sensor').figures, ...figures };
+  return { figures: () => [sensor], total: () => sensor };
 }
 
 describe('the view of the ledger', () => {
   it('shows each type with its route and contract, all states, and the equation', () => {
-    const ledger = ledgerOf({ opened: 10, produced: 6, filtered: 1, openInJournal: 3, acknowledged: 10 });
-    ledger.account('(unrouted)').opened = 2;
-    ledger.account('(unrouted)').deadLettered = 2;
+    const ledger = new Ledger();
+    const account = ledger.account('sensor');
+    account.move(State.outside, State.produced, 6);
+    account.move(State.outside, State.filtered);
+    account.move(State.outside, State.openInJournal, 3);
+    account.acknowledge(10);
+    ledger.account('(unrouted)').move(State.outside, State.deadLettered, 2);
     const report = reportLedger(ledger, profiles);
     expect(report).toMatchObject({
       ok: true,
@@ -35,12 +38,12 @@ describe('the view of the ledger', () => {
   });
 
   it('says so when a delivery is in no state, or one that was acknowledged is nowhere', () => {
-    const unbalanced = reportLedger(ledgerOf({ opened: 3, produced: 2 }), profiles);
+    const unbalanced = reportLedger(booksOf({ opened: 3, produced: 2 }), profiles);
     expect(unbalanced).toMatchObject({ ok: false, total: { balanced: false } });
     expect(ledgerText(unbalanced)).toMatch(
       /NO: the states make 2[^]*3 opened ≠ 2 produced[^]*verdict: NOT OK/,
     );
-    const lost = reportLedger(ledgerOf({ opened: 1, refused: 1, acknowledged: 1 }), profiles);
+    const lost = reportLedger(booksOf({ opened: 1, refused: 1, acknowledged: 1 }), profiles);
     expect(lost).toMatchObject({ ok: false, total: { balanced: true, acknowledgedButLost: 1 } });
   });
 });

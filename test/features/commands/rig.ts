@@ -7,7 +7,7 @@ import type {
   SessionMessage,
   SessionOutcome,
 } from '../../../src/core/device-sessions.ts';
-import type { RecordSink, RecordTarget } from '../../../src/delivery/record-sink.ts';
+import type { RecordSink, RecordTarget } from '../../../src/delivery/ports.ts';
 import { Undelivered } from '../../../src/features/commands/undelivered.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/logger.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceConnection } from '../../../src/core/device-sessions.ts';
 import type { SerializedRecord } from '../../../src/core/record.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
-import type { RecordSink, RecordTarget } from '../../../src/delivery/record-sink.ts';
+import type { RecordSink, RecordTarget } from '../../../src/delivery/ports.ts';
 import { PresenceRecords } from '../../../src/features/presence/presence-records.ts';
 import { RecordingLogger, TestClock } from '../../mqtt/harness.ts';
 
