@@ -39,6 +39,8 @@ export interface ProducerOptions<K = Uint8Array, V = Uint8Array> {
   readonly partitioner?: Partitioner;
   /** From 0 to 1, for jitter and for the choice of partitions. */
   readonly random?: () => number;
+  /** Calls back after the events that are being handled now. Left out, setImmediate; a test steps the sender by it. */
+  readonly defer?: (callback: () => void) => void;
 }
 
 /** Records that were appended and not delivered when the producer closed. */
@@ -73,7 +75,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   constructor(options: ProducerOptions<K, V>) {
     const { config, port, clock, logger, random = Math.random, partitioner } = options;
     const { keySerializer, valueSerializer } = options;
-    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, setImmediate);
+    this.#loop = new SenderLoop((nowMs) => sender.runOnce(nowMs), clock, options.defer ?? setImmediate);
     const context: ProducerContext = {
       config,
       port,

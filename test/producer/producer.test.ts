@@ -22,7 +22,7 @@ async function warmedUp(settings: Readonly<Record<string, unknown>> = {}): Promi
 }
 
 describe('batching', () => {
-  it('sends a batch when linger.ms is over, not before', async () => {
+  it('the producer sends a batch when linger.ms is over, not before', async () => {
     const scripted = await ScriptedProducer.withTopic([1]);
     scripted.try('a');
     await scripted.pass(9);
@@ -32,14 +32,14 @@ describe('batching', () => {
     expect(scripted.port.requests.map(({ values }) => values)).toEqual(['a b']);
   });
 
-  it('sends a full batch at once', async () => {
+  it('the producer sends a full batch at once', async () => {
     const scripted = await ScriptedProducer.withTopic([1], { 'batch.size': 1_024 });
     for (let i = 0; i < 12; i++) scripted.try('x'.repeat(100));
     await settled();
     expect(scripted.port.requests).toHaveLength(1);
   });
 
-  it('puts all ready partitions of a broker into one request, and each broker gets its own', async () => {
+  it('the producer puts all ready partitions of a broker into one request, and each broker gets its own', async () => {
     const scripted = await ScriptedProducer.withTopic([1, 1, 2, 2]);
     for (let i = 0; i < 40; i++) scripted.try(`v${i}`, 't', `key-${i}`);
     await scripted.pass(10);
@@ -53,7 +53,7 @@ describe('batching', () => {
     ]);
   });
 
-  it('does not linger while a flush is under way, and the flush ends with the last result', async () => {
+  it('the producer does not linger while a flush is under way, and the flush ends with the last result', async () => {
     const scripted = await ScriptedProducer.withTopic([1], { 'linger.ms': 5_000 });
     scripted.try('a');
     let flushed = false;
@@ -68,7 +68,7 @@ describe('batching', () => {
 });
 
 describe('order and sequences', () => {
-  it('numbers batches without gaps and has up to five in flight', async () => {
+  it('the producer numbers batches without gaps and has up to five in flight', async () => {
     const scripted = await warmedUp();
     for (const value of ['a', 'b', 'c', 'd', 'e', 'f']) await scripted.send(value);
     expect(scripted.port.requests.slice(1).map(({ batches }) => batches[0]!.sequence)).toEqual([
@@ -78,7 +78,7 @@ describe('order and sequences', () => {
     expect(scripted.port.last().batches[0]).toMatchObject({ sequence: 6, values: ['f'] });
   });
 
-  it('has only one batch in flight until the broker has acknowledged one, which it would otherwise not miss', async () => {
+  it('the producer has only one batch in flight until the broker has acknowledged one, which it would otherwise not miss', async () => {
     const scripted = await ScriptedProducer.withTopic([1]);
     await scripted.send('a');
     await scripted.send('b');
@@ -87,7 +87,7 @@ describe('order and sequences', () => {
     expect(scripted.port.last().values).toBe('b');
   });
 
-  it('has one batch of a partition in flight without idempotence', async () => {
+  it('the producer has one batch of a partition in flight without idempotence', async () => {
     const scripted = await warmedUp({ 'enable.idempotence': false });
     await scripted.send('a');
     await scripted.send('b');
@@ -98,7 +98,7 @@ describe('order and sequences', () => {
     expect(scripted.port.last().values).toBe('a');
   });
 
-  it('repeats what got no answer one by one, in order, with the same sequences', async () => {
+  it('the producer repeats what got no answer one by one, in order, with the same sequences', async () => {
     const scripted = await warmedUp();
     for (const value of ['a', 'b', 'c']) await scripted.send(value);
     const [, a, b, c] = scripted.port.requests;
@@ -121,7 +121,7 @@ describe('order and sequences', () => {
     expect(scripted.results).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('sends nothing new ahead of a batch that has to go again', async () => {
+  it('the producer sends nothing new ahead of a batch that has to go again', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.port.last().answer({ errorCode: 7 });
@@ -133,7 +133,7 @@ describe('order and sequences', () => {
     expect(scripted.port.requests.slice(before).map(({ values }) => values)).toEqual(['a', 'b']);
   });
 
-  it('passes results on in order even when a later batch is acknowledged first', async () => {
+  it('the producer passes results on in order even when a later batch is acknowledged first', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.send('b');
@@ -146,7 +146,7 @@ describe('order and sequences', () => {
     expect(scripted.results).toEqual(['a', 'b']);
   });
 
-  it('repeats a batch that is out of order only because an earlier one has to go again', async () => {
+  it('the producer repeats a batch that is out of order only because an earlier one has to go again', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.send('b');
@@ -162,7 +162,7 @@ describe('order and sequences', () => {
   });
 
   it.each([KafkaErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, KafkaErrorCode.UNKNOWN_PRODUCER_ID])(
-    'starts a new epoch when the broker lost what it knew of us (error %i), once nothing is in flight, and keeps order',
+    'the producer starts a new epoch when the broker lost what it knew of us (error %i), once nothing is in flight, and keeps order',
     async (errorCode) => {
       const scripted = await warmedUp();
       await scripted.send('a');
@@ -182,7 +182,7 @@ describe('order and sequences', () => {
     },
   );
 
-  it('takes a duplicate for what it is: delivered', async () => {
+  it('the producer takes a duplicate for what it is, a batch that was delivered', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.port.last().answer({ errorCode: KafkaErrorCode.DUPLICATE_SEQUENCE_NUMBER });
@@ -191,7 +191,7 @@ describe('order and sequences', () => {
 });
 
 describe('refused batches', () => {
-  it('fails a batch for an error that is not retriable, and goes on in a new epoch', async () => {
+  it('the producer fails a batch for an error that is not retriable, and goes on in a new epoch', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.send('b');
@@ -205,7 +205,7 @@ describe('refused batches', () => {
     expect(scripted.results).toEqual(['a:INVALID_RECORD', 'b']);
   });
 
-  it('fails only the records that the broker names, and sends the others ahead of later batches', async () => {
+  it('the producer fails only the records that the broker names, and sends the others ahead of later batches', async () => {
     const scripted = await warmedUp();
     await scripted.send('a', 'b', 'c', 'd');
     await scripted.send('e');
@@ -227,7 +227,7 @@ describe('refused batches', () => {
     expect(scripted.producer.buffer.availableBytes).toBe(scripted.producer.buffer.totalBytes);
   });
 
-  it('splits a batch that is too large for the broker, within its sequence', async () => {
+  it('the producer splits a batch that is too large for the broker, within its sequence', async () => {
     const scripted = await warmedUp();
     await scripted.send('a', 'b', 'c');
     await scripted.port.last().answer({ errorCode: KafkaErrorCode.MESSAGE_TOO_LARGE });
@@ -242,7 +242,7 @@ describe('refused batches', () => {
     expect(scripted.producer.buffer.availableBytes).toBe(scripted.producer.buffer.totalBytes);
   });
 
-  it('retries without end when told to, with growing pauses', async () => {
+  it('the producer retries without end when told to, with growing pauses', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     for (let i = 0; i < 30; i++) {
@@ -254,7 +254,7 @@ describe('refused batches', () => {
     expect(scripted.results).toEqual(['a']);
   });
 
-  it('repeats a batch when its pause is over, whatever jitter the next look would come to', async () => {
+  it('the producer repeats a batch when its pause is over, whatever jitter the next look would come to', async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = new SeededRandom(seed).next;
       const scripted = await ScriptedProducer.withTopic([1], {}, { random });
@@ -265,7 +265,7 @@ describe('refused batches', () => {
     }
   });
 
-  it('finds the record that is wrong when the broker does not name it, and delivers the others in order', async () => {
+  it('the producer finds the record that is wrong when the broker does not name it, and delivers the others in order', async () => {
     const scripted = await warmedUp();
     await scripted.send('a', 'b', 'c');
     for (let i = 0; i < 12 && scripted.results.length < 3; i++) {
@@ -277,7 +277,7 @@ describe('refused batches', () => {
     expect(scripted.results).toEqual(['a', 'b:INVALID_RECORD', 'c']);
   });
 
-  it('lets a failed record be read once more while its failure is told', async () => {
+  it('the producer lets a failed record be read once more while its failure is told', async () => {
     const scripted = await warmedUp();
     const read: unknown[] = [];
     const target = {
@@ -302,7 +302,7 @@ describe('refused batches', () => {
     expect(read).toEqual([0, 1, 2].map((i) => [i, 'k', `value ${i}`, 17 + i, true]));
   });
 
-  it('fails a batch in flight when delivery.timeout.ms is over, and says that Kafka may have it', async () => {
+  it('the producer fails a batch in flight when delivery.timeout.ms is over, and says that Kafka may have it', async () => {
     const scripted = await warmedUp({ 'delivery.timeout.ms': 31_000, 'request.timeout.ms': 30_000 });
     await scripted.send('a');
     await scripted.pass(31_000);
@@ -314,7 +314,7 @@ describe('refused batches', () => {
     expect(scripted.producer.buffer.availableBytes).toBe(scripted.producer.buffer.totalBytes);
   });
 
-  it('fails by name what a partition held that does not exist any more', async () => {
+  it('the producer fails by name what a partition held that does not exist any more', async () => {
     const scripted = await ScriptedProducer.withTopic([-1, -1]);
     const keyOf = (partition: number) =>
       ['a', 'b', 'c', 'd', 'e'].find((key) => partitionForKey(Buffer.from(key), 2) === partition)!;
@@ -330,7 +330,7 @@ describe('refused batches', () => {
     ]);
   });
 
-  it('is not led back to a topic that is no more by a broker that has not heard of its successor', async () => {
+  it('the producer is not led back to a topic that is no more by a broker that has not heard of its successor', async () => {
     const scripted = await ScriptedProducer.withTopic([1, 1]);
     scripted.port.setTopic('t', [1, 1], 0, 'successor');
     await scripted.pass(300_000);
@@ -344,7 +344,7 @@ describe('refused batches', () => {
     expect(scripted.results.filter((result) => result.includes(':'))).toEqual([]);
   });
 
-  it('repeats nothing behind a batch of which the broker does not say whether it appended it', async () => {
+  it('the producer repeats nothing behind a batch of which the broker does not say whether it appended it', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.send('b');
@@ -362,7 +362,7 @@ describe('refused batches', () => {
     expect(scripted.results).toEqual(['a:UNKNOWN_SERVER_ERROR', 'b']);
   });
 
-  it('fails a batch when delivery.timeout.ms is over, with the last error as its cause', async () => {
+  it('the producer fails a batch when delivery.timeout.ms is over, with the last error as its cause', async () => {
     const scripted = await warmedUp({ 'delivery.timeout.ms': 40_000 });
     scripted.port.unready.add(1);
     scripted.try('a');
@@ -372,7 +372,7 @@ describe('refused batches', () => {
     expect(scripted.results).toEqual(['a:DELIVERY_TIMEOUT']);
   });
 
-  it('gives up after `retries` repetitions', async () => {
+  it('the producer fails a batch that was repeated as often as retries says', async () => {
     const scripted = await warmedUp({ retries: 2 });
     await scripted.send('a');
     for (let i = 0; i < 3; i++) {
@@ -384,7 +384,7 @@ describe('refused batches', () => {
 });
 
 describe('leaders', () => {
-  it('follows the new leader that the answer names, without asking for metadata', async () => {
+  it('the producer follows the new leader that the answer names, without asking for metadata', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     const asked = scripted.port.metadataRequests;
@@ -400,7 +400,7 @@ describe('leaders', () => {
     expect(scripted.port.metadataRequests).toBe(asked);
   });
 
-  it('asks for metadata when a leader has moved, and is not led back by an older answer', async () => {
+  it('the producer asks for metadata when a leader has moved, and is not led back by an older answer', async () => {
     const scripted = await warmedUp();
     scripted.port.setTopic('t', [2], 5);
     await scripted.send('a');
@@ -416,7 +416,7 @@ describe('leaders', () => {
     expect(scripted.port.last().brokerId).toBe(3);
   });
 
-  it('keeps asking for metadata while a leader hangs, until the cluster has noticed and names another', async () => {
+  it('the producer keeps asking for metadata while a leader hangs, until the cluster has noticed and names another', async () => {
     const scripted = await warmedUp();
     scripted.port.unready.add(1);
     await scripted.send('a');
@@ -430,7 +430,7 @@ describe('leaders', () => {
     expect(scripted.port.last()).toMatchObject({ brokerId: 2, values: 'a' });
   });
 
-  it('pauses for a broker that throttles', async () => {
+  it('the producer pauses for a broker that throttles', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     await scripted.port.last().answer({}, { throttleTimeMs: 500 });
@@ -440,7 +440,7 @@ describe('leaders', () => {
     expect(scripted.port.last().values).toBe('b');
   });
 
-  it('sends when a broker becomes reachable again', async () => {
+  it('the producer sends when a broker becomes reachable again', async () => {
     const scripted = await warmedUp();
     scripted.port.unready.add(1);
     await scripted.send('a');
@@ -451,7 +451,7 @@ describe('leaders', () => {
     expect(scripted.port.last().values).toBe('a');
   });
 
-  it('looks for a cluster that is gone, also while nothing is to be sent, until it is there again', async () => {
+  it('the producer looks for a cluster that is gone, also while nothing is to be sent, until it is there again', async () => {
     const scripted = await warmedUp();
     const { port } = scripted;
     const tenSeconds = async (): Promise<void> => {
@@ -472,7 +472,7 @@ describe('leaders', () => {
 });
 
 describe('what is not taken', () => {
-  it('says at once and for good that a record is too large, naming topic and sizes', async () => {
+  it('the producer says at once and for good that a record is too large, naming topic and sizes', async () => {
     const scripted = await ScriptedProducer.withTopic([1], { 'max.request.size': 2_000 });
     const refusal = scripted.try('x'.repeat(2_000));
     expect(refusal).toBeInstanceOf(RecordTooLargeError);
@@ -481,7 +481,7 @@ describe('what is not taken', () => {
     );
   });
 
-  it('lets the first record of a topic wait for its metadata, and calls it back', async () => {
+  it('the producer lets the first record of a topic wait for its metadata, and calls it back', async () => {
     const scripted = new ScriptedProducer();
     scripted.port.setTopic('t', [1]);
     const refusal = scripted.try('a');
@@ -493,7 +493,7 @@ describe('what is not taken', () => {
     expect(scripted.try('a')).toBeUndefined();
   });
 
-  it('names a topic that does not exist, keeps asking, and goes on when it is there', async () => {
+  it('the producer names a topic that does not exist, keeps asking, and goes on when it is there', async () => {
     const scripted = new ScriptedProducer();
     const refusal = scripted.try('a', 'absent');
     await scripted.pass(3_000);
@@ -509,7 +509,7 @@ describe('what is not taken', () => {
     expect(scripted.producer.topicFaults().size).toBe(0);
   });
 
-  it('forgets on request a topic that does not exist, and calls back who waits for it', async () => {
+  it('the producer forgets on request a topic that does not exist, and calls back who waits for it', async () => {
     const scripted = new ScriptedProducer();
     scripted.port.setTopic('there', [1]);
     scripted.try('a', 'there');
@@ -526,7 +526,7 @@ describe('what is not taken', () => {
     expect(scripted.try('b', 'there')).toBeUndefined();
   });
 
-  it('holds what was taken when the right to write is withdrawn, and delivers it when it is given back', async () => {
+  it('the producer holds what was taken when the right to write is withdrawn, and delivers it when it is given back', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     scripted.port.setTopicError('t', 29);
@@ -540,7 +540,7 @@ describe('what is not taken', () => {
     expect(scripted.results).toEqual(['a']);
   });
 
-  it('gives no partition more than its share, and other partitions are not held up', async () => {
+  it('the producer gives no partition more than its share, and other partitions are not held up', async () => {
     const scripted = await ScriptedProducer.withTopic([-1, 1], {
       'buffer.memory': 65_536,
       'batch.size': 4_096,
@@ -555,7 +555,7 @@ describe('what is not taken', () => {
     expect(scripted.try('y', 't', alive)).toBeUndefined();
   });
 
-  it('never holds more than buffer.memory, and wakes those who wait in order', async () => {
+  it('the producer never holds more than buffer.memory, and wakes those who wait in order', async () => {
     const scripted = await ScriptedProducer.withTopic([1, 1, 1, 1, 1, 1, 1, 1], {
       'buffer.memory': 65_536,
       'batch.size': 16_384,
@@ -576,7 +576,7 @@ describe('what is not taken', () => {
 });
 
 describe('close', () => {
-  it('delivers what was taken, and ends the connections', async () => {
+  it('close() delivers what was taken, and ends the connections', async () => {
     const scripted = await warmedUp({ 'linger.ms': 5_000 });
     scripted.try('a');
     const closing = scripted.producer.close(1_000);
@@ -588,7 +588,7 @@ describe('close', () => {
     expect(scripted.try('b')).toMatchObject({ code: 'PRODUCER_CLOSED' });
   });
 
-  it('lists what it could not deliver in time, and each of these records hears of it once', async () => {
+  it('close() lists what it could not deliver in time, and each of these records hears of it once', async () => {
     const scripted = await warmedUp();
     await scripted.send('a');
     scripted.try('b');

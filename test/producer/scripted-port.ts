@@ -78,12 +78,25 @@ export class SentRequest {
   }
 }
 
-/** Lets promises and deferred calls that are due run. */
+/** What producers on a scripted port are to do after the events of this turn. */
+const deferred: (() => void)[] = [];
+
+/** For a producer's `defer`: the call is made by {@link settled}. */
+export function defer(callback: () => void): void {
+  deferred.push(callback);
+}
+
+/**
+ * Lets producers do all that they can do now: their senders are stepped until none asks for another step and no
+ * promise is left that is due. What was not sent then is not sent before time passes or a broker answers.
+ */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 3; i++) {
+  for (let quietTurns = 0; quietTurns < 3; quietTurns++) {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
+    if (deferred.length > 0) quietTurns = 0;
+    for (const step of deferred.splice(0)) step();
   }
 }
 

@@ -4,7 +4,7 @@ import { parseProducerConfig } from '../../src/producer/config/config.ts';
 import { Producer, type ProducerOptions, type Refusal } from '../../src/producer/producer.ts';
 import type { BatchResult, RecordTarget } from '../../src/producer/batches/producer-batch.ts';
 import { ManualClock } from '../testbed/fleet/manual-clock.ts';
-import { ScriptedPort, settled } from './scripted-port.ts';
+import { defer, ScriptedPort, settled } from './scripted-port.ts';
 
 /** A producer on a scripted port and a manual clock, with the results of its records as they come. */
 export class ScriptedProducer implements RecordTarget {
@@ -30,6 +30,7 @@ export class ScriptedProducer implements RecordTarget {
       clock,
       logger: silentLogger,
       random: () => 0.5,
+      defer,
       ...options,
     });
   }

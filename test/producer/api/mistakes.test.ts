@@ -28,13 +28,13 @@ function sendOneByOne({ mistakes, now }: ReturnType<typeof watch>, count: number
 }
 
 describe('one send at a time, awaited under linger', () => {
-  it('is noticed when it is a habit, and said with what to do', () => {
+  it('awaiting one send at a time under linger is noticed when it is a habit, and said with what to do', () => {
     const watched = watch();
     sendOneByOne(watched, 60);
     expect(watched.said).toMatchObject([{ code: 'SENDS_AWAITED_ONE_BY_ONE', lingerMs: 20 }]);
   });
 
-  it('is no mistake with linger.ms 0, after a pause, or when sends overlap', () => {
+  it('awaiting one send at a time is no mistake with linger.ms 0, after a pause, or when sends overlap', () => {
     const withoutLinger = watch({ lingerMs: 0 });
     sendOneByOne(withoutLinger, 200);
     const slow = watch();
@@ -55,13 +55,13 @@ describe('too many small batches', () => {
     for (let i = 0; i <= 1_000; i++) mistakes.batchSent(records, (now.ms += everyMs));
   };
 
-  it('are noticed as measured', () => {
+  it('too many small batches are noticed, with what was measured', () => {
     const watched = watch();
     send(watched, 1, 1);
     expect(watched.said).toMatchObject([{ code: 'BATCHES_TOO_SMALL', recordsPerBatch: 1 }]);
   });
 
-  it('are no mistake when there are few a second, or they hold more than a record or two', () => {
+  it('small batches are no mistake when there are few a second, or they hold more than a record or two', () => {
     const rare = watch();
     send(rare, 1, 20);
     const full = watch();
@@ -71,7 +71,7 @@ describe('too many small batches', () => {
 });
 
 describe('a mistake that is made again and again', () => {
-  it('is said once a minute, with how often it was made', () => {
+  it('a mistake that is made again and again is said once a minute, with how often it was made', () => {
     const watched = watch();
     for (let i = 0; i < 5; i++) watched.mistakes.notClosed(3);
     watched.now.ms += 60_000;
@@ -85,7 +85,7 @@ describe('a mistake that is made again and again', () => {
 });
 
 describe('a process that ends', () => {
-  it('is told of records that it loses, and of nothing when there are none', async () => {
+  it('a process that ends is told of records that it loses, and of nothing when there are none', async () => {
     const scripted = await ScriptedProducer.withTopic([1]);
     scripted.producer.processEnds();
     expect(scripted.producer.mistakes.size).toBe(0);

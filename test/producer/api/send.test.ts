@@ -9,7 +9,7 @@ import { JsonSerializer } from '../../../src/producer/serializers/json.ts';
 import type { Serializer } from '../../../src/producer/serializers/serializer.ts';
 import { StringSerializer } from '../../../src/producer/serializers/text.ts';
 import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
-import { ScriptedPort, settled } from '../scripted-port.ts';
+import { defer, ScriptedPort, settled } from '../scripted-port.ts';
 
 /** A producer of texts on a scripted cluster whose topic `t` has two partitions. */
 function setUp(
@@ -31,6 +31,7 @@ function setUp(
     clock,
     logger: silentLogger,
     random: () => 0,
+    defer,
     keySerializer: new StringSerializer(),
     valueSerializer: new StringSerializer(),
     ...options,
@@ -49,7 +50,7 @@ const outcomeOf = (promise: Promise<unknown>) =>
   );
 
 describe('a send', () => {
-  it('resolves with where Kafka put the record, and the sizes that it has', async () => {
+  it('a send resolves with where Kafka put the record, and the sizes that it has', async () => {
     const { port, producer, pass } = setUp();
     const first = producer.send({ topic: 't', partition: 1, key: 'k1', value: 'äb', timestamp: 17 });
     const second = producer.send({ topic: 't', partition: 1, value: null });
@@ -66,7 +67,7 @@ describe('a send', () => {
     expect(await second).toMatchObject({ offset: 42n, serializedKeySize: -1, serializedValueSize: -1 });
   });
 
-  it("tells the broker's time on a topic with LogAppendTime, and no offset where the broker knows none", async () => {
+  it("a send tells the broker's time on a topic with LogAppendTime, and no offset where the broker knows none", async () => {
     const { port, producer, pass } = setUp();
     const sent = producer.send({ topic: 't', value: 'a' });
     await pass(0);
@@ -74,7 +75,7 @@ describe('a send', () => {
     expect(await sent).toMatchObject({ offset: -1n, timestamp: 99 });
   });
 
-  it('calls back in the order of the sends, with metadata or an error, and never before it returned', async () => {
+  it('a send calls back in the order of the sends, with metadata or an error, and never before it returned', async () => {
     const { port, producer, pass } = setUp();
     const heard: string[] = [];
     let returned = false;
@@ -95,7 +96,7 @@ describe('a send', () => {
     expect(heard).toEqual(['huge:RECORD_TOO_LARGE', 'a@7', 'b@8', 'c@9']);
   });
 
-  it('goes to the partition of its key, as in Java, unless it names one', async () => {
+  it('a send goes to the partition of its key, as in Java, unless it names one', async () => {
     const { port, producer, pass } = setUp();
     const keys = Array.from({ length: 20 }, (_, i) => `key-${i}`);
     for (const key of keys) void producer.send({ topic: 't', key, value: key });
@@ -106,7 +107,7 @@ describe('a send', () => {
     expect(port.last().batches.flatMap(({ values }) => values)).toHaveLength(20);
   });
 
-  it('carries headers, repeated keys and null values included', async () => {
+  it('a send carries headers, repeated keys and null values included', async () => {
     const { producer, pass, port } = setUp();
     const headers = [
       { key: 'a', value: Buffer.from('1') },
@@ -118,7 +119,7 @@ describe('a send', () => {
     expect(producer.stats.recordSendTotal).toBe(1);
   });
 
-  it('that its serializer refuses fails with the reason, and those around it go on', async () => {
+  it('a send that its serializer refuses fails with the reason, and those around it go on', async () => {
     const { port, producer, pass } = setUp();
     const sends = ['a', 17 as unknown as string, 'b'].map((value) =>
       outcomeOf(producer.send({ topic: 't', partition: 0, value })),
@@ -129,7 +130,7 @@ describe('a send', () => {
     expect(await Promise.all(sends)).toEqual(['delivered', 'SERIALIZATION_FAILED', 'delivered']);
   });
 
-  it('is refused after close', async () => {
+  it('a send is refused after close', async () => {
     const { producer } = setUp();
     await producer.close();
     await expect(producer.send({ topic: 't', value: 'a' })).rejects.toMatchObject({
@@ -139,7 +140,7 @@ describe('a send', () => {
 });
 
 describe('a send that nobody awaits', () => {
-  it('may fail without harm: it is counted, and logged once in a while', async () => {
+  it('a send that nobody awaits may fail without harm: it is counted, and logged once in a while', async () => {
     const logged: object[] = [];
     const logger: Logger = { ...silentLogger, warn: (fields) => logged.push(fields) };
     const { producer, pass } = setUp({}, { logger });
@@ -149,7 +150,7 @@ describe('a send that nobody awaits', () => {
     expect(logged).toMatchObject([{ code: 'SEND_FAILED_UNOBSERVED', reason: 'RECORD_TOO_LARGE' }]);
   });
 
-  it('is not counted when somebody handles its failure', async () => {
+  it('a send that fails is no mistake when somebody handles its failure', async () => {
     const { producer, pass } = setUp();
     const failed = outcomeOf(producer.send({ topic: 't', value: 'x'.repeat(2_000_000) }));
     await pass(0);
@@ -159,7 +160,7 @@ describe('a send that nobody awaits', () => {
 });
 
 describe('a send that must wait', () => {
-  it('goes in its turn when metadata is there: none of its topic overtakes another', async () => {
+  it('a send that must wait for metadata goes in its turn: none of its topic overtakes another', async () => {
     const { port, producer, pass } = setUp();
     port.metadataFailure = new ProducerError('X', 'no broker');
     const sends = ['a', 'b', 'c'].map((value) => producer.send({ topic: 't', partition: 0, value }));
@@ -175,7 +176,7 @@ describe('a send that must wait', () => {
     await Promise.all(sends);
   });
 
-  it('for a topic that does not exist fails after max.block.ms with an error that says so', async () => {
+  it('a send that must wait for a topic that does not exist fails after max.block.ms with an error that says so', async () => {
     const { producer, pass } = setUp({ 'max.block.ms': 3_000 });
     let error: unknown;
     producer.send({ topic: 'absent', value: 'a' }, (failure) => {
@@ -191,7 +192,7 @@ describe('a send that must wait', () => {
     expect(producer.isBlocked).toBe(false);
   });
 
-  it('fails at once when only the owner of the topic can help', async () => {
+  it('a send that must wait fails at once when only the owner of the topic can help', async () => {
     const { port, producer, pass } = setUp();
     port.setTopicError('secret', 29);
     const outcome = outcomeOf(producer.send({ topic: 'secret', value: 'a' }));
@@ -199,7 +200,7 @@ describe('a send that must wait', () => {
     expect(await outcome).toBe('TOPIC_AUTHORIZATION_FAILED');
   });
 
-  it('for memory fails after max.block.ms with an error that says so, and holds up no other topic', async () => {
+  it('a send that must wait for memory fails after max.block.ms with an error that says so, and holds up no other topic', async () => {
     const { port, producer, pass } = setUp({
       'buffer.memory': 65_536,
       'batch.size': 16_384,
@@ -227,7 +228,7 @@ describe('a send that must wait', () => {
     expect(await other).toBe('delivered');
   });
 
-  it('waits for a partition that was named and is new, and fails if it does not come', async () => {
+  it('a send waits for a partition that it names and nobody knows yet, and fails if it does not come', async () => {
     const { port, producer, pass } = setUp({ 'max.block.ms': 5_000 });
     const early = outcomeOf(producer.send({ topic: 't', partition: 2, value: 'a' }));
     const never = outcomeOf(producer.send({ topic: 't', partition: 9, value: 'b' }));
@@ -240,7 +241,7 @@ describe('a send that must wait', () => {
     expect(await Promise.all([early, never])).toEqual(['delivered', 'MAX_BLOCK_TIMEOUT']);
   });
 
-  it('for its serializer lets no later one of its topic pass, and their values may change meanwhile without harm', async () => {
+  it('a send that must wait for its serializer lets no later one of its topic pass, and their values may change meanwhile without harm', async () => {
     let ready: () => void = () => {};
     let isReady = false;
     const valueSerializer: Serializer<string> = {
@@ -266,7 +267,7 @@ describe('a send that must wait', () => {
     await Promise.all(sends);
   });
 
-  it('fails alone when what its serializer needs can not be had', async () => {
+  it('a send that must wait fails alone when what its serializer needs can not be had', async () => {
     let calls = 0;
     const valueSerializer: Serializer<string> = {
       prepare: () => (calls++ === 0 ? Promise.reject(new ProducerError('REGISTRY_DOWN', 'no')) : undefined),
@@ -280,7 +281,7 @@ describe('a send that must wait', () => {
     expect(await Promise.all(sends)).toEqual(['REGISTRY_DOWN', 'delivered']);
   });
 
-  it('is part of flush and close', async () => {
+  it('a send that must wait is part of what flush and close wait for', async () => {
     const { port, producer, pass } = setUp({ 'linger.ms': 5_000 });
     const sent: Promise<RecordMetadata> = producer.send({ topic: 't', value: 'a' });
     const closing = producer.close(60_000);
@@ -291,7 +292,7 @@ describe('a send that must wait', () => {
     expect(await closing).toEqual([]);
   });
 
-  it('is named by a close whose time runs out, and fails', async () => {
+  it('a send that must wait is named by a close whose time runs out, and fails', async () => {
     const { producer, pass } = setUp();
     const outcome = outcomeOf(producer.send({ topic: 'absent', value: 'a' }));
     const closing = producer.close(1_000);
@@ -302,12 +303,12 @@ describe('a send that must wait', () => {
 });
 
 describe('a producer', () => {
-  it('refuses a serializer in the wrong place', () => {
+  it('a producer refuses a serializer in the wrong place', () => {
     const keySerializer: Serializer<string> = { part: 'value', serialize: () => null };
     expect(() => setUp({}, { keySerializer })).toThrow('the serializer of the key is made for the value');
   });
 
-  it('takes any type that it has a serializer for', async () => {
+  it('a producer takes any type that it has a serializer for', async () => {
     const clock = new ManualClock();
     const port = new ScriptedPort();
     port.setTopic('t', [1]);
@@ -317,6 +318,7 @@ describe('a producer', () => {
       port,
       clock,
       logger: silentLogger,
+      defer,
       keySerializer: new StringSerializer(),
       valueSerializer: new JsonSerializer<{ amount: number }>(),
     });

@@ -55,13 +55,13 @@ describe('the compression of batches', () => {
     },
   );
 
-  it('costs nothing where there is none: the batch can leave at once', () => {
+  it('a batch without compression can leave at once', () => {
     const batch = batchOf(100);
     expect(compressor({ type: 'none' }).compress(batch)).toBeUndefined();
     expect(encodeBatch(batch).records).toEqual(batch.records);
   });
 
-  it('takes part of the thread pool only, and the oldest batch first', async () => {
+  it('compression takes part of the thread pool only, and the oldest batch first', async () => {
     const held = new HeldCompressions();
     const limited = compressor({ type: 'zstd', compress: held.compress, maxInPool: 2 });
     const batches = [1, 2, 3, 4, 5].map((n) => batchOf(70_000 + n));
@@ -99,7 +99,7 @@ describe('the compression of batches', () => {
     },
   );
 
-  it('that fails loses nothing: the batch goes uncompressed, the next is tried, and one line says why', async () => {
+  it('a compression that fails loses nothing: the batch goes uncompressed, the next is tried, and one line says why', async () => {
     const held = new HeldCompressions();
     const warnings: object[] = [];
     const logger: Logger = { ...silentLogger, warn: (fields) => warnings.push(fields) };

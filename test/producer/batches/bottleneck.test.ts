@@ -23,7 +23,7 @@ class Queue {
 }
 
 describe('a bottleneck', () => {
-  it('calls those that wait in the order in which they came', () => {
+  it('a bottleneck calls those that wait in the order in which they came', () => {
     const queue = new Queue();
     for (const name of ['a', 'b', 'c']) queue.enter(name);
     queue.room = 3;
@@ -31,7 +31,7 @@ describe('a bottleneck', () => {
     expect(queue.taken).toEqual(['a', 'b', 'c']);
   });
 
-  it('wakes no more than one caller in vain', () => {
+  it('a bottleneck wakes no more than one caller in vain', () => {
     const queue = new Queue();
     for (let i = 0; i < 100; i++) queue.enter(String(i));
     queue.calls = 0;
@@ -41,7 +41,7 @@ describe('a bottleneck', () => {
     expect(queue.calls).toBe(4);
   });
 
-  it('keeps the place of a caller that got nothing', () => {
+  it('a bottleneck keeps the place of a caller that got nothing', () => {
     const queue = new Queue();
     for (const name of ['a', 'b', 'c']) queue.enter(name);
     queue.bottleneck.wake();
@@ -50,7 +50,7 @@ describe('a bottleneck', () => {
     expect(queue.taken).toEqual(['a']);
   });
 
-  it('gives everyone a turn before a caller that got something has another', () => {
+  it('a bottleneck gives everyone a turn before a caller that got something has another', () => {
     const queue = new Queue();
     queue.enter('a', 5);
     queue.enter('b', 5);
@@ -61,7 +61,7 @@ describe('a bottleneck', () => {
     expect(queue.taken.join('')).toBe('aabbaabb');
   });
 
-  it('calls each waiter once', () => {
+  it('a bottleneck calls each waiter once', () => {
     const bottleneck = new Bottleneck('memory', () => 0);
     let calls = 0;
     bottleneck.wait(() => calls++);

@@ -60,7 +60,7 @@ describe('a record batch', () => {
     kafkajs.CompressionCodecs[ZSTD] = () => ({ decompress: decompressZstd });
   });
 
-  it('is read back by kafkajs with every key, value, timestamp and header as it was appended', async () => {
+  it('a record batch is read back by kafkajs with every key, value, timestamp and header as it was appended', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 30 }), codecs, async (inputs, codec) => {
         const batch = batchOf(
@@ -97,7 +97,7 @@ describe('a record batch', () => {
     );
   });
 
-  it('can be iterated, for a client that does its own encoding', () => {
+  it('a record batch can be iterated, for a client that does its own encoding', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 20 }), (inputs) => {
         const records = inputs.map(({ headers, ...rest }) => ({
@@ -117,7 +117,7 @@ describe('a record batch', () => {
     );
   });
 
-  it('estimates sizes exactly: a buffer that is one byte shorter has no room for the last record', () => {
+  it('a record batch estimates sizes exactly: a buffer that is one byte shorter has no room for the last record', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 20 }), (inputs) => {
         const records = inputs.map(({ headers, ...rest }) => ({
@@ -142,7 +142,7 @@ describe('a record batch', () => {
     );
   });
 
-  it('says its length and carries the CRC-32C of everything behind it', async () => {
+  it('a record batch says its length and carries the CRC-32C of everything behind it', async () => {
     const batch = batchOf([
       { topic: 't', key: null, value: Buffer.from('v'), timestampMs: 5, headers: encodeHeaders([]) },
     ]);
@@ -154,7 +154,7 @@ describe('a record batch', () => {
     }
   });
 
-  it('takes no record that does not fit, and is not touched by the attempt', () => {
+  it('a record batch takes no record that does not fit, and is not touched by the attempt', () => {
     const batch = new ProducerBatch(new PartitionQueue('t', 0, () => 0), Buffer.alloc(100), 0);
     const fits = {
       topic: 't',
@@ -171,7 +171,7 @@ describe('a record batch', () => {
     expect(batch.tryAppend(fits, target, 2)).toBe(true);
   });
 
-  it('sends the same bytes again on a retry', async () => {
+  it('a record batch sends the same bytes again on a retry', async () => {
     const batch = batchOf([
       { topic: 't', key: null, value: Buffer.alloc(500, 7), timestampMs: 5, headers: encodeHeaders([]) },
     ]);

@@ -23,7 +23,7 @@ function reference(value: number): number[] {
 const edges = [0, -1, 1, 63, 64, -64, -65, 2 ** 31 - 1, -(2 ** 31)];
 
 describe('variable-length integers', () => {
-  it('of 32 bits are written, sized and read as the protocol guide says', () => {
+  it('variable-length integers of 32 bits are written, sized and read as the protocol guide says', () => {
     const check = (value: number) => {
       const buffer = Buffer.alloc(8);
       const end = writeVarint(buffer, value, 0);
@@ -35,7 +35,7 @@ describe('variable-length integers', () => {
     fc.assert(fc.property(fc.integer(), check));
   });
 
-  it('of up to 53 bits are written, sized and read exactly, so that weeks between two records do not wrap', () => {
+  it('variable-length integers of up to 53 bits are written, sized and read exactly, so that weeks between two records do not wrap', () => {
     const check = (value: number) => {
       const buffer = Buffer.alloc(12);
       const end = writeVarlong(buffer, value, 0);

@@ -10,7 +10,7 @@ const vectors = readFileSync(join(import.meta.dirname, 'murmur2-vectors.tsv'), '
   .map((line) => line.split('\t'));
 
 describe('the partition of a key', () => {
-  it('is the one that Java would choose, for thousands of keys', () => {
+  it('the partition of a key is the one that Java would choose, for thousands of keys', () => {
     const wrong = vectors.filter(([hex, hash, of7, of1000]) => {
       const key = Buffer.from(hex!, 'hex');
       return (

@@ -64,28 +64,28 @@ function spread(topic: Topic, count: number, key: string | null = null): number[
 }
 
 describe('records without a key', () => {
-  it('stick to one partition for a batch, and are evenly spread in the long run', () => {
+  it('records without a key stick to one partition for a batch, and are evenly spread in the long run', () => {
     const topic = topicOf([1, 2, 3, 4]);
     const first = Array.from({ length: 10 }, () => topic.partitionFor(record(null), 100));
     expect(new Set(first).size).toBe(1);
     for (const count of spread(topic, 40_000)) expect(Math.abs(count - 10_000)).toBeLessThan(1_000);
   });
 
-  it('go less often to partitions with long queues', () => {
+  it('records without a key go less often to partitions with long queues', () => {
     const topic = topicOf([1, 2]);
     topic.partitions[0]!.waiting.length = 9;
     const [slow, quick] = spread(topic, 20_000);
     expect(quick! / slow!).toBeGreaterThan(6);
   });
 
-  it('ignore queues without partitioner.adaptive.partitioning.enable', () => {
+  it('records without a key do not heed queues while partitioner.adaptive.partitioning.enable is false', () => {
     const topic = topicOf([1, 2], { adaptive: false });
     topic.partitions[0]!.waiting.length = 9;
     const [slow, quick] = spread(topic, 40_000);
     expect(quick! / slow!).toBeLessThan(1.2);
   });
 
-  it('pass over partitions without a leader or with a broker that takes nothing, if there are others', () => {
+  it('records without a key pass over partitions without a leader or with a broker that takes nothing, if there are others', () => {
     expect(spread(topicOf([-1, 2, 3], { unavailable: [3] }), 1_000)).toEqual([0, 1_000, 0]);
     expect(spread(topicOf([-1, 2], { unavailable: [2] }), 1_000)).toEqual([0, 1_000]);
     expect(spread(topicOf([-1, -1]), 1_000).every((count) => count > 0)).toBe(true);
@@ -93,12 +93,12 @@ describe('records without a key', () => {
 });
 
 describe('records with a key', () => {
-  it('are treated as if they had none with partitioner.ignore.keys', () => {
+  it('records with a key are treated as if they had none with partitioner.ignore.keys', () => {
     const counts = spread(topicOf([1, 2, 3], { ignoreKeys: true }), 3_000, 'always the same');
     expect(counts.every((count) => count > 500)).toBe(true);
   });
 
-  it('of a topic that grows go to a new partition only after those before them in the old one are settled', async () => {
+  it('records with a key of a topic that grows go to a new partition only after those before them in the old one are settled', async () => {
     const scripted = await ScriptedProducer.withTopic([1, 1]);
     const keys = Array.from({ length: 50 }, (_, i) => `key-${i}`);
     const moving = keys.find(
@@ -132,13 +132,13 @@ describe('records with a key', () => {
 });
 
 describe('another partitioner', () => {
-  it('takes one partition after the other, those with a leader only', () => {
+  it('the round-robin partitioner takes one partition after the other, those with a leader only', () => {
     const topic = topicOf([1, -1, 3], { partitioner: new RoundRobinPartitioner() });
     const chosen = Array.from({ length: 5 }, () => topic.partitionFor(record('same'), 100));
     expect(chosen).toEqual([0, 2, 0, 2, 0]);
   });
 
-  it('of your own decides, and a record for which it names no partition fails', async () => {
+  it('a partitioner of your own decides, and a record for which it names no partition fails', async () => {
     const choices = [1, 5];
     const partitioner: Partitioner = { partition: () => choices.shift()! };
     const scripted = new ScriptedProducer({}, { partitioner });

@@ -10,7 +10,7 @@ import { SerializationError } from '../../../src/producer/serializers/serializer
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 describe("Confluent's wire format", () => {
-  it('is the byte 0, the schema id big-endian, and for Protobuf the message indexes', () => {
+  it("Confluent's wire format is the byte 0, the schema id big-endian, and for Protobuf the message indexes", () => {
     expect(hex(framePrefix(0x01020304))).toBe('0001020304');
     expect(hex(framePrefix(1, [0]))).toBe('000000000100');
     expect(hex(framePrefix(1, [1]))).toBe('00000000010202');
@@ -18,7 +18,7 @@ describe("Confluent's wire format", () => {
     expect(hex(framePrefix(1, [2, 100]))).toBe('00000000010404c801');
   });
 
-  it('gives back the id and the indexes that were put in', () => {
+  it("Confluent's wire format gives back the id and the indexes that were put in", () => {
     const indexes = fc.array(fc.nat({ max: 100_000 }), { minLength: 1, maxLength: 10 });
     fc.assert(
       fc.property(fc.nat({ max: 2 ** 31 - 1 }), indexes, (id, messageIndexes) => {
@@ -29,14 +29,14 @@ describe("Confluent's wire format", () => {
     );
   });
 
-  it('takes the first message written at length as the first message, as Confluent does', () => {
+  it("Confluent's wire format takes the first message written at length as the first message, as Confluent does", () => {
     expect(readMessageIndexes(Uint8Array.of(0, 0, 0, 0, 1, 2, 0))).toEqual({
       messageIndexes: [0],
       offset: 7,
     });
   });
 
-  it('says so when bytes are in another format', () => {
+  it("Confluent's wire format says so when bytes are in another format", () => {
     const read = (...bytes: number[]) => {
       try {
         return readSchemaId('readings', Uint8Array.from(bytes));
@@ -49,7 +49,7 @@ describe("Confluent's wire format", () => {
     expect(read(123, 34, 97, 34, 58, 49, 125)).toMatch(/begins with byte 123/);
   });
 
-  it('refuses malformed message indexes instead of reading on or allocating for them', () => {
+  it("Confluent's wire format refuses malformed message indexes instead of reading on or allocating for them", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 12 }), (tail) => {
         const framed = readMessageIndexes(Uint8Array.of(0, 0, 0, 0, 1, ...tail));

@@ -7,7 +7,7 @@ const found = (text: string) =>
   Object.fromEntries(protoMessages(text).map(({ name, indexes }) => [name, indexes]));
 
 describe('protoMessages', () => {
-  it('counts messages as they stand in the text, nested ones within theirs', () => {
+  it('protoMessages counts messages as they stand in the text, nested ones within theirs', () => {
     const text = `
       syntax = "proto3";
       package a.b;
@@ -24,7 +24,7 @@ describe('protoMessages', () => {
     });
   });
 
-  it('is not misled by comments, strings, options, fields called message, or braces in any of them', () => {
+  it('protoMessages is not misled by comments, strings, options, fields called message, or braces in any of them', () => {
     const text = `
       // message A {
       /* message B { } */
@@ -45,7 +45,7 @@ describe('protoMessages', () => {
     expect(found(text)).toEqual({ One: [0], Two: [1] });
   });
 
-  it('finds nothing in what is no .proto file', () => {
+  it('protoMessages finds nothing in what is no .proto file', () => {
     for (const text of [
       '',
       'CgRhLnBiEgE=',
@@ -60,7 +60,7 @@ describe('protoMessages', () => {
     expect(protoMessages('CgRhLnBiEgE=')).toEqual([]);
   });
 
-  it('agrees with protobufjs about any nesting', () => {
+  it('protoMessages agrees with protobufjs about any nesting', () => {
     const { tree } = fc.letrec<{ tree: string[][] | object }>((tie) => ({
       tree: fc.array(fc.oneof({ maxDepth: 4 }, fc.constant('enum'), fc.constant('field'), tie('tree')), {
         maxLength: 4,

@@ -43,7 +43,7 @@ const avro = (options: Partial<RegisteredAvroOptions> = {}) =>
   new AvroSerializer<object>({ registry, schema: record('Reading', id), ...options });
 
 describe('a serializer with a schema registry', () => {
-  it('registers its schema at the first record of a topic, and never waits again', async () => {
+  it('a serializer with a schema registry registers its schema at the first record of a topic, and never waits again', async () => {
     const serializer = avro();
     expect(() => serializer.serialize('t', { id: 1 })).toThrow(
       expect.objectContaining({ code: 'SCHEMA_NOT_PREPARED', topic: 't' }),
@@ -54,18 +54,18 @@ describe('a serializer with a schema registry', () => {
     expect(server.versions('t-value')).toEqual([text(record('Reading', id))]);
   });
 
-  it('asks once however many records wait', async () => {
+  it('a serializer with a schema registry asks once however many records wait', async () => {
     const serializer = avro();
     await Promise.all([serializer.prepare('t'), serializer.prepare('t'), serializer.prepare('t')]);
     expect(server.requests).toEqual(['POST /subjects/t-value/versions']);
   });
 
-  it('needs no registry for a tombstone', () => {
+  it('a serializer with a schema registry needs no registry for a tombstone', () => {
     expect(avro().serialize('t', null)).toBeNull();
     expect(new AvroDeserializer({ registry }).deserialize('t', null)).toBeNull();
   });
 
-  it('tries again with the next record after a failure', async () => {
+  it('a serializer with a schema registry tries again with the next record after a failure', async () => {
     const serializer = avro();
     server.faults.push({ status: 503, body: {} });
     await expect(serializer.prepare('t')).rejects.toThrow(
@@ -74,7 +74,7 @@ describe('a serializer with a schema registry', () => {
     await expect(send(serializer, { id: 1 })).resolves.toHaveLength(6);
   });
 
-  it('names subjects after the topic and the part, the record, or both', async () => {
+  it('a serializer with a schema registry names subjects after the topic and the part, the record, or both', async () => {
     await send(avro({ part: 'key' }), { id: 1 });
     await send(avro({ subjectNameStrategy: recordNameStrategy }), { id: 1 });
     await send(avro({ subjectNameStrategy: topicRecordNameStrategy }), { id: 1 });
@@ -83,13 +83,13 @@ describe('a serializer with a schema registry', () => {
     }
   });
 
-  it('tells which part of a record it is for', () => {
+  it('a serializer with a schema registry tells which part of a record it is for', () => {
     expect(avro().part).toBe('value');
     expect(avro({ part: 'key' }).part).toBe('key');
     expect(new AvroSerializer({ schema: 'int' }).part).toBeUndefined();
   });
 
-  it('registers nothing when it must not: what is not there is an error', async () => {
+  it('a serializer with a schema registry registers nothing when it must not: what is not there is an error', async () => {
     const serializer = avro({ autoRegisterSchemas: false });
     await expect(serializer.prepare('t')).rejects.toMatchObject({
       code: 'SCHEMA_NOT_FOUND',
@@ -99,13 +99,13 @@ describe('a serializer with a schema registry', () => {
     await expect(send(serializer, { id: 1 })).resolves.toHaveLength(6);
   });
 
-  it('reports an incompatible schema as such', async () => {
+  it('a serializer with a schema registry reports an incompatible schema as such', async () => {
     server.frozen.add('t-value');
     await expect(avro().prepare('t')).rejects.toThrow(SchemaRegistryError);
     await expect(avro().prepare('t')).rejects.toMatchObject({ code: 'SCHEMA_INCOMPATIBLE' });
   });
 
-  it("writes by the subject's latest version when told to, and registers nothing", async () => {
+  it("a serializer with a schema registry writes by the subject's latest version when told to, and registers nothing", async () => {
     await send(avro(), { id: 1 });
     await send(avro({ schema: record('Reading', id, unit) }), { id: 1 });
     const requests = server.requests.length;
@@ -117,11 +117,11 @@ describe('a serializer with a schema registry', () => {
     ]);
   });
 
-  it('refuses to register and to use the latest version at once', () => {
+  it('a serializer with a schema registry refuses to register and to use the latest version at once', () => {
     expect(() => avro({ useLatestVersion: true, autoRegisterSchemas: true })).toThrow(TypeError);
   });
 
-  it('refuses a subject whose latest schema is of another kind', async () => {
+  it('a serializer with a schema registry refuses a subject whose latest schema is of another kind', async () => {
     await registry.register('t-value', { type: 'JSON', text: '{}' });
     await expect(avro({ useLatestVersion: true }).prepare('t')).rejects.toMatchObject({
       code: 'UNUSABLE_SCHEMA',
@@ -130,7 +130,7 @@ describe('a serializer with a schema registry', () => {
 });
 
 describe('a deserializer with a schema registry', () => {
-  it("asks once for each writer's schema", async () => {
+  it("a deserializer with a schema registry asks once for each writer's schema", async () => {
     const data = await send(avro(), { id: 1 });
     const deserializer = new AvroDeserializer({ registry });
     expect(() => deserializer.deserialize('t', data)).toThrow(
@@ -141,7 +141,7 @@ describe('a deserializer with a schema registry', () => {
     expect(deserializer.deserialize('t', data)).toEqual({ id: 1 });
   });
 
-  it('says so when data do not name a schema, or one that nobody knows', async () => {
+  it('a deserializer with a schema registry says so when data do not name a schema, or one that nobody knows', async () => {
     const deserializer = new AvroDeserializer({ registry });
     await expect(receive(deserializer, Buffer.from('{"id":1}'))).rejects.toMatchObject({
       code: 'UNKNOWN_MAGIC_BYTE',
@@ -154,7 +154,7 @@ describe('a deserializer with a schema registry', () => {
 });
 
 describe('Avro in a schema registry', () => {
-  it("is read by the reader's schema, whatever it was written by", async () => {
+  it("Avro in a schema registry is read by the reader's schema, whatever it was written by", async () => {
     const old = await send(avro(), { id: 1 });
     const extra = record('Reading', id, unit, { name: 'raw', type: 'long' });
     const recent = await send(avro({ schema: extra }), { id: 2, unit: 'K', raw: 9 });
@@ -164,7 +164,7 @@ describe('Avro in a schema registry', () => {
     expect(await receive(deserializer, recent)).toEqual({ id: 2, unit: 'K' });
   });
 
-  it('passes over what the reader does not want, of whatever length it claims to be', async () => {
+  it('Avro in a schema registry passes over what the reader does not want, of whatever length it claims to be', async () => {
     const values = { name: 'values', type: { type: 'array', items: { type: 'map', values: 'long' } } };
     const data = await send(avro({ schema: record('Reading', values, id) }), {
       values: [{ a: 1 }, { b: -(2 ** 52) - 1 }],
@@ -178,19 +178,19 @@ describe('Avro in a schema registry', () => {
     expect(all).toEqual({ values: [{ a: 1 }, { b: -(2 ** 52) - 1 }], id: 7 });
   });
 
-  it('reads a long that became a double', async () => {
+  it('Avro in a schema registry reads a long that became a double', async () => {
     const data = await send(avro({ schema: 'long' }) as Serializer<unknown>, 2 ** 40);
     expect(await receive(new AvroDeserializer({ registry, readerSchema: 'double' }), data)).toBe(2 ** 40);
   });
 
-  it('refuses what can not be read by the reader’s schema, and says so at the first record', async () => {
+  it('Avro in a schema registry refuses what can not be read by the reader’s schema, and says so at the first record', async () => {
     const data = await send(avro({ schema: 'string' }) as Serializer<unknown>, 'hi');
     await expect(receive(new AvroDeserializer({ registry, readerSchema: 'int' }), data)).rejects.toThrow(
       /int/,
     );
   });
 
-  it('uses types of other subjects', async () => {
+  it('Avro in a schema registry uses types of other subjects', async () => {
     await registry.register('limits', {
       type: 'AVRO',
       text: text(record('Limits', { name: 'high', type: 'double' })),
@@ -203,7 +203,7 @@ describe('Avro in a schema registry', () => {
     expect(await receive(new AvroDeserializer({ registry }), data)).toEqual({ limits: { high: 80.5 } });
   });
 
-  it("writes plain bytes without Avro's length, as Confluent's Java serializer does", async () => {
+  it("Avro in a schema registry writes plain bytes without Avro's length, as Confluent's Java serializer does", async () => {
     const data = await send(avro({ schema: 'bytes' }) as Serializer<Uint8Array>, Buffer.from([1, 2]));
     expect([...data.subarray(5)]).toEqual([1, 2]);
     expect(await receive(new AvroDeserializer({ registry }), data)).toEqual(Buffer.from([1, 2]));
@@ -218,7 +218,7 @@ describe('Protobuf in a schema registry', () => {
   const alarm = root.lookupType('fleet.Alarm');
   const types = { 'fleet.Reading': reading, 'fleet.Alarm': alarm };
 
-  it('tells the messages of a file apart', async () => {
+  it('Protobuf in a schema registry tells the messages of a file apart', async () => {
     const deserializer = new ProtobufDeserializer<object>({ registry, types });
     const data = await send(new ProtobufSerializer<object>({ type: alarm, schema, registry }), {
       text: 'hot',
@@ -229,7 +229,7 @@ describe('Protobuf in a schema registry', () => {
     expect(await receive(deserializer, other)).toEqual(reading.create({ id: 1 }));
   });
 
-  it('refuses a message of a type that was not asked for', async () => {
+  it('Protobuf in a schema registry refuses a message of a type that was not asked for', async () => {
     const data = await send(new ProtobufSerializer<object>({ type: alarm, schema, registry }), {
       text: 'hot',
     });
@@ -244,7 +244,7 @@ describe('Protobuf in a schema registry', () => {
     await expect(receive(deserializer, data)).rejects.toMatchObject({ code: 'DESERIALIZATION_FAILED' });
   });
 
-  it("finds the message's place in the latest version, wherever it moved to", async () => {
+  it("Protobuf in a schema registry finds the message's place in the latest version, wherever it moved to", async () => {
     await registry.register('t-value', {
       type: 'PROTOBUF',
       text: schema.replace('message Reading', 'message New {} $&'),
@@ -256,7 +256,7 @@ describe('Protobuf in a schema registry', () => {
     expect([...data.subarray(5, 7)]).toEqual([2, 4]);
   });
 
-  it('says at once that the file has no such message', () => {
+  it('Protobuf in a schema registry says at once that the file has no such message', () => {
     const options = { type: reading, schema, registry };
     expect(() => new ProtobufSerializer<object>({ ...options, message: 'fleet.Ghost' })).toThrow(
       /fleet.Alarm/,
@@ -267,7 +267,7 @@ describe('Protobuf in a schema registry', () => {
 });
 
 describe('JSON in a schema registry', () => {
-  it('names the schema after its title, and is read without a registry', async () => {
+  it('JSON in a schema registry names the schema after its title, and is read without a registry', async () => {
     const schema = { title: 'Reading', type: 'object' };
     const serializer = new JsonSerializer<object>({
       schema,
@@ -282,7 +282,7 @@ describe('JSON in a schema registry', () => {
     );
   });
 
-  it('needs a title for a subject with the record’s name', async () => {
+  it('JSON in a schema registry needs a title for a subject with the record’s name', async () => {
     const serializer = new JsonSerializer({ schema: {}, registry, subjectNameStrategy: recordNameStrategy });
     await expect(serializer.prepare('t')).rejects.toMatchObject({
       code: 'UNUSABLE_SCHEMA',
@@ -292,7 +292,7 @@ describe('JSON in a schema registry', () => {
 });
 
 describe('several schemas in one topic', () => {
-  it('each keep a subject of their own', async () => {
+  it('several schemas in one topic each keep a subject of their own', async () => {
     const readings = avro({ subjectNameStrategy: recordNameStrategy });
     const alarms = avro({ schema: record('Alarm', id), subjectNameStrategy: recordNameStrategy });
     const serializer = new SelectingSerializer<{ id: number; alarm: boolean }>(

@@ -59,7 +59,7 @@ async function failure(promise: Promise<unknown>): Promise<SchemaRegistryError> 
 }
 
 describe('SchemaRegistry', () => {
-  it('registers a schema, and finds it by subject, version and id', async () => {
+  it('SchemaRegistry registers a schema, and finds it by subject, version and id', async () => {
     const client = clientOf();
     const id = await client.register('t-value', json);
     const registered = { id, subject: 't-value', version: 1, schema: json };
@@ -69,23 +69,23 @@ describe('SchemaRegistry', () => {
     expect(await client.byId(id)).toEqual(json);
   });
 
-  it('knows a schema without a type as Avro, and names none for Avro, as old registries want it', async () => {
+  it('SchemaRegistry knows a schema without a type as Avro, and names none for Avro, as old registries want it', async () => {
     const client = clientOf();
     expect(await client.byId(await client.register('t-value', avro))).toEqual(avro);
   });
 
-  it('gives a schema the same id under every subject', async () => {
+  it('SchemaRegistry gives a schema the same id under every subject', async () => {
     const client = clientOf();
     expect(await client.register('a-value', avro)).toBe(await client.register('b-value', avro));
   });
 
-  it('finds subjects whose names need escaping', async () => {
+  it('SchemaRegistry finds subjects whose names need escaping', async () => {
     const client = clientOf();
     await client.register('a/b c%-value', avro);
     expect((await client.latest('a/b c%-value')).subject).toBe('a/b c%-value');
   });
 
-  it('works below a path, and passes normalize on', async () => {
+  it('SchemaRegistry works below a path, and passes normalize on', async () => {
     const client = clientOf({ url: `${server.url}/` });
     await client.register('t-value', avro, true);
     expect(server.requests).toEqual(['POST /subjects/t-value/versions?normalize=true']);
@@ -94,7 +94,7 @@ describe('SchemaRegistry', () => {
     expect(server.requests[1]).toBe('POST /apis/ccompat/v7/subjects/t-value/versions');
   });
 
-  it('asks once for what never changes, and once for equal questions at the same time', async () => {
+  it('SchemaRegistry asks once for what never changes, and once for equal questions at the same time', async () => {
     const client = clientOf();
     const ids = await Promise.all([client.register('t', avro), client.register('t', avro)]);
     await client.register('t', avro);
@@ -103,7 +103,7 @@ describe('SchemaRegistry', () => {
     expect(server.requests).toEqual(['POST /subjects/t/versions', 'GET /schemas/ids/1']);
   });
 
-  it('always asks for the latest version', async () => {
+  it('SchemaRegistry always asks for the latest version', async () => {
     const client = clientOf();
     await client.register('t', avro);
     await client.latest('t');
@@ -111,14 +111,14 @@ describe('SchemaRegistry', () => {
     expect((await client.latest('t')).version).toBe(2);
   });
 
-  it('forgets the answer that was not asked for the longest when there are too many', async () => {
+  it('SchemaRegistry forgets the answer that was not asked for the longest when there are too many', async () => {
     const client = clientOf({ cacheCapacity: 2 });
     for (const subject of ['a', 'b', 'a', 'c', 'a', 'b']) await client.register(subject, avro);
     const asked = server.requests.map((request) => request.split('/')[2]);
     expect(asked).toEqual(['a', 'b', 'c', 'b']);
   });
 
-  it('finds all that a schema refers to, each behind what it refers to itself', async () => {
+  it('SchemaRegistry finds all that a schema refers to, each behind what it refers to itself', async () => {
     const client = clientOf();
     const reference = (name: string) => ({ name, subject: name, version: 1 });
     await client.register('unit', { type: 'AVRO', text: '"string"' });
@@ -142,7 +142,7 @@ describe('SchemaRegistry', () => {
     ],
     ['SCHEMA_INCOMPATIBLE', 409, 409, (client: SchemaRegistry) => client.register('frozen', avro)],
   ])(
-    'says %s (HTTP %i, error code %i) at once, and asks again the next time',
+    'SchemaRegistry says %s (HTTP %i, error code %i) at once, and asks again the next time',
     async (code, status, registryCode, ask) => {
       server.frozen.add('frozen');
       const client = clientOf();
@@ -153,7 +153,7 @@ describe('SchemaRegistry', () => {
     },
   );
 
-  it('says what the registry said, and what was wanted', async () => {
+  it('SchemaRegistry says what the registry said, and what was wanted', async () => {
     const { message } = await failure(clientOf().latest('orders-value'));
     expect(message).toBe(
       `can't find the latest schema of 'orders-value': the schema registry at ${server.url}/ answered 404: ` +
@@ -161,21 +161,24 @@ describe('SchemaRegistry', () => {
     );
   });
 
-  it.each([500, 503, 429, 408])('tries again after HTTP %i, with pauses that double', async (status) => {
-    const pauses: number[] = [];
-    server.faults.push({ status, body: {} }, { status, body: {} });
-    expect(await clientOf({}, pauses).register('t', avro)).toBe(1);
-    expect(pauses).toEqual([1000, 2000]);
-  });
+  it.each([500, 503, 429, 408])(
+    'SchemaRegistry tries again after HTTP %i, with pauses that double',
+    async (status) => {
+      const pauses: number[] = [];
+      server.faults.push({ status, body: {} }, { status, body: {} });
+      expect(await clientOf({}, pauses).register('t', avro)).toBe(1);
+      expect(pauses).toEqual([1000, 2000]);
+    },
+  );
 
-  it('waits as long as Retry-After says', async () => {
+  it('SchemaRegistry waits as long as Retry-After says', async () => {
     const pauses: number[] = [];
     server.faults.push({ status: 429, body: {}, headers: { 'retry-after': '7' } });
     await clientOf({}, pauses).register('t', avro);
     expect(pauses).toEqual([7000]);
   });
 
-  it('gives up after the last retry with a retriable error', async () => {
+  it('SchemaRegistry gives up after the last retry with a retriable error', async () => {
     const down = { status: 500, body: { error_code: 50001, message: 'Error in the backend data store' } };
     server.faults.push(down, down, down);
     const error = await failure(clientOf({ retries: 2 }).register('t', avro));
@@ -187,19 +190,19 @@ describe('SchemaRegistry', () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  it('tries again after a connection that broke', async () => {
+  it('SchemaRegistry tries again after a connection that broke', async () => {
     server.faults.push('reset', 'reset');
     expect(await clientOf().register('t', avro)).toBe(1);
   });
 
-  it('gives up on an instance that does not answer in time', async () => {
+  it('SchemaRegistry gives up on an instance that does not answer in time', async () => {
     server.faults.push('hang');
     const error = await failure(clientOf({ requestTimeoutMs: 50, retries: 0 }).register('t', avro));
     expect(error).toMatchObject({ code: 'SCHEMA_REGISTRY_UNAVAILABLE', retriable: true });
     expect(error.message).toContain('no answer within 50 ms');
   });
 
-  it('goes on with another instance when one is gone, and stays with it', async () => {
+  it('SchemaRegistry goes on with another instance when one is gone, and stays with it', async () => {
     const other = await new RegistryServer().start();
     await other.stop();
     const pauses: number[] = [];
@@ -210,7 +213,7 @@ describe('SchemaRegistry', () => {
     expect(pauses).toEqual([]);
   });
 
-  it('proves who it is by basic auth, a bearer token, or credentials in the URL', async () => {
+  it('SchemaRegistry proves who it is by basic auth, a bearer token, or credentials in the URL', async () => {
     server.credentials = 'sensor:p@ss';
     await clientOf({ auth: { username: 'sensor', password: 'p@ss' } }).register('a', avro);
     await clientOf({ url: server.url.replace('http://', 'http://sensor:p%40ss@') }).register('b', avro);
@@ -219,7 +222,7 @@ describe('SchemaRegistry', () => {
     expect(server.lastHeaders.authorization).toBe('Bearer abc');
   });
 
-  it('never shows credentials in a message', async () => {
+  it('SchemaRegistry never shows credentials in a message', async () => {
     server.credentials = 'somebody:else';
     const url = server.url.replace('http://', 'http://sensor:secret@');
     expect((await failure(clientOf({ url }).register('a', avro))).message).not.toContain('secret');
@@ -229,13 +232,13 @@ describe('SchemaRegistry', () => {
     );
   });
 
-  it('recognises a server that is no schema registry', async () => {
+  it('SchemaRegistry recognises a server that is no schema registry', async () => {
     server.faults.push({ status: 200, body: { hello: 'world' } });
     expect((await failure(clientOf().register('t', avro))).code).toBe('SCHEMA_REGISTRY_BAD_ANSWER');
     expect(() => clientOf({ url: 'localhost:8081' })).toThrow(/http/);
   });
 
-  it('ends at once when it is closed, in the middle of a pause', async () => {
+  it('SchemaRegistry ends at once when it is closed, in the middle of a pause', async () => {
     server.faults.push({ status: 503, body: {} });
     const { promise: paused, resolve } = Promise.withResolvers<undefined>();
     const clock: Clock = {
@@ -267,7 +270,7 @@ describe('SchemaRegistry over TLS', () => {
     return { pfx: readFileSync(file), passphrase: 'secret', cert: cert.toString() };
   };
 
-  it('trusts a private authority and shows a client certificate', async () => {
+  it('SchemaRegistry over TLS trusts a private authority and shows a client certificate', async () => {
     try {
       const own = pfx('registry');
       const device = pfx('client');

@@ -25,14 +25,14 @@ describe('the sender loop', () => {
     for (const callback of deferred.splice(0)) callback();
   };
 
-  it('runs once for everything that happens in one turn', () => {
+  it('the sender loop runs once for everything that happens in one turn', () => {
     loop.wakeup();
     loop.wakeup();
     runDeferred();
     expect(runs).toEqual([0]);
   });
 
-  it('runs when the time has come that the last step named', () => {
+  it('the sender loop runs when the time has come that the last step named', () => {
     nextMs = 20;
     loop.wakeup();
     runDeferred();
@@ -45,7 +45,7 @@ describe('the sender loop', () => {
     expect(runs).toHaveLength(2);
   });
 
-  it('keeps the earliest of several times', () => {
+  it('the sender loop keeps the earliest of several times', () => {
     loop.wakeupWithin(30);
     loop.wakeupWithin(10);
     loop.wakeupWithin(20);
@@ -53,7 +53,7 @@ describe('the sender loop', () => {
     expect(runs).toEqual([10]);
   });
 
-  it('runs no more after it was stopped', () => {
+  it('the sender loop runs no more after it was stopped', () => {
     loop.wakeupWithin(10);
     loop.wakeup();
     loop.stop();

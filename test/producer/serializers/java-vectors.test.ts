@@ -58,7 +58,7 @@ describe("Kafka's Java serializers", () => {
   ];
 
   it.each(numbers)(
-    'write the same bytes of every %s, and they read back',
+    "Kafka's Java serializers write the same bytes of every %s, and they read back",
     (format, serializer, deserializer, parse) => {
       for (const { data, hex } of vectorsOf(format)) {
         const value = parse(data);
@@ -68,21 +68,21 @@ describe("Kafka's Java serializers", () => {
     },
   );
 
-  it('write the same bytes of every UUID: its text, not its 16 bytes', () => {
+  it("Kafka's Java serializers write the same bytes of every UUID: its text, not its 16 bytes", () => {
     for (const { encoding, data, hex } of vectorsOf('uuid')) {
       expect(hexOf(new UUIDSerializer(encoding).serialize('t', data.toUpperCase()))).toBe(hex);
       expect(new UUIDDeserializer(encoding).deserialize('t', bytesOf(hex))).toBe(data);
     }
   });
 
-  it('write the same bytes of every string in every encoding, halves of surrogate pairs included', () => {
+  it("Kafka's Java serializers write the same bytes of every string in every encoding, halves of surrogate pairs included", () => {
     for (const { encoding, data, hex } of vectorsOf('string')) {
       const bytes = hexOf(new StringSerializer(encoding).serialize('t', codeUnits(data)));
       expect({ encoding, data, bytes }).toEqual({ encoding, data, bytes: hex });
     }
   });
 
-  it('read the same text out of malformed bytes', () => {
+  it("Kafka's Java serializers read the same text out of malformed bytes", () => {
     for (const { encoding, data, hex } of vectorsOf('decode:string')) {
       const text = new StringDeserializer(encoding).deserialize('t', bytesOf(hex));
       expect({ encoding, hex, text }).toEqual({ encoding, hex, text: codeUnits(data) });

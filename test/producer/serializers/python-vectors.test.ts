@@ -78,7 +78,7 @@ describe('Avro', () => {
     mac: bytesOf(data.mac),
   });
 
-  it("is written and read as by Python's fastavro", () => {
+  it("Avro is written and read as by Python's fastavro", () => {
     const serializer = new AvroSerializer({ schema, longs: 'bigint' });
     const deserializer = new AvroDeserializer<object>({ schema, longs: 'bigint' });
     for (const { data, hex } of vectors.avro) {
@@ -87,7 +87,7 @@ describe('Avro', () => {
     }
   });
 
-  it("is framed as by Confluent's serializer", async () => {
+  it("Avro is framed as by Confluent's serializer", async () => {
     for (const { data, id, framed } of vectors.avro) {
       await registryFrom(id);
       const serializer = new AvroSerializer({ schema, registry, longs: 'bigint' });
@@ -114,7 +114,7 @@ describe('Protobuf', () => {
   );
   const dataOf = (message: object) => protobuf.Message.prototype.toJSON.call(message as protobuf.Message);
 
-  it("is written and read as by Google's Python library", () => {
+  it("Protobuf is written and read as by Google's Python library", () => {
     for (const { message, data, hex } of vectors.protobuf) {
       const type = root.lookupType(message);
       const serializer = new ProtobufSerializer<protobuf.Message>({ type });
@@ -124,7 +124,7 @@ describe('Protobuf', () => {
     }
   });
 
-  it("is framed as by Confluent's serializer, nested messages too", async () => {
+  it("Protobuf is framed as by Confluent's serializer, nested messages too", async () => {
     for (const { message, data, id, framed } of vectors.protobuf) {
       await registryFrom(id);
       const type = root.lookupType(message);
@@ -139,7 +139,7 @@ describe('Protobuf', () => {
 });
 
 describe('JSON', () => {
-  it("is framed as by Confluent's serializer", async () => {
+  it("JSON is framed as by Confluent's serializer", async () => {
     for (const { data, id, framed } of vectors.json) {
       await registryFrom(id);
       const serializer = new JsonSerializer({ schema: vectorFile('sensor.schema.json'), registry });
@@ -167,7 +167,7 @@ describe('Thrift', () => {
     });
 
   it.each<ThriftProtocol>(['binary', 'compact'])(
-    "is written and read in the %s protocol as by Python's libraries",
+    "Thrift is written and read in the %s protocol as by Python's libraries",
     (protocol) => {
       const serializer = new ThriftSerializer<Sensor>(protocol);
       const deserializer = new ThriftDeserializer(Sensor, protocol);

@@ -203,8 +203,8 @@ const formats: readonly Format[] = [
   })),
 ];
 
-describe.each(formats)('$name', ({ serializer, deserializer, values, plain = (it: unknown) => it }) => {
-  it('comes back as it was sent', () => {
+describe.each(formats)('$name', ({ name, serializer, deserializer, values, plain = (it: unknown) => it }) => {
+  it(`${name} comes back as it was sent`, () => {
     fc.assert(
       fc.property(values, (value) => {
         const written = serializer.serialize('t', value as never);
@@ -217,7 +217,7 @@ describe.each(formats)('$name', ({ serializer, deserializer, values, plain = (it
     );
   });
 
-  it('never changes bytes that it has handed out', () => {
+  it(`${name} never changes bytes that it has handed out`, () => {
     fc.assert(
       fc.property(values, values, (first, second) => {
         const written = serializer.serialize('t', first as never)!;
@@ -229,14 +229,14 @@ describe.each(formats)('$name', ({ serializer, deserializer, values, plain = (it
     );
   });
 
-  it('is a tombstone when it is null, both ways', () => {
+  it(`${name} is a tombstone when it is null, both ways`, () => {
     expect(serializer.serialize('t', null)).toBeNull();
     expect(deserializer.deserialize('t', null)).toBeNull();
     expect(serializer.prepare?.('t', null)).toBeUndefined();
     expect(deserializer.prepare?.('t', null)).toBeUndefined();
   });
 
-  it('reads any bytes at all as a value or as a SerializationError that names the topic', () => {
+  it(`${name} reads any bytes at all as a value or as a SerializationError that names the topic`, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (data) => {
         try {
@@ -309,14 +309,14 @@ describe('what a type has no place for is refused, not bent', () => {
 });
 
 describe('StringSerializer', () => {
-  it('takes encodings by the names that Java has for them', () => {
+  it('StringSerializer takes encodings by the names that Java has for them', () => {
     expect(new StringSerializer('UTF-8' as TextEncodingName).serialize('t', 'ü')).toHaveLength(2);
     expect(() => new StringSerializer('ebcdic' as TextEncodingName)).toThrow(/utf-8/);
   });
 });
 
 describe('JsonDeserializer', () => {
-  it('lets a schema library decide what it returns', () => {
+  it('JsonDeserializer lets a schema library decide what it returns', () => {
     const validate = (json: unknown) => {
       if (typeof json !== 'number') throw new Error('not a number');
       return json;
@@ -328,17 +328,17 @@ describe('JsonDeserializer', () => {
 });
 
 describe('ProtobufSerializer', () => {
-  it('refuses the bigint that protobufjs would write as 0', () => {
+  it('ProtobufSerializer refuses the bigint that protobufjs would write as 0', () => {
     const serializer = new ProtobufSerializer<object>({ type: sensorType });
     expect(() => serializer.serialize('t', { ts: 5n })).toThrow(/ts: integer\|Long expected/);
   });
 
-  it('does not ask again what the compiler vouched for', () => {
+  it('ProtobufSerializer does not ask again what the compiler vouched for', () => {
     const serializer = new ProtobufSerializer<object>({ type: sensorType, verify: false });
     expect(serializer.serialize('t', { seq: 5 })).toHaveLength(2);
   });
 
-  it('takes types without verify and fullName, as those of ts-proto', () => {
+  it('ProtobufSerializer takes types without verify and fullName, as those of ts-proto', () => {
     const type = {
       encode: (message: { text: string }) => ({ finish: () => Buffer.from(message.text) }),
       decode: (data: Uint8Array) => ({ text: Buffer.from(data).toString() }),
@@ -348,13 +348,13 @@ describe('ProtobufSerializer', () => {
 });
 
 describe('AvroSerializer', () => {
-  it('says which field does not fit, and what belongs there', () => {
+  it('AvroSerializer says which field does not fit, and what belongs there', () => {
     const serializer = new AvroSerializer({ schema: avroPair });
     const value = { id: 1, name: 'a', values: [1, 'two'], raw: Buffer.alloc(0) };
     expect(() => serializer.serialize('t', value)).toThrow(/Avro \(Pair\): values\.1 should be "double"/);
   });
 
-  it('fills in defaults', () => {
+  it('AvroSerializer fills in defaults', () => {
     const data = new AvroSerializer({ schema: avroPair }).serialize('t', {
       id: 1,
       values: [],
@@ -366,14 +366,14 @@ describe('AvroSerializer', () => {
     });
   });
 
-  it('takes a schema as text, as an object, or as the name of a simple type', () => {
+  it('AvroSerializer takes a schema as text, as an object, or as the name of a simple type', () => {
     for (const schema of ['{"type":"string"}', { type: 'string' }, 'string', '"string"']) {
       expect(new AvroSerializer({ schema }).serialize('t', 'hi')).toEqual(Buffer.from('\x04hi'));
     }
     expect(() => new AvroSerializer({ schema: 'strin' })).toThrow(/strin/);
   });
 
-  it('never rounds a long: numbers up to 2^53 - 1, or bigints', () => {
+  it('AvroSerializer never rounds a long: numbers up to 2^53 - 1, or bigints', () => {
     const bigints = new AvroSerializer({ schema: 'long', longs: 'bigint' });
     const data = bigints.serialize('t', 2n ** 60n);
     expect(() => new AvroDeserializer({ schema: 'long' }).deserialize('t', data)).toThrow(SerializationError);
@@ -397,7 +397,7 @@ describe('AvroDeserializer', () => {
     expect(() => deserializer.deserialize('t', claims)).toThrow(/claims more items/);
   });
 
-  it('reads arrays and maps of several blocks, with their sizes and without', () => {
+  it('AvroDeserializer reads arrays and maps of several blocks, with their sizes and without', () => {
     const bytes = Uint8Array.of(2, 2, 3, 4, 4, 6, 0);
     expect(new AvroDeserializer({ schema: array('int') }).deserialize('t', bytes)).toEqual([1, 2, 3]);
     const map = Uint8Array.of(1, 6, 2, 0x61, 2, 2, 2, 0x62, 4, 0);
@@ -407,20 +407,20 @@ describe('AvroDeserializer', () => {
     });
   });
 
-  it('takes a map’s key __proto__ for a key like any other', () => {
+  it('AvroDeserializer takes a map’s key __proto__ for a key like any other', () => {
     const schema = { type: 'map', values: 'int' };
     const map = JSON.parse('{"__proto__":5}') as object;
     const data = new AvroSerializer({ schema }).serialize('t', map);
     expect(JSON.stringify(new AvroDeserializer({ schema }).deserialize('t', data))).toBe('{"__proto__":5}');
   });
 
-  it('makes every long a bigint when told to, one with a logical type that nobody knows too', () => {
+  it('AvroDeserializer makes every long a bigint when told to, one with a logical type that nobody knows too', () => {
     const schema = { type: 'array', items: { type: 'long', logicalType: 'timestamp-millis' } };
     const data = new AvroSerializer({ schema }).serialize('t', [5]);
     expect(new AvroDeserializer({ schema, longs: 'bigint' }).deserialize('t', data)).toEqual([5n]);
   });
 
-  it('reads and writes logical types that avsc was given', () => {
+  it('AvroDeserializer reads and writes logical types that avsc was given', () => {
     const schema = { type: 'array', items: { type: 'long', logicalType: 'timestamp-millis' } };
     const avsc = { logicalTypes: { 'timestamp-millis': Timestamp } };
     const data = new AvroSerializer({ schema, avsc }).serialize('t', [new Date(5)]);
@@ -430,7 +430,7 @@ describe('AvroDeserializer', () => {
 });
 
 describe('ThriftSerializer', () => {
-  it('is not confused by a struct that failed in the middle of its fields', () => {
+  it('ThriftSerializer is not confused by a struct that failed in the middle of its fields', () => {
     const good = Object.assign(new Sensor(), { device: 'a' });
     for (const protocol of ['binary', 'compact'] as const) {
       const serializer = new ThriftSerializer<Sensor>(protocol);
@@ -449,13 +449,13 @@ describe('SelectingSerializer', () => {
     kind === 'sensor' ? sensors : kind === 'alarm' ? alarms : undefined,
   );
 
-  it('gives each kind of data to its own serializer', () => {
+  it('SelectingSerializer gives each kind of data to its own serializer', () => {
     const alarm = { kind: 'alarm', code: 7 };
     expect(selecting.serialize('t', alarm)).toEqual(alarms.serialize('t', alarm));
     expect(selecting.serialize('t', null)).toBeNull();
   });
 
-  it('refuses a kind that has none', () => {
+  it('SelectingSerializer refuses a kind that has none', () => {
     expect(() => selecting.serialize('t', { kind: 'ghost' })).toThrow(SerializationError);
   });
 });
