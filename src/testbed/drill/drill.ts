@@ -1,10 +1,7 @@
-import { pause } from '../../core/clock.ts';
-import type { Clock } from '../../core/clock.ts';
+import { pause, type Clock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
-import { DeliveryJudge } from './delivery-judge.ts';
-import type { DeliveredRecord, DeviceAccount } from './delivery-judge.ts';
-import { FleetHistory } from './fleet-history.ts';
-import type { DeviceHistory } from './fleet-history.ts';
+import { DeliveryJudge, type DeliveredRecord, type DeviceAccount } from './delivery-judge.ts';
+import { FleetHistory, type DeviceHistory } from './fleet-history.ts';
 import type { DrillEvent, DrillResult, DrillSample, DrillSetting } from './report/drill-result.ts';
 import { explainRepeats, latencyBins, pubackTimes, replayBound } from './report/drill-result.ts';
 import type { Scenario, Stage } from './scenarios.ts';
@@ -22,7 +19,7 @@ export interface DrillFleet {
     readonly trouble: string | undefined;
   };
   /** Publishes no more, waits for what is not acknowledged, disconnects. */
-  stop(drainTimeoutMs: number): Promise<void>;
+  stop(drainTimeoutMs: number): Promise<unknown>;
 }
 
 /** Everything that a drill has of the world, all of it its own: nobody else's topic, port or process. */

@@ -16,9 +16,8 @@ import { GatewayProcess } from './gateway-process.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 import type { SimulatedType } from '../fleet/device.ts';
 import { Fleet } from '../fleet/fleet.ts';
-import { readTopicContents } from './topic-contents.ts';
+import { createScratchTopics, readTopicContents, type DrillGround } from './drill-ground.ts';
 import { simulatedTypes } from '../fleet/simulated-types.ts';
-import { createScratchTopics, type DrillGround } from './drill-ground.ts';
 import { writeGatewayFiles } from './gateway-files.ts';
 import { KafkaWire } from './kafka-wire.ts';
 
@@ -160,12 +159,7 @@ export class LiveSite implements DrillSite {
     });
     this.#fleet = fleet;
     fleet.start();
-    return {
-      snapshot: () => fleet.snapshot(),
-      stop: async (timeoutMs) => {
-        await fleet.stop(timeoutMs);
-      },
-    };
+    return fleet;
   }
 
   recordsInKafka(): Promise<number> {
