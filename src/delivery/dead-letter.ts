@@ -21,11 +21,12 @@ const NO_TIMESTAMP = -1;
 const FIRST_ATTEMPT = '1';
 
 /** What a dead letter is about, of a payload that holds several readings. */
-export type DeadLetterPart =
-  /** A payload with one reading alone. */
-  | { readonly alone: Uint8Array }
-  /** The whole payload, and which of its readings are meant. */
-  | { readonly readings: BadReadings };
+export interface DeadLetterPart {
+  /** A payload with one reading alone; undefined: it is the whole payload. */
+  readonly alone?: Uint8Array | undefined;
+  /** Which of the whole payload's readings are meant. */
+  readonly readings?: BadReadings;
+}
 
 /**
  * Fills `record` with the original bytes and why they were not understood: the publication's, or a payload with
@@ -40,26 +41,24 @@ export function toDeadLetter(
   part: DeadLetterPart | undefined,
   record: SerializedRecord,
 ): void {
-  const headers = [
-    header(DEAD_LETTER_HEADERS.code, fault.code),
-    header(DEAD_LETTER_HEADERS.message, fault.message),
-    header(DEAD_LETTER_HEADERS.topic, publication.topic.name),
-    header(DEAD_LETTER_HEADERS.clientId, publication.clientId),
-    header(DEAD_LETTER_HEADERS.qos, String(publication.qos)),
-    header(DEAD_LETTER_HEADERS.retain, String(publication.retain)),
-    header(DEAD_LETTER_HEADERS.receivedAt, String(publication.receivedAtMs)),
-    header(DEAD_LETTER_HEADERS.attempt, FIRST_ATTEMPT),
+  const headers: Texts = [
+    [DEAD_LETTER_HEADERS.code, fault.code],
+    [DEAD_LETTER_HEADERS.message, fault.message],
+    [DEAD_LETTER_HEADERS.topic, publication.topic.name],
+    [DEAD_LETTER_HEADERS.clientId, publication.clientId],
+    [DEAD_LETTER_HEADERS.qos, String(publication.qos)],
+    [DEAD_LETTER_HEADERS.retain, String(publication.retain)],
+    [DEAD_LETTER_HEADERS.receivedAt, String(publication.receivedAtMs)],
+    [DEAD_LETTER_HEADERS.attempt, FIRST_ATTEMPT],
+    [DEAD_LETTER_HEADERS.type, route?.profile],
+    [DEAD_LETTER_HEADERS.route, route?.pattern],
+    [DEAD_LETTER_HEADERS.reading, part?.readings?.toString()],
   ];
-  if (route !== undefined) headers.push(header(DEAD_LETTER_HEADERS.type, route.profile));
-  if (route?.pattern !== undefined) headers.push(header(DEAD_LETTER_HEADERS.route, route.pattern));
-  if (part !== undefined && 'readings' in part) {
-    headers.push(header(DEAD_LETTER_HEADERS.reading, String(part.readings)));
-  }
   record.topic = kafkaTopic;
   record.key = Buffer.from(publication.topic.name, 'utf8');
-  record.value = part !== undefined && 'alone' in part ? part.alone : publication.payload;
+  record.value = part?.alone ?? publication.payload;
   record.timestampMs = publication.receivedAtMs;
-  record.headers = encodeHeaders(headers);
+  record.headers = encodeHeaders(known(headers));
 }
 
 /** What is asked of a device type by its name; also of one that is gone, whose records may still be on the way. */
@@ -117,7 +116,7 @@ export class RejectedRecords {
    */
   #fill(rejection: Rejection, record: SerializedRecord): void {
     const { record: rejected, topic, fault, profile, clientId, mqttTopic, receivedAtMs } = rejection;
-    const known: readonly (readonly [name: string, text: string | undefined])[] = [
+    const headers: Texts = [
       [DEAD_LETTER_HEADERS.code, fault.code],
       [DEAD_LETTER_HEADERS.message, fault.message],
       [DEAD_LETTER_HEADERS.topic, mqttTopic],
@@ -134,10 +133,7 @@ export class RejectedRecords {
     record.key = rejected.key;
     record.value = rejected.value;
     record.timestampMs = fault.code === 'INVALID_TIMESTAMP' ? NO_TIMESTAMP : this.#clock.wallMs();
-    record.headers = appendHeaders(
-      rejected.headers,
-      known.flatMap(([name, text]) => (text === undefined ? [] : [header(name, text)])),
-    );
+    record.headers = appendHeaders(rejected.headers, known(headers));
   }
 
   /** While there is no room, a copy waits: no more of them than the producer held. */
@@ -181,6 +177,11 @@ function copyOf(bytes: Uint8Array | null): Uint8Array | null {
   return bytes === null ? null : new Uint8Array(bytes);
 }
 
-function header(key: string, text: string): Header {
-  return { key, value: Buffer.from(text, 'utf8') };
+/** Headers by name; undefined: it is not known. */
+type Texts = readonly (readonly [name: string, text: string | undefined])[];
+
+function known(headers: Texts): Header[] {
+  return headers.flatMap(([key, text]) =>
+    text === undefined ? [] : [{ key, value: Buffer.from(text, 'utf8') }],
+  );
 }

@@ -89,7 +89,7 @@ export class Delivery implements PublicationSink {
     if (routes.length > 1 || route.batch !== undefined) {
       return this.#acceptFanOut(publication, routes, origin, token);
     }
-    return this.#acceptRecord(publication, route, origin, token);
+    return this.#deliver(publication, route, origin, token);
   }
 
   /** One delivery a route, however many records the first occurrence became. */
@@ -124,24 +124,17 @@ export class Delivery implements PublicationSink {
   /** What is left of the publication's readings on one route. */
   #acceptReadings(publication: Publication, route: DeliveryRoute, fanOut: FanOut): boolean {
     const { batch } = route;
-    if (batch === undefined) {
-      const taken = this.#acceptRecord(publication, route, fanOut, 0);
-      if (taken) fanOut.begun();
-      return taken;
-    }
+    if (batch === undefined) return fanOut.begun(this.#deliver(publication, route, fanOut, 0));
     const opened = batch.open(publication);
     if (typeof opened !== 'number') {
-      const taken = this.#acceptWithoutRecord(publication, route, opened, fanOut, 0);
-      if (taken) fanOut.begun();
-      return taken;
+      return fanOut.begun(this.#acceptWithoutRecord(publication, route, opened, fanOut, 0));
     }
     fanOut.readings = opened;
     try {
       for (; fanOut.nextReading < opened; fanOut.nextReading++) {
         if (fanOut.bad.isFull && !this.#deadLetterReadings(publication, route, fanOut)) return false;
         batch.select(fanOut.nextReading);
-        if (!this.#acceptRecord(publication, route, fanOut, 0)) return false;
-        fanOut.begun();
+        if (!fanOut.begun(this.#deliver(publication, route, fanOut, 0))) return false;
       }
     } finally {
       batch.close();
@@ -152,13 +145,13 @@ export class Delivery implements PublicationSink {
   /** One dead letter for the readings that share it. */
   #deadLetterReadings(publication: Publication, route: DeliveryRoute, fanOut: FanOut): boolean {
     const { bad } = fanOut;
-    if (!this.#appendDeadLetter(publication, route, bad.fault, { readings: bad }, fanOut, 0)) return false;
+    const part = { readings: bad };
+    if (!fanOut.begun(this.#appendDeadLetter(publication, route, bad.fault, part, fanOut, 0))) return false;
     bad.clear();
-    fanOut.begun();
     return true;
   }
 
-  #acceptRecord(
+  #deliver(
     publication: Publication,
     route: DeliveryRoute,
     origin: PublicationOrigin,
@@ -246,8 +239,7 @@ export class Delivery implements PublicationSink {
       route.taken();
       return true;
     }
-    const part = alone === undefined ? undefined : { alone };
-    const taken = this.#appendDeadLetter(publication, route, fault, part, origin, token);
+    const taken = this.#appendDeadLetter(publication, route, fault, { alone }, origin, token);
     if (taken) route.taken();
     return taken;
   }

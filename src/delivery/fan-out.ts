@@ -47,12 +47,8 @@ export class FanOut implements PublicationOrigin {
 
   /** Whether it is this publication that is on its way. */
   isOf({ topic, packetId, receivedAtMs, payload }: Publication): boolean {
-    return (
-      packetId === this.#packetId &&
-      receivedAtMs === this.#receivedAtMs &&
-      payload.length === this.#payloadBytes &&
-      topic.name === this.#topicName
-    );
+    const isAlike = packetId === this.#packetId && receivedAtMs === this.#receivedAtMs;
+    return isAlike && payload.length === this.#payloadBytes && topic.name === this.#topicName;
   }
 
   /** The route that is next; undefined after the last. */
@@ -77,9 +73,10 @@ export class FanOut implements PublicationOrigin {
     );
   }
 
-  /** A record was begun, and {@link ended} follows exactly once; possibly it came already. */
-  begun(): void {
-    this.#begun++;
+  /** A record that was `taken` is begun, and {@link ended} follows exactly once; possibly it came already. */
+  begun(taken: boolean): boolean {
+    if (taken) this.#begun++;
+    return taken;
   }
 
   /** A reading that was begun ends with the dead letter that it shares with others: see {@link bad}. */
@@ -121,18 +118,18 @@ export class FanOut implements PublicationOrigin {
   }
 }
 
-/** Of several outcomes, the one that says most about the publication; one refused record refuses it. */
-const GRAVITY: Readonly<Record<Outcome, number>> = {
-  [Outcome.Local]: 0,
-  [Outcome.Filtered]: 1,
-  [Outcome.Delivered]: 2,
-  [Outcome.DeadLettered]: 3,
-  [Outcome.Dropped]: 4,
-  [Outcome.Refused]: 5,
-};
+/** Of several outcomes, the later one here says more about the publication; one refused record refuses it. */
+const BY_GRAVITY: readonly Outcome[] = [
+  Outcome.Local,
+  Outcome.Filtered,
+  Outcome.Delivered,
+  Outcome.DeadLettered,
+  Outcome.Dropped,
+  Outcome.Refused,
+];
 
 function graver(a: Outcome, b: Outcome): Outcome {
-  return GRAVITY[a] >= GRAVITY[b] ? a : b;
+  return BY_GRAVITY.indexOf(a) >= BY_GRAVITY.indexOf(b) ? a : b;
 }
 
 /**

@@ -10,13 +10,19 @@ export type Verdict =
   /** Its lane has no room: the pass stays here. */
   | Lane;
 
+/** One stay at a lane that has no room; another one is another object. */
+export interface Block {
+  readonly lane: Lane;
+}
+
 export interface PassOptions {
   readonly reader: JournalReader;
   /** Sends the record, or leaves it to others. */
   readonly offer: (record: JournaledRecord) => Verdict;
-  /** Nothing more is on the disk at present. */
-  readonly onTail: () => void;
-  readonly onEnd: () => void;
+  /** It waits for another lane than before. */
+  readonly onBlocked: (block: Block) => void;
+  /** Nothing more is on the disk at present, or the pass has ended. */
+  readonly onDone: () => void;
   /** The disk can't be read. */
   readonly onFault: (error: unknown) => void;
   /** Calls back when the next records may be sent: live traffic comes first. */
@@ -43,9 +49,7 @@ export class JournalPass {
   /** The last place of which it was told that there is something to be read. */
   #known: Position = -1;
   #smallBatches = 0;
-  #blockedOn: Lane | undefined;
-  /** Counts the times that it was blocked: tells whether it is still the same. */
-  blocks = 0;
+  #block: Block | undefined;
   /** Every record in front of it is done, or was left to others. */
   passed: Position;
 
@@ -54,8 +58,9 @@ export class JournalPass {
     this.passed = options.reader.position;
   }
 
-  get blockedOn(): Lane | undefined {
-    return this.#blockedOn;
+  /** Where it stays, or stayed last without having got on. */
+  get block(): Block | undefined {
+    return this.#block;
   }
 
   /** There is nothing more to be read at present. */
@@ -101,16 +106,17 @@ export class JournalPass {
         if (verdict === 'done') {
           this.#held = false;
           this.passed = this.record.position + 1;
-          this.#blockedOn = undefined;
+          this.#block = undefined;
           records++;
           if (records >= SLICE_RECORDS) this.#rest(records);
         } else if (verdict === 'end') {
           this.end();
-          this.#options.onEnd();
+          this.#options.onDone();
         } else {
           this.#state = 'blocked';
-          if (this.#blockedOn !== verdict) this.blocks++;
-          this.#blockedOn = verdict;
+          if (this.#block?.lane === verdict) continue;
+          this.#block = { lane: verdict };
+          this.#options.onBlocked(this.#block);
         }
       }
     } finally {
@@ -162,7 +168,7 @@ export class JournalPass {
         return;
       }
       this.#state = 'tail';
-      this.#options.onTail();
+      this.#options.onDone();
       return;
     }
     this.#batch = batch;

@@ -78,6 +78,7 @@ export class Lane implements Bottleneck {
   #pending = 0;
   /** The last of those that are there. */
   #last: Position = -1;
+  /** The first of its records that the reader had to leave behind. */
   #skippedFrom: Position | undefined;
   /** Lanes that its records went by while the topic had other partitions. */
   #ancestors: readonly Lane[] = [];
@@ -229,11 +230,16 @@ export class Lane implements Bottleneck {
     return this.#isSlow;
   }
 
-  /** The reader had to leave it behind: the first of its records that was not sent. */
-  get skippedFrom(): Position | undefined {
-    return this.#skippedFrom;
+  get isLeftBehind(): boolean {
+    return this.#skippedFrom !== undefined;
   }
 
+  /** The first of its records that was left behind, if there may be room for it. */
+  get sweepFrom(): Position | undefined {
+    return this.#awaitsRoom || this.isReplayWindowFull ? undefined : this.#skippedFrom;
+  }
+
+  /** The reader goes on without it: its record there is the first that was not sent. */
   leaveBehind(position: Position): void {
     this.#skippedFrom = position;
   }
@@ -270,10 +276,6 @@ export class Lane implements Bottleneck {
   get way(): 'direct' | 'spilling' | 'draining' {
     if (this.#state === 'direct') return 'direct';
     return this.#skippedFrom !== undefined || this.#awaitsRoom ? 'spilling' : 'draining';
-  }
-
-  get awaitsRoom(): boolean {
-    return this.#awaitsRoom;
   }
 
   /** Those that wait are woken when the producer has room for it; `first` has its turn before them. */
@@ -400,15 +402,12 @@ export class Lanes {
         kind: 'gauge',
         labelNames: ['topic', 'state'],
         read: () => {
-          const counts = new Map<string, { labels: { topic: string; state: string }; value: number }>();
-          for (const lane of this.all()) {
-            const labels = { topic: lane.topic, state: lane.way };
-            const key = `${labels.topic} ${labels.state}`;
-            const count = counts.get(key) ?? { labels, value: 0 };
-            count.value++;
-            counts.set(key, count);
-          }
-          return [...counts.values()];
+          const alike = Map.groupBy(this.all(), ({ topic, way }) => `${topic} ${way}`);
+          return [...alike.values()].flatMap(([first, ...rest]) =>
+            first === undefined
+              ? []
+              : { labels: { topic: first.topic, state: first.way }, value: 1 + rest.length },
+          );
         },
       },
     ];

@@ -1,22 +1,17 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { RecoveredRecords } from '../ledger/ledger-note.ts';
-import type { Bottleneck, Journal, JournaledRecord, PartitionedSink, Position } from '../ports.ts';
-import { JournalPass, type Verdict } from './journal-pass.ts';
+import type { Bottleneck, JournaledRecord, Position } from '../ports.ts';
+import { JournalPass, type Block, type Verdict } from './journal-pass.ts';
 import type { Lane, Lanes } from './lane.ts';
-import type { StoredDeliveries } from './stored-deliveries.ts';
+import type { StoredDeliveries, StoredDeliveriesOptions } from './stored-deliveries.ts';
 
-export interface ReplayOptions {
-  readonly journal: Journal;
+export interface ReplayOptions extends StoredDeliveriesOptions {
   readonly lanes: Lanes;
-  readonly records: PartitionedSink;
   readonly deliveries: StoredDeliveries;
   /** Hears once of each record of a former process. */
   readonly recovered: RecoveredRecords;
-  readonly pacer: Pacer;
-  readonly clock: Clock;
-  readonly logger: Logger;
+  readonly replay: ReplaySettings;
 }
 
 /** A lane that takes nothing for so long is left behind, so that the others get on. */
@@ -36,6 +31,7 @@ const FAULT_RETRY_MS = 500;
  */
 export class Replay {
   readonly #options: ReplayOptions;
+  readonly pacer: Pacer;
   readonly #main: JournalPass;
   /** The second pass, and the lanes that it is for. */
   #sweep: JournalPass | undefined;
@@ -48,13 +44,11 @@ export class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
-    this.#main = this.#newPass(
-      0,
-      (record) => this.#offerMain(record),
-      () => {
-        this.#wake();
-      },
-    );
+    this.pacer = new Pacer(options.replay, options.clock);
+    const wake = (): void => {
+      this.#wake();
+    };
+    this.#main = this.#newPass(0, (record) => this.#offerMain(record), wake);
   }
 
   start(): void {
@@ -100,28 +94,21 @@ export class Replay {
     this.#startSweep();
   }
 
-  #newPass(
-    from: Position,
-    offer: (record: JournaledRecord) => Verdict,
-    onTail: () => void,
-    onEnd: () => void = () => {},
-  ): JournalPass {
-    const { journal, pacer, logger } = this.#options;
+  #newPass(from: Position, offer: (record: JournaledRecord) => Verdict, onDone: () => void): JournalPass {
+    const { journal, logger } = this.#options;
     const pass: JournalPass = new JournalPass({
       reader: journal.openReader({ from }),
-      offer: (record) => {
-        const verdict = offer(record);
-        if (verdict !== 'done' && verdict !== 'end') this.#watch(pass, verdict);
-        return verdict;
+      offer,
+      onBlocked: (block) => {
+        this.#watch(pass, block);
       },
-      onTail,
-      onEnd,
+      onDone,
       onFault: (error) => {
         logger.warn({ reason: errorMessage(error) }, 'the journal can not be read; trying again');
       },
       pace: (records, callback) => {
         if (records === 0) this.#in(FAULT_RETRY_MS, callback);
-        else pacer.rest(records, callback);
+        else this.pacer.rest(records, callback);
       },
     });
     return pass;
@@ -130,7 +117,7 @@ export class Replay {
   #offerMain(record: JournaledRecord): Verdict {
     const { lanes, recovered } = this.#options;
     const lane = lanes.of(record);
-    if (lane.skippedFrom === undefined && !this.#send(record, lane)) return lane;
+    if (!lane.isLeftBehind && !this.#send(record, lane)) return lane;
     if (record.position < this.#recoveredUpTo) recovered.seen(record.account);
     return 'done';
   }
@@ -144,21 +131,18 @@ export class Replay {
   }
 
   /** Does not wait for one lane for ever, as long as others have a chance. */
-  #watch(pass: JournalPass, lane: Lane): void {
-    if (pass.blockedOn === lane) return;
-    const { blocks } = pass;
-    const check = (): void => {
-      if (this.#stopped || pass.blockedOn !== lane || pass.blocks !== blocks + 1) return;
+  #watch(pass: JournalPass, block: Block): void {
+    this.#in(PATIENCE_MS, () => {
+      if (this.#stopped || pass.block !== block) return;
       // With no broker at all nothing would be gained: the whole journal would only be read in vain.
       if (this.#options.records.connectionState().connectedBrokers === 0) {
-        this.#in(PATIENCE_MS, check);
+        this.#watch(pass, block);
         return;
       }
-      this.#leaveBehind(lane, pass.record.position);
+      this.#leaveBehind(block.lane, pass.record.position);
       pass.resume();
       this.#startSweep();
-    };
-    this.#in(PATIENCE_MS, check);
+    });
   }
 
   #leaveBehind(lane: Lane, position: Position): void {
@@ -176,15 +160,16 @@ export class Replay {
     if (this.#sweep !== undefined || this.#stopped) return;
     let from = Number.POSITIVE_INFINITY;
     for (const lane of this.#options.lanes.indirect) {
-      if (lane.skippedFrom === undefined || lane.awaitsRoom || lane.isReplayWindowFull) continue;
+      const { sweepFrom } = lane;
+      if (sweepFrom === undefined) continue;
       this.#swept.add(lane);
-      from = Math.min(from, lane.skippedFrom);
+      from = Math.min(from, sweepFrom);
     }
     if (this.#swept.size === 0) return;
     const finish = (): void => {
       this.#endSweep();
     };
-    this.#sweep = this.#newPass(from, (record) => this.#offerSweep(record), finish, finish);
+    this.#sweep = this.#newPass(from, (record) => this.#offerSweep(record), finish);
     this.#sweep.run();
   }
 
@@ -254,7 +239,8 @@ const QUIET_MS = 200;
  * When they don't, it only gives way to whatever else is to be done.
  */
 export class Pacer {
-  readonly #options: ReplaySettings & { readonly clock: Clock };
+  readonly #settings: ReplaySettings;
+  readonly #clock: Clock;
   /** Counts live messages; whoever takes them on writes it. */
   live = 0;
   #liveAtLastLook = 0;
@@ -263,22 +249,22 @@ export class Pacer {
   /** When the next record may go by the rate. */
   #dueMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ReplaySettings & { readonly clock: Clock }) {
-    this.#options = options;
+  constructor(settings: ReplaySettings, clock: Clock) {
+    this.#settings = settings;
+    this.#clock = clock;
   }
 
   /** Calls back when the next piece may be worked on, after one of so many records. */
   rest(records: number, callback: () => void): void {
-    const { clock, rate } = this.#options;
-    const nowMs = clock.monotonicMs();
-    this.#dueMs = Math.max(this.#dueMs, nowMs - 1_000) + (1_000 * records) / rate;
+    const nowMs = this.#clock.monotonicMs();
+    this.#dueMs = Math.max(this.#dueMs, nowMs - 1_000) + (1_000 * records) / this.#settings.rate;
     const restMs = Math.max(this.#restMs(nowMs), this.#dueMs - nowMs, 0);
     this.#restedUntilMs = nowMs + restMs;
-    clock.schedule(callback, restMs);
+    this.#clock.schedule(callback, restMs);
   }
 
   #restMs(nowMs: number): number {
-    const { share } = this.#options;
+    const { share } = this.#settings;
     if (this.live !== this.#liveAtLastLook) this.#lastLiveMs = nowMs;
     this.#liveAtLastLook = this.live;
     if (nowMs - this.#lastLiveMs > QUIET_MS) return 0;

@@ -1,8 +1,6 @@
-import type { Cancel, Clock } from '../../core/clock.ts';
-import type { Logger } from '../../core/logger.ts';
+import type { Cancel } from '../../core/clock.ts';
 import type { Lane, Lanes } from './lane.ts';
-import type { PartitionedSink } from '../ports.ts';
-import type { StoredDeliveries } from './stored-deliveries.ts';
+import type { StoredDeliveries, StoredDeliveriesOptions } from './stored-deliveries.ts';
 
 export interface SpillSettings {
   /** Kafka has not acknowledged a record for so long: its partition's records go to the disk. */
@@ -11,14 +9,11 @@ export interface SpillSettings {
   readonly bufferShare: number;
 }
 
-export interface SpillOverOptions {
-  readonly settings: SpillSettings;
+export interface SpillOverOptions extends StoredDeliveriesOptions {
+  readonly spill: SpillSettings;
   readonly lanes: Lanes;
-  readonly records: PartitionedSink;
   /** Whose records in the producer may need a copy. */
   readonly deliveries: StoredDeliveries;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Looks in the time after which a lane spills: how exactly the time is kept. */
@@ -42,11 +37,11 @@ export class SpillOver {
   }
 
   start(): void {
-    const { clock, settings } = this.#options;
+    const { clock, spill } = this.#options;
     this.#timer = clock.schedule(() => {
       this.#look();
       this.start();
-    }, settings.afterMs / LOOKS);
+    }, spill.afterMs / LOOKS);
   }
 
   stop(): void {
@@ -54,9 +49,9 @@ export class SpillOver {
   }
 
   #look(): void {
-    const { lanes, records, settings } = this.#options;
+    const { lanes, records, spill } = this.#options;
     const { totalBytes, availableBytes } = records.buffer;
-    const isFull = totalBytes - availableBytes > totalBytes * settings.bufferShare;
+    const isFull = totalBytes - availableBytes > totalBytes * spill.bufferShare;
     for (const lane of lanes.all()) {
       lane.look(LOOKS);
       if (lane.isSlow || isFull) this.#beginIfAlone(lane, false);

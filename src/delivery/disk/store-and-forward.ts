@@ -1,30 +1,20 @@
-import type { Clock } from '../../core/clock.ts';
 import type { Contract } from '../../core/contract.ts';
 import { SluiceError } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
 import type { Publication, PublicationOrigin } from '../../core/publication.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { DeviceTypes } from '../dead-letter.ts';
 import type { SlotKind } from '../delivery-slots.ts';
-import type { Account, Ledger } from '../ledger/ledger.ts';
-import { State } from '../ledger/ledger.ts';
+import { State, type Account, type Ledger } from '../ledger/ledger.ts';
 import { RecoveredRecords } from '../ledger/ledger-note.ts';
-import type { Bottleneck, Journal, PartitionedSink } from '../ports.ts';
+import type { Bottleneck } from '../ports.ts';
 import { Lanes, type Lane } from './lane.ts';
-import { Pacer, Replay, type ReplaySettings } from './replay.ts';
+import { Replay, type ReplaySettings } from './replay.ts';
 import { SpillOver, type SpillSettings } from './spill-over.ts';
-import { StoredDeliveries } from './stored-deliveries.ts';
+import { StoredDeliveries, type StoredDeliveriesOptions } from './stored-deliveries.ts';
 
-export interface StoreOptions {
-  readonly journal: Journal;
-  readonly records: PartitionedSink;
-  readonly ledger: Ledger;
-  readonly types: DeviceTypes;
+export interface StoreOptions extends StoredDeliveriesOptions {
   readonly replay: ReplaySettings;
   readonly spill: SpillSettings;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /**
@@ -46,27 +36,24 @@ export class StoreAndForward {
   readonly #lanes: Lanes;
   /** What a former process left, until all of it has been read. */
   readonly #recovered: RecoveredRecords;
-  readonly #pacer: Pacer;
   readonly #replay: Replay;
   readonly #spill: SpillOver;
   /** Nothing more may be in the producer alone, but for what a lane has that is to be copied with the rest of it. */
   #wantsDisk = false;
 
   constructor(options: StoreOptions) {
-    const { journal, records, ledger, replay, spill, clock } = options;
+    const { journal, records, ledger } = options;
     this.#ledger = ledger;
-    const { openRecords } = journal.backlog;
-    const lanes = new Lanes(records, openRecords > 0);
+    const isRecovering = journal.backlog.openRecords > 0;
+    const lanes = new Lanes(records, isRecovering);
     const recovered = new RecoveredRecords(ledger);
-    if (openRecords === 0) recovered.settle();
-    const pacer = new Pacer({ ...replay, clock });
+    if (!isRecovering) recovered.settle();
     const deliveries = new StoredDeliveries(options);
     const parts = { ...options, lanes, deliveries };
-    this.#replay = new Replay({ ...parts, recovered, pacer });
-    this.#spill = new SpillOver({ ...parts, settings: spill });
+    this.#replay = new Replay({ ...parts, recovered });
+    this.#spill = new SpillOver(parts);
     this.#lanes = lanes;
     this.#recovered = recovered;
-    this.#pacer = pacer;
     this.#deliveries = deliveries;
     deliveries.listener = {
       journaled: (position, toBeRead) => {
@@ -128,7 +115,7 @@ export class StoreAndForward {
     origin: PublicationOrigin | undefined,
     token: number,
   ): Bottleneck | SluiceError | undefined {
-    this.#pacer.live++;
+    this.#replay.pacer.live++;
     const lane = this.#lanes.of(record);
     if (lane.holdsBack) return lane;
     const slot = this.#deliveries.begin(publication, account, kind, lane, origin, token);

@@ -5,7 +5,7 @@ import { ManualClock } from '../../testbed/fleet/manual-clock.ts';
 /** Pieces of a hundred records that take 2 ms each, for five seconds. How many there were a second. */
 function pieces(options: { readonly rate?: number; readonly share?: number }, live: boolean): number {
   const clock = new ManualClock();
-  const pacer = new Pacer({ rate: Number.POSITIVE_INFINITY, share: 0.5, ...options, clock });
+  const pacer = new Pacer({ rate: Number.POSITIVE_INFINITY, share: 0.5, ...options }, clock);
   let done = 0;
   const work = (): void => {
     if (live) pacer.live++;
