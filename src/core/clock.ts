@@ -53,6 +53,21 @@ export async function within(clock: Clock, limitMs: number, work: Promise<unknow
   cancel();
 }
 
+/**
+ * Pauses that double from `initialMs` up to `maxMs`, each off by up to a fifth at random, so that those that
+ * failed together do not come back together (KIP-580).
+ */
+export function exponentialBackoff(
+  initialMs: number,
+  maxMs: number,
+  random: () => number,
+): (attempts: number) => number {
+  return (attempts) => {
+    const plain = initialMs * 2 ** Math.min(Math.max(attempts - 1, 0), 30);
+    return Math.min(plain, maxMs) * (0.8 + 0.4 * random());
+  };
+}
+
 /** Milliseconds since 1970 as ISO 8601 in UTC; a device may say times that no calendar has, and those stay numbers. */
 export function instantText(ms: number): string {
   const date = new Date(ms);

@@ -1,4 +1,4 @@
-import { within, type Clock } from '../core/clock.ts';
+import { exponentialBackoff, within, type Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProducerRecord, RecordMetadata, SerializedRecord } from '../core/record.ts';
 import { Mistakes, type Mistake } from './api/mistakes.ts';
@@ -16,7 +16,6 @@ import type { ProducerConfig } from './config/config-table.ts';
 import type { ProducerContext } from './context.ts';
 import { InvalidRecordError, ProducerClosedError, type ProducerError } from './errors.ts';
 import { kafkaMetrics, noStats, type KafkaMetrics } from './metrics.ts';
-import { exponentialBackoff } from './sending/backoff.ts';
 import { ProduceResults } from './sending/produce-results.ts';
 import { ProducerIds } from './sending/producer-ids.ts';
 import { SenderLoop } from './sending/sender-loop.ts';

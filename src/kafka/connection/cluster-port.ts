@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../../core/clock.ts';
+import { exponentialBackoff, type Cancel, type Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { BatchCompressor } from '../../producer/batches/batch-compressor.ts';
@@ -14,7 +14,6 @@ import type {
 } from '../../producer/cluster/port.ts';
 import type { ProducerConfig } from '../../producer/config/config-table.ts';
 import { BrokerUnavailableError } from '../../producer/errors.ts';
-import { exponentialBackoff } from '../../producer/sending/backoff.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from '../protocol/produce.ts';
 import { fetchMetadata, initProducerId } from '../protocol/requests.ts';
 import { requireSecurity, type ClientSecurity } from '../security/security.ts';

@@ -29,7 +29,10 @@ export class PartitionQueue implements TopicPartition {
 
   readonly sent: QueuedBatch[] = [];
   readonly waiting: QueuedBatch[] = [];
+  /** Records whose targets have been told, or are about to be; only grows. */
   settledRecords = 0;
+  /** Who waits for so many of them, fewest first. */
+  readonly #flushes: { readonly records: number; readonly resolve: () => void }[] = [];
 
   producerId = -1n;
   producerEpoch = -1;
@@ -93,7 +96,7 @@ export class PartitionQueue implements TopicPartition {
     }
   }
 
-  /** Records appended, and those of them whose targets have been told; both only grow. */
+  /** Records appended; only grows. */
   get appendedRecords(): number {
     let records = this.settledRecords;
     for (const batch of this.sent) records += batch.recordCount;
@@ -116,6 +119,28 @@ export class PartitionQueue implements TopicPartition {
     const index = this.waiting.indexOf(batch);
     if (index !== -1) this.sent.push(...this.waiting.splice(index, 1));
     batch.finish(outcome);
+  }
+
+  /** Takes the batches with a result from the front, as far as there is none without one before them. */
+  takeFinished(): QueuedBatch[] {
+    const oldest = this.sent.findIndex(({ state }) => state !== BatchState.Done);
+    const finished = this.sent.splice(0, oldest === -1 ? this.sent.length : oldest);
+    for (const { recordCount } of finished) this.settledRecords += recordCount;
+    return finished;
+  }
+
+  /** Resolves when all that has been appended so far is settled. */
+  whenSettled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#flushes.push({ records: this.appendedRecords, resolve });
+    });
+  }
+
+  /** Records were settled: those who waited for no more of them go on. */
+  endFlushes(): void {
+    while ((this.#flushes[0]?.records ?? Number.POSITIVE_INFINITY) <= this.settledRecords) {
+      this.#flushes.shift()?.resolve();
+    }
   }
 
   /** Puts batches that carry the same records in the place of one. */

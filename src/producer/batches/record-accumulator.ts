@@ -22,12 +22,6 @@ export interface ReadyCheckResult {
   readonly isLeaderless: boolean;
 }
 
-interface Flush {
-  /** For each partition, how many records must have their results. */
-  readonly targets: Map<PartitionQueue, number>;
-  readonly resolve: () => void;
-}
-
 /**
  * Gathers records into batches by partition, within `buffer.memory` bytes, of which no partition holds more than
  * its share: one batch, or a quarter of the whole if that is more, so that a partition without a leader slows
@@ -44,8 +38,8 @@ export class RecordAccumulator {
   readonly #shareBytes: number;
   /** Partitions with at least one batch. */
   readonly #active = new Set<PartitionQueue>();
-  readonly #flushes = new Set<Flush>();
-  #lingerlessUntilTaken = 0;
+  /** Callers that want nothing to linger. */
+  #hurrying = 0;
   #recordsAppended = 0;
   #nextBatch = 0;
 
@@ -154,7 +148,7 @@ export class RecordAccumulator {
   #restMs(queue: PartitionQueue, batch: QueuedBatch, nowMs: number): number {
     if (batch.attempts > 0) return batch.retryAtMs - nowMs;
     const isFull = batch.state !== BatchState.Open || queue.waiting.length > 1;
-    const isHurried = this.#flushes.size > 0 || this.#lingerlessUntilTaken > 0 || this.pool.exhausted;
+    const isHurried = this.#hurrying > 0 || this.pool.exhausted;
     return isFull || isHurried ? 0 : batch.createdAtMs + this.#context.config.lingerMs - nowMs;
   }
 
@@ -196,12 +190,7 @@ export class RecordAccumulator {
    * wait for the room that came free.
    */
   settle(queue: PartitionQueue, onThrow: (error: unknown) => void): void {
-    const settled: QueuedBatch[] = [];
-    while (queue.sent[0]?.state === BatchState.Done) {
-      const batch = queue.sent.shift() as QueuedBatch;
-      queue.settledRecords += batch.recordCount;
-      settled.push(batch);
-    }
+    const settled = queue.takeFinished();
     if (queue.isEmpty) this.#active.delete(queue);
     for (const batch of settled) {
       batch.notify(onThrow);
@@ -209,7 +198,7 @@ export class RecordAccumulator {
       this.#deallocate(batch);
     }
     if (settled.length === 0) return;
-    this.#endFlushes(queue);
+    queue.endFlushes();
     this.wake(queue);
   }
 
@@ -225,32 +214,15 @@ export class RecordAccumulator {
   }
 
   /** Sends without lingering what has been appended; resolves when all of it has its result, good or bad. */
-  flush(): Promise<void> {
-    const targets = new Map<PartitionQueue, number>();
-    for (const queue of this.#active) targets.set(queue, queue.appendedRecords);
-    if (targets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#flushes.add({ targets, resolve });
-      this.#context.loop.wakeup();
-    });
+  async flush(): Promise<void> {
+    await this.hurryUntil(Promise.all([...this.#active].map((queue) => queue.whenSettled())));
   }
 
-  /** Lets nothing linger until `taken` is settled: it waits for the room that lingering batches hold. */
-  async hurryUntil(taken: Promise<void>): Promise<void> {
-    this.#lingerlessUntilTaken++;
+  /** Lets nothing linger until `end`. */
+  async hurryUntil(end: Promise<unknown>): Promise<void> {
+    this.#hurrying++;
     this.#context.loop.wakeup();
-    await taken;
-    this.#lingerlessUntilTaken--;
-  }
-
-  /** The partition has passed on results: those flushes that waited for them alone are over. */
-  #endFlushes(queue: PartitionQueue): void {
-    for (const flush of this.#flushes) {
-      if (queue.settledRecords < (flush.targets.get(queue) ?? Number.POSITIVE_INFINITY)) continue;
-      flush.targets.delete(queue);
-      if (flush.targets.size > 0) continue;
-      this.#flushes.delete(flush);
-      flush.resolve();
-    }
+    await end;
+    this.#hurrying--;
   }
 }

@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { CompressionType } from '../config/config-table.ts';
+import type { CompressionType, ProducerConfig } from '../config/config-table.ts';
 import { InvalidRecordError, RecordTooLargeError, type ProducerError } from '../errors.ts';
 
 /** Bytes in front of the records of a batch (Kafka protocol guide, "Record Batch", magic 2). */
@@ -86,10 +86,7 @@ export function isIntact(batch: Uint8Array): boolean {
 const NO_TIMESTAMP_MS = -1;
 
 /** What of a producer's configuration bounds a single record; bytes. */
-export interface RecordLimits {
-  readonly maxRequestSizeBytes: number;
-  readonly bufferMemoryBytes: number;
-}
+export type RecordLimits = Pick<ProducerConfig, 'maxRequestSizeBytes' | 'bufferMemoryBytes'>;
 
 /** Bytes that a record takes at most in a batch of its own, header included: what max.request.size is compared with. */
 export function upperBoundBytes(record: SerializedRecord): number {

@@ -2,11 +2,10 @@ import { setMaxListeners } from 'node:events';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { ConnectionOptions } from 'node:tls';
-import { pause, systemClock, type Clock } from '../../core/clock.ts';
+import { exponentialBackoff, pause, systemClock, type Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import { silentLogger, type Logger } from '../../core/logger.ts';
 import { ProducerError } from '../errors.ts';
-import { exponentialBackoff } from '../sending/backoff.ts';
 
 /** How the client proves who it is. Credentials may stand in the URL instead (`https://user:password@host`). */
 export type RegistryAuth =
