@@ -1,15 +1,20 @@
 import { dirname } from 'node:path';
-import { configWarnings } from './advice.ts';
-import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/schema.ts';
-import { isSecret } from '../config/key.ts';
-import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { SluiceConfig } from '../config/config.ts';
+import { isSecret } from '../config/key.ts';
+import { loadConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/schema.ts';
 import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
-import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
-import { ProfileServices, type Surroundings } from './profile-services.ts';
-import { parseProducerConfig } from '../producer/config/config.ts';
+import { clientSecurity } from '../kafka/security/security.ts';
+import type { ClientSecurity } from '../kafka/security/security.ts';
+import { adviseOn, adviseOnPartition } from '../producer/config/config-advice.ts';
+import type { ConfigAdvice } from '../producer/config/config-advice.ts';
 import type { ProducerConfig } from '../producer/config/config-table.ts';
-import { compileRouteSet, type RouteSet } from './route-set.ts';
+import { parseProducerConfig } from '../producer/config/config.ts';
+import { ProfileServices } from './profile-services.ts';
+import type { Surroundings } from './profile-services.ts';
+import { compileRouteSet } from './route-set.ts';
+import type { RouteSet } from './route-set.ts';
 
 /** Everything that the configuration says, understood by every stage: what a gateway is built from. */
 export interface Blueprint extends RouteSet {
@@ -147,4 +152,36 @@ export function promiseFaults(
     faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
   }
   return faults;
+}
+
+/** What our own headers and the envelope add to a payload, at most; bytes. */
+const RECORD_OVERHEAD_BYTES = 1_024;
+/** Kafka's default (message.max.bytes). */
+const MAX_MESSAGE_BYTES = 1_048_588;
+
+/** The common mistakes with a producer, in a configuration that is legal: worth a warning, and no fault. */
+export function configWarnings(loaded: LoadedConfig, producer: ProducerConfig): ConfigWarning[] {
+  const { mqtt, kafka } = loaded.config;
+  const advice = adviseOn(producer, {
+    largestRecordBytes: mqtt.maxPacketBytes + RECORD_OVERHEAD_BYTES,
+    topicMaxMessageBytes: Number(kafka.topics.config['max.message.bytes'] ?? MAX_MESSAGE_BYTES),
+  });
+  const warnings = advice.map((one) =>
+    warningOf(one, loaded.locate(faultOf(one, ['kafka', 'producer', one.setting]))),
+  );
+  for (const profile of loaded.profiles) {
+    const { key } = profile.produce;
+    if (typeof key !== 'string' || key.includes('{')) continue;
+    const one = adviseOnPartition('key', `'${key}'`);
+    warnings.push(warningOf(one, loaded.locate(faultOf(one, ['produce', 'key']), profile)));
+  }
+  return warnings;
+}
+
+function faultOf({ found, better }: ConfigAdvice, path: readonly string[]): KeyFault {
+  return { path, found, expected: better };
+}
+
+function warningOf({ code }: ConfigAdvice, fault: Omit<ConfigWarning, 'code'>): ConfigWarning {
+  return { ...fault, code };
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import { encodeHeaders, NO_HEADERS, type Header, type SerializedRecord } from '../../core/record.ts';
+import { encodeHeaders, emptyRecord, type Header, type SerializedRecord } from '../../core/record.ts';
 import type { RecordError, RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 import type { Obstacle } from './command.ts';
 
@@ -53,13 +53,7 @@ export class Undelivered implements RecordTarget {
   /** Something calls {@link #drain} when there is room again. */
   #isBlocked = false;
   #isClosed = false;
-  readonly #record: SerializedRecord = {
-    topic: '',
-    key: null,
-    value: null,
-    timestampMs: 0,
-    headers: NO_HEADERS,
-  };
+  readonly #record = emptyRecord();
 
   constructor(outlet: RecordSink, clock: Clock, logger: Logger) {
     this.#outlet = outlet;

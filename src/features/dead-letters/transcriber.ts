@@ -1,6 +1,6 @@
 import { DEAD_LETTER_HEADERS, DEAD_LETTER_ORIGIN } from '../../core/dead-letter.ts';
 import type { Publication } from '../../core/publication.ts';
-import { decodeHeaders, NO_HEADERS, type ProducerRecord, type SerializedRecord } from '../../core/record.ts';
+import { decodeHeaders, emptyRecord, type ProducerRecord } from '../../core/record.ts';
 import { FILTERED, NOT_READY, type DecodeFault, type Route } from '../../core/route.ts';
 import { NO_DEAD_LETTER, placeText, type DeadLetter, type Place } from './dead-letter.ts';
 
@@ -37,13 +37,7 @@ export class Transcriber {
   readonly #options: TranscriberOptions;
   readonly #routes = new Map<string, readonly Route[]>();
   /** Its bytes belong to the route that filled it. */
-  readonly #record: SerializedRecord = {
-    topic: '',
-    key: null,
-    value: null,
-    timestampMs: 0,
-    headers: NO_HEADERS,
-  };
+  readonly #record = emptyRecord();
 
   constructor(options: TranscriberOptions) {
     this.#options = options;

@@ -5,7 +5,7 @@ import type { DeviceConnection, PresenceObserver } from '../../core/device-sessi
 import type { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Metric } from '../../core/metric.ts';
-import { NO_HEADERS, encodeHeaders, type SerializedRecord } from '../../core/record.ts';
+import { emptyRecord, encodeHeaders } from '../../core/record.ts';
 import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 
 export interface PresenceOptions {
@@ -50,13 +50,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   #superseded = 0;
   #lost = 0;
   #settled: (() => void)[] = [];
-  readonly #record: SerializedRecord = {
-    topic: '',
-    key: null,
-    value: null,
-    timestampMs: 0,
-    headers: NO_HEADERS,
-  };
+  readonly #record = emptyRecord();
 
   constructor(options: PresenceOptions) {
     this.#options = options;
