@@ -80,6 +80,7 @@ it('devices that connect again and again while their topic is unknown leave noth
   // The last of them is not forgotten.
   const device = await site.connect('again');
   device.send(publish(1, 'missing/again', payloadOf(device)));
+  expect(bottleneck.waiting).toBeGreaterThan(0);
   site.producer.port.setTopic('missing', [1]);
   await site.producer.pass(1_000);
   await site.brokersAnswer();

@@ -70,6 +70,11 @@ describe('a stop while Kafka is away, contract kafka-or-journal', () => {
     await settle(first);
     expect(first.ledger.total()).toMatchObject({ opened: 20, produced: 20, open: 0, openInJournal: 0 });
     expect(first.journal.backlog.openRecords).toBe(0);
+    expect(first.sink.acknowledge()).toBe(0);
+    expect(Object.fromEntries(first.sink.log)).toEqual({
+      't-1': values('d1', 0, 10),
+      't-2': values('d2', 10, 20),
+    });
   });
 
   it('while the disk is broken nothing is acknowledged, and Kafka alone is waited for', async () => {
