@@ -6,7 +6,7 @@ import { join, relative, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { drawBlueprint } from '../src/assembly/blueprint.ts';
 import { Explainer, RuleBook, type Explanation } from '../src/features/explain/explain.ts';
-import { RehearsalClock } from '../src/features/explain/rehearsal-clock.ts';
+import { RehearsalClock } from '../src/features/explain/rehearsal.ts';
 import { readCapture } from '../src/features/capture/capture-file.ts';
 import { explanationText } from '../src/features/explain/explain-text.ts';
 import type { MetricSpec } from '../src/core/profile/normaliser-spec.ts';

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { CONTRACTS } from '../../src/core/contract.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DeviceProfile } from '../../src/core/profile/profile.ts';
-import { compileProfile } from '../../src/decode/profile/transcoder.ts';
+import { compileProfile } from '../../src/decode/profile/compile-profile.ts';
 import type { Stage } from './stage.ts';
 
 const RECEIVED_AT_MS = Date.UTC(2026, 0, 1, 1);
@@ -24,10 +24,10 @@ const PROFILE: DeviceProfile = {
 export const stage: Stage = {
   name: 'transcode, devices that share a topic',
   prepare() {
-    const compiled = compileProfile(PROFILE);
-    if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
+    const result = compileProfile(PROFILE);
+    if ('faults' in result) throw new Error(JSON.stringify(result.faults));
     const topic = { name: 'readings/oslo', id: 0 };
-    const route = compiled.transcoder.bind(new Map([['site', 'oslo']]), topic.name);
+    const route = result.compiled.bind(new Map([['site', 'oslo']]), topic.name);
     const all = Array.from({ length: DEVICES }, (_, index) => ({
       topic,
       payload: Buffer.from(JSON.stringify({ id: `sensor-${index}`, v: 20 + index / 64 })),

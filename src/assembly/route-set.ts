@@ -4,19 +4,20 @@ import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import type { DeviceTable } from '../decode/normalise/device-table.ts';
-import { schemaFiles } from '../decode/protobuf/schema-files.ts';
-import { SharedReaders } from '../decode/formats/shared-readers.ts';
-import type { TypedEdgeNodes } from '../decode/sparkplug/edge-node-metrics.ts';
-import { compileProfile, type Transcoder } from '../decode/profile/transcoder.ts';
+import { schemaFiles } from '../decode/decoders.ts';
+import { SharedReaders } from '../decode/formats/payload-format.ts';
+import type { TypedEdgeNodes } from '../decode/device-metrics.ts';
+import { compileProfile } from '../decode/profile/compile-profile.ts';
+import type { CompiledProfile } from '../decode/profile/profile-route.ts';
 import { RouteTable } from '../route/route-table.ts';
 import type { ProfileServices } from './profile-services.ts';
 
 /** What the device profiles come to. All of it is exchanged at once when they are reloaded. */
 export interface RouteSet {
   readonly profiles: readonly DeviceProfile[];
-  readonly routes: RouteTable<Transcoder>;
+  readonly routes: RouteTable<CompiledProfile>;
   /** By device type. */
-  readonly transcoders: ReadonlyMap<string, Transcoder>;
+  readonly compiled: ReadonlyMap<string, CompiledProfile>;
   /** What is remembered of devices, one table a profile. */
   readonly devices: readonly DeviceTable[];
   /** What is remembered of Sparkplug's edge nodes. */
@@ -37,8 +38,8 @@ export function compileRouteSet(
   faults: ConfigFault[],
   earlier: RouteSet | undefined,
 ): RouteSet {
-  const routes = new RouteTable<Transcoder>();
-  const transcoders = new Map<string, Transcoder>();
+  const routes = new RouteTable<CompiledProfile>();
+  const compiled = new Map<string, CompiledProfile>();
   const readers = new SharedReaders();
   for (const profile of loaded.profiles) {
     const tell = (fault: KeyFault): void => {
@@ -46,23 +47,22 @@ export function compileRouteSet(
     };
     const { services, faults: problems } = shared.of(profile);
     [...problems, ...registryFaults(loaded, profile)].forEach(tell);
-    const compiled = compileProfile(profile, services, earlier?.transcoders.get(profile.type), readers);
-    if ('faults' in compiled) {
-      compiled.faults.forEach(tell);
+    const result = compileProfile(profile, services, earlier?.compiled.get(profile.type), readers);
+    if ('faults' in result) {
+      result.faults.forEach(tell);
       continue;
     }
-    const { transcoder } = compiled;
-    transcoders.set(profile.type, transcoder);
+    compiled.set(profile.type, result.compiled);
     const terms = { owner: profile.file, stop: profile.stop === true };
-    const fault = routes.add(profile.topic, transcoder, terms);
+    const fault = routes.add(profile.topic, result.compiled, terms);
     if (fault !== undefined) tell(fault);
   }
   return {
     profiles: loaded.profiles,
     routes,
-    transcoders,
-    devices: [...transcoders.values()].map(({ devices }) => devices),
-    edgeNodes: [...transcoders].flatMap(([type, { edgeNodes: nodes }]) =>
+    compiled,
+    devices: [...compiled.values()].map(({ devices }) => devices),
+    edgeNodes: [...compiled].flatMap(([type, { edgeNodes: nodes }]) =>
       nodes === undefined ? [] : [{ type, nodes }],
     ),
     kafkaTopics: kafkaTopics(loaded),

@@ -1,24 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { SluiceConfig } from '../config/config.ts';
 import type { Cancel, Clock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { OutputFormat } from '../core/profile/output-spec.ts';
 import type { ValueFraming } from '../core/route.ts';
+import { envelopeSchema, messageIndexesOf } from '../decode/envelope/envelope.ts';
 import { framePrefix } from '../producer/schema-registry/confluent-framing.ts';
 import { SchemaRegistry } from '../producer/schema-registry/schema-registry.ts';
-import type { Schema } from '../producer/schema-registry/schema.ts';
 
-/** The envelope's schemas that come with Sluice; the same place seen from src/ and from dist/. */
-const SCHEMAS = resolve(import.meta.dirname, '../../proto/sluice/v1');
 const RETRY_MS = 5_000;
-
-const FILES: Readonly<Record<OutputFormat, { readonly type: Schema['type']; readonly file: string }>> = {
-  protobuf: { type: 'PROTOBUF', file: 'telemetry.proto' },
-  json: { type: 'JSON', file: 'telemetry.schema.json' },
-  avro: { type: 'AVRO', file: 'telemetry.avsc' },
-};
 
 /** What a framing works with, once the gateway is built. */
 export interface Connection {
@@ -106,10 +96,9 @@ export class ValueFramings {
   /** Never rejects. */
   async #register(connection: Connection, key: string, format: OutputFormat, subject: string): Promise<void> {
     const { registry, clock, logger } = connection;
-    const { type, file } = FILES[format];
     const round = this.#round;
     try {
-      const id = await registry.register(subject, { type, text: readFileSync(`${SCHEMAS}/${file}`, 'utf8') });
+      const id = await registry.register(subject, envelopeSchema(format));
       this.#prefixes.set(key, prefixOf(id, format));
       this.#problems.delete(subject);
       this.#callWaiting();
@@ -129,9 +118,8 @@ export class ValueFramings {
   }
 }
 
-/** Telemetry is the first message of its file. */
 function prefixOf(id: number, format: OutputFormat): Uint8Array {
-  return framePrefix(id, format === 'protobuf' ? [0] : undefined);
+  return framePrefix(id, messageIndexesOf(format));
 }
 
 /** Connects the frames of values with the Schema Registry, where there is one. */

@@ -5,7 +5,7 @@ import { LiveRoutes } from '../../src/assembly/live-routes.ts';
 import { ProfileReload } from '../../src/assembly/profile-reload.ts';
 import { describeFault } from '../../src/config/faults.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import { TelemetryReader, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
+import { readEnvelope, type Telemetry } from '../../src/decode/envelope/envelope.ts';
 import { ConfigFolder } from '../config/files.ts';
 import { ManualClock } from '../testbed/fleet/manual-clock.ts';
 import { LogLines } from '../support/log-lines.ts';
@@ -73,7 +73,6 @@ function pass(): void {
 
 const topic = { name: 'fleet/d-1/telemetry', id: 7 };
 const record: SerializedRecord = { topic: '', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
-const reader = new TelemetryReader();
 
 /** Routes one message of d-1 with the protobuf fields n and t. */
 function send(n: number, t: number): Telemetry {
@@ -84,7 +83,7 @@ function send(n: number, t: number): Telemetry {
   const options = { qos: 1, retain: false, dup: false, packetId: 1, clientId: 'c', receivedAtMs: 1 } as const;
   expect(route!.toRecord({ topic, payload, ...options }, record)).toBeUndefined();
   route!.taken();
-  return reader.read(record.value!);
+  return readEnvelope(record.value!);
 }
 
 const names = () => send(1, 20).metrics.map(({ name }) => name);

@@ -7,8 +7,8 @@ import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import type { Publication } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { Route } from '../../src/core/route.ts';
-import { decodeEnvelope, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
-import { compileProfile } from '../../src/decode/profile/transcoder.ts';
+import { readEnvelope, type Telemetry } from '../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../src/decode/profile/compile-profile.ts';
 import { RouteTable } from '../../src/route/route-table.ts';
 
 const NOW = 1_767_225_600_500;
@@ -60,10 +60,10 @@ const expected: Record<
 };
 
 function routeOf(profile: DeviceProfile, topic: string): Route {
-  const compiled = compileProfile(profile);
-  if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
-  const routes = new RouteTable<typeof compiled.transcoder>();
-  expect(routes.add(profile.topic, compiled.transcoder)).toBeUndefined();
+  const result = compileProfile(profile);
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults));
+  const routes = new RouteTable<typeof result.compiled>();
+  expect(routes.add(profile.topic, result.compiled)).toBeUndefined();
   const match = routes.match(topic)[0]!;
   return match.target.bind(match.captures, topic);
 }
@@ -84,7 +84,7 @@ function convert(route: Route, payload: Buffer): (Telemetry | string)[] {
   const one = (): Telemetry | string => {
     const fault = route.toRecord(publication, record);
     route.taken();
-    return fault === undefined ? decodeEnvelope(record.value!) : fault.code;
+    return fault === undefined ? readEnvelope(record.value!) : fault.code;
   };
   const { batch } = route;
   if (batch === undefined) return [one()];

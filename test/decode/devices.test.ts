@@ -6,17 +6,17 @@ import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import type { Publication } from '../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DecodeFault, Route } from '../../src/core/route.ts';
-import { payloadWriter } from '../../src/decode/formats/payload-writer.ts';
-import type { PlainMessage } from '../../src/decode/protobuf/protobuf.ts';
-import { decodeEnvelope } from '../../src/decode/envelope/telemetry.ts';
-import { compileProfile } from '../../src/decode/profile/transcoder.ts';
+import { payloadWriter } from '../../src/decode/decoders.ts';
+import type { PlainPayload } from '../../src/decode/formats/payload-format.ts';
+import { readEnvelope } from '../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../src/decode/profile/compile-profile.ts';
 import { RouteTable } from '../../src/route/route-table.ts';
 
 const NOW = 1_767_225_600_500;
 const { profiles } = loadConfig(join(import.meta.dirname, '../../sluice.yaml'), {});
 
 /** What each shipped device type makes of a payload of its own kind. */
-const samples: Record<string, { topic: string; payload: PlainMessage; expected: object }> = {
+const samples: Record<string, { topic: string; payload: PlainPayload; expected: object }> = {
   'env-sensor': {
     topic: 'fleet/oslo/dev-1/telemetry',
     payload: { ts: BigInt(NOW - 20), seq: 41, temp: 0, hum: 40.5, pressure: 1013.25, battery: 3.5 },
@@ -91,15 +91,15 @@ const samples: Record<string, { topic: string; payload: PlainMessage; expected: 
   },
 };
 
-function encode({ decode }: DeviceProfile, payload: PlainMessage): Buffer {
+function encode({ decode }: DeviceProfile, payload: PlainPayload): Buffer {
   return Buffer.from(payloadWriter(decode)!(payload));
 }
 
 function routeOf(profile: DeviceProfile, topic: string): Route {
-  const compiled = compileProfile(profile);
-  if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
-  const routes = new RouteTable<typeof compiled.transcoder>();
-  expect(routes.add(profile.topic, compiled.transcoder)).toBeUndefined();
+  const result = compileProfile(profile);
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults));
+  const routes = new RouteTable<typeof result.compiled>();
+  expect(routes.add(profile.topic, result.compiled)).toBeUndefined();
   const match = routes.match(topic)[0]!;
   return match.target.bind(match.captures, topic);
 }
@@ -128,7 +128,7 @@ describe.each(profiles.filter(({ type }) => type in samples))('the shipped profi
   test('makes of its payload what its comments promise', () => {
     const { fault, record } = convert(routeOf(profile, topic), encode(profile, payload));
     expect(fault).toBeUndefined();
-    expect(decodeEnvelope(record.value!)).toEqual({
+    expect(readEnvelope(record.value!)).toEqual({
       deviceType: profile.type,
       receivedAtMs: NOW,
       ...expected,
@@ -149,7 +149,7 @@ describe.each(profiles.filter(({ type }) => type in samples))('the shipped profi
     fc.assert(
       fc.property(fc.oneof(mutated, random), (bytes) => {
         const { fault, record } = convert(route, bytes);
-        if (fault === undefined) expect(decodeEnvelope(record.value!).deviceType).toBe(profile.type);
+        if (fault === undefined) expect(readEnvelope(record.value!).deviceType).toBe(profile.type);
         else
           expect(fault.code).toMatch(
             /^(DECODE_FAILED|FIELD_MISSING|FIELD_TYPE|FIELD_TOO_LONG|PAYLOAD_EMPTY)$/,

@@ -5,14 +5,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CONTRACTS } from '../../src/core/contract.ts';
 import type { DecoderSpec, MessageChoice } from '../../src/core/profile/decoder-spec.ts';
-import { Outcome } from '../../src/core/publication.ts';
+import { Outcome, type PublicationOrigin } from '../../src/core/publication.ts';
 import type { DeviceProfile } from '../../src/core/profile/profile.ts';
-import type { PublicationOrigin } from '../../src/core/publication.ts';
 import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
-import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
+import { loadMessageType } from '../../src/decode/protobuf/message-type.ts';
 import { loadPayloadType } from '../../src/decode/sparkplug/message.ts';
-import { TelemetryReader } from '../../src/decode/envelope/telemetry.ts';
-import { compileProfile } from '../../src/decode/profile/transcoder.ts';
+import { readEnvelope } from '../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../src/decode/profile/compile-profile.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { balances } from '../../src/delivery/ledger/ledger.ts';
 import type { RecordTarget } from '../../src/delivery/ports.ts';
@@ -25,7 +24,6 @@ const vectors = JSON.parse(readFileSync(join(VECTORS, 'vectors.json'), 'utf8')) 
   readonly payload: string;
   readonly wrap?: object;
 }[];
-const envelopes = new TelemetryReader();
 
 const MAX_INFLATED_BYTES = 2_000;
 /** What the envelope may be larger than what was read: its own fields, names and units. */
@@ -189,10 +187,10 @@ class Way {
   readonly outcomes: Outcome[] = [];
 
   constructor(format: Format, required?: 'reject') {
-    const compiled = compileProfile(profileOf(format, required));
-    if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
+    const result = compileProfile(profileOf(format, required));
+    if ('faults' in result) throw new Error(JSON.stringify(result.faults));
     this.#topic = format.decode.kind === 'sparkplug' ? 'spBv1.0/g/NBIRTH/n' : 'fuzz/1';
-    const route = compiled.transcoder.bind(new Map([['device', '1']]), this.#topic);
+    const route = result.compiled.bind(new Map([['device', '1']]), this.#topic);
     this.delivery = newDelivery({
       resolve: () => [route],
       records: {
@@ -235,7 +233,7 @@ class Way {
       value: value?.length ?? 0,
       deadLetter: isLetter ? Buffer.from(code ?? []).toString() : undefined,
     });
-    if (!isLetter) expect(envelopes.read(value!).deviceType).toBe('fuzz');
+    if (!isLetter) expect(readEnvelope(value!).deviceType).toBe('fuzz');
     const record = () => ({ key: null, value: null, timestampMs: 0, headers: NO_HEADERS });
     target.recordCompleted(token, { error: undefined, topic, record }, 0);
     return undefined;

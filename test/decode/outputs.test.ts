@@ -261,13 +261,13 @@ describe('a device registry', () => {
     target.send({});
     expect(target.record.topic).toBe('strangers');
     expect(target.headers()).toMatchObject({ 'sluice.quarantine': 'unknown-device' });
-    expect(target.transcoder.devices.quarantined).toBe(1);
+    expect(target.compiled.devices.quarantined).toBe(1);
     rows.set('d-1', new Map());
     devices.version++;
     target.send({});
     expect(target.record.topic).toBe('telemetry');
     expect(target.headers()).not.toHaveProperty('sluice.quarantine');
-    expect(target.transcoder.devices.quarantined).toBe(1);
+    expect(target.compiled.devices.quarantined).toBe(1);
   });
 
   test('refuses unknown devices where the profile says so', () => {

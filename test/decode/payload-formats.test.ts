@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { encode as encodeCbor } from 'cborg';
 import { describe, expect, test } from 'vitest';
 import type { CsvSpec, MessageChoice, ProtobufSpec, TextSpec } from '../../src/core/profile/decoder-spec.ts';
-import { writeCsv } from '../../src/decode/formats/csv.ts';
-import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
+import { payloadWriter } from '../../src/decode/decoders.ts';
+import { loadMessageType } from '../../src/decode/protobuf/message-type.ts';
 import { problemsOf, readAll, readerOf, readOne } from './readers.ts';
 
 const ZOO = join(import.meta.dirname, 'schemas/zoo.proto');
@@ -57,7 +57,7 @@ describe('CSV', () => {
     });
     fc.assert(
       fc.property(value, ({ id, v, on }) => {
-        const line = Buffer.from(writeCsv(spec, { id, v, on })).toString();
+        const line = Buffer.from(payloadWriter(spec)!({ id, v, on })).toString();
         expect(read(line)).toEqual([[id, Number(String(v)), undefined, on]]);
       }),
     );

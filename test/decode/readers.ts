@@ -1,19 +1,19 @@
 import { expect } from 'vitest';
 import type { DecoderSpec } from '../../src/core/profile/decoder-spec.ts';
-import { compileReader } from '../../src/decode/formats/compile-reader.ts';
+import { compileReader } from '../../src/decode/decoders.ts';
 import { FieldValues } from '../../src/decode/formats/field-values.ts';
 import type { PayloadReader } from '../../src/decode/formats/payload-reader.ts';
 import { plainValue, type PlainValue } from './values.ts';
 
 export function readerOf(decode: DecoderSpec, ...fields: string[]): PayloadReader {
-  const compiled = compileReader(decode, fields, ['kind']);
+  const compiled = compileReader(decode, { fields, levels: ['kind'] });
   if ('problems' in compiled) throw new Error(JSON.stringify(compiled.problems));
   if (compiled.reader === undefined) throw new Error('nothing is read');
   return compiled.reader;
 }
 
 export function problemsOf(decode: DecoderSpec, ...fields: string[]): string[] {
-  const compiled = compileReader(decode, fields, ['kind']);
+  const compiled = compileReader(decode, { fields, levels: ['kind'] });
   if (!('problems' in compiled)) throw new Error('it was accepted');
   return compiled.problems.map(
     (problem) =>

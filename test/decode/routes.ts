@@ -3,9 +3,10 @@ import type { DeviceProfile } from '../../src/core/profile/profile.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../src/core/record.ts';
 import type { DecodeFault, Route, RouteServices } from '../../src/core/route.ts';
 import type { Publication } from '../../src/core/publication.ts';
-import type { SharedReaders } from '../../src/decode/formats/shared-readers.ts';
-import { TelemetryReader, type Telemetry } from '../../src/decode/envelope/telemetry.ts';
-import { compileProfile, type Transcoder } from '../../src/decode/profile/transcoder.ts';
+import type { SharedReaders } from '../../src/decode/formats/payload-format.ts';
+import { readEnvelope, type Telemetry } from '../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../src/decode/profile/compile-profile.ts';
+import type { CompiledProfile } from '../../src/decode/profile/profile-route.ts';
 
 /** Receipt of every message that says nothing else. */
 export const NOW = 1_767_225_600_000;
@@ -22,11 +23,9 @@ const BASE: DeviceProfile = {
   ack: CONTRACTS.kafka,
 };
 
-const reader = new TelemetryReader();
-
 /** A device of a profile, as the gateway treats it. */
 export interface Bench {
-  readonly transcoder: Transcoder;
+  readonly compiled: CompiledProfile;
   readonly route: Route;
   /** What becomes of a message that is taken on: its telemetry, or the code of the verdict. */
   send(payload: unknown, publication?: Partial<Publication>): Telemetry | string;
@@ -45,11 +44,11 @@ export function bench(
   site = 'oslo',
   shared?: SharedReaders,
 ): Bench {
-  const compiled = compileProfile({ ...BASE, ...profile }, services, undefined, shared);
-  if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
-  const { transcoder } = compiled;
+  const result = compileProfile({ ...BASE, ...profile }, services, undefined, shared);
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults));
+  const { compiled } = result;
   const topic = { name: `fleet/${site}/${device}`, id: 0 };
-  const route = transcoder.bind(
+  const route = compiled.bind(
     new Map([
       ['site', site],
       ['device', device],
@@ -58,7 +57,7 @@ export function bench(
   );
   const record: SerializedRecord = { topic: '', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
   const made: Bench = {
-    transcoder,
+    compiled,
     route,
     record,
     lastFault: undefined,
@@ -82,7 +81,7 @@ export function bench(
       if (fault !== undefined) return fault.code;
       record.value = record.value === null ? null : Buffer.from(record.value);
       return (profile.produce?.format ?? 'protobuf') === 'protobuf' && profile.produce?.value !== 'raw'
-        ? reader.read(record.value as Uint8Array)
+        ? readEnvelope(record.value as Uint8Array)
         : 'written';
     },
     values(payload, publication) {
@@ -97,9 +96,9 @@ export function bench(
 
 /** What is wrong with a profile, one line each. */
 export function profileFaults(profile: Partial<DeviceProfile>): string[] {
-  const compiled = compileProfile({ ...BASE, ...profile });
-  if (!('faults' in compiled)) throw new Error('it was accepted');
-  return compiled.faults.map(
+  const result = compileProfile({ ...BASE, ...profile });
+  if (!('faults' in result)) throw new Error('it was accepted');
+  return result.faults.map(
     ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
 }

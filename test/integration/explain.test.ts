@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { drawBlueprint } from '../../src/assembly/blueprint.ts';
 import { Explainer, RuleBook } from '../../src/features/explain/explain.ts';
-import { RehearsalClock } from '../../src/features/explain/rehearsal-clock.ts';
+import { RehearsalClock } from '../../src/features/explain/rehearsal.ts';
 import { readCapture } from '../../src/features/capture/capture-file.ts';
 import { partitionCounts, partitionOf } from '../../src/features/explain/partition-counts.ts';
 import { PLAINTEXT } from '../../src/kafka/security/security.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { TelemetryReader } from '../../src/decode/envelope/telemetry.ts';
+import { readEnvelope } from '../../src/decode/envelope/envelope.ts';
 import { judge, PERFECT } from '../support/delivery-verdict.ts';
 import { startFleet } from '../support/fleets.ts';
 import { TestGateway } from '../support/gateway.ts';
@@ -91,8 +91,7 @@ it('profiles that are reloaded under traffic, by SIGHUP and by changes of files,
   expect(summary).toMatchObject({ unacknowledged: 0, unsent: 0, lostConnections: 0 });
   const records = await readTelemetry(bootstrapServers, topic);
   expect(judge(ledger.accounts(), records)).toEqual(PERFECT);
-  const reader = new TelemetryReader();
-  const versions = records.map(({ value }) => reader.read(value!).attributes.get('version'));
+  const versions = records.map(({ value }) => readEnvelope(value!).attributes.get('version'));
   expect([...new Set(versions)].sort()).toEqual(['v1', 'v2', 'v3']);
   expect(await running.metric('sluice_sequence_missing')).toBe(0);
   expect(await running.metric('sluice_deliveries_acknowledged_but_lost')).toBe(0);

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ENVELOPE_CONTENT_TYPE } from '../../src/decode/envelope/envelope.ts';
-import { loadMessageType } from '../../src/decode/protobuf/protobuf.ts';
+import { PROTOBUF_CONTENT_TYPE } from '../../src/decode/envelope/envelope-protobuf.ts';
+import { loadMessageType } from '../../src/decode/protobuf/message-type.ts';
 import { sharedKafka } from '../support/shared-kafka.ts';
 import { createTopicsOn } from '../support/topics.ts';
 import { until } from '../support/until.ts';
@@ -80,7 +79,7 @@ function telemetry(
     sequence,
     metrics: [{ name: 'temperature', unit: 'Cel', double_value: 20 + sequence }],
   });
-  return { key: device, value: Buffer.from(value), headers: { 'content-type': ENVELOPE_CONTENT_TYPE } };
+  return { key: device, value: Buffer.from(value), headers: { 'content-type': PROTOBUF_CONTENT_TYPE } };
 }
 
 describe('sluice tail', () => {

@@ -1,5 +1,6 @@
-import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
+import { varint, type EnvelopeEncoder, type MetricHead } from './envelope-encoder.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
+import type { NormalisedMetric } from '../normalise/compile-normaliser.ts';
 import type { Quality } from '../normalise/metric-checks.ts';
 
 interface AvroMetric extends MetricHead {
@@ -45,13 +46,7 @@ export class AvroEnvelope implements EnvelopeEncoder {
     return Buffer.concat([text(deviceType), ...block, Uint8Array.of(0)]);
   }
 
-  compileMetric(
-    slot: number,
-    name: string,
-    unit: string | undefined,
-    enumNames: ReadonlyMap<number, string> | undefined,
-    quality: Quality,
-  ): AvroMetric {
+  compileMetric({ slot, name, unit, enumNames }: NormalisedMetric, quality: Quality): AvroMetric {
     const head = Buffer.concat([text(name), text(unit ?? ''), Uint8Array.of(quality * 2)]);
     return { slot, head, enumNames };
   }
@@ -203,13 +198,6 @@ export class AvroEnvelope implements EnvelopeEncoder {
 
 function text(value: string): Uint8Array {
   const bytes = Buffer.from(value, 'utf8');
+  // Lengths are zigzag too.
   return Buffer.concat([varint(bytes.length * 2), bytes]);
-}
-
-/** Of a number that has been through zigzag. */
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return Uint8Array.from([...bytes, rest]);
 }

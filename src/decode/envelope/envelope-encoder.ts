@@ -1,4 +1,5 @@
 import type { FieldValues } from '../formats/field-values.ts';
+import type { NormalisedMetric } from '../normalise/compile-normaliser.ts';
 import type { Quality } from '../normalise/metric-checks.ts';
 
 /** What an encoder has ready of a metric: its name, unit and quality as they stand in every message. */
@@ -18,13 +19,7 @@ export interface EnvelopeEncoder {
   /** Encodes once what all messages of a device on a topic have. */
   encodeConstants(deviceType: string, attributes: Iterable<readonly [string, string]>): Uint8Array;
   /** Encodes once what all messages of a profile have. */
-  compileMetric(
-    slot: number,
-    name: string,
-    unit: string | undefined,
-    enumNames: ReadonlyMap<number, string> | undefined,
-    quality: Quality,
-  ): MetricHead;
+  compileMetric(metric: NormalisedMetric, quality: Quality): MetricHead;
   /** The bytes come from {@link encodeDeviceId}, with a frame before them where there is one, and {@link encodeConstants}. */
   begin(deviceId: Uint8Array, constants: Uint8Array): void;
   /** Whole milliseconds since 1970-01-01 UTC. */
@@ -39,4 +34,12 @@ export interface EnvelopeEncoder {
   missing(head: MetricHead): void;
   /** The envelope's bytes, valid until the next `begin`. */
   finish(): Uint8Array;
+}
+
+/** A number below 2^32 as a varint, for what is encoded once. */
+export function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return Uint8Array.from([...bytes, rest]);
 }

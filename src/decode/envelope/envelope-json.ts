@@ -1,5 +1,6 @@
 import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
+import type { NormalisedMetric } from '../normalise/compile-normaliser.ts';
 import { Quality } from '../normalise/metric-checks.ts';
 
 interface JsonMetric extends MetricHead {
@@ -35,13 +36,7 @@ export class JsonEnvelope implements EnvelopeEncoder {
     );
   }
 
-  compileMetric(
-    slot: number,
-    name: string,
-    unit: string | undefined,
-    enumNames: ReadonlyMap<number, string> | undefined,
-    quality: Quality,
-  ): JsonMetric {
+  compileMetric({ slot, name, unit, enumNames }: NormalisedMetric, quality: Quality): JsonMetric {
     const members = [
       ...(unit === undefined ? [] : [`"unit":${JSON.stringify(unit)}`]),
       ...(quality === Quality.OutOfRange ? ['"quality":"OUT_OF_RANGE"'] : []),
@@ -120,9 +115,8 @@ export class JsonEnvelope implements EnvelopeEncoder {
       case ValueKind.Bool:
         return values.low[slot] === 1 ? 'true' : 'false';
       case ValueKind.Utf8:
-        return JSON.stringify(values.source.toString('utf8', values.start[slot], values.end[slot]));
       case ValueKind.Text:
-        return JSON.stringify(values.text[slot]);
+        return JSON.stringify(values.textAt(slot));
       case ValueKind.Bytes:
         return `"${values.source.toString('base64', values.start[slot], values.end[slot])}"`;
       default:

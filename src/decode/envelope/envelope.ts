@@ -1,297 +1,203 @@
-import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
-import { ValueKind, type FieldValues } from '../formats/field-values.ts';
-import { Quality } from '../normalise/metric-checks.ts';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { errorMessage, SluiceError } from '../../core/errors.ts';
+import type { OutputFormat } from '../../core/profile/output-spec.ts';
+import { loadAvroSchema } from '../formats/avro.ts';
+import { loadMessageType } from '../protobuf/message-type.ts';
+import { AVRO_CONTENT_TYPE, AvroEnvelope } from './envelope-avro.ts';
+import type { EnvelopeEncoder } from './envelope-encoder.ts';
+import { JSON_CONTENT_TYPE, JsonEnvelope } from './envelope-json.ts';
+import { PROTOBUF_CONTENT_TYPE, ProtobufEnvelope } from './envelope-protobuf.ts';
 
-/*
- * Writes sluice.v1.Telemetry (proto/sluice/v1/telemetry.proto). The numbers here are that file's; a test
- * holds the two together by reading back with protobufjs what is written here.
- */
+/** The schemas that come with Sluice; the same place seen from src/decode/envelope and from dist/decode/envelope. */
+const SCHEMAS = resolve(import.meta.dirname, '../../../proto/sluice/v1');
 
-const DEVICE_ID = (1 << 3) | 2;
-const DEVICE_TYPE = (2 << 3) | 2;
-const ATTRIBUTES = (3 << 3) | 2;
-const OBSERVED_AT_MS = (4 << 3) | 0;
-const RECEIVED_AT_MS = (5 << 3) | 0;
-const SEQUENCE = (6 << 3) | 0;
-const METRICS = (7 << 3) | 2;
-
-const NAME = (1 << 3) | 2;
-const UNIT = (2 << 3) | 2;
-const DOUBLE_VALUE = (3 << 3) | 1;
-const INT_VALUE = (4 << 3) | 0;
-const BOOL_VALUE = (5 << 3) | 0;
-const STRING_VALUE = (6 << 3) | 2;
-const BYTES_VALUE = (7 << 3) | 2;
-const UINT_VALUE = (8 << 3) | 0;
-const QUALITY = (9 << 3) | 0;
-
-const ENTRY_KEY = (1 << 3) | 2;
-const ENTRY_VALUE = (2 << 3) | 2;
-
-/** The media type of a record's value; a consumer tells by it what it has before it. */
-export const ENVELOPE_CONTENT_TYPE = 'application/protobuf; proto=sluice.v1.Telemetry';
-
-/** No varint of 64 bits is longer. */
-const MAX_VARINT = 10;
-/** Times and sequence, with their tags. */
-const MAX_NUMBERS = 3 * (1 + MAX_VARINT);
-
-/** A metric's name and unit as they stand in every message, and what goes with them. */
-export interface MetricWriter extends MetricHead {
-  /** Name and unit, and the quality unless it is good, encoded. */
-  readonly head: Uint8Array;
-  /** Everything of a metric with a double value but the value. */
-  readonly doubleHead: Uint8Array;
-  /** Of an enum: the whole metric for each of its numbers. */
-  readonly enumMetrics: ReadonlyMap<number, Uint8Array> | undefined;
+/** One encoding of the normalised envelope. */
+interface Envelope {
+  /** The media type of a record's value; a consumer tells by it what it has before it. */
+  readonly contentType: string;
+  /** What a Schema Registry calls schemas of this kind. */
+  readonly schemaType: 'PROTOBUF' | 'JSON' | 'AVRO';
+  readonly schemaFile: string;
+  /** Of protobuf: Telemetry is the first message of its file. */
+  readonly messageIndexes: readonly number[] | undefined;
+  /** Writes envelopes, quickly. */
+  encoder(): EnvelopeEncoder;
+  /** Reads an envelope: for tools, not for speed. Throws what is wrong with the bytes. */
+  parse(bytes: Uint8Array): PlainEnvelope;
 }
 
-/** Encodes once what every message of a profile says about a metric. */
-export function compileMetric(
-  slot: number,
-  name: string,
-  unit: string | undefined,
-  enumNames: ReadonlyMap<number, string> | undefined,
-  quality: Quality = Quality.Good,
-): MetricWriter {
-  const head = Buffer.concat([
-    textField(NAME, name),
-    ...(unit === undefined ? [] : [textField(UNIT, unit)]),
-    ...(quality === Quality.Good ? [] : [Uint8Array.of(QUALITY, quality)]),
-  ]);
-  const doubleLength = head.length + 1 + 8;
-  const enumMetrics =
-    enumNames &&
-    new Map(
-      [...enumNames].map(([number, value]) => {
-        const text = textField(STRING_VALUE, value);
-        return [number, Buffer.concat([lengthField(METRICS, head.length + text.length), head, text])];
-      }),
-    );
-  return {
-    slot,
-    head,
-    doubleHead: Buffer.concat([lengthField(METRICS, doubleLength), head, Buffer.of(DOUBLE_VALUE)]),
-    enumMetrics,
-  };
+const protobufType = once(() => loadMessageType(`${SCHEMAS}/telemetry.proto`, 'sluice.v1.Telemetry'));
+const avroFormat = once(() => {
+  const loaded = loadAvroSchema(`${SCHEMAS}/telemetry.avsc`);
+  if ('problem' in loaded) throw new Error(loaded.problem);
+  return loaded.schema.format;
+});
+
+/** Every encoding of the envelope: a row is all that there is to one. */
+const ENVELOPES: Readonly<Record<OutputFormat, Envelope>> = {
+  protobuf: {
+    contentType: PROTOBUF_CONTENT_TYPE,
+    schemaType: 'PROTOBUF',
+    schemaFile: 'telemetry.proto',
+    messageIndexes: [0],
+    encoder: () => new ProtobufEnvelope(),
+    parse: (bytes) => protobufType().decode(bytes),
+  },
+  json: {
+    contentType: JSON_CONTENT_TYPE,
+    schemaType: 'JSON',
+    schemaFile: 'telemetry.schema.json',
+    messageIndexes: undefined,
+    encoder: () => new JsonEnvelope(),
+    parse(bytes) {
+      const { metrics, ...rest } = JSON.parse(Buffer.from(bytes).toString('utf8')) as JsonDocument;
+      return { ...rest, metrics: Object.entries(metrics).map(([name, metric]) => ({ ...metric, name })) };
+    },
+  },
+  avro: {
+    contentType: AVRO_CONTENT_TYPE,
+    schemaType: 'AVRO',
+    schemaFile: 'telemetry.avsc',
+    messageIndexes: undefined,
+    encoder: () => new AvroEnvelope(),
+    parse: (bytes) => avroFormat().parse(Buffer.from(bytes)) as PlainEnvelope,
+  },
+};
+
+/** An envelope as the encodings have it. Protobuf leaves out what is zero. */
+interface PlainEnvelope {
+  readonly device_id?: string;
+  readonly device_type?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
+  readonly observed_at_ms?: number | bigint | null;
+  readonly received_at_ms?: number | bigint;
+  readonly sequence?: number | bigint | string | null;
+  readonly metrics?: readonly PlainMetric[];
 }
 
-/** Encodes once the fields that all messages of a device have: who sent it. */
-export function encodeDeviceId(deviceId: string): Uint8Array {
-  return textField(DEVICE_ID, deviceId);
+interface PlainMetric {
+  readonly name?: string;
+  readonly unit?: string;
+  readonly quality?: string;
+  /** Of JSON and Avro; protobuf has one of those below. */
+  readonly value?: MetricValue | null;
+  readonly double_value?: number;
+  readonly int_value?: bigint;
+  readonly bool_value?: boolean;
+  readonly string_value?: string;
+  readonly bytes_value?: Uint8Array;
+  readonly uint_value?: bigint;
 }
 
-/** Encodes once the fields that all messages of a topic have: the device's type, and the attributes. */
-export function encodeConstants(
-  deviceType: string,
-  attributes: Iterable<readonly [string, string]>,
-): Uint8Array {
-  const parts = [textField(DEVICE_TYPE, deviceType)];
-  for (const [name, value] of attributes) {
-    const entry = Buffer.concat([textField(ENTRY_KEY, name), textField(ENTRY_VALUE, value)]);
-    parts.push(lengthField(ATTRIBUTES, entry.length), entry);
-  }
-  return Buffer.concat(parts);
+type JsonDocument = Omit<PlainEnvelope, 'metrics'> & {
+  readonly metrics: Readonly<Record<string, PlainMetric>>;
+};
+
+/** The value of a metric. Integers beyond 2^53 are bigint. */
+export type MetricValue = number | bigint | boolean | string | Uint8Array;
+
+export interface TelemetryMetric {
+  readonly name: string;
+  /** UCUM code; undefined for a value without unit. */
+  readonly unit: string | undefined;
+  readonly value: MetricValue;
+  /** Only where a check of the profile found something. */
+  readonly quality?: 'out-of-range';
+}
+
+/** A normalised envelope, read: sluice.v1.Telemetry. */
+export interface Telemetry {
+  readonly deviceId: string;
+  readonly deviceType: string;
+  readonly attributes: ReadonlyMap<string, string>;
+  /** By the device's clock, milliseconds since 1970-01-01 UTC; undefined when it gave no time. */
+  readonly observedAtMs: number | undefined;
+  /** By the gateway's clock, milliseconds since 1970-01-01 UTC. */
+  readonly receivedAtMs: number;
+  readonly sequence: number | bigint | undefined;
+  readonly metrics: readonly TelemetryMetric[];
+  /** Names of metrics that the profile requires and the message lacks; only where there are any. */
+  readonly missing?: readonly string[];
+}
+
+/** The encoding of a record's value by its content type; undefined: it is no envelope. */
+export function envelopeFormat(contentType: string | undefined): OutputFormat | undefined {
+  const found = Object.entries(ENVELOPES).find(([, envelope]) => envelope.contentType === contentType);
+  return found?.[0] as OutputFormat | undefined;
+}
+
+export function envelopeEncoder(format: OutputFormat): EnvelopeEncoder {
+  return ENVELOPES[format].encoder();
+}
+
+/** The envelope's schema as a Schema Registry takes it. */
+export function envelopeSchema(format: OutputFormat): {
+  readonly type: Envelope['schemaType'];
+  readonly text: string;
+} {
+  const { schemaType: type, schemaFile } = ENVELOPES[format];
+  return { type, text: readFileSync(`${SCHEMAS}/${schemaFile}`, 'utf8') };
+}
+
+/** What Confluent's frame says besides the schema's id: which of its messages the envelope is. */
+export function messageIndexesOf(format: OutputFormat): readonly number[] | undefined {
+  return ENVELOPES[format].messageIndexes;
 }
 
 /**
- * Writes one envelope after the other into the same buffer: `begin`, then the fields, then `finish`, whose
- * bytes are valid until the next `begin`.
+ * Reads a normalised envelope: for tools, not for speed.
+ * @throws SluiceError ENVELOPE_INVALID for bytes that are no envelope of that encoding
  */
-export class EnvelopeWriter implements EnvelopeEncoder {
-  readonly contentType = ENVELOPE_CONTENT_TYPE;
-  readonly encodeDeviceId = encodeDeviceId;
-  readonly encodeConstants = encodeConstants;
-  readonly compileMetric = compileMetric;
-  #buffer = Buffer.allocUnsafeSlow(1_024);
-  #position = 0;
-  /** A view for each length up to {@link MAX_VIEWS}: making one takes 25 ns and leaves garbage. */
-  #views: (Buffer | undefined)[] = [];
-
-  /** Begins an envelope of a device. The arguments come from {@link encodeDeviceId} and {@link encodeConstants}. */
-  begin(deviceId: Uint8Array, constants: Uint8Array): void {
-    this.#position = 0;
-    this.#reserve(deviceId.length + constants.length + MAX_NUMBERS);
-    this.#copy(deviceId);
-    this.#copy(constants);
-  }
-
-  /** Whole milliseconds since 1970-01-01 UTC. */
-  observedAt(ms: number): void {
-    this.#integer(OBSERVED_AT_MS, ms, Math.floor(ms / 4_294_967_296));
-  }
-
-  /** Whole milliseconds since 1970-01-01 UTC. */
-  receivedAt(ms: number): void {
-    this.#integer(RECEIVED_AT_MS, ms, Math.floor(ms / 4_294_967_296));
-  }
-
-  /** The low and high 32 bits of a count. */
-  sequence(low: number, high: number): void {
-    this.#integer(SEQUENCE, low, high);
-  }
-
-  /** Writes a metric if its slot holds a value. */
-  metric(metric: MetricWriter, values: FieldValues): void {
-    const { slot, head } = metric;
-    switch (values.kind[slot]) {
-      case ValueKind.Double: {
-        const value = values.double[slot] as number;
-        // NaN and the infinities are no measurements.
-        if (!Number.isFinite(value)) return;
-        this.#reserve(metric.doubleHead.length + 8);
-        this.#copy(metric.doubleHead);
-        this.#position = this.#buffer.writeDoubleLE(value, this.#position);
-        return;
-      }
-      case ValueKind.Int: {
-        const low = values.low[slot] as number;
-        const high = values.high[slot] as number;
-        const named = metric.enumMetrics?.get(low);
-        if (named !== undefined) {
-          this.#reserve(named.length);
-          this.#copy(named);
-          return;
-        }
-        // Zigzag: the sign goes into the lowest bit.
-        const sign = high >> 31;
-        this.#metricInteger(head, INT_VALUE, (low << 1) ^ sign, ((high << 1) | (low >>> 31)) ^ sign);
-        return;
-      }
-      case ValueKind.Uint:
-        this.#metricInteger(head, UINT_VALUE, values.low[slot] as number, values.high[slot] as number);
-        return;
-      case ValueKind.Bool:
-        this.#metricInteger(head, BOOL_VALUE, values.low[slot] as number, 0);
-        return;
-      case ValueKind.Utf8:
-        this.#metricBytes(
-          head,
-          STRING_VALUE,
-          values.source,
-          values.start[slot] as number,
-          values.end[slot] as number,
-        );
-        return;
-      case ValueKind.Bytes:
-        this.#metricBytes(
-          head,
-          BYTES_VALUE,
-          values.source,
-          values.start[slot] as number,
-          values.end[slot] as number,
-        );
-        return;
-      case ValueKind.Text: {
-        const text = values.text[slot] as string;
-        const length = Buffer.byteLength(text, 'utf8');
-        this.#metricLengths(head, STRING_VALUE, length);
-        this.#buffer.write(text, this.#position, length, 'utf8');
-        this.#position += length;
-        return;
-      }
-      default:
-    }
-  }
-
-  /** Writes a metric without a value. */
-  missing({ head }: MetricWriter): void {
-    this.#reserve(1 + MAX_VARINT + head.length);
-    this.#buffer[this.#position++] = METRICS;
-    this.#varint(head.length, 0);
-    this.#copy(head);
-  }
-
-  /** The envelope's bytes, valid until the next `begin`. */
-  finish(): Uint8Array {
-    const length = this.#position;
-    if (length > MAX_VIEWS) return this.#buffer.subarray(0, length);
-    return (this.#views[length] ??= this.#buffer.subarray(0, length));
-  }
-
-  #metricInteger(head: Uint8Array, tag: number, low: number, high: number): void {
-    const length = head.length + 1 + varintLength(low, high);
-    this.#reserve(1 + MAX_VARINT + length);
-    this.#buffer[this.#position++] = METRICS;
-    this.#varint(length, 0);
-    this.#copy(head);
-    this.#integer(tag, low, high);
-  }
-
-  #metricBytes(head: Uint8Array, tag: number, source: Buffer, start: number, end: number): void {
-    this.#metricLengths(head, tag, end - start);
-    source.copy(this.#buffer, this.#position, start, end);
-    this.#position += end - start;
-  }
-
-  /** A metric with a value of `length` bytes, up to the value. */
-  #metricLengths(head: Uint8Array, tag: number, length: number): void {
-    const metricLength = head.length + 1 + varintLength(length, 0) + length;
-    this.#reserve(1 + MAX_VARINT + metricLength);
-    this.#buffer[this.#position++] = METRICS;
-    this.#varint(metricLength, 0);
-    this.#copy(head);
-    this.#integer(tag, length, 0);
-  }
-
-  #integer(tag: number, low: number, high: number): void {
-    this.#buffer[this.#position++] = tag;
-    this.#varint(low, high);
-  }
-
-  /** A varint of 64 bits from two halves, of which only the lower 32 bits count. */
-  #varint(low: number, high: number): void {
-    const buffer = this.#buffer;
-    let position = this.#position;
-    let rest = low >>> 0;
-    let upper = high >>> 0;
-    while (upper !== 0) {
-      buffer[position++] = (rest & 0x7f) | 0x80;
-      rest = ((rest >>> 7) | (upper << 25)) >>> 0;
-      upper >>>= 7;
-    }
-    while (rest > 0x7f) {
-      buffer[position++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    buffer[position++] = rest;
-    this.#position = position;
-  }
-
-  #copy(bytes: Uint8Array): void {
-    // 13 ns for 12 bytes and for 80; a loop takes 12 ns for 12 bytes, but 93 ns for 80.
-    this.#buffer.set(bytes, this.#position);
-    this.#position += bytes.length;
-  }
-
-  #reserve(length: number): void {
-    if (this.#position + length <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(2 * (this.#position + length));
-    this.#buffer.copy(larger, 0, 0, this.#position);
-    this.#buffer = larger;
-    this.#views = [];
+export function readEnvelope(bytes: Uint8Array, format: OutputFormat = 'protobuf'): Telemetry {
+  try {
+    return telemetry(ENVELOPES[format].parse(bytes));
+  } catch (error) {
+    throw new SluiceError('ENVELOPE_INVALID', errorMessage(error), { cause: error });
   }
 }
 
-const MAX_VIEWS = 1_024;
-
-function varintLength(low: number, high: number): number {
-  const upper = high >>> 0;
-  const bits = upper === 0 ? 32 - Math.clz32(low) : 64 - Math.clz32(upper);
-  return bits === 0 ? 1 : Math.ceil(bits / 7);
+function telemetry({ metrics = [], observed_at_ms, sequence, ...envelope }: PlainEnvelope): Telemetry {
+  const missing = metrics.flatMap(({ name = '', quality }) => (quality === 'MISSING' ? [name] : []));
+  return {
+    deviceId: envelope.device_id ?? '',
+    deviceType: envelope.device_type ?? '',
+    attributes: new Map(Object.entries(envelope.attributes ?? {})),
+    observedAtMs:
+      observed_at_ms === undefined || observed_at_ms === null ? undefined : Number(observed_at_ms),
+    receivedAtMs: Number(envelope.received_at_ms ?? 0),
+    sequence: sequence === undefined || sequence === null ? undefined : compact(BigInt(sequence)),
+    metrics: metrics.flatMap((metric): TelemetryMetric[] => {
+      const { name = '', unit, quality } = metric;
+      const value = valueOf(metric);
+      // None, or one that a later Sluice has added.
+      if (value === undefined) return [];
+      const marked = quality === 'OUT_OF_RANGE';
+      const mark = marked && { quality: 'out-of-range' as const };
+      return [{ name, unit: unit === '' ? undefined : unit, value, ...mark }];
+    }),
+    ...(missing.length > 0 && { missing }),
+  };
 }
 
-function lengthField(tag: number, length: number): Uint8Array {
-  const bytes = [tag];
-  let rest = length;
-  while (rest > 0x7f) {
-    bytes.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  return Uint8Array.from([...bytes, rest]);
+function valueOf(metric: PlainMetric): MetricValue | undefined {
+  const value =
+    metric.value ??
+    metric.double_value ??
+    metric.int_value ??
+    metric.uint_value ??
+    metric.bool_value ??
+    metric.string_value ??
+    metric.bytes_value;
+  return typeof value === 'bigint' ? compact(value) : value;
 }
 
-function textField(tag: number, text: string): Uint8Array {
-  const bytes = Buffer.from(text, 'utf8');
-  return Buffer.concat([lengthField(tag, bytes.length), bytes]);
+function compact(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }

@@ -1,18 +1,36 @@
 import { readFileSync } from 'node:fs';
-import avro from 'avsc';
+import { resolve } from 'node:path';
+import avsc from 'avsc';
 import { errorMessage } from '../../core/errors.ts';
-import type { FieldInfo, FieldType } from './payload-reader.ts';
-import type { TreeFormat } from './tree-reader.ts';
+import type { PayloadFormat } from './payload-format.ts';
+import type { FieldType } from './payload-reader.ts';
+import {
+  compileTreeReader,
+  writeAsJson,
+  type FieldOf,
+  type TreeField,
+  type TreeFormat,
+} from './tree-reader.ts';
 
 /* Avro's binary encoding (Avro 1.12 specification) by avsc. Longs are bigints, because avsc's own are wrong from 2^52 on. */
 
+/** One value in Avro's binary encoding, without a header: the schema is the profile's. */
+export const avro: PayloadFormat<{ readonly file: string }> = {
+  reader({ file }, { fields }) {
+    const loaded = loadAvroSchema(file);
+    if ('schema' in loaded) return compileTreeReader(loaded.schema.format, fields, loaded.schema.field);
+    const path = ['decode', 'avro', 'file'];
+    return { problems: [{ path, found: loaded.problem, expected: 'an Avro schema' }] };
+  },
+  files: ({ file }) => [resolve(file)],
+};
+
 export interface AvroSchema {
   readonly format: TreeFormat;
-  /** What a path leads to; or what is wrong with it. */
-  readonly field: (keys: readonly string[], inner: readonly string[] | undefined) => FieldInfo | string;
+  readonly field: FieldOf;
 }
 
-const LONG = avro.types.LongType.__with({
+const LONG = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer(long: bigint) {
     const bytes = Buffer.allocUnsafe(8);
@@ -27,10 +45,10 @@ const LONG = avro.types.LongType.__with({
 
 /** Loads a schema. `problem`: why it can't be used. */
 export function loadAvroSchema(file: string): { readonly schema: AvroSchema } | { readonly problem: string } {
-  let type: avro.Type;
+  let type: avsc.Type;
   try {
-    const text = JSON.parse(readFileSync(file, 'utf8')) as avro.Schema;
-    type = avro.Type.forSchema(text, {
+    const text = JSON.parse(readFileSync(file, 'utf8')) as avsc.Schema;
+    type = avsc.Type.forSchema(text, {
       wrapUnions: 'never',
       registry: { long: LONG },
       typeHook: boundedType,
@@ -48,16 +66,12 @@ export function loadAvroSchema(file: string): { readonly schema: AvroSchema } | 
         contentType: 'application/avro',
         parse: (payload) => type.fromBuffer(payload) as unknown,
         // A reading has no schema of its own: as a raw value it is JSON.
-        write: (value) => Buffer.from(JSON.stringify(value ?? null, plain), 'utf8'),
+        write: writeAsJson,
         readsItsOwn: false,
       },
-      field: (keys, inner) => resolve(type, keys, inner),
+      field: ({ keys, inner }) => fieldAt(type, keys, inner),
     },
   };
-}
-
-function plain(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? value.toString() : value;
 }
 
 const FIELD_TYPES: Readonly<Record<string, FieldType>> = {
@@ -73,39 +87,39 @@ const FIELD_TYPES: Readonly<Record<string, FieldType>> = {
   fixed: 'bytes',
 };
 
-function resolve(
-  root: avro.Type,
+function fieldAt(
+  root: avsc.Type,
   keys: readonly string[],
   inner: readonly string[] | undefined,
-): FieldInfo | string {
+): TreeField | string {
   let type = descend(root, keys);
   if (typeof type === 'string') return type;
   if (inner !== undefined) {
     const list = nonNull(type);
-    if (list.length !== 1 || !(list[0] instanceof avro.types.ArrayType)) return 'a list before []';
+    if (list.length !== 1 || !(list[0] instanceof avsc.types.ArrayType)) return 'a list before []';
     type = descend(list[0].itemsType, inner);
     if (typeof type === 'string') return type;
   }
   const types = nonNull(type).map(({ typeName }) => FIELD_TYPES[typeName]);
   if (types.includes(undefined)) return 'a field with a single value';
   const [first] = types;
-  return { type: types.length === 1 && first !== undefined ? first : 'any' };
+  return { info: { type: types.length === 1 && first !== undefined ? first : 'any' } };
 }
 
-function descend(root: avro.Type, keys: readonly string[]): avro.Type | string {
+function descend(root: avsc.Type, keys: readonly string[]): avsc.Type | string {
   let type = root;
   for (const key of keys) {
-    const next = nonNull(type).flatMap((branch): avro.Type[] => {
-      if (branch instanceof avro.types.RecordType) {
+    const next = nonNull(type).flatMap((branch): avsc.Type[] => {
+      if (branch instanceof avsc.types.RecordType) {
         const field = branch.fields.find(({ name }) => name === key);
         return field === undefined ? [] : [field.type];
       }
-      if (branch instanceof avro.types.MapType) return [branch.valuesType as avro.Type];
-      return branch instanceof avro.types.ArrayType && /^\d+$/.test(key) ? [branch.itemsType] : [];
+      if (branch instanceof avsc.types.MapType) return [branch.valuesType as avsc.Type];
+      return branch instanceof avsc.types.ArrayType && /^\d+$/.test(key) ? [branch.itemsType] : [];
     });
     if (next[0] === undefined) {
       const names = nonNull(type).flatMap((branch) =>
-        branch instanceof avro.types.RecordType ? branch.fields.map(({ name }) => name) : [],
+        branch instanceof avsc.types.RecordType ? branch.fields.map(({ name }) => name) : [],
       );
       return names.length === 0 ? `no ${key} there` : `one of ${names.join(', ')}`;
     }
@@ -115,8 +129,8 @@ function descend(root: avro.Type, keys: readonly string[]): avro.Type | string {
 }
 
 /** The branches of a union without null; any other type is its own only branch. */
-function nonNull(type: avro.Type): avro.Type[] {
-  const branches: readonly avro.Type[] = type instanceof avro.types.UnwrappedUnionType ? type.types : [type];
+function nonNull(type: avsc.Type): avsc.Type[] {
+  const branches: readonly avsc.Type[] = type instanceof avsc.types.UnwrappedUnionType ? type.types : [type];
   return branches.filter(({ typeName }) => typeName !== 'null');
 }
 
@@ -137,7 +151,7 @@ interface Readable {
  * on behind the payload's end: five bytes would keep it busy for minutes.
  */
 
-class BoundedArray extends avro.types.ArrayType {
+class BoundedArray extends avsc.types.ArrayType {
   _read(tap: Tap): unknown {
     const items = this.itemsType as unknown as Readable;
     const list: unknown[] = [];
@@ -146,7 +160,7 @@ class BoundedArray extends avro.types.ArrayType {
   }
 }
 
-class BoundedMap extends avro.types.MapType {
+class BoundedMap extends avsc.types.MapType {
   _read(tap: Tap): unknown {
     const values = this.valuesType as Readable;
     const map = new Map<string, unknown>();
@@ -155,7 +169,7 @@ class BoundedMap extends avro.types.MapType {
   }
 }
 
-function boundedType(schema: avro.Schema, options: avro.ForSchemaOptions): avro.Type | undefined {
+function boundedType(schema: avsc.Schema, options: avsc.ForSchemaOptions): avsc.Type | undefined {
   if (typeof schema !== 'object' || !('type' in schema)) return undefined;
   if (schema.type === 'array') return new BoundedArray(schema, options);
   return schema.type === 'map' ? new BoundedMap(schema, options) : undefined;
@@ -176,20 +190,20 @@ function readBlocks(tap: Tap, readItem: () => void): void {
 }
 
 /** Whether some list's items may take no bytes: then its length says nothing about its payload's. */
-function hasListOfNothing(type: avro.Type, seen = new Set<avro.Type>()): boolean {
+function hasListOfNothing(type: avsc.Type, seen = new Set<avsc.Type>()): boolean {
   if (seen.has(type)) return false;
   seen.add(type);
-  const within = (inner: avro.Type): boolean => hasListOfNothing(inner, seen);
-  if (type instanceof avro.types.ArrayType) return isNothing(type.itemsType) || within(type.itemsType);
-  if (type instanceof avro.types.MapType) return within(type.valuesType as avro.Type);
-  if (type instanceof avro.types.RecordType) return type.fields.some((field) => within(field.type));
-  return type instanceof avro.types.UnwrappedUnionType && type.types.some(within);
+  const within = (inner: avsc.Type): boolean => hasListOfNothing(inner, seen);
+  if (type instanceof avsc.types.ArrayType) return isNothing(type.itemsType) || within(type.itemsType);
+  if (type instanceof avsc.types.MapType) return within(type.valuesType as avsc.Type);
+  if (type instanceof avsc.types.RecordType) return type.fields.some((field) => within(field.type));
+  return type instanceof avsc.types.UnwrappedUnionType && type.types.some(within);
 }
 
-function isNothing(type: avro.Type, seen = new Set<avro.Type>()): boolean {
+function isNothing(type: avsc.Type, seen = new Set<avsc.Type>()): boolean {
   if (seen.has(type)) return false;
   seen.add(type);
   if (type.typeName === 'null') return true;
-  if (type instanceof avro.types.FixedType) return type.size === 0;
-  return type instanceof avro.types.RecordType && type.fields.every((field) => isNothing(field.type, seen));
+  if (type instanceof avsc.types.FixedType) return type.size === 0;
+  return type instanceof avsc.types.RecordType && type.fields.every((field) => isNothing(field.type, seen));
 }

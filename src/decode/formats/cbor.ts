@@ -1,5 +1,5 @@
 import { decode, encode, type DecodeOptions, type TagDecoder } from 'cborg';
-import type { TreeFormat } from './tree-reader.ts';
+import { treeFormat } from './tree-reader.ts';
 
 /*
  * CBOR (RFC 8949) by cborg: maintained, strict about what it is given, and it never generates code. It reads lists
@@ -36,23 +36,35 @@ const TAGS: Record<number, TagDecoder> = new Proxy(
 /** Maps become Map, because keys are often small integers. */
 const OPTIONS: DecodeOptions = { useMaps: true, tags: TAGS };
 
-export const CBOR_FORMAT: TreeFormat = {
-  name: 'CBOR',
-  contentType: 'application/cbor',
-  parse(payload) {
-    try {
-      return decode(payload, OPTIONS) as unknown;
-    } catch (error) {
-      // cborg reads what is within a value within the call for it.
-      if (error instanceof RangeError) throw new Error('nested too deep', { cause: error });
-      throw error;
-    }
+export const cbor = treeFormat(
+  {
+    name: 'CBOR',
+    contentType: 'application/cbor',
+    parse(payload) {
+      try {
+        return decode(payload, OPTIONS) as unknown;
+      } catch (error) {
+        // cborg reads what is within a value within the call for it.
+        if (error instanceof RangeError) throw new Error('nested too deep', { cause: error });
+        throw error;
+      }
+    },
+    write,
+    readsItsOwn: true,
   },
-  write: writeCbor,
-  readsItsOwn: true,
-};
+  (payload) => write(withIntegerKeys(payload)),
+);
 
-/** Writes plain values as CBOR; numbers that are whole as integers. */
-export function writeCbor(value: unknown): Uint8Array {
+/** Numbers that are whole become integers. */
+function write(value: unknown): Uint8Array {
   return encode(value ?? null);
+}
+
+/** Devices that send CBOR name their fields by small integers, where a profile's paths are such numbers. */
+function withIntegerKeys(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value) || value instanceof Uint8Array) return value;
+  const entries = Object.entries(value);
+  const key = (name: string): string | number => (/^(0|[1-9]\d{0,8})$/.test(name) ? Number(name) : name);
+  return new Map(entries.map(([name, inner]) => [key(name), withIntegerKeys(inner)]));
 }

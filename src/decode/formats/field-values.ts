@@ -78,4 +78,10 @@ export class FieldValues {
     const upper = this.kind[slot] === ValueKind.Uint ? high >>> 0 : high;
     return (BigInt(upper) << 32n) | BigInt((this.low[slot] as number) >>> 0);
   }
+
+  /** The text in a slot of kind Utf8 or Text. */
+  textAt(slot: number): string {
+    if (this.kind[slot] === ValueKind.Text) return this.text[slot] as string;
+    return this.source.toString('utf8', this.start[slot], this.end[slot]);
+  }
 }

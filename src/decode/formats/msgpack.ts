@@ -1,5 +1,5 @@
 import { Decoder, encode } from '@msgpack/msgpack';
-import type { TreeFormat } from './tree-reader.ts';
+import { treeFormat } from './tree-reader.ts';
 
 /*
  * MessagePack by @msgpack/msgpack. It allocates an array as long as its header says before it looks whether so
@@ -8,19 +8,22 @@ import type { TreeFormat } from './tree-reader.ts';
 
 const decoder = new Decoder({ useBigInt64: true });
 
-export const MSGPACK_FORMAT: TreeFormat = {
-  name: 'MessagePack',
-  contentType: 'application/msgpack',
-  parse(payload) {
-    checkStructure(payload);
-    return decoder.decode(payload);
+export const msgpack = treeFormat(
+  {
+    name: 'MessagePack',
+    contentType: 'application/msgpack',
+    parse(payload) {
+      checkStructure(payload);
+      return decoder.decode(payload);
+    },
+    write,
+    readsItsOwn: true,
   },
-  write: writeMsgpack,
-  readsItsOwn: true,
-};
+  write,
+);
 
-/** Writes plain values as MessagePack; numbers that are whole as integers. */
-export function writeMsgpack(value: unknown): Uint8Array {
+/** Numbers that are whole become integers. */
+function write(value: unknown): Uint8Array {
   return encode(value ?? null, { useBigInt64: true });
 }
 

@@ -1,21 +1,31 @@
 import { isUtf8 } from 'node:buffer';
-import { TBinaryProtocol, TCompactProtocol, TFramedTransport, Thrift } from 'thrift';
-import type { TField, TProtocol } from 'thrift';
-import type { TreeFormat } from './tree-reader.ts';
+import {
+  TBinaryProtocol,
+  TCompactProtocol,
+  TFramedTransport,
+  Thrift,
+  type TField,
+  type TProtocol,
+} from 'thrift';
+import type { PayloadFormat } from './payload-format.ts';
+import { compileTreeReader, writeAsJson, type TreeFormat } from './tree-reader.ts';
 
 /*
  * Thrift by Apache's own library. On the wire a struct says the number and the type of each of its fields, so no
  * schema is needed: a field is named by its numbers, `2.1` is field 1 of the struct in field 2.
  */
 
+type Protocol = 'binary' | 'compact';
+
 /** A struct, without a message header or a frame: what Thrift's TSerializer writes. */
-export function thriftFormat(protocol: 'binary' | 'compact'): TreeFormat {
+export const thrift: PayloadFormat<{ readonly protocol: Protocol }> = {
+  reader: ({ protocol }, { fields }) => compileTreeReader(structFormat(protocol), fields),
+};
+
+function structFormat(protocol: Protocol): TreeFormat {
   return {
     name: `Thrift (${protocol})`,
-    contentType:
-      protocol === 'binary'
-        ? 'application/vnd.apache.thrift.binary'
-        : 'application/vnd.apache.thrift.compact',
+    contentType: `application/vnd.apache.thrift.${protocol}`,
     parse(payload) {
       // Framed in name only: read from bytes that are all there, it looks for no frame.
       const transport = new BoundedTransport(payload);
@@ -25,11 +35,7 @@ export function thriftFormat(protocol: 'binary' | 'compact'): TreeFormat {
       return struct;
     },
     // Without its list's header an element is no struct of its own: as a raw value it is JSON.
-    write: (value) =>
-      Buffer.from(
-        JSON.stringify(value ?? null, (_, inner: unknown) => plain(inner)),
-        'utf8',
-      ),
+    write: writeAsJson,
     readsItsOwn: false,
   };
 }
@@ -161,9 +167,4 @@ class StructReader {
 function textOrBytes(value: Buffer | string): string | Buffer {
   const bytes = Buffer.from(value);
   return isUtf8(bytes) ? bytes.toString('utf8') : bytes;
-}
-
-function plain(value: unknown): unknown {
-  if (value instanceof Map) return Object.fromEntries(value);
-  return typeof value === 'bigint' ? value.toString() : value;
 }

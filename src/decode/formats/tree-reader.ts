@@ -1,16 +1,21 @@
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, fieldMissing, fieldType, PAYLOAD_EMPTY, tooManyReadings } from './decode-fault.ts';
-import type { FieldPaths } from './field-path.ts';
-import type { FieldValues } from './field-values.ts';
+import { parseFieldPaths, type FieldPath, type FieldPaths } from './field-path.ts';
+import type { PayloadFormat, PayloadWriter } from './payload-format.ts';
+import { ValueKind, type FieldValues } from './field-values.ts';
 import {
   MAX_READINGS,
+  PAYLOAD_EMPTY,
+  decodeFailed,
+  fieldMissing,
+  fieldType,
+  tooManyReadings,
   type FieldInfo,
+  type FieldProblem,
   type Inspection,
   type PayloadReader,
   type ReadingBatch,
 } from './payload-reader.ts';
-import { PlainValues } from './plain-values.ts';
 
 /** A format whose payloads are parsed into plain values: objects or maps, arrays, and single values. */
 export interface TreeFormat {
@@ -23,22 +28,53 @@ export interface TreeFormat {
   write(value: unknown): Uint8Array;
   /** Whether `parse` reads what {@link write} writes. */
   readonly readsItsOwn: boolean;
-}
-
-/** What a schema knows of a field beyond what stands in the tree. */
-export interface Conversion {
-  /** What it is if its owner is there and it isn't. */
-  readonly zero: unknown;
-  /** What it stands for; undefined: nothing. */
-  convert(value: unknown): unknown;
-}
-
-export interface SchemaFields {
-  /** What the schema says of each path. */
-  readonly fields: readonly FieldInfo[];
-  readonly conversions?: readonly Conversion[];
   /** Whether a list without elements is not in the tree. */
   readonly emptyListIsAbsent?: boolean;
+}
+
+/** What a schema knows of a field, beyond what stands in the tree. */
+export interface TreeField {
+  readonly info: FieldInfo;
+  /** What it is if its owner is there and it isn't. */
+  readonly zero?: unknown;
+  /** What it stands for; undefined: nothing. Left out, itself. */
+  readonly convert?: (value: unknown) => unknown;
+}
+
+/** What a schema says of a path; or what should be there instead. */
+export type FieldOf = (path: FieldPath, slot: number) => TreeField | string;
+
+const ANY: TreeField = { info: { type: 'any' } };
+
+/** A format without a schema. */
+export function treeFormat(format: TreeFormat, write: PayloadWriter): PayloadFormat<unknown> {
+  return { reader: (_spec, { fields }) => compileTreeReader(format, fields), writer: () => write };
+}
+
+/** Compiles the reader of a format for a profile's fields. */
+export function compileTreeReader(
+  format: TreeFormat,
+  fields: readonly string[],
+  fieldOf: FieldOf = () => ANY,
+): { readonly reader: TreeReader } | { readonly problems: readonly FieldProblem[] } {
+  const { paths, problems } = parseFieldPaths(fields);
+  if (problems.length > 0) return { problems };
+  const found = paths.paths.map(fieldOf);
+  const unknown = found.flatMap((each, field) =>
+    typeof each === 'string' ? [{ field, found: fields[field] as string, expected: each }] : [],
+  );
+  return unknown.length > 0
+    ? { problems: unknown }
+    : { reader: new TreeReader(format, paths, found as TreeField[]) };
+}
+
+/** A reading that no payload of its own format can hold alone, for a raw value: integers of 64 bits are text. */
+export function writeAsJson(value: unknown): Uint8Array {
+  const text = JSON.stringify(value ?? null, (_key, inner: unknown) => {
+    if (inner instanceof Map) return Object.fromEntries(inner) as unknown;
+    return typeof inner === 'bigint' ? inner.toString() : inner;
+  });
+  return Buffer.from(text, 'utf8');
 }
 
 /**
@@ -50,8 +86,7 @@ export class TreeReader implements PayloadReader {
   readonly batch: ReadingBatch | undefined;
   readonly #format: TreeFormat;
   readonly #paths: FieldPaths;
-  readonly #conversions: readonly Conversion[] | undefined;
-  readonly #emptyListIsAbsent: boolean;
+  readonly #known: readonly TreeField[];
   readonly #wantsScalar: boolean;
   readonly #plain = new PlainValues();
   // Of a batch.
@@ -59,13 +94,12 @@ export class TreeReader implements PayloadReader {
   #elements: readonly unknown[] = [];
   #selected: { readonly element: unknown } | undefined;
 
-  constructor(format: TreeFormat, paths: FieldPaths, schema?: SchemaFields) {
+  constructor(format: TreeFormat, paths: FieldPaths, known: readonly TreeField[]) {
     this.#format = format;
     this.#paths = paths;
+    this.#known = known;
     this.contentType = format.contentType;
-    this.#conversions = schema?.conversions;
-    this.#emptyListIsAbsent = schema?.emptyListIsAbsent ?? false;
-    this.fields = schema?.fields ?? paths.paths.map(() => ({ type: 'any' }));
+    this.fields = known.map(({ info }) => info);
     this.#wantsScalar = paths.paths.some(({ keys }) => keys.length === 0);
     if (paths.list !== undefined) this.batch = this.#batch(paths.list);
   }
@@ -105,13 +139,11 @@ export class TreeReader implements PayloadReader {
         owner = value;
         value = member(value, key);
       }
-      const conversion = this.#conversions?.[slot];
-      if (conversion !== undefined) {
-        if (value !== undefined) value = conversion.convert(value);
-        else if (typeof owner === 'object' && owner !== null) value = conversion.zero;
-      }
-      const isInteger = this.fields[slot]?.type === 'integer';
-      const fault = this.#plain.put(values, slot, text, value, isInteger);
+      const { info, zero, convert } = this.#known[slot] as TreeField;
+      if (value === undefined && zero !== undefined) {
+        if (typeof owner === 'object' && owner !== null) value = zero;
+      } else if (value !== undefined && convert !== undefined) value = convert(value);
+      const fault = this.#plain.put(values, slot, text, value, info.type === 'integer');
       if (fault !== undefined) return fault;
     }
     this.#plain.end(values);
@@ -126,7 +158,7 @@ export class TreeReader implements PayloadReader {
         if ('fault' in parsed) return parsed.fault;
         let value = parsed.root;
         for (const key of list) value = member(value, key);
-        if (value === undefined && this.#emptyListIsAbsent) return 0;
+        if (value === undefined && this.#format.emptyListIsAbsent === true) return 0;
         if (value === undefined || value === null) return fieldMissing('list of readings', name);
         if (!Array.isArray(value))
           return fieldType(name.replace('field ', ''), 'no list', 'a list of readings');
@@ -184,4 +216,81 @@ function withMember(owner: unknown, path: readonly string[], value: unknown): un
 function shortened(message: string): string {
   const sound = message.toWellFormed();
   return sound.length > 200 ? `${sound.slice(0, 199)}…`.toWellFormed() : sound;
+}
+
+/** Puts plain values into slots: numbers, bigints, strings, booleans, bytes, dates; null and undefined are absent. */
+export class PlainValues {
+  /** Bytes that a library took out of the payload, or made. */
+  #scratch = Buffer.alloc(0);
+  #used = 0;
+
+  /** Begins a reading. */
+  begin(): void {
+    this.#used = 0;
+  }
+
+  /** Ends a reading: bytes that were put are where the values look for them. */
+  end(values: FieldValues): void {
+    if (this.#used > 0) values.source = this.#scratch;
+  }
+
+  /**
+   * A number is a double, so that a metric's type doesn't change with its value, except where `isInteger` says
+   * otherwise, or where a double would not be exact. Returns what is wrong with a value that is no single one.
+   */
+  put(
+    values: FieldValues,
+    slot: number,
+    path: string,
+    value: unknown,
+    isInteger: boolean,
+  ): DecodeFault | undefined {
+    switch (typeof value) {
+      case 'number':
+        if (isInteger && Number.isSafeInteger(value)) values.setInteger(slot, BigInt(value));
+        else putDouble(values, slot, value);
+        return undefined;
+      case 'bigint':
+        if (!isInteger && Number.isSafeInteger(Number(value))) putDouble(values, slot, Number(value));
+        else if (!values.setInteger(slot, value)) {
+          return fieldType(path, 'an integer of more than 64 bits', 'one of 64 bits');
+        }
+        return undefined;
+      case 'boolean':
+        values.kind[slot] = ValueKind.Bool;
+        values.low[slot] = value ? 1 : 0;
+        return undefined;
+      case 'string':
+        if (!value.isWellFormed()) return fieldType(path, 'a lone surrogate', 'text of valid Unicode');
+        values.kind[slot] = ValueKind.Text;
+        values.text[slot] = value;
+        return undefined;
+      default:
+        if (value === null || value === undefined) return undefined;
+        if (value instanceof Uint8Array) this.#putBytes(values, slot, value);
+        else if (value instanceof Date) putDouble(values, slot, value.getTime());
+        else return fieldType(path, Array.isArray(value) ? 'an array' : 'an object', 'a single value');
+        return undefined;
+    }
+  }
+
+  #putBytes(values: FieldValues, slot: number, bytes: Uint8Array): void {
+    const start = this.#used;
+    const end = start + bytes.length;
+    if (end > this.#scratch.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * end);
+      this.#scratch.copy(larger, 0, 0, start);
+      this.#scratch = larger;
+    }
+    this.#scratch.set(bytes, start);
+    this.#used = end;
+    values.kind[slot] = ValueKind.Bytes;
+    values.start[slot] = start;
+    values.end[slot] = end;
+  }
+}
+
+function putDouble(values: FieldValues, slot: number, value: number): void {
+  values.kind[slot] = ValueKind.Double;
+  values.double[slot] = value;
 }

@@ -1,10 +1,26 @@
-import { gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib';
+import {
+  deflateRawSync,
+  deflateSync,
+  gunzipSync,
+  gzipSync,
+  inflateRawSync,
+  inflateSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from 'node:zlib';
 import { MAX_INFLATED_BYTES, type Compression, type WrappingSpec } from '../../core/profile/decoder-spec.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, PAYLOAD_EMPTY } from './decode-fault.ts';
+import {
+  decodeFailed,
+  PAYLOAD_EMPTY,
+  type BoundTopic,
+  type FieldInfo,
+  type Inspection,
+  type PayloadReader,
+  type ReadingBatch,
+} from './payload-reader.ts';
 import type { FieldValues } from './field-values.ts';
-import type { BoundTopic, FieldInfo, Inspection, PayloadReader, ReadingBatch } from './payload-reader.ts';
 
 /**
  * Takes compression and Confluent's frame off, and has another reader read what is inside. It inflates on the
@@ -105,18 +121,24 @@ function wrappedContentType(compression: Compression | undefined): string | unde
   return compression === 'auto' ? 'application/octet-stream' : `application/${compression}`;
 }
 
-const INFLATE = {
-  gzip: gunzipSync,
-  zlib: inflateSync,
-  deflate: inflateRawSync,
-  zstd: zstdDecompressSync,
+/** Each compression, both ways. */
+const COMPRESSIONS = {
+  gzip: { inflate: gunzipSync, compress: gzipSync },
+  zlib: { inflate: inflateSync, compress: deflateSync },
+  deflate: { inflate: inflateRawSync, compress: deflateRawSync },
+  zstd: { inflate: zstdDecompressSync, compress: zstdCompressSync },
 } as const;
+
+/** undefined: nothing has to be compressed for a reader of this. */
+export function compressionOf({ compression }: WrappingSpec) {
+  return compression === undefined || compression === 'auto' ? undefined : COMPRESSIONS[compression];
+}
 
 function inflate(payload: Buffer, compression: Compression, maxOutputLength: number): Buffer | DecodeFault {
   const chosen = compression === 'auto' ? detect(payload) : compression;
   if (chosen === undefined) return payload;
   try {
-    return INFLATE[chosen](payload, { maxOutputLength });
+    return COMPRESSIONS[chosen].inflate(payload, { maxOutputLength });
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
       return { code: 'INFLATED_TOO_LARGE', message: `inflates to more than ${maxOutputLength} bytes` };
@@ -126,7 +148,7 @@ function inflate(payload: Buffer, compression: Compression, maxOutputLength: num
 }
 
 /** By the first bytes (RFC 1952, 1950, 8878). */
-function detect(payload: Buffer): keyof typeof INFLATE | undefined {
+function detect(payload: Buffer): keyof typeof COMPRESSIONS | undefined {
   if (payload.length < 2) return undefined;
   const head = payload.readUInt16BE(0);
   if (head === 0x1f8b) return 'gzip';

@@ -1,6 +1,6 @@
 import type { MetricSpec } from '../../core/profile/normaliser-spec.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { fieldType } from '../formats/decode-fault.ts';
+import { fieldType } from '../formats/payload-reader.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { Linear } from './units.ts';
 

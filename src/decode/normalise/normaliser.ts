@@ -1,14 +1,12 @@
 import type { TimeSpec, TimeWindow } from '../../core/profile/normaliser-spec.ts';
 import { FILTERED, type DecodeFault } from '../../core/route.ts';
-import { fieldType } from '../formats/decode-fault.ts';
-import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime } from './event-time.ts';
+import { fieldType } from '../formats/payload-reader.ts';
+import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime, type TimeFormat } from './event-time.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState, DeviceTable } from './device-table.ts';
 import type { MessageFilter } from './message-filter.ts';
 import type { Check } from './metric-checks.ts';
-import type { MetricStep } from './metric-steps.ts';
-import { textIn } from './metric-steps.ts';
-import type { TimeFormat } from './time-format.ts';
+import { textIn, type MetricStep } from './metric-steps.ts';
 
 /** Where a record's timestamp comes from: `Plain`: from where the profile says, the device or receipt. */
 export const TimeSource = { Plain: 0, Receipt: 1, Corrected: 2 } as const;

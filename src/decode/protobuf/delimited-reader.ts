@@ -1,14 +1,16 @@
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, PAYLOAD_EMPTY, tooManyReadings } from '../formats/decode-fault.ts';
-import type { FieldValues } from '../formats/field-values.ts';
 import {
   MAX_READINGS,
+  PAYLOAD_EMPTY,
+  decodeFailed,
+  tooManyReadings,
   type BoundTopic,
   type FieldInfo,
   type Inspection,
   type PayloadReader,
   type ReadingBatch,
 } from '../formats/payload-reader.ts';
+import type { FieldValues } from '../formats/field-values.ts';
 
 /** Reads any number of messages, each behind its length as a varint: protobuf's writeDelimitedTo. */
 export class DelimitedReader implements PayloadReader {

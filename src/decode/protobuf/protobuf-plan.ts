@@ -1,5 +1,5 @@
 import { ValueKind } from '../formats/field-values.ts';
-import type { FieldSchema, MessageSchema } from './message-schema.ts';
+import type { FieldSchema, MessageSchema } from './message-type.ts';
 import type { FieldInfo, FieldProblem } from '../formats/payload-reader.ts';
 
 /** What to do with the bytes of a field. `Skip…`: nobody asked for it, but its bytes must be sound. */
@@ -77,7 +77,8 @@ interface ScalarPlan {
   readonly type: Exclude<FieldInfo['type'], 'any'>;
 }
 
-const SCALARS: Readonly<Record<Exclude<FieldSchema['type'], 'message' | 'group'>, ScalarPlan>> = {
+/** What there is to each type of a single value. */
+export const SCALARS: Readonly<Record<Exclude<FieldSchema['type'], 'message' | 'group'>, ScalarPlan>> = {
   double: { op: Op.Double, skip: Op.SkipFixed64, wireType: FIXED64, type: 'number' },
   float: { op: Op.Float, skip: Op.SkipFixed32, wireType: FIXED32, type: 'number' },
   int32: { op: Op.Int32, skip: Op.SkipVarint, wireType: VARINT, type: 'integer' },

@@ -1,9 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, PAYLOAD_EMPTY } from '../formats/decode-fault.ts';
+import {
+  decodeFailed,
+  PAYLOAD_EMPTY,
+  type FieldInfo,
+  type Inspection,
+  type PayloadReader,
+} from '../formats/payload-reader.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
-import type { FieldInfo, Inspection, PayloadReader } from '../formats/payload-reader.ts';
 import { Op, TAG_TABLE_SIZE, type FieldPlan, type MessagePlan } from './protobuf-plan.ts';
 
 /** Messages within messages, and groups within groups, deeper than this are refused; as protobufjs does. */

@@ -1,5 +1,11 @@
-import { DataType, type WireMetric } from './metric-value.ts';
-import { bdSeqMetric, loadPayloadType, REBIRTH_METRIC, type SparkplugPayload } from './message.ts';
+import {
+  DataType,
+  REBIRTH_METRIC,
+  bdSeqMetric,
+  loadPayloadType,
+  type SparkplugPayload,
+  type WireMetric,
+} from './message.ts';
 
 /** Fields of a reading; those that begin with `$` are no metrics, and nested ones have names with dots. */
 type Reading = Readonly<Record<string, unknown>>;

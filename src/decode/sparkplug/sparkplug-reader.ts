@@ -1,20 +1,37 @@
+import { systemClock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, PAYLOAD_EMPTY } from '../formats/decode-fault.ts';
 import type { FieldValues } from '../formats/field-values.ts';
-import type {
-  BoundTopic,
-  FieldInfo,
-  Inspection,
-  PayloadReader,
-  ReadingBatch,
+import { problemsOf, type PayloadFormat } from '../formats/payload-format.ts';
+import {
+  decodeFailed,
+  PAYLOAD_EMPTY,
+  type BoundTopic,
+  type FieldInfo,
+  type Inspection,
+  type PayloadReader,
+  type ReadingBatch,
 } from '../formats/payload-reader.ts';
-import { PlainValues } from '../formats/plain-values.ts';
-import type { MessageType } from '../protobuf/protobuf.ts';
-import type { BornMetric, EdgeNode, EdgeNodes } from './edge-nodes.ts';
-import { bdSeqOf, parseState, type SparkplugPayload } from './message.ts';
-import { metricValue, toJson, type SparkplugValue, type WireMetric } from './metric-value.ts';
-import { parseSparkplugTopic, type SparkplugTopic } from './topic.ts';
+import { PlainValues } from '../formats/tree-reader.ts';
+import type { MessageType } from '../protobuf/message-type.ts';
+import {
+  EdgeNodes,
+  parseSparkplugTopic,
+  type BornMetric,
+  type EdgeNode,
+  type SparkplugTopic,
+} from './edge-nodes.ts';
+import {
+  bdSeqOf,
+  loadPayloadType,
+  metricValue,
+  parseState,
+  rebirthCommand,
+  toJson,
+  type SparkplugPayload,
+  type SparkplugValue,
+  type WireMetric,
+} from './message.ts';
 
 /**
  * What a profile may name besides metrics:
@@ -22,7 +39,7 @@ import { parseSparkplugTopic, type SparkplugTopic } from './topic.ts';
  * `$message` (NBIRTH, DDATA, ...), `$online` (false in a death, true in a birth, as said in a STATE), `$timestamp`
  * (the message's, in ms), `$seq`, `$bdSeq`, and `$metrics`: all metrics as JSON, those that no field names too.
  */
-export const SPARKPLUG_FIELDS: Readonly<Record<string, FieldInfo>> = {
+const OWN_FIELDS: Readonly<Record<string, FieldInfo>> = {
   $source: { type: 'string' },
   $group: { type: 'string' },
   $node: { type: 'string' },
@@ -33,6 +50,26 @@ export const SPARKPLUG_FIELDS: Readonly<Record<string, FieldInfo>> = {
   $seq: { type: 'integer' },
   $bdSeq: { type: 'integer' },
   $metrics: { type: 'string' },
+};
+
+/** Any name may be a metric's; those that begin with `$` are ours. */
+export const sparkplug: PayloadFormat<unknown> = {
+  reader(_spec, { fields, services = {}, edgeNodes }) {
+    const own = Object.keys(OWN_FIELDS);
+    const problems = problemsOf(fields, (field) =>
+      field.startsWith('$') && !own.includes(field)
+        ? `a metric's name, or one of ${own.join(', ')}`
+        : undefined,
+    );
+    if (problems.length > 0) return { problems };
+    const type = loadPayloadType();
+    const { commands, clock = systemClock } = services;
+    const askForBirth = (group: string, node: string): void => {
+      commands?.publish(`spBv1.0/${group}/NCMD/${node}`, rebirthCommand(type, clock.wallMs()));
+    };
+    const nodes = edgeNodes ?? new EdgeNodes(askForBirth, () => clock.monotonicMs());
+    return { reader: new SparkplugReader(fields, type, nodes), edgeNodes: nodes };
+  },
 };
 
 /** What of a metric goes into `$metrics`. */
@@ -60,7 +97,7 @@ const ONE_READING = 1;
  *
  * Commands are for edge nodes, and a death that belongs to an older connection says nothing: these are no records.
  */
-export class SparkplugReader implements PayloadReader {
+class SparkplugReader implements PayloadReader {
   readonly contentType = 'application/x-protobuf; proto=org.eclipse.tahu.protobuf.Payload';
   readonly fields: readonly FieldInfo[];
   readonly batch: ReadingBatch;
@@ -78,7 +115,7 @@ export class SparkplugReader implements PayloadReader {
     this.#type = type;
     this.#nodes = nodes;
     this.#topic = topic;
-    this.fields = names.map((name) => SPARKPLUG_FIELDS[name] ?? { type: 'any' });
+    this.fields = names.map((name) => OWN_FIELDS[name] ?? { type: 'any' });
     this.batch = {
       open: (payload) => this.#open(payload),
       select: () => {

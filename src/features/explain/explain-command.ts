@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { drawBlueprint, type Blueprint } from '../../assembly/blueprint.ts';
 import { Explainer, RuleBook, topicsOf, type Explanation } from './explain.ts';
-import { RehearsalClock } from './rehearsal-clock.ts';
+import { RehearsalClock } from './rehearsal.ts';
 import { readCapture } from '../capture/capture-file.ts';
 import type { CapturedMessage } from '../capture/captured-message.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';

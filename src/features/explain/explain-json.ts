@@ -1,6 +1,6 @@
 import { instantText } from '../../core/clock.ts';
 import type { Explanation, FateExplanation } from './explain.ts';
-import type { Telemetry } from '../../decode/envelope/telemetry.ts';
+import type { Telemetry } from '../../decode/envelope/envelope.ts';
 import { partitionOf, type PartitionCounts } from './partition-counts.ts';
 
 /** An explanation as one JSON object. Integers beyond 2^53 are text, bytes base64, times ISO 8601. */

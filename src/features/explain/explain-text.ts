@@ -1,10 +1,9 @@
 import { hex, printable } from '../../cli/terminal/terminal-text.ts';
 import { instantText } from '../../core/clock.ts';
 import { CONTRACTS } from '../../core/contract.ts';
-import type { Telemetry } from '../../decode/envelope/telemetry.ts';
+import type { Telemetry } from '../../decode/envelope/envelope.ts';
 import type { Explanation, FateExplanation, RouteExplanation } from './explain.ts';
-import { partitionOf } from './partition-counts.ts';
-import type { PartitionCounts } from './partition-counts.ts';
+import { partitionOf, type PartitionCounts } from './partition-counts.ts';
 import type { RehearsedRecord } from './rehearsal.ts';
 
 /** An explanation for people. */

@@ -4,15 +4,12 @@ import type { ContractName } from '../../core/contract.ts';
 import type { Trace, TraceEntry } from '../../core/route.ts';
 import { parseTopicPattern } from '../../core/topic-pattern.ts';
 import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
-import { EnvelopeReader } from '../../decode/envelope/envelope-reader.ts';
-import type { Telemetry } from '../../decode/envelope/telemetry.ts';
+import type { Telemetry } from '../../decode/envelope/envelope.ts';
 import type { RankedMatch } from '../../route/route-table.ts';
 import { whyNot } from '../../route/specificity.ts';
-import type { Transcoder } from '../../decode/profile/transcoder.ts';
+import type { CompiledProfile } from '../../decode/profile/profile-route.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
-import { telemetryOf } from './record-content.ts';
-import { Rehearsal, type Fate, type RehearsedRecord } from './rehearsal.ts';
-import type { RehearsalClock } from './rehearsal-clock.ts';
+import { Rehearsal, telemetryOf, type Fate, type RehearsedRecord, type RehearsalClock } from './rehearsal.ts';
 
 /** A profile whose topic pattern matches, and what it says before a payload is looked at. */
 export interface RouteExplanation {
@@ -77,7 +74,6 @@ export class RuleBook implements Trace {
 export class Explainer {
   readonly #rehearsal: Rehearsal;
   readonly #rules: RuleBook;
-  readonly #envelopes = new EnvelopeReader();
 
   /** The blueprint must have been drawn with this clock, and with the book as its trace. */
   constructor(blueprint: Blueprint, clock: RehearsalClock, rules: RuleBook) {
@@ -138,15 +134,9 @@ export class Explainer {
       const noted = chapters[index] ?? [];
       const rules = profile === undefined ? [] : [...this.#boundRules(profile, fate, noted), ...noted];
       const { kind, type, reading, record, reason } = fate;
-      const telemetry = profile && this.#telemetry(profile, fate);
+      const telemetry = profile && record && kind === 'record' ? telemetryOf(record, profile) : undefined;
       return { kind, type, reading, record, reason, rules: inOrder(rules), telemetry };
     });
-  }
-
-  #telemetry(profile: DeviceProfile, { kind, record }: Fate): Telemetry | undefined {
-    return kind === 'record' && record !== undefined
-      ? telemetryOf(record, profile, this.#envelopes)
-      : undefined;
   }
 
   /** What was found for the device before its message was normalised. */
@@ -197,7 +187,7 @@ function inOrder(rules: readonly TraceEntry[]): TraceEntry[] {
   return rules.toSorted((a, b) => place(a) - place(b));
 }
 
-function routeOf(match: RankedMatch<Transcoder>): Omit<RouteExplanation, 'notes' | 'decoded' | 'fates'> {
+function routeOf(match: RankedMatch<CompiledProfile>): Omit<RouteExplanation, 'notes' | 'decoded' | 'fates'> {
   const { type, file, ack, produce } = match.target.profile;
   return {
     type,

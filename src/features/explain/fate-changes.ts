@@ -1,9 +1,7 @@
 import { instantText } from '../../core/clock.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
-import type { EnvelopeReader } from '../../decode/envelope/envelope-reader.ts';
-import type { MetricValue, Telemetry } from '../../decode/envelope/telemetry.ts';
-import { telemetryOf } from './record-content.ts';
-import type { Fate, RehearsedRecord } from './rehearsal.ts';
+import type { MetricValue, Telemetry } from '../../decode/envelope/envelope.ts';
+import { telemetryOf, type Fate, type RehearsedRecord } from './rehearsal.ts';
 
 /** One thing that is not as it was about a message, as a person reads it. */
 export interface Change {
@@ -28,7 +26,7 @@ const RANDOM_HEADERS: readonly string[] = ['ce_id'];
 const REASON_HEADERS: readonly string[] = ['error.code', 'error.message'];
 
 /** Everything that differs between what becomes of a message now, and what would become of it. */
-export function changesBetween(present: Side, next: Side, reader: EnvelopeReader): Change[] {
+export function changesBetween(present: Side, next: Side): Change[] {
   const changes: Change[] = [];
   const compare = (what: string, from: string, to: string): void => {
     if (from !== to) changes.push({ what, from, to });
@@ -46,7 +44,7 @@ export function changesBetween(present: Side, next: Side, reader: EnvelopeReader
   compare('key', bytesText(from.key), bytesText(to.key));
   compare('timestamp', instantText(from.timestampMs), instantText(to.timestampMs));
   compareMaps('headers', headersOf(from), headersOf(to), compare);
-  compareValues(present, next, reader, compare);
+  compareValues(present, next, compare);
   return changes;
 }
 
@@ -89,15 +87,15 @@ function compareMaps(
   }
 }
 
-function compareValues(present: Side, next: Side, reader: EnvelopeReader, compare: Compare): void {
+function compareValues(present: Side, next: Side, compare: Compare): void {
   const from = present.fate?.record as RehearsedRecord;
   const to = next.fate?.record as RehearsedRecord;
   const subjects = [present, next].map(({ profile }) => profile?.produce.subject);
   const isSame = from.value !== null && to.value?.equals(from.value) === true;
   // Headers, with the content type, are compared already.
   if (isSame && subjects[0] === subjects[1]) return;
-  const before = present.profile && telemetryOf(from, present.profile, reader);
-  const after = next.profile && telemetryOf(to, next.profile, reader);
+  const before = present.profile && telemetryOf(from, present.profile);
+  const after = next.profile && telemetryOf(to, next.profile);
   if (before === undefined || after === undefined) {
     compare('value', valueText(from, before), valueText(to, after));
     return;

@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { drawBlueprint } from '../../assembly/blueprint.ts';
 import { Plan } from './plan.ts';
-import { Rehearsal } from './rehearsal.ts';
-import { RehearsalClock } from './rehearsal-clock.ts';
+import { Rehearsal, RehearsalClock } from './rehearsal.ts';
 import { readCapture } from '../capture/capture-file.ts';
 import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { planJson, planText, type PlanInput } from './plan-text.ts';

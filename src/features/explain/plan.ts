@@ -1,6 +1,5 @@
 import type { CapturedMessage } from '../capture/captured-message.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
-import { EnvelopeReader } from '../../decode/envelope/envelope-reader.ts';
 import { changesBetween, kindText, type Change } from './fate-changes.ts';
 import type { Fate, Rehearsal } from './rehearsal.ts';
 
@@ -59,7 +58,6 @@ export class Plan {
   readonly #present: Rehearsal;
   readonly #next: Rehearsal;
   readonly #examples: number;
-  readonly #reader = new EnvelopeReader();
   readonly #groups = new Map<string, Group>();
   readonly #topics = new Map<string, { present: number; next: number }>();
   readonly #seen = new Set<string>();
@@ -93,7 +91,6 @@ export class Plan {
       const changes = changesBetween(
         { fate: from, profile: profileOf(this.#present, from) },
         { fate: to, profile: profileOf(this.#next, to) },
-        this.#reader,
       );
       if (changes.length === 0) continue;
       changed = true;

@@ -1,20 +1,29 @@
+import type { Blueprint } from '../../assembly/blueprint.ts';
+import type { Clock } from '../../core/clock.ts';
+import { CONTRACTS } from '../../core/contract.ts';
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
-import type { CapturedMessage } from '../capture/captured-message.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
-import { Outcome, type PublicationOrigin, type Topic } from '../../core/publication.ts';
+import type { DeviceProfile } from '../../core/profile/profile.ts';
+import { Outcome, type Publication, type PublicationOrigin, type Topic } from '../../core/publication.ts';
 import { decodeHeaders, type SerializedRecord } from '../../core/record.ts';
-import type { DecodeFault } from '../../core/route.ts';
-import type { BoundDevice } from '../../decode/profile/device-bindings.ts';
-import type { TranscoderRoute } from '../../decode/profile/transcoder-route.ts';
+import { FILTERED, REFUSED, type Batch, type DecodeFault, type Route } from '../../core/route.ts';
+import {
+  envelopeFormat,
+  messageIndexesOf,
+  readEnvelope,
+  type Telemetry,
+} from '../../decode/envelope/envelope.ts';
+import { RECORD_HEADERS } from '../../decode/envelope/record-headers.ts';
+import type { BoundDevice } from '../../decode/profile/bound-device.ts';
+import type { ProfileRoute } from '../../decode/profile/profile-route.ts';
 import { Delivery } from '../../delivery/delivery.ts';
 import { Ledger, withAccount, type DeliveryRoute } from '../../delivery/ledger/ledger.ts';
 import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 import { neverSendable, upperBoundBytes, type RecordLimits } from '../../producer/batches/record-batch.ts';
+import { framePrefix } from '../../producer/schema-registry/confluent-framing.ts';
 import { RouteCache } from '../../route/route-cache.ts';
-import type { Blueprint } from '../../assembly/blueprint.ts';
-import { RehearsedRoute, type RouteListener, type Verdict } from './rehearsed-route.ts';
-import type { RehearsalClock } from './rehearsal-clock.ts';
+import type { CapturedMessage } from '../capture/captured-message.ts';
 
 /** A record that would have been produced. */
 export interface RehearsedRecord {
@@ -93,7 +102,7 @@ export class Rehearsal {
   }
 
   /** The topic's routes, in order: those that {@link perform} takes. */
-  routes(topicName: string): readonly TranscoderRoute[] {
+  routes(topicName: string): readonly ProfileRoute[] {
     return this.#routes.resolve(this.#topic(topicName)).map(({ inner }) => inner);
   }
 
@@ -251,4 +260,116 @@ function copyOf({ topic, key, value, timestampMs, headers }: SerializedRecord): 
         [name, text === null ? '' : Buffer.from(text).toString('utf8')] as const,
     ),
   };
+}
+
+/** What a route says of a message, or of one of its readings. */
+export interface Verdict {
+  readonly type: string | undefined;
+  readonly reading: number | undefined;
+  /** Why it is no record; undefined: it is one. */
+  readonly fault: DecodeFault | undefined;
+  /** Who it is from, where the route came so far. */
+  readonly device: BoundDevice | undefined;
+  /** Where no record follows. */
+  readonly ends: 'filtered' | 'refused' | undefined;
+}
+
+/** Hears of every message and every reading, before and after its route has looked at it. */
+export interface RouteListener {
+  begins(): void;
+  said(verdict: Verdict): void;
+}
+
+/**
+ * The gateway's own route, with somebody who listens to what it says. Its contract is `kafka`: in a rehearsal all
+ * records are acknowledged at once, and nothing needs a journal.
+ */
+export class RehearsedRoute implements Route {
+  readonly inner: ProfileRoute;
+  readonly profile: string;
+  readonly pattern: string;
+  readonly contract = CONTRACTS.kafka;
+  readonly topic: string;
+  readonly deadLetterTopic: string;
+  readonly batch: Batch | undefined;
+  readonly #listener: RouteListener;
+
+  constructor(inner: ProfileRoute, listener: RouteListener) {
+    this.inner = inner;
+    this.profile = inner.profile;
+    this.pattern = inner.pattern;
+    this.topic = inner.topic;
+    this.deadLetterTopic = inner.deadLetterTopic;
+    this.#listener = listener;
+    const { batch } = inner;
+    this.batch = batch && {
+      open: (publication) => {
+        const opened = batch.open(publication);
+        if (typeof opened === 'number') return opened;
+        this.#listener.begins();
+        this.#said(opened, undefined, undefined);
+        return opened;
+      },
+      select: (index) => {
+        batch.select(index);
+      },
+      get selected() {
+        return batch.selected;
+      },
+      alone: () => batch.alone(),
+      close: () => {
+        batch.close();
+      },
+    };
+  }
+
+  toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
+    this.#listener.begins();
+    const fault = this.inner.toRecord(publication, record);
+    this.#said(fault, this.inner.batch?.selected, this.inner.device);
+    return fault;
+  }
+
+  taken(): void {
+    this.inner.taken();
+  }
+
+  whenReady(callback: () => void): void {
+    this.inner.whenReady(callback);
+  }
+
+  #said(fault: DecodeFault | undefined, reading: number | undefined, device: BoundDevice | undefined): void {
+    const ends = fault === FILTERED ? 'filtered' : fault === REFUSED ? 'refused' : undefined;
+    this.#listener.said({ type: this.profile, reading, fault, device, ends });
+  }
+}
+
+/** A clock that stands where the last message was received: what went by between two messages has gone by. */
+export class RehearsalClock implements Clock {
+  /** Milliseconds since 1970-01-01 UTC. */
+  nowMs = 0;
+
+  wallMs(): number {
+    return this.nowMs;
+  }
+
+  monotonicMs(): number {
+    return this.nowMs;
+  }
+
+  /** Nothing comes to pass between messages. */
+  schedule(): () => void {
+    return () => undefined;
+  }
+}
+
+/** What a consumer reads in a record's value; undefined: it is no envelope. */
+export function telemetryOf(
+  { headers, value }: RehearsedRecord,
+  { produce }: DeviceProfile,
+): Telemetry | undefined {
+  const format = envelopeFormat(headers.find(([name]) => name === RECORD_HEADERS.contentType)?.[1]);
+  if (format === undefined || value === null || produce.value === 'raw') return undefined;
+  const frame = produce.subject === undefined ? [] : framePrefix(0, messageIndexesOf(format));
+  return readEnvelope(value.subarray(frame.length), format);
 }

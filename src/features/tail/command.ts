@@ -6,12 +6,10 @@ import { systemClock } from '../../core/clock.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../../core/profile/output-spec.ts';
 import { deadLetterTopicOf } from '../../core/route.ts';
-import { TelemetryReader } from '../../decode/envelope/telemetry.ts';
 import { list, wholeNumber } from '../../cli/terminal/option-values.ts';
 import { processLogger } from '../../cli/terminal/process-logger.ts';
 import { TailLines } from './tail-lines.ts';
-import { contentOf, isFromDevice, recordJson } from './tail-record.ts';
-import type { RecordContent, TailedRecord } from './tail-record.ts';
+import { contentOf, isFromDevice, recordJson, type RecordContent, type TailedRecord } from './tail-record.ts';
 import { TailSession } from './tail-session.ts';
 import { refuseFaults, usableConfig } from '../../cli/terminal/usable-config.ts';
 
@@ -59,7 +57,6 @@ async function runTail(options: TailArguments): Promise<void> {
   refuseFaults(faults);
   const topics = topicsOf(options, config, profiles);
   const format = formatter(options, topics.length > 1);
-  const reader = new TelemetryReader();
   let left = options.count ?? Infinity;
   const session = new TailSession({
     bootstrapServers: options.bootstrapServers ?? brokersOf(config),
@@ -70,7 +67,7 @@ async function runTail(options: TailArguments): Promise<void> {
     logger: processLogger('warn', 'auto'),
     onNote: (text) => process.stderr.write(`${text}\n`),
     onRecord: async (record) => {
-      const content = contentOf(record, reader);
+      const content = contentOf(record);
       if (options.device !== undefined && !isFromDevice(record, content, options.device)) return;
       const room = process.stdout.write(format(record, content));
       if (--left === 0) session.stop();

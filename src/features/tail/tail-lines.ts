@@ -1,8 +1,7 @@
 import { styleText } from 'node:util';
-import type { MetricValue, Telemetry, TelemetryMetric } from '../../decode/envelope/telemetry.ts';
-import { textOf } from './tail-record.ts';
+import type { MetricValue, Telemetry, TelemetryMetric } from '../../decode/envelope/envelope.ts';
+import { textOf, type RecordContent, type TailedRecord } from './tail-record.ts';
 import { hex, printable } from '../../cli/terminal/terminal-text.ts';
-import type { RecordContent, TailedRecord } from './tail-record.ts';
 
 type Style = Parameters<typeof styleText>[0];
 

@@ -1,7 +1,11 @@
 import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
-import { ENVELOPE_CONTENT_TYPE } from '../../decode/envelope/envelope.ts';
-import type { MetricValue, Telemetry, TelemetryReader } from '../../decode/envelope/telemetry.ts';
+import {
+  envelopeFormat,
+  readEnvelope,
+  type MetricValue,
+  type Telemetry,
+} from '../../decode/envelope/envelope.ts';
 import { RECORD_HEADERS } from '../../decode/envelope/record-headers.ts';
 
 /** A record as it was read from Kafka, headers as text. */
@@ -39,16 +43,16 @@ export function tailedRecord(topic: string, partition: number, record: ConsumedR
 }
 
 /** Looks at headers first: they say what the value is. */
-export function contentOf({ value, headers }: TailedRecord, reader: TelemetryReader): RecordContent {
+export function contentOf({ value, headers }: TailedRecord): RecordContent {
   const code = headers.get(DEAD_LETTER_HEADERS.code);
   if (code !== undefined) {
     const reason = headers.get(DEAD_LETTER_HEADERS.message) ?? '';
     return { kind: 'dead-letter', code, reason, mqttTopic: headers.get(DEAD_LETTER_HEADERS.topic) ?? '' };
   }
   if (value === null) return { kind: 'tombstone' };
-  if (headers.get(RECORD_HEADERS.contentType) === ENVELOPE_CONTENT_TYPE) {
+  if (envelopeFormat(headers.get(RECORD_HEADERS.contentType)) === 'protobuf') {
     try {
-      return { kind: 'telemetry', telemetry: reader.read(value) };
+      return { kind: 'telemetry', telemetry: readEnvelope(value) };
     } catch {
       return { kind: 'bytes', note: 'its header says it is telemetry, but it is not' };
     }

@@ -6,11 +6,10 @@ import { describeFault } from '../../config/faults.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { TelemetryReader } from '../../decode/envelope/telemetry.ts';
+import { readEnvelope } from '../../decode/envelope/envelope.ts';
 import type { DeliveredRecord } from './delivery-judge.ts';
-import type { DrillFleet, DrillSite } from './drill.ts';
+import { DrillError, type DrillFleet, type DrillSite } from './drill.ts';
 import type { DrillSetting } from './report/drill-result.ts';
-import { DrillError } from './drill.ts';
 import type { FleetHistory } from './fleet-history.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -168,14 +167,13 @@ export class LiveSite implements DrillSite {
 
   async readBack(take: (record: DeliveredRecord) => void): Promise<number> {
     const { ground, topic } = this.#options;
-    const reader = new TelemetryReader();
     await readTopicContents({
       client: ground.client,
       groupId: topic,
       topic,
       signal: this.#options.signal,
       onRecord: (partition, { value }) => {
-        const { deviceId, sequence } = reader.read(value ?? Buffer.alloc(0));
+        const { deviceId, sequence } = readEnvelope(value ?? Buffer.alloc(0));
         take({ deviceId, sequence: Number(sequence ?? 0), partition });
       },
     });

@@ -1,6 +1,6 @@
 import { SluiceError } from '../../core/errors.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
-import { payloadWriter } from '../../decode/formats/payload-writer.ts';
+import { payloadWriter } from '../../decode/decoders.ts';
 import { EdgeNodeWriter } from '../../decode/sparkplug/edge-node-writer.ts';
 import type { SimulatedType } from './device.ts';
 

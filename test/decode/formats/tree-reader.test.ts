@@ -1,13 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FieldValues } from '../../../src/decode/formats/field-values.ts';
-import { parseFieldPaths } from '../../../src/decode/formats/field-path.ts';
-import { JSON_FORMAT } from '../../../src/decode/formats/json.ts';
-import { TreeReader } from '../../../src/decode/formats/tree-reader.ts';
+import { readerOf } from '../readers.ts';
 import { plainValue, type PlainValue } from '../values.ts';
 
 function read(text: string | Buffer, ...paths: string[]): PlainValue[] | string {
-  const reader = new TreeReader(JSON_FORMAT, parseFieldPaths(paths).paths);
+  const reader = readerOf({ kind: 'json' }, ...paths);
   const values = new FieldValues(paths.length);
   const payload = Buffer.from(text);
   const fault = reader.read(payload, values);
@@ -42,7 +40,7 @@ test('brackets lead into lists and to names with dots; $ is the payload itself',
 
 describe('a list of readings', () => {
   const open = (text: string, ...paths: string[]) => {
-    const reader = new TreeReader(JSON_FORMAT, parseFieldPaths(paths).paths);
+    const reader = readerOf({ kind: 'json' }, ...paths);
     const values = new FieldValues(paths.length);
     const payload = Buffer.from(text);
     const count = reader.batch!.open(payload);

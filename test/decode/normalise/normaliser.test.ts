@@ -229,7 +229,7 @@ describe('the clock policy', () => {
   test('shows how far clocks are off', () => {
     const target = bench(timed());
     target.send({ t: NOW + 90_000 });
-    expect(target.transcoder.devices.worstClocks(1)).toMatchObject([{ device: 'd-1', clockSkewMs: 90_000 }]);
+    expect(target.compiled.devices.worstClocks(1)).toMatchObject([{ device: 'd-1', clockSkewMs: 90_000 }]);
   });
 
   test('reads a time from text', () => {
@@ -250,8 +250,8 @@ describe('sequences', () => {
     expect(target.send({ n: 255, v: 99 })).toBe('OUT_OF_RANGE');
     target.send({ n: 1, v: 1 });
     target.send({ n: 1, v: 1 });
-    expect(target.transcoder.devices.totals).toEqual({ missing: 1, repeated: 1, late: 0, restarts: 0 });
-    expect(target.transcoder.devices.worstSequences(5)).toMatchObject([
+    expect(target.compiled.devices.totals).toEqual({ missing: 1, repeated: 1, late: 0, restarts: 0 });
+    expect(target.compiled.devices.worstSequences(5)).toMatchObject([
       { device: 'd-1', missing: 1, repeated: 1 },
     ]);
   });
@@ -261,7 +261,7 @@ describe('sequences', () => {
     target.send({ n: 1 });
     expect(target.send({ n: 'x' })).toBe('FIELD_TYPE');
     target.send({ n: 2 });
-    expect(target.transcoder.devices.totals.missing).toBe(0);
+    expect(target.compiled.devices.totals.missing).toBe(0);
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { compileTimeFormat } from '../../../src/decode/normalise/time-format.ts';
+import { compileTimeFormat } from '../../../src/decode/normalise/event-time.ts';
 
 function parse(format: string, text: string, zoneMinutes = 0): string {
   const compiled = compileTimeFormat(format, zoneMinutes);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
 import { FieldValues } from '../../../src/decode/formats/field-values.ts';
-import { loadMessageType } from '../../../src/decode/protobuf/protobuf.ts';
+import { loadMessageType } from '../../../src/decode/protobuf/message-type.ts';
 import { compileMessagePlan } from '../../../src/decode/protobuf/protobuf-plan.ts';
 import { ProtobufReader } from '../../../src/decode/protobuf/protobuf-reader.ts';
 import { plainValue, type PlainValue } from '../values.ts';

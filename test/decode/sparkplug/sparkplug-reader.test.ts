@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DeviceCommands } from '../../../src/core/route.ts';
-import { compileReader } from '../../../src/decode/formats/compile-reader.ts';
+import { compileReader } from '../../../src/decode/decoders.ts';
 import { EdgeNodes, REBIRTH_INTERVAL_MS } from '../../../src/decode/sparkplug/edge-nodes.ts';
 import { loadPayloadType } from '../../../src/decode/sparkplug/message.ts';
 import { plainValue, type PlainValue } from '../values.ts';
@@ -34,7 +34,10 @@ function plant(...fields: string[]) {
     publish: (topic, payload) => sent.push({ topic, command: type.decode(payload) }),
   };
   const clock = { wallMs: () => 5, monotonicMs: () => nowMs, schedule: () => () => undefined };
-  const compiled = compileReader({ kind: 'sparkplug' }, fields, [], { commands, clock });
+  const compiled = compileReader(
+    { kind: 'sparkplug' },
+    { fields, levels: [], services: { commands, clock } },
+  );
   if ('problems' in compiled) throw new Error(JSON.stringify(compiled.problems));
   const { reader, edgeNodes } = compiled;
   return {
@@ -271,7 +274,9 @@ test('changed and random payloads end in values or a reason', () => {
 });
 
 test('a profile may name any metric, and of ours only those that there are', () => {
-  expect(compileReader({ kind: 'sparkplug' }, ['Node Info/a.b[c]', '$nope'], [])).toMatchObject({
+  expect(
+    compileReader({ kind: 'sparkplug' }, { fields: ['Node Info/a.b[c]', '$nope'], levels: [] }),
+  ).toMatchObject({
     problems: [{ field: 1, found: '$nope' }],
   });
 });

@@ -1,7 +1,6 @@
 import { drawBlueprint } from '../../../src/assembly/blueprint.ts';
 import { Explainer, RuleBook } from '../../../src/features/explain/explain.ts';
-import { Rehearsal } from '../../../src/features/explain/rehearsal.ts';
-import { RehearsalClock } from '../../../src/features/explain/rehearsal-clock.ts';
+import { Rehearsal, RehearsalClock } from '../../../src/features/explain/rehearsal.ts';
 import type { CapturedMessage } from '../../../src/features/capture/captured-message.ts';
 import { describeFault } from '../../../src/config/faults.ts';
 import { ConfigFolder } from '../../config/files.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TailLines } from '../../../src/features/tail/tail-lines.ts';
 import type { RecordContent, TailedRecord } from '../../../src/features/tail/tail-record.ts';
-import type { Telemetry } from '../../../src/decode/envelope/telemetry.ts';
+import type { Telemetry } from '../../../src/decode/envelope/envelope.ts';
 
 const noon = new Date(2026, 10, 23, 12, 0, 0, 7).getTime();
 

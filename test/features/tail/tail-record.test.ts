@@ -5,14 +5,12 @@ import {
   recordJson,
   tailedRecord,
   textOf,
+  type TailedRecord,
 } from '../../../src/features/tail/tail-record.ts';
-import type { TailedRecord } from '../../../src/features/tail/tail-record.ts';
-import { ENVELOPE_CONTENT_TYPE } from '../../../src/decode/envelope/envelope.ts';
-import { loadMessageType } from '../../../src/decode/protobuf/protobuf.ts';
-import { TelemetryReader } from '../../../src/decode/envelope/telemetry.ts';
+import { PROTOBUF_CONTENT_TYPE } from '../../../src/decode/envelope/envelope-protobuf.ts';
+import { loadMessageType } from '../../../src/decode/protobuf/message-type.ts';
 
 const envelope = loadMessageType('proto/sluice/v1/telemetry.proto', 'sluice.v1.Telemetry');
-const reader = new TelemetryReader();
 
 const telemetryBytes = envelope.encode({
   device_id: 'env-sensor-0001',
@@ -44,7 +42,7 @@ function record(overrides: Partial<TailedRecord>): TailedRecord {
 
 const telemetry = record({
   value: telemetryBytes,
-  headers: new Map([['content-type', ENVELOPE_CONTENT_TYPE]]),
+  headers: new Map([['content-type', PROTOBUF_CONTENT_TYPE]]),
 });
 const deadLetter = record({
   topic: 'telemetry.dlq',
@@ -57,7 +55,7 @@ const deadLetter = record({
   ]),
 });
 
-const json = (each: TailedRecord): unknown => JSON.parse(recordJson(each, contentOf(each, reader)));
+const json = (each: TailedRecord): unknown => JSON.parse(recordJson(each, contentOf(each)));
 
 describe('sluice tail --json', () => {
   it('shows telemetry with partition, offset, key, headers and every metric by its name', () => {
@@ -67,7 +65,7 @@ describe('sluice tail --json', () => {
       offset: 12,
       timestamp: 1_700_000_000_000,
       key: 'env-sensor-0001',
-      headers: { 'content-type': ENVELOPE_CONTENT_TYPE },
+      headers: { 'content-type': PROTOBUF_CONTENT_TYPE },
       telemetry: {
         deviceId: 'env-sensor-0001',
         deviceType: 'env-sensor',
@@ -107,20 +105,20 @@ describe('sluice tail --json', () => {
 describe('contentOf', () => {
   it('does not fail on a record that only claims to be telemetry', () => {
     const liar = { ...telemetry, value: Buffer.from([0xff, 0xff]) };
-    expect(contentOf(liar, reader)).toEqual({
+    expect(contentOf(liar)).toEqual({
       kind: 'bytes',
       note: 'its header says it is telemetry, but it is not',
     });
   });
 
   it('takes a telemetry record without a value for what it is', () => {
-    expect(contentOf({ ...telemetry, value: null }, reader).kind).toBe('tombstone');
+    expect(contentOf({ ...telemetry, value: null }).kind).toBe('tombstone');
   });
 });
 
 describe('sluice tail --device', () => {
   const concerns = (each: TailedRecord, device: string): boolean =>
-    isFromDevice(each, contentOf(each, reader), device);
+    isFromDevice(each, contentOf(each), device);
 
   it('finds telemetry by its device, dead letters by their topic, other records by their key', () => {
     expect(concerns(telemetry, 'env-sensor-0001')).toBe(true);

@@ -5,27 +5,26 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { Publication } from '../../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../../src/core/record.ts';
 import type { Route } from '../../../src/core/route.ts';
-import { TelemetryReader, type Telemetry } from '../../../src/decode/envelope/telemetry.ts';
-import { compileProfile, type Transcoder } from '../../../src/decode/profile/transcoder.ts';
+import { readEnvelope, type Telemetry } from '../../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../../src/decode/profile/compile-profile.ts';
+import type { CompiledProfile } from '../../../src/decode/profile/profile-route.ts';
 import { SimulatedDevice } from '../../../src/testbed/fleet/device.ts';
 import { RouteTable } from '../../../src/route/route-table.ts';
 import { sensorProfile } from './profiles.ts';
-
-const reader = new TelemetryReader();
 const START = Date.UTC(2026, 0, 1);
 const { profiles } = loadConfig(join(import.meta.dirname, '../../../sluice.yaml'), {});
 
 /** The gateway's side of one device type: what becomes of a message, or the code of why it is a dead letter. */
 class Receiver {
-  readonly #routes = new RouteTable<Transcoder>();
+  readonly #routes = new RouteTable<CompiledProfile>();
   readonly #byTopic = new Map<string, Route>();
-  readonly transcoder: Transcoder;
+  readonly compiled: CompiledProfile;
 
   constructor(profile: (typeof profiles)[number]) {
-    const compiled = compileProfile(profile);
-    if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
-    this.transcoder = compiled.transcoder;
-    this.#routes.add(profile.topic, compiled.transcoder);
+    const result = compileProfile(profile);
+    if ('faults' in result) throw new Error(JSON.stringify(result.faults));
+    this.compiled = result.compiled;
+    this.#routes.add(profile.topic, result.compiled);
   }
 
   receive({ topic, payload }: { topic: string; payload: Uint8Array }, atMs: number): (Telemetry | string)[] {
@@ -65,7 +64,7 @@ class Receiver {
     };
     const fault = route.toRecord(publication, record);
     route.taken();
-    return fault === undefined ? reader.read(record.value!) : fault.code;
+    return fault === undefined ? readEnvelope(record.value!) : fault.code;
   }
 
   #routeOf(topic: string): Route {
@@ -115,7 +114,7 @@ describe.each(profiles)('a simulated $type', (profile) => {
     expect([...found.keys()].sort()).toEqual([...profile.metrics.keys()].sort());
     // They live: most of them are not the same all the time.
     expect([...found.values()].filter((values) => values.size > 10).length).toBeGreaterThan(0);
-    expect(receiver.transcoder.devices.totals).toMatchObject({ missing: 0, repeated: 0, late: 0 });
+    expect(receiver.compiled.devices.totals).toMatchObject({ missing: 0, repeated: 0, late: 0 });
   });
 });
 
@@ -125,7 +124,7 @@ describe('a simulated edge node of Sparkplug B', () => {
   test('counts its messages without a gap, and its connections', () => {
     const device = new SimulatedDevice(simulated!, 1, { seed: 7, prefix: '' });
     const receiver = new Receiver(simulated!.profile);
-    const { stats } = receiver.transcoder.edgeNodes!;
+    const { stats } = receiver.compiled.edgeNodes!;
     for (let connection = 0; connection < 3; connection++) {
       const will = device.session!.will(START);
       for (const message of device.births(START)) receiver.receive(message, START);

@@ -1,20 +1,23 @@
-import type { Contract } from '../../core/contract.ts';
 import { errorMessage } from '../../core/errors.ts';
+import type { Contract } from '../../core/contract.ts';
 import { deadLetterTopicFor } from '../../core/profile/output-spec.ts';
-import type { DeviceProfile } from '../../core/profile/profile.ts';
 import type { Publication } from '../../core/publication.ts';
 import type { SerializedRecord } from '../../core/record.ts';
 import type { Batch, DecodeFault, DeviceLookup, Route } from '../../core/route.ts';
-import { decoderError, fieldType } from '../formats/decode-fault.ts';
-import type { BoundDevices } from './bound-devices.ts';
-import { bindDevice, type BindingPlan, type BoundDevice } from './device-bindings.ts';
-import type { EnvelopeEncoder, MetricHead } from '../envelope/envelope-encoder.ts';
+import type { MetricHead } from '../envelope/envelope-encoder.ts';
+import { RecordHeaders, type HeaderPlan } from '../envelope/record-headers.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
+import {
+  decoderError,
+  fieldType,
+  type Inspection,
+  type PayloadReader,
+  type ReadingBatch,
+} from '../formats/payload-reader.ts';
 import { Quality } from '../normalise/metric-checks.ts';
 import type { Normaliser } from '../normalise/normaliser.ts';
-import type { Inspection, PayloadReader, ReadingBatch } from '../formats/payload-reader.ts';
 import type { EdgeNodes } from '../sparkplug/edge-nodes.ts';
-import { RecordHeaders, type HeaderPlan } from '../envelope/record-headers.ts';
+import { bindDevice, type BindingPlan, type BoundDevice, type BoundDevices } from './bound-device.ts';
 import type { Template } from './template.ts';
 
 /** A metric as the envelope's encoder has it ready, one form for each quality that is written. */
@@ -24,40 +27,37 @@ export interface CompiledMetric {
   readonly missing: MetricHead;
 }
 
-/** A profile, resolved against its payload's schema. Slots are those of the reader, and of what is made of them. */
-export interface CompiledProfile {
-  readonly profile: DeviceProfile;
-  /** undefined: the payload isn't read. */
-  readonly reader: PayloadReader | undefined;
-  readonly edgeNodes?: EdgeNodes | undefined;
-  readonly device: { readonly template: Template } | { readonly slot: number; readonly field: string };
-  readonly sequenceSlot: number | undefined;
+/**
+ * A device profile, resolved against its payload's schema: the routes of its topics turn publications into records.
+ * They share what is in it, because one publication is read at a time. Slots are those of the reader, and of what is
+ * made of them. All of it is one object: with many profiles each step to another one is a cache miss.
+ */
+export interface CompiledProfile extends BindingPlan {
   readonly normaliser: Normaliser;
-  readonly envelope: EnvelopeEncoder;
-  readonly metrics: readonly CompiledMetric[];
-  /** Of each metric the form that is nearly always written. */
-  readonly goodMetrics: readonly MetricHead[];
-  readonly binding: BindingPlan;
-  readonly headers: HeaderPlan;
-}
-
-/** A compiled profile, and what its routes work in. They share it: one publication is read at a time. */
-export interface Workshop {
-  readonly compiled: CompiledProfile;
-  // Of the compiled profile what every message needs, at hand: with many profiles each step to it is a cache miss.
-  readonly normaliser: Normaliser;
+  /** What the reader fills; profiles with the same reader have the same. */
+  readonly values: FieldValues;
   readonly isRaw: boolean;
   readonly registry: DeviceLookup | undefined;
-  /** Profiles with the same reader have the same. */
-  readonly values: FieldValues;
+  readonly device: { readonly template: Template } | { readonly slot: number; readonly field: string };
+  readonly sequenceSlot: number | undefined;
+  /** Of each metric the form that is nearly always written. */
+  readonly goodMetrics: readonly MetricHead[];
+  readonly metrics: readonly CompiledMetric[];
   readonly boundDevices: BoundDevices;
+  /** undefined: the payload isn't read. */
+  readonly reader: PayloadReader | undefined;
+  readonly headers: HeaderPlan;
+  /** Of Sparkplug B: what is remembered of edge nodes. */
+  readonly edgeNodes: EdgeNodes | undefined;
+  /** The route of one topic; `captures` are its named levels. */
+  bind(captures: ReadonlyMap<string, string>, topicName: string): ProfileRoute;
 }
 
 /**
  * The route of one topic. What can be done for a topic and a device beforehand is done once, so that a message
  * costs only what varies with it.
  */
-export class TranscoderRoute implements Route {
+export class ProfileRoute implements Route {
   readonly profile: string;
   readonly pattern: string;
   readonly contract: Contract;
@@ -65,7 +65,7 @@ export class TranscoderRoute implements Route {
   readonly deadLetterTopic: string;
   /** Where the reader takes payloads apart. */
   readonly batch: OpenBatch | undefined;
-  readonly #workshop: Workshop;
+  readonly #compiled: CompiledProfile;
   readonly #reader: PayloadReader | undefined;
   readonly #captures: ReadonlyMap<string, string>;
   readonly #headers: RecordHeaders;
@@ -74,14 +74,14 @@ export class TranscoderRoute implements Route {
   /** The one of the last message. */
   #device: BoundDevice | undefined;
 
-  constructor(workshop: Workshop, captures: ReadonlyMap<string, string>, topicName: string) {
-    const { profile, device, headers, reader, normaliser } = workshop.compiled;
+  constructor(compiled: CompiledProfile, captures: ReadonlyMap<string, string>, topicName: string) {
+    const { profile, device, headers, reader, normaliser } = compiled;
     this.profile = profile.type;
     this.pattern = profile.topic;
     this.contract = profile.ack;
     this.topic = profile.produce.topic;
     this.deadLetterTopic = deadLetterTopicFor(profile.produce, profile.type);
-    this.#workshop = workshop;
+    this.#compiled = compiled;
     this.#reader = reader?.bind?.({ name: topicName, captures }) ?? reader;
     this.batch = this.#reader?.batch && new OpenBatch(this.#reader.batch, normaliser);
     this.#captures = captures;
@@ -110,28 +110,35 @@ export class TranscoderRoute implements Route {
 
   taken(): void {
     this.#reader?.taken?.();
-    this.#workshop.normaliser.taken();
+    this.#compiled.normaliser.taken();
   }
 
   whenReady(callback: () => void): void {
-    const { framing } = this.#workshop.compiled.binding.services;
+    const { framing } = this.#compiled.services;
     if (framing === undefined) callback();
     else framing.whenReady(callback);
   }
 
+  /** A profile's stages, in their order. Any of them may have the last word. */
   #toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
     const { payload, receivedAtMs } = publication;
-    const { normaliser, values, isRaw } = this.#workshop;
+    const { normaliser, values } = this.#compiled;
     normaliser.forget();
-
+    // Unwrap, decode, take the selected reading, pick fields; then whose message it is.
     const fault = this.#reader?.read(payload, values) ?? this.#bindDevice(values);
     if (fault !== undefined) return fault;
     const device = this.#device as BoundDevice;
+    // Time, sequence, values made of fields, checks, filter.
     const verdict = normaliser.run(values, device.state, receivedAtMs, publication.dup);
     if (verdict !== undefined) return verdict;
+    this.#output(publication, device, record);
+    return undefined;
+  }
 
-    if (isRaw) record.value = this.batch?.bytes() ?? payload;
-    else record.value = this.#envelope(device, receivedAtMs);
+  #output(publication: Publication, device: BoundDevice, record: SerializedRecord): void {
+    const { normaliser, values, isRaw } = this.#compiled;
+    if (isRaw) record.value = this.batch?.bytes() ?? publication.payload;
+    else record.value = this.#envelope(device, publication.receivedAtMs);
     normaliser.quarantines = device.quarantined;
     record.topic = device.topic;
     record.key = device.key;
@@ -144,36 +151,33 @@ export class TranscoderRoute implements Route {
       device.quarantined,
       values.schemaId,
     );
-    return undefined;
   }
 
   #envelope(device: BoundDevice, receivedAtMs: number): Uint8Array {
-    const { compiled, values } = this.#workshop;
-    const { normaliser, envelope, goodMetrics, sequenceSlot } = compiled;
-    envelope.begin(device.encoded, device.constants);
-    if (!Number.isNaN(normaliser.observedAtMs)) envelope.observedAt(normaliser.observedAtMs);
-    envelope.receivedAt(receivedAtMs);
+    const { normaliser, values, encoder, goodMetrics, sequenceSlot } = this.#compiled;
+    encoder.begin(device.encoded, device.constants);
+    if (!Number.isNaN(normaliser.observedAtMs)) encoder.observedAt(normaliser.observedAtMs);
+    encoder.receivedAt(receivedAtMs);
     if (sequenceSlot !== undefined && values.kind[sequenceSlot] !== ValueKind.Absent) {
-      envelope.sequence(values.low[sequenceSlot] as number, values.high[sequenceSlot] as number);
+      encoder.sequence(values.low[sequenceSlot] as number, values.high[sequenceSlot] as number);
     }
     if (normaliser.hasChecks) this.#checkedMetrics();
-    else for (const head of goodMetrics) envelope.metric(head, values);
-    return envelope.finish();
+    else for (const head of goodMetrics) encoder.metric(head, values);
+    return encoder.finish();
   }
 
   #checkedMetrics(): void {
-    const { compiled, values } = this.#workshop;
-    const { normaliser, envelope, metrics } = compiled;
+    const { normaliser, values, encoder, metrics } = this.#compiled;
     for (const [index, { good, outOfRange, missing }] of metrics.entries()) {
       switch (normaliser.qualities[index]) {
         case Quality.Good:
-          envelope.metric(good, values);
+          encoder.metric(good, values);
           break;
         case Quality.OutOfRange:
-          envelope.metric(outOfRange, values);
+          encoder.metric(outOfRange, values);
           break;
         case Quality.Missing:
-          envelope.missing(missing);
+          encoder.missing(missing);
           break;
         default:
       }
@@ -182,18 +186,16 @@ export class TranscoderRoute implements Route {
 
   /** Binds the message's device, unless it is the last one's and nothing new is known of it. */
   #bindDevice(values: FieldValues): DecodeFault | undefined {
-    const { registry, compiled } = this.#workshop;
+    const { registry, device: where, boundDevices } = this.#compiled;
     let id = this.#deviceId;
     if (id === undefined) {
-      const read = readDeviceId(values, compiled.device as { readonly slot: number; readonly field: string });
+      const read = readDeviceId(values, where as { readonly slot: number; readonly field: string });
       if (typeof read !== 'string') return read;
       id = read;
     }
     const version = registry?.version ?? 0;
     const last = this.#device;
     if (last?.id === id && version === last.registryVersion) return undefined;
-    const { binding, device: where } = compiled;
-    const { boundDevices } = this.#workshop;
     const isShared = last !== undefined && last.id !== id;
     const known = isShared ? boundDevices.find(this, id) : undefined;
     if (known?.registryVersion === version) {
@@ -201,7 +203,7 @@ export class TranscoderRoute implements Route {
       return undefined;
     }
     const source = 'template' in where ? `the topic's ${where.template.text}` : `field ${where.field}`;
-    const bound = bindDevice(binding, this.#captures, id, source);
+    const bound = bindDevice(this.#compiled, this.#captures, id, source);
     if ('fault' in bound) return bound.fault;
     this.#device = bound.device;
     if (isShared) boundDevices.keep(this, bound.device);
@@ -218,9 +220,8 @@ function readDeviceId(
     case ValueKind.Absent:
       return '';
     case ValueKind.Text:
-      return values.text[slot] as string;
     case ValueKind.Utf8:
-      return values.source.toString('utf8', values.start[slot], values.end[slot]);
+      return values.textAt(slot);
     case ValueKind.Int:
     case ValueKind.Uint:
       return String(values.integerAsBigInt(slot));

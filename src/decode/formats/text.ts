@@ -1,19 +1,25 @@
 import { isUtf8 } from 'node:buffer';
-import type { TextType } from '../../core/profile/decoder-spec.ts';
+import { RE2JS } from 're2js';
+import { errorMessage } from '../../core/errors.ts';
+import type { CsvSpec, TextSpec, TextType } from '../../core/profile/decoder-spec.ts';
 import type { DecodeFault } from '../../core/route.ts';
-import { decodeFailed, fieldType, PAYLOAD_EMPTY, tooManyReadings } from './decode-fault.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 import {
   MAX_READINGS,
+  PAYLOAD_EMPTY,
+  decodeFailed,
+  fieldType,
+  tooManyReadings,
   type FieldInfo,
   type FieldType,
   type Inspection,
   type PayloadReader,
   type ReadingBatch,
 } from './payload-reader.ts';
+import { problemsOf, type CompiledReader, type PayloadFormat, type PlainPayload } from './payload-format.ts';
 
 /** A format that takes a text apart into columns. */
-export interface TextFormat {
+interface TextFormat {
   readonly contentType: string;
   readonly columns: readonly { readonly name: string; readonly type: TextType }[];
   /** Whether each line is a reading; else the whole payload is. */
@@ -32,7 +38,7 @@ const FIELD_TYPES: Readonly<Record<TextType, FieldType>> = {
 };
 
 /** Reads text whose columns are the fields. An empty column counts as absent. */
-export class TextReader implements PayloadReader {
+class TextReader implements PayloadReader {
   readonly contentType: string;
   readonly fields: readonly FieldInfo[];
   readonly batch: ReadingBatch | undefined;
@@ -160,3 +166,96 @@ function putText(values: FieldValues, slot: number, type: TextType, text: string
     ? undefined
     : 'an integer of 64 bits';
 }
+
+/**
+ * Comma-separated values (RFC 4180), one reading a line. Text in quotes may hold the separator and doubled
+ * quotes, but no line break.
+ */
+export const csv: PayloadFormat<CsvSpec> = {
+  reader({ columns, separator, headerLines }, { fields }) {
+    const take = (line: string): readonly string[] | string => {
+      const texts = splitLine(line, separator);
+      if (typeof texts === 'string' || texts.length === columns.length) return texts;
+      return `not the CSV that is expected: ${texts.length} columns instead of ${columns.length}`;
+    };
+    return compileTextReader({ contentType: 'text/csv', columns, lines: true, headerLines, take }, fields);
+  },
+  writer: (spec) => (payload) => writeCsv(spec, payload),
+};
+
+function compileTextReader(format: TextFormat, fields: readonly string[]): CompiledReader {
+  const names = format.columns.map(({ name }) => name);
+  const problems = problemsOf(fields, (field) =>
+    names.includes(field) ? undefined : `one of ${names.join(', ')}`,
+  );
+  return problems.length > 0 ? { problems } : { reader: new TextReader(format, fields) };
+}
+
+function splitLine(line: string, separator: string): string[] | string {
+  const texts: string[] = [];
+  let position = 0;
+  for (;;) {
+    let end: number;
+    if (line[position] === '"') {
+      let text = '';
+      let quote = position;
+      for (;;) {
+        const next = line.indexOf('"', quote + 1);
+        if (next < 0) return 'not CSV: a quote without end';
+        text += line.slice(quote + 1, next);
+        quote = next;
+        if (line[quote + 1] !== '"') break;
+        text += '"';
+        quote += 1;
+      }
+      end = quote + 1;
+      if (end < line.length && line[end] !== separator) return 'not CSV: text behind a quote';
+      texts.push(text);
+    } else {
+      const next = line.indexOf(separator, position);
+      end = next < 0 ? line.length : next;
+      texts.push(line.slice(position, end));
+    }
+    if (end >= line.length) return texts;
+    position = end + 1;
+  }
+}
+
+/** One line of values, in the order of the columns. */
+function writeCsv({ columns, separator }: CsvSpec, payload: PlainPayload): Uint8Array {
+  const texts = columns.map(({ name }) => {
+    const value = payload[name];
+    const isSingle = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+    const text = isSingle ? String(value) : '';
+    return text.includes(separator) || text.includes('"') ? `"${text.replaceAll('"', '""')}"` : text;
+  });
+  return Buffer.from(texts.join(separator), 'utf8');
+}
+
+/**
+ * Text that a pattern takes apart. The patterns are RE2's, by re2js: it looks at each character a bounded number
+ * of times, where a JavaScript RegExp can be made to search for hours by a payload.
+ */
+export const text: PayloadFormat<TextSpec> = {
+  reader({ pattern, types, lines }, { fields }) {
+    const refuse = (expected: string): CompiledReader => ({
+      problems: [{ path: ['decode', 'text', 'pattern'], found: JSON.stringify(pattern), expected }],
+    });
+    let regex: RE2JS;
+    try {
+      regex = RE2JS.compile(pattern, RE2JS.DOTALL);
+    } catch (error) {
+      return refuse(`a regular expression as RE2 knows it: ${errorMessage(error)}`);
+    }
+    const names = Object.keys(regex.namedGroups());
+    if (names.length === 0) return refuse('a regular expression with named groups, (?<name>...)');
+    const columns = names.map((name) => ({ name, type: types.get(name) ?? ('number' as const) }));
+    const take = (given: string): readonly (string | undefined)[] | string => {
+      const matcher = regex.matcher(lines ? given : given.replace(/\r?\n$/, ''));
+      if (!matcher.matches()) return 'not the text that the pattern expects';
+      return names.map((name) => matcher.group(name) ?? undefined);
+    };
+    const contentType = 'text/plain; charset=utf-8';
+    return compileTextReader({ contentType, columns, lines, headerLines: 0, take }, fields);
+  },
+};

@@ -5,9 +5,9 @@ import type { DeviceProfile } from '../../../src/core/profile/profile.ts';
 import type { Publication } from '../../../src/core/publication.ts';
 import { NO_HEADERS, type SerializedRecord } from '../../../src/core/record.ts';
 import type { Route } from '../../../src/core/route.ts';
-import { loadMessageType } from '../../../src/decode/protobuf/protobuf.ts';
-import { decodeEnvelope } from '../../../src/decode/envelope/telemetry.ts';
-import { compileProfile } from '../../../src/decode/profile/transcoder.ts';
+import { loadMessageType } from '../../../src/decode/protobuf/message-type.ts';
+import { readEnvelope } from '../../../src/decode/envelope/envelope.ts';
+import { compileProfile } from '../../../src/decode/profile/compile-profile.ts';
 import { TreeReader } from '../../../src/decode/formats/tree-reader.ts';
 
 const ZOO = join(import.meta.dirname, '../schemas/zoo.proto');
@@ -32,21 +32,21 @@ const base: DeviceProfile = {
 };
 
 function faults(profile: Partial<DeviceProfile>): string[] {
-  const compiled = compileProfile({ ...base, ...profile });
-  if (!('faults' in compiled)) throw new Error('it was accepted');
-  return compiled.faults.map(
+  const result = compileProfile({ ...base, ...profile });
+  if (!('faults' in result)) throw new Error('it was accepted');
+  return result.faults.map(
     ({ path, found, expected }) => `${path.join('.')}: found ${found}, expected ${expected}`,
   );
 }
 
 function route(profile: Partial<DeviceProfile> = {}, site = 'oslo', device = 'd-1'): Route {
-  const compiled = compileProfile({ ...base, ...profile });
-  if ('faults' in compiled) throw new Error(JSON.stringify(compiled.faults));
+  const result = compileProfile({ ...base, ...profile });
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults));
   const captures = new Map([
     ['site', site],
     ['device', device],
   ]);
-  return compiled.transcoder.bind(captures, `fleet/${site}/${device}/telemetry`);
+  return result.compiled.bind(captures, `fleet/${site}/${device}/telemetry`);
 }
 
 function publication(payload: string | Uint8Array): Publication {
@@ -103,7 +103,7 @@ describe('a record', () => {
       'device.type': 'test',
       'content-type': 'application/protobuf; proto=sluice.v1.Telemetry',
     });
-    expect(decodeEnvelope(record.value!)).toEqual({
+    expect(readEnvelope(record.value!)).toEqual({
       deviceId: 'd-1',
       deviceType: 'test',
       attributes: new Map([
@@ -122,7 +122,7 @@ describe('a record', () => {
 
   test('leaves out what the device left out, sent as null or could not express', () => {
     const metrics = (payload: string): string[] =>
-      decodeEnvelope(accepted(route(), payload).value!).metrics.map(({ name }) => name);
+      readEnvelope(accepted(route(), payload).value!).metrics.map(({ name }) => name);
     expect(metrics('{}')).toEqual([]);
     expect(metrics('{"temp":null,"door":false}')).toEqual(['door']);
     expect(metrics('{"temp":1e999,"door":false}')).toEqual(['door']);
@@ -131,7 +131,7 @@ describe('a record', () => {
   test('of one message holds nothing of the message before', () => {
     const target = route({ sequence: { field: 'n' }, time: { field: 't', unit: 'ms' } });
     accepted(target, `{"temp":1,"door":true,"n":7,"t":${NOW}}`);
-    expect(decodeEnvelope(accepted(target, '{"temp":2}').value!)).toMatchObject({
+    expect(readEnvelope(accepted(target, '{"temp":2}').value!)).toMatchObject({
       observedAtMs: undefined,
       sequence: undefined,
       metrics: [{ name: 'temperature', value: 2 }],
@@ -156,7 +156,7 @@ describe('a record', () => {
     expect(target.toRecord(message, record)).toBeUndefined();
     message.payload.fill(0);
     expect(record.key).toEqual(Buffer.from('dev'));
-    expect(decodeEnvelope(record.value!)).toMatchObject({
+    expect(readEnvelope(record.value!)).toMatchObject({
       deviceId: 'dev',
       metrics: [{ name: 'raw', value: Uint8Array.from(Buffer.from('bytes')) }],
     });
@@ -196,7 +196,7 @@ describe('the key', () => {
     const target = route({ device: { field: 'id' } });
     const ids = ['a', 'b', 'b', 'Zoë'].map((id) => {
       const record = accepted(target, JSON.stringify({ id }));
-      return [Buffer.from(record.key!).toString(), decodeEnvelope(record.value!).deviceId];
+      return [Buffer.from(record.key!).toString(), readEnvelope(record.value!).deviceId];
     });
     expect(ids).toEqual(['a', 'b', 'b', 'Zoë'].map((id) => [id, id]));
   });
@@ -233,7 +233,7 @@ describe('event time', () => {
     expect(record.timestampMs).toBe(timestampMs);
     expect(headers(record)['sluice.timestamp']).toBe(header);
     // The envelope keeps what the device said, however wrong.
-    expect(decodeEnvelope(record.value!).observedAtMs).toBe(t === 0 ? undefined : t);
+    expect(readEnvelope(record.value!).observedAtMs).toBe(t === 0 ? undefined : t);
   });
 
   test('that a message lacks is the time of receipt, and the header says so', () => {

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { RouteServices } from '../../../src/core/route.ts';
-import { BoundDevices } from '../../../src/decode/profile/bound-devices.ts';
-import type { BoundDevice } from '../../../src/decode/profile/device-bindings.ts';
+import { BoundDevices, type BoundDevice } from '../../../src/decode/profile/bound-device.ts';
 import { bench } from '../routes.ts';
 
 test('devices that take turns on a topic are told apart, each with its own key, envelope and sequence', () => {
@@ -13,8 +12,8 @@ test('devices that take turns on a topic are told apart, each with its own key, 
       expect(Buffer.from(sensor.record.key!).toString()).toBe(id);
     }
   }
-  expect(sensor.transcoder.devices.totals).toMatchObject({ missing: 0, repeated: 0, late: 0 });
-  expect(sensor.transcoder.devices.size).toBe(3);
+  expect(sensor.compiled.devices.totals).toMatchObject({ missing: 0, repeated: 0, late: 0 });
+  expect(sensor.compiled.devices.size).toBe(3);
 });
 
 test('what the registry says anew of such a device holds from its next message on', () => {

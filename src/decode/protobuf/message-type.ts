@@ -1,10 +1,10 @@
+import protobuf from 'protobufjs';
+import 'protobufjs/ext/descriptor.js';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import protobuf from 'protobufjs';
-import 'protobufjs/ext/descriptor.js';
-import { errorMessage, SluiceError } from '../../core/errors.ts';
-import type { FieldSchema, MessageSchema, ScalarType } from './message-schema.ts';
+import { SluiceError, errorMessage } from '../../core/errors.ts';
+import type { PlainPayload } from '../formats/payload-format.ts';
 
 // protobufjs brings this file with itself, in camel case; here fields have the names of the schema.
 const STRUCT = 'google/protobuf/struct.proto';
@@ -28,9 +28,6 @@ export class SchemaError extends SluiceError {
   }
 }
 
-/** A protobuf message as plain data: fields under their names in the .proto file. */
-export type PlainMessage = Readonly<Record<string, unknown>>;
-
 /** A message type of a .proto file. */
 export interface MessageType {
   /** Full name, e.g. `fleet.EnvSensor`. */
@@ -43,9 +40,9 @@ export interface MessageType {
    * not on the wire left out. For tools and tests; telemetry is read by {@link MessageSchema}.
    * Throws SluiceError DECODE_FAILED.
    */
-  decode(bytes: Uint8Array): PlainMessage;
+  decode(bytes: Uint8Array): PlainPayload;
   /** Writes plain data: numbers, bigints, strings, booleans, bytes, enum names, nested objects, arrays. */
-  encode(message: PlainMessage): Uint8Array;
+  encode(message: PlainPayload): Uint8Array;
 }
 
 /**
@@ -72,7 +69,7 @@ export function loadMessageType(file: string, message: string): MessageType {
         throw new SluiceError('DECODE_FAILED', `not a ${name}: ${errorMessage(error)}`, { cause: error });
       }
     },
-    encode: (plain) => type.encode(type.fromObject(withoutBigInts(plain) as PlainMessage)).finish(),
+    encode: (plain) => type.encode(type.fromObject(withoutBigInts(plain) as PlainPayload)).finish(),
   };
 }
 
@@ -103,7 +100,7 @@ function loadDescriptorSet(path: string): protobuf.Root {
 }
 
 /** The file that `origin` imports as `target`; undefined: there is none. */
-export function findImport(origin: string, target: string): string | undefined {
+function findImport(origin: string, target: string): string | undefined {
   let folder = dirname(origin);
   for (;;) {
     const candidate = join(folder, target);
@@ -225,4 +222,79 @@ function withoutBigInts(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutBigInts);
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutBigInts(inner)]));
+}
+
+/** The scalar types of protobuf (protobuf language guide, "Scalar Value Types"). */
+export type ScalarType =
+  | 'double'
+  | 'float'
+  | 'int32'
+  | 'int64'
+  | 'uint32'
+  | 'uint64'
+  | 'sint32'
+  | 'sint64'
+  | 'fixed32'
+  | 'fixed64'
+  | 'sfixed32'
+  | 'sfixed64'
+  | 'bool'
+  | 'string'
+  | 'bytes';
+
+/** A message type as the decoder needs to know it. May be recursive. */
+export interface MessageSchema {
+  /** Full name, e.g. `fleet.EnvSensor`. */
+  readonly name: string;
+  readonly fields: readonly FieldSchema[];
+}
+
+export interface FieldSchema {
+  readonly name: string;
+  readonly number: number;
+  readonly type: ScalarType | 'enum' | 'message' | 'group';
+  readonly repeated: boolean;
+  /** A map; its `message` is the entry. */
+  readonly map: boolean;
+  /** Whether "not on the wire" differs from "zero"; not so for proto3's fields without `optional`. */
+  readonly hasPresence: boolean;
+  readonly required: boolean;
+  /** The oneof that it belongs to; members of one exclude each other. */
+  readonly oneof: string | undefined;
+  readonly enumNames: ReadonlyMap<number, string> | undefined;
+  readonly closedEnum: boolean;
+  /** Whether text that is not valid UTF-8 makes the message invalid: in proto3, not in proto2. */
+  readonly verifyUtf8: boolean;
+  /** The type of a message, a group or a map's entry. */
+  readonly message: MessageSchema | undefined;
+}
+
+const IMPORT = /\bimport\s+(?:public\s+|weak\s+|option\s+)?["']([^"'\n]+)["']/g;
+
+/**
+ * The files that a schema is made of, imports included, as absolute paths. An import that is missing is named where it
+ * would be looked for first. Never throws.
+ */
+export function protoFiles(file: string): string[] {
+  const files = new Set<string>();
+  collect(resolve(file), files);
+  return [...files];
+}
+
+function collect(file: string, files: Set<string>): void {
+  if (files.has(file)) return;
+  files.add(file);
+  if (!file.endsWith('.proto')) return;
+  for (const [, target = ''] of textOf(file).matchAll(IMPORT)) {
+    collect(findImport(file, target) ?? join(dirname(file), target), files);
+  }
+}
+
+function textOf(file: string): string {
+  try {
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  } catch {
+    // Compiling the profile says what is wrong with it.
+    return '';
+  }
 }

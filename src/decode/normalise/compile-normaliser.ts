@@ -8,9 +8,8 @@ import { MessageFilter, type Deadband } from './message-filter.ts';
 import { MetricCheck, type Check } from './metric-checks.ts';
 import { metricStep, type MetricStep } from './metric-steps.ts';
 import { Normaliser, type NormaliserPlan } from './normaliser.ts';
-import { TracedCheck, TracedFilter, TracedStep } from './traced-metrics.ts';
-import { TracedNormaliser } from './traced-normaliser.ts';
-import { compileTimeFormat, type TimeFormat } from './time-format.ts';
+import { TracedCheck, TracedFilter, TracedNormaliser, TracedStep } from './traced-normaliser.ts';
+import { compileTimeFormat, type TimeFormat } from './event-time.ts';
 import { conversion, type Linear } from './units.ts';
 
 /** The reader's slots of the fields that a profile names. */

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DeviceProfile } from '../../../src/core/profile/profile.ts';
-import { compileReader } from '../../../src/decode/formats/compile-reader.ts';
-import { loadMessageType } from '../../../src/decode/protobuf/protobuf.ts';
-import { SharedReaders } from '../../../src/decode/formats/shared-readers.ts';
+import { compileReader } from '../../../src/decode/decoders.ts';
+import { loadMessageType } from '../../../src/decode/protobuf/message-type.ts';
+import { SharedReaders } from '../../../src/decode/formats/payload-format.ts';
 import { bench, NOW, type Bench } from '../routes.ts';
 
 const FILE = join(import.meta.dirname, '../../../bench/proto/field_sensor.proto');
@@ -48,11 +48,7 @@ describe('profiles that ask the same fields of the same message', () => {
     const reader = (fields: string[], file = FILE) => {
       const compiled = compileReader(
         { kind: 'protobuf', file, message: MESSAGE },
-        fields,
-        [],
-        {},
-        undefined,
-        shared,
+        { fields, levels: [], shared },
       );
       if ('problems' in compiled) throw new Error(JSON.stringify(compiled.problems));
       return compiled.reader;
@@ -70,7 +66,7 @@ describe('profiles that ask the same fields of the same message', () => {
     const shared = new SharedReaders();
     const decode = { kind: 'protobuf', file: FILE, message: MESSAGE } as const;
     for (let profile = 0; profile < 2; profile++) {
-      expect(compileReader(decode, ['nothing'], [], {}, undefined, shared)).toMatchObject({
+      expect(compileReader(decode, { fields: ['nothing'], levels: [], shared })).toMatchObject({
         problems: [{ field: 0, found: `no field nothing in ${MESSAGE}` }],
       });
     }

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { DeviceClock } from '../../../src/decode/normalise/device-clock.ts';
-import { DeviceTable } from '../../../src/decode/normalise/device-table.ts';
+import { DeviceClock, DeviceTable } from '../../../src/decode/normalise/device-table.ts';
 
 test("what a message took on its way doesn't count as the clock's error", () => {
   const clock = new DeviceClock();

@@ -1,9 +1,8 @@
-import type { DeviceProfile } from '../../core/profile/profile.ts';
-import type { RouteServices } from '../../core/route.ts';
 import { isTopicTemplate } from '../../core/profile/output-spec.ts';
-import { NOT_READY, REFUSED, type DecodeFault } from '../../core/route.ts';
-import { fieldMissing, fieldTooLong } from '../formats/decode-fault.ts';
+import type { DeviceProfile } from '../../core/profile/profile.ts';
+import { NOT_READY, REFUSED, type DecodeFault, type RouteServices } from '../../core/route.ts';
 import type { EnvelopeEncoder } from '../envelope/envelope-encoder.ts';
+import { fieldMissing, fieldTooLong } from '../formats/payload-reader.ts';
 import type { DeviceState, DeviceTable } from '../normalise/device-table.ts';
 import { templateNames, type Template } from './template.ts';
 
@@ -37,8 +36,9 @@ export interface BindingPlan {
   /** undefined: records have no key. */
   readonly key: Template | undefined;
   readonly services: RouteServices;
-  /** undefined: nothing is remembered. */
-  readonly devices: DeviceTable | undefined;
+  /** Its devices, and whether anything is remembered of them from message to message. */
+  readonly devices: DeviceTable;
+  readonly remembers: boolean;
 }
 
 /**
@@ -51,7 +51,7 @@ export function bindDevice(
   id: string,
   source: string,
 ): { readonly device: BoundDevice } | { readonly fault: DecodeFault } {
-  const { profile, encoder, services, devices } = plan;
+  const { profile, encoder, services, devices, remembers } = plan;
   if (id === '') return { fault: fieldMissing('device id', source) };
   const bytes = Buffer.byteLength(id, 'utf8');
   if (bytes > MAX_DEVICE_ID_BYTES) return { fault: fieldTooLong('device id', bytes, MAX_DEVICE_ID_BYTES) };
@@ -76,7 +76,7 @@ export function bindDevice(
       key: plan.key === undefined ? null : Buffer.from(plan.key.fill(names), 'utf8'),
       topic,
       quarantined,
-      state: devices?.state(id),
+      state: remembers ? devices.state(id) : undefined,
       registryVersion: services.devices?.version ?? 0,
     },
   };
@@ -117,4 +117,56 @@ const NO_FRAME = new Uint8Array(0);
 function framePrefix({ profile, services }: BindingPlan, topic: string): Uint8Array | DecodeFault {
   if (profile.produce.subject === undefined || services.framing === undefined) return NO_FRAME;
   return services.framing.prefix(topic) ?? NOT_READY;
+}
+
+/** Devices that are kept at least, once so many were bound; some 10 MB with those that may be kept besides. */
+const CAPACITY = 10_000;
+
+type ByTopic = Map<object, Map<string, BoundDevice>>;
+
+/**
+ * Devices that were bound lately, of all topics of a profile on which several of them take turns: binding one costs
+ * as much as a whole message. Bounded: when the newer half is full, the older one is forgotten.
+ */
+export class BoundDevices {
+  readonly #capacity: number;
+  #newer: ByTopic = new Map();
+  #older: ByTopic = new Map();
+  #newerSize = 0;
+
+  constructor(capacity = CAPACITY) {
+    this.#capacity = capacity;
+  }
+
+  /** How many are kept; one that is in both halves counts twice. */
+  get size(): number {
+    return [this.#newer, this.#older]
+      .flatMap((half) => [...half.values()])
+      .reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** `topic` stands for the topic, compared by identity. */
+  find(topic: object, id: string): BoundDevice | undefined {
+    const device = this.#newer.get(topic)?.get(id);
+    if (device !== undefined) return device;
+    const old = this.#older.get(topic)?.get(id);
+    if (old !== undefined) this.keep(topic, old);
+    return old;
+  }
+
+  /** In place of what was kept of the device before. */
+  keep(topic: object, device: BoundDevice): void {
+    if (this.#newerSize >= this.#capacity) {
+      this.#older = this.#newer;
+      this.#newer = new Map();
+      this.#newerSize = 0;
+    }
+    let devices = this.#newer.get(topic);
+    if (devices === undefined) {
+      devices = new Map();
+      this.#newer.set(topic, devices);
+    }
+    if (!devices.has(device.id)) this.#newerSize++;
+    devices.set(device.id, device);
+  }
 }

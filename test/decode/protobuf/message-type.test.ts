@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadMessageType } from '../../../src/decode/protobuf/protobuf.ts';
+import { loadMessageType } from '../../../src/decode/protobuf/message-type.ts';
 
 let folder: string;
 beforeEach(() => {
