@@ -1,3 +1,5 @@
+import type { Contract } from '../core/contract.ts';
+
 /** What a person who just started the gateway wants to know. */
 export interface BannerFacts {
   readonly version: string;
@@ -9,6 +11,7 @@ export interface BannerFacts {
     readonly type: string;
     readonly topic: string;
     readonly kafkaTopic: string;
+    readonly contract: Contract;
   }[];
   readonly warnings: readonly string[];
 }
@@ -17,6 +20,7 @@ export interface BannerFacts {
 export function banner(facts: BannerFacts): string {
   const width = Math.max(...facts.profiles.map(({ type }) => type.length), 0);
   const topicWidth = Math.max(...facts.profiles.map(({ topic }) => topic.length), 0);
+  const kept = [...new Set(facts.profiles.flatMap(({ contract }) => contract.keptIn))];
   const lines = [
     '',
     `  Sluice ${facts.version} is running`,
@@ -38,7 +42,7 @@ export function banner(facts: BannerFacts): string {
     '    npx sluice fleet --devices 100 --rate 1000   a hundred simulated devices',
     `    curl ${facts.adminUrl}/readyz              is it ready, and if not, why not?`,
     '',
-    '  Ctrl-C stops it; what is acknowledged is in Kafka.',
+    `  Ctrl-C stops it; what is acknowledged is ${kept.join(' or ') || 'in Kafka'}.`,
     '',
   ];
   return `${lines.join('\n')}\n`;

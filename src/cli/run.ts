@@ -137,7 +137,12 @@ function bannerOf(gateway: Gateway, { profiles }: Blueprint): string {
     mqttUrls: gateway.mqttUrls(),
     adminUrl: gateway.adminUrl(),
     kafka: gateway.kafkaDescription(),
-    profiles: profiles.map(({ type, topic, produce }) => ({ type, topic, kafkaTopic: produce.topic })),
+    profiles: profiles.map(({ type, topic, produce, ack }) => ({
+      type,
+      topic,
+      kafkaTopic: produce.topic,
+      contract: ack,
+    })),
     warnings: gateway.warnings(),
   });
 }

@@ -13,6 +13,8 @@ export interface Contract {
   readonly kafkaFirst: boolean;
   /** For people: `a device is acknowledged when ...`. */
   readonly acknowledgedWhen: string;
+  /** For people: where what was acknowledged may be. */
+  readonly keptIn: readonly string[];
   /** For people: what of that which was acknowledged can be lost. */
   readonly canLose: string;
 }
@@ -27,6 +29,7 @@ export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
     needsJournal: false,
     kafkaFirst: false,
     acknowledgedWhen: 'Kafka has the record',
+    keptIn: ['in Kafka'],
     canLose: "nothing, as far as the topic's replication holds",
   },
   journal: {
@@ -35,6 +38,7 @@ export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
     needsJournal: true,
     kafkaFirst: false,
     acknowledgedWhen: "this gateway's disk has the record, or Kafka if that is sooner",
+    keptIn: ['in Kafka', "on this gateway's disk"],
     canLose: 'nothing while the disk lives',
   },
   'kafka-or-journal': {
@@ -43,6 +47,7 @@ export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
     needsJournal: true,
     kafkaFirst: true,
     acknowledgedWhen: 'Kafka has the record or, while Kafka is away or slow, the disk',
+    keptIn: ['in Kafka', "on this gateway's disk"],
     canLose: "nothing while the disk lives, and as far as the topic's replication holds",
   },
   receive: {
@@ -51,6 +56,7 @@ export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
     needsJournal: false,
     kafkaFirst: false,
     acknowledgedWhen: 'the message has been read',
+    keptIn: ['in Kafka', 'in memory'],
     canLose: 'what is in memory at a crash',
   },
 };
