@@ -126,7 +126,10 @@ test('whatever producer, disk and devices do, every lane keeps to its states, an
   const step = fc.oneof(
     {
       weight: 4,
-      arbitrary: fc.record({ send: fc.constantFrom('d0', 'd1'), count: fc.integer({ min: 1, max: 8 }) }),
+      arbitrary: fc.record({
+        send: fc.constantFrom('d0' as const, 'd1' as const),
+        count: fc.integer({ min: 1, max: 8 }),
+      }),
     },
     fc.record({ shut: place }),
     fc.record({ open: place }),
@@ -141,7 +144,7 @@ test('whatever producer, disk and devices do, every lane keeps to its states, an
       fc.array(step, { minLength: 5, maxLength: 40 }),
       async (kafkaFirst, steps) => {
         const rig = await StoreRig.open({ options: { spill: { afterMs: 20, bufferShare: 0.5 } } });
-        const sent: Record<string, string[]> = { d0: [], d1: [] };
+        const sent: Record<'d0' | 'd1', string[]> = { d0: [], d1: [] };
         let number = 0;
         try {
           rig.sink.capacity = 6;
@@ -149,7 +152,7 @@ test('whatever producer, disk and devices do, every lane keeps to its states, an
             if ('send' in action) {
               for (let i = 0; i < action.count; i++) {
                 if (!rig.send(number, action.send, 't', kafkaFirst)) continue;
-                sent[action.send]!.push(`${action.send}#${number++}`);
+                sent[action.send].push(`${action.send}#${number++}`);
               }
             } else if ('shut' in action) rig.sink.shut.add(action.shut);
             else if ('open' in action) rig.sink.open(action.open);
@@ -166,8 +169,8 @@ test('whatever producer, disk and devices do, every lane keeps to its states, an
             },
             { everyMs: 1, what: 'all records in Kafka' },
           );
-          expect(rig.sink.log.get('t-0') ?? []).toEqual(sent['d0']);
-          expect(rig.sink.log.get('t-1') ?? []).toEqual(sent['d1']);
+          expect(rig.sink.log.get('t-0') ?? []).toEqual(sent.d0);
+          expect(rig.sink.log.get('t-1') ?? []).toEqual(sent.d1);
           expect(rig.ledger.total()).toMatchObject({
             opened: number,
             acknowledged: number,
