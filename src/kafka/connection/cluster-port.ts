@@ -8,7 +8,6 @@ import type {
   BrokerPort,
   ClusterMetadata,
   ConnectionState,
-  ProduceOptions,
   ProduceResponse,
   ProducerIdAndEpoch,
 } from '../../producer/cluster/port.ts';
@@ -152,11 +151,7 @@ export class ClusterPort implements BrokerPort {
     );
   }
 
-  async produce(
-    brokerId: number,
-    batches: readonly ProducerBatch[],
-    options: ProduceOptions,
-  ): Promise<ProduceResponse> {
+  async produce(brokerId: number, batches: readonly ProducerBatch[]): Promise<ProduceResponse> {
     // A partition's batches must reach the wire in the order of these calls, however long each one's
     // compression takes: each request waits until the one before has been handed over.
     const pending: Promise<void>[] = [];
@@ -172,19 +167,16 @@ export class ClusterPort implements BrokerPort {
       await turn;
       if (this.#handover.get(brokerId) === turn) this.#handover.delete(brokerId);
     }
-    return this.#send(brokerId, batches, options);
+    return this.#send(brokerId, batches);
   }
 
-  async #send(
-    brokerId: number,
-    batches: readonly ProducerBatch[],
-    options: ProduceOptions,
-  ): Promise<ProduceResponse> {
+  async #send(brokerId: number, batches: readonly ProducerBatch[]): Promise<ProduceResponse> {
+    const { acks, requestTimeoutMs } = this.#options.config;
     const channel = this.#brokers.get(brokerId)?.current();
     if (channel === undefined) throw new BrokerUnavailableError(`broker ${brokerId} is not connected`);
     const api = channel.versions.of('produce');
-    const body = encodeProduceRequest(api, batches, options);
-    if (options.acks === 0) {
+    const body = encodeProduceRequest(api, batches, { acks, timeoutMs: requestTimeoutMs });
+    if (acks === 0) {
       await channel.notify(api, body);
       return unacknowledged(batches);
     }

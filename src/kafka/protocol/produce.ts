@@ -1,13 +1,15 @@
 import type { ProducerBatch } from '../../producer/batches/producer-batch.ts';
 import { encodeBatch } from '../../producer/batches/record-batch.ts';
-import type {
-  PartitionResponse,
-  ProduceOptions,
-  ProduceResponse,
-  RecordFault,
-} from '../../producer/cluster/port.ts';
+import type { PartitionResponse, ProduceResponse, RecordFault } from '../../producer/cluster/port.ts';
 import { int16, int32, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
 import type { ApiVersion } from './api-versions.ts';
+
+export interface ProduceOptions {
+  /** 0, 1, or -1 for all in-sync replicas. */
+  readonly acks: number;
+  /** How long the broker may wait for its followers, milliseconds. */
+  readonly timeoutMs: number;
+}
 
 /** A Produce request of version 7 to 12 (Kafka protocol guide, Produce API), one record batch a partition. */
 export function encodeProduceRequest(

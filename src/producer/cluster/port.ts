@@ -66,13 +66,6 @@ export interface ProduceResponse {
   readonly throttleTimeMs: number;
 }
 
-export interface ProduceOptions {
-  /** 0, 1, or -1 for all in-sync replicas. */
-  readonly acks: number;
-  /** How long the broker may wait for its followers, milliseconds. */
-  readonly timeoutMs: number;
-}
-
 /** The connections to a cluster, as a person asks about them. */
 export interface ConnectionState {
   /** Those whose connection was ended for want of traffic count too. */
@@ -107,11 +100,7 @@ export interface BrokerPort {
    * Sends one Produce request. Calls to the same broker reach the wire in the order in which they were made.
    * Rejects when no answer came: whether the batches were appended is then unknown.
    */
-  produce(
-    brokerId: number,
-    batches: readonly ProducerBatch[],
-    options: ProduceOptions,
-  ): Promise<ProduceResponse>;
+  produce(brokerId: number, batches: readonly ProducerBatch[]): Promise<ProduceResponse>;
   connectionState(): ConnectionState;
   /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
   readonly isBehind: boolean;

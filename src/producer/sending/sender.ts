@@ -115,7 +115,7 @@ export class Sender {
   }
 
   #send(brokerId: number, traffic: BrokerTraffic, batches: readonly QueuedBatch[], nowMs: number): void {
-    const { port, stats, config, mistakes, loop } = this.#context;
+    const { port, stats, mistakes, loop } = this.#context;
     const { producerIds, results } = this.#options;
     for (const batch of batches) {
       if (producerIds !== undefined) batch.queue.assignSequence(batch);
@@ -134,7 +134,7 @@ export class Sender {
       results.settle(batches.map(({ queue }) => queue));
       loop.wakeup();
     };
-    port.produce(brokerId, batches, { acks: config.acks, timeoutMs: config.requestTimeoutMs }).then(
+    port.produce(brokerId, batches).then(
       (response) => {
         ended(() => {
           this.#onResponse(traffic, batches, response, nowMs);
