@@ -99,7 +99,7 @@ export class Journal {
     disk: DiskPort,
     opened: Awaited<ReturnType<DiskPort['open']>>,
   ) {
-    const { clock, logger } = options;
+    const { clock, logger, policyOf, onDropped = () => {} } = options;
     this.settings = settings;
     this.recovery = opened.report;
     this.recoveredNote = opened.note;
@@ -107,16 +107,15 @@ export class Journal {
     this.#onLost = options.onLost ?? (() => {});
     this.#disk = disk;
     this.#clock = clock;
-    const { policyOf, onDropped = () => {} } = options;
     this.#policyOf = (account) => policyOf?.(account) ?? settings.whenFull;
     this.#book.restore(opened.state, opened.progress);
-    const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book };
+    const onState = (state: DiskState): void => {
+      this.#takeState(state);
+    };
+    const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book, onState };
     this.#commits = new CommitLoop({
       ...shared,
       shouldYield: options.shouldYield ?? (() => false),
-      onState: (state) => {
-        this.#takeState(state);
-      },
       onDurable: () => {
         this.#wakeReaders();
       },
@@ -127,9 +126,6 @@ export class Journal {
       note: options.note ?? (() => ''),
       recall: opened.recalled.mark,
       publications: options.publications ?? (() => NO_PUBLICATIONS),
-      onState: (state) => {
-        this.#takeState(state);
-      },
       onTick: () => {
         this.#sampleRates();
         this.#room.tick();
@@ -151,12 +147,17 @@ export class Journal {
     });
     this.#room.used(opened.state.usedBytes);
     disk.onLost = (error) => {
-      this.#lost = error;
-      logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
-      this.#wakeReaders();
+      this.#lose(error, logger);
     };
     this.#reportRecovery(logger);
     this.#housekeeping.start();
+  }
+
+  /** The disk's side is gone for good. */
+  #lose(error: Error, logger: Logger): void {
+    this.#lost = error;
+    logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
+    this.#wakeReaders();
   }
 
   #reportRecovery(logger: Logger): void {

@@ -67,7 +67,7 @@ interface Layout {
 const LAYOUTS = KINDS.map(({ kind, ...fields }, number) => ({
   kind,
   number,
-  fields: Object.entries(fields) as Layout['fields'],
+  fields: Object.entries(fields),
 }));
 const LAYOUT_OF = new Map<string, Layout>(LAYOUTS.map((layout) => [layout.kind, layout]));
 
