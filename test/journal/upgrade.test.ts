@@ -11,7 +11,7 @@ process.env.JOURNAL_DATA_KEY = '5a'.repeat(32);
 /*
  * data-0.1.0/ is what version 0.1.0 left behind, in the clear and encrypted, made with its own sources by a script on
  * a file system in memory: a life whose segment was compacted to 3 of 60 records; one with records of QoS 1, and of
- * QoS 2 with ordinals, headers and without a key, some of them done, a note and a checkpoint, ended in an orderly way;
+ * QoS 2 with their numbers, headers and without a key, some of them done, a note and a checkpoint, ended in an orderly way;
  * and one with records that were done after its last checkpoint, which ended in a crash while a group of four was
  * being written, of which 250 bytes are there. expected.json is what 0.1.0 itself read from it.
  */

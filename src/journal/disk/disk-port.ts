@@ -66,7 +66,7 @@ export interface Damage extends DamagedBytes {
 
 /** What a start finds of QoS 2 publications that their sessions may not know. */
 export interface Recalled {
-  /** Oldest first, each ordinal once. */
+  /** Oldest first, each number once. */
   readonly publications: readonly RecalledPublication[];
   readonly mark: RecallMark;
 }

@@ -17,7 +17,7 @@ export interface SegmentProgress {
 /** From where on a start looks for publications that their sessions may not know: see recall.ts. */
 export interface RecallMark {
   readonly from: Position;
-  /** Higher than the ordinal of every publication in front of it. */
+  /** Higher than the number of every publication in front of it. Files have it under this name. */
   readonly nextOrdinal: number;
 }
 
