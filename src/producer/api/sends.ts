@@ -71,7 +71,7 @@ export class Sends<K, V> implements RecordTarget {
     this.#closed = true;
   }
 
-  /** The promise of a send; one that is rejected and that nobody looks at does no harm. */
+  /** Sends, and answers with a promise. It may reject without harm while nobody looks at it. */
   sendWithPromise(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
     const { mistakes, clock } = this.#context;
     mistakes.sendBegun(clock.monotonicMs());
@@ -295,7 +295,7 @@ export class Sends<K, V> implements RecordTarget {
     this.#slots.complete(slot, result, index);
   }
 
-  /** The record is not taken. Its callback is not called within send(): who made it has not got its promise yet. */
+  /** The record is not taken. Its callback is called after send() has returned: only then has the caller its promise. */
   refuse(
     { topic, partition = -1 }: ProducerRecord<K, V>,
     callback: SendCallback,

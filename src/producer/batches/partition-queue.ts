@@ -70,8 +70,8 @@ export class PartitionQueue implements TopicPartition {
    * is taken, or what is in flight must be answered first, so that order is kept.
    */
   next(maxInFlight: number): QueuedBatch | undefined {
-    // A new epoch starts when nothing of the old one is on its way any more: what is, would be refused behind
-    // a batch of the new epoch, or worse, be taken before it.
+    // A new epoch starts when no batch of the old one is in flight. The broker would refuse such a batch behind one
+    // of the new epoch, or worse, take it before that one.
     if (this.#restartSequence && this.hasInFlight) return undefined;
     let inFlight = 0;
     for (const batch of this.sent) {
@@ -79,8 +79,8 @@ export class PartitionQueue implements TopicPartition {
       // A retry goes alone and first; others behind it would be refused as out of order.
       else if (batch.state === BatchState.Retry) return inFlight === 0 ? batch : undefined;
     }
-    // Until the broker has acknowledged a batch of this epoch it may have no state for us, and then takes any
-    // sequence: a second batch would stand before the first if only the first is refused.
+    // Before the broker has acknowledged a batch of this epoch, it may have no state for us. It then takes any
+    // sequence: if it refuses the first batch alone, a second one would stand before it.
     const limit = this.#acknowledged ? maxInFlight : 1;
     return inFlight < limit ? this.waiting[0] : undefined;
   }
@@ -121,7 +121,7 @@ export class PartitionQueue implements TopicPartition {
     batch.finish(outcome);
   }
 
-  /** Takes the batches with a result from the front, as far as there is none without one before them. */
+  /** Takes finished batches from the front, up to the first that is not finished. */
   takeFinished(): QueuedBatch[] {
     const oldest = this.sent.findIndex(({ state }) => state !== BatchState.Done);
     const finished = this.sent.splice(0, oldest === -1 ? this.sent.length : oldest);

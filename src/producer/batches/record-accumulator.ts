@@ -23,9 +23,11 @@ export interface ReadyCheckResult {
 }
 
 /**
- * Gathers records into batches by partition, within `buffer.memory` bytes, of which no partition holds more than
- * its share: one batch, or a quarter of the whole if that is more, so that a partition without a leader slows
- * down only what is sent to it.
+ * Gathers records into batches by partition, within `buffer.memory` bytes. No partition holds more than its share:
+ * one batch, or a quarter of the whole if that is more. So a partition without a leader slows down only what is sent
+ * to it.
+ *
+ * The sender takes two steps: {@link ready} says which brokers have something to get, {@link drain} takes it.
  */
 export class RecordAccumulator {
   readonly pool: BufferPool;

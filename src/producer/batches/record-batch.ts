@@ -76,7 +76,7 @@ export function encodeBatch(batch: BatchFields): EncodedBatch {
   return { header, records: bytes };
 }
 
-/** Whether a batch as it was read, with its header, is what was written. */
+/** Whether a batch was read as it was written: its checksum is right. `batch` begins with the header. */
 export function isIntact(batch: Uint8Array): boolean {
   const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.length);
   return bytes.readUInt32BE(CRC_OFFSET) === crc32c(bytes.subarray(ATTRIBUTES_OFFSET));

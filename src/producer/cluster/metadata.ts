@@ -51,7 +51,7 @@ export class Metadata {
     return topic;
   }
 
-  /** Forgets topics that were never there, of which nothing can be on its way. Who waits for one tries again. */
+  /** Forgets topics that were never there: nothing can be on its way to them. Who waits for one tries again. */
   forgetMissing(except: readonly string[]): void {
     for (const [name, topic] of [...this.#topics]) {
       if (topic.partitionCount > 0 || except.includes(name)) continue;

@@ -101,7 +101,7 @@ export interface RegisteredProtobufDeserializerOptions<T> {
 }
 
 /**
- * Messages of one type; with a registry, of whichever of several types the writer's schema says. Fields of type
+ * Reads messages of one type. With a registry it reads several types: the writer's schema says which. Fields of type
  * bytes are views on the record.
  */
 export class ProtobufDeserializer<T> implements Deserializer<T> {

@@ -97,7 +97,7 @@ describe('a record batch', () => {
     );
   });
 
-  it('a record batch can be iterated, for a client that does its own encoding', () => {
+  it('a record batch gives back its records one by one', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 20 }), (inputs) => {
         const records = inputs.map(({ headers, ...rest }) => ({
