@@ -41,13 +41,13 @@ export interface GatewayOptions {
   readonly redraw: (running: Blueprint) => DrawnBlueprint;
 }
 
-/** What became of everything so far. */
+/** The counts of all deliveries so far. */
 export interface Totals {
   readonly received: number;
   /** Records and dead letters that Kafka acknowledged. */
   readonly produced: number;
   readonly acknowledged: number;
-  /** Acknowledged, and nowhere: 0 unless there is a defect. */
+  /** Acknowledged, and in no place: 0 unless there is a defect. */
   readonly lost: number;
 }
 
@@ -74,7 +74,7 @@ export class Gateway {
   readonly #topics: TopicKeeper;
   readonly #commands: CommandBridge;
   readonly #admin: AdminServer;
-  /** Opened by start, where a contract needs it. */
+  /** Opened by start, if a contract needs it. */
   #store: JournalStore | undefined;
   readonly #ledgerWatch: LedgerWatch;
   readonly #clockWatch: ClockWatch;
@@ -209,7 +209,10 @@ export class Gateway {
     ];
   }
 
-  /** Puts another set of routes to use between two publications. What waits for the old one's sake tries again. */
+  /**
+   * Puts another set of routes to use between two publications. Publications that wait because of the old set are
+   * tried again.
+   */
   #exchange(set: RouteSet): void {
     const { services, config } = this.#blueprint;
     this.#routes.exchange(set);
@@ -225,7 +228,7 @@ export class Gateway {
     this.#producer.forgetMissingTopics(topics);
   }
 
-  /** Where a profile promises the disk. What a former process left is sent from now on. */
+  /** Opens the journal, if a profile promises the disk. Records that a former process left are sent from now on. */
   async #openStore(): Promise<void> {
     const { config, profiles } = this.#blueprint;
     if (!needsJournal(config, profiles)) return;
@@ -244,9 +247,10 @@ export class Gateway {
   }
 
   /**
-   * Opens the ports, then sees to Kafka. Own brokers that can't be reached are no reason to fail: devices
-   * wait, and `/readyz` says why. Whoever gets an error must still call {@link stop}.
-   * @throws SluiceError a journal that is in use or can't be read, a port that can't be opened, or a local Kafka that can't be started
+   * Opens the ports, then sees to Kafka. The start does not fail if your own brokers can't be reached: devices
+   * wait, and `/readyz` says why. After an error the caller must still call {@link stop}.
+   * @throws SluiceError a journal that is in use or can't be read, a port that can't be opened, or a local Kafka
+   * that can't be started
    */
   async start(): Promise<void> {
     this.#clockWatch.start();
@@ -270,16 +274,16 @@ export class Gateway {
   }
 
   /**
-   * Reads profiles and schemas again, all or nothing; the log says what became of it. Nothing that was received is
-   * lost for it. Returns whether the new set is in use.
+   * Reads profiles and schemas again, all or nothing; the log says how it ended. No received message is lost by
+   * it. Returns whether the new set is in use.
    */
   reload(cause: ReloadCause): boolean {
     return this.#isAccepting && this.#reload.reload(cause);
   }
 
   /**
-   * Stops accepting, has Kafka or the disk acknowledge what was read and the devices know it, then closes everything;
-   * gives up waiting for them after shutdown.timeout.ms. May be called after a start that failed.
+   * Stops accepting, has Kafka or the disk acknowledge the messages that were read, tells the devices, and closes
+   * everything. After shutdown.timeout.ms it waits no longer. May be called after a start that failed.
    */
   async stop(): Promise<StopReport> {
     const { shutdownTimeoutMs } = this.#blueprint.config;
@@ -326,7 +330,7 @@ export class Gateway {
     ]);
   }
 
-  /** Only where values are framed. */
+  /** There only if values are framed. */
   #schemasCondition(): Condition[] {
     if (this.#blueprint.config.kafka.schemaRegistry === undefined) return [];
     const problems = this.#blueprint.services.framings.problems();
@@ -375,7 +379,7 @@ export class Gateway {
     return this.#ingress.addresses().map(({ url }) => url);
   }
 
-  /** Where a client that has nothing but the URL can connect; undefined if there is no such listener. */
+  /** Where a client can connect that has nothing but the URL; undefined if there is no such listener. */
   plainMqttUrl(): string | undefined {
     const listener = plainListener(this.#ingress.addresses().map(({ spec }) => spec));
     return listener === undefined ? undefined : listenerUrl(listener);

@@ -15,7 +15,7 @@ export interface AdminServerOptions {
   readonly metrics: () => readonly Metric[];
   /** What is known of the devices; `worst` is how many of the worst are named. */
   readonly devices?: (worst: number) => unknown;
-  /** What became of every delivery. */
+  /** The states of all deliveries. */
   readonly ledger?: () => unknown;
   /** Begins a capture of MQTT messages as lines of text, or says why not. */
   readonly capture?: (query: {
@@ -27,7 +27,7 @@ export interface AdminServerOptions {
 /** The admin port is taken, or its address doesn't exist on this machine. */
 export class AdminListenError extends SluiceError {}
 
-/** How many of the worst devices are named: when nobody says, and at most. */
+/** How many of the worst devices are named: by default, and at most. */
 const WORST = 20;
 const WORST_MAX = 1_000;
 
@@ -60,8 +60,8 @@ export class AdminServer {
   }
 
   /**
-   * Payloads are nobody's business but the operator's: only who is on this machine may have them, and no browser,
-   * which a page of somebody else's could be sending (DNS rebinding).
+   * Payloads are for the operator alone. So a client must be on this machine, and must not be a browser: a page of
+   * somebody else's could make the browser send the request (DNS rebinding).
    */
   #capture(
     request: FastifyRequest,

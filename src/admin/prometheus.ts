@@ -2,8 +2,8 @@ import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Metric } from '../core/metric.ts';
 
 /**
- * A registry that shows the stages' metrics in Prometheus' text format, together with the process's own
- * (CPU, memory, event loop, garbage collection). Figures are read when somebody scrapes, not before.
+ * A registry that shows the stages' metrics in Prometheus' text format, together with the process's own (CPU,
+ * memory, event loop, garbage collection). Figures are read at each scrape, and at no other time.
  */
 export function prometheusRegistry(metrics: readonly Metric[]): Registry {
   const registry = new Registry();

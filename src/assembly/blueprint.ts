@@ -16,11 +16,11 @@ import type { Surroundings } from './profile-services.ts';
 import { compileRouteSet } from './route-set.ts';
 import type { RouteSet } from './route-set.ts';
 
-/** Everything that the configuration says, understood by every stage: what a gateway is built from. */
+/** The whole configuration, understood by every stage. A gateway is built from it. */
 export interface Blueprint extends RouteSet {
   readonly loaded: LoadedConfig;
   readonly config: SluiceConfig;
-  /** What the routes use of files, Kafka and the Schema Registry; to be connected. */
+  /** The files, Kafka and the Schema Registry as the routes use them; to be connected. */
   readonly services: ProfileServices;
   readonly producer: ProducerConfig;
   /** How every connection to Kafka is secured. */
@@ -30,19 +30,19 @@ export interface Blueprint extends RouteSet {
 export interface DrawnBlueprint {
   /** The configuration file that was read. */
   readonly file: string;
-  /** Everything that is wrong; `blueprint` may be used only if this is empty. */
+  /** All faults; `blueprint` may be used only if there are none. */
   readonly faults: readonly ConfigFault[];
-  /** What is legal and most probably a mistake. */
+  /** Settings that are legal, and most probably a mistake. */
   readonly warnings: readonly ConfigWarning[];
   readonly blueprint: Blueprint;
 }
 
 /**
- * Reads the configuration, the environment and the profiles, and has every stage look at its part, so that
- * all faults are known before a port is opened. Never throws for what a person wrote.
+ * Reads the configuration, the environment and the profiles, and has every stage look at its part, so that all
+ * faults are known before a port is opened. Never throws for a mistake in what a person wrote.
  *
- * With `running`, the blueprint that a gateway runs by, it is drawn to take that one's place: its services are
- * shared, and what it remembers of devices is taken over.
+ * `running` is the blueprint that a gateway runs by. The new blueprint is then drawn to take its place: it shares
+ * the services, and takes over what the old one remembers of devices.
  */
 export function drawBlueprint(
   file: string | undefined,
@@ -59,7 +59,7 @@ export function drawBlueprint(
   return {
     file: loaded.file,
     faults: loaded.inOrder(faults),
-    // What is a fault needs no warning too.
+    // A fault needs no warning as well.
     warnings: configWarnings(loaded, producer).filter(
       ({ file: where, key }) => !faults.some((fault) => fault.file === where && fault.key === key),
     ),
@@ -75,8 +75,8 @@ export function drawBlueprint(
 }
 
 /**
- * How the configuration wants connections to Kafka secured, for every client alike. Files that it names are
- * looked at; relative paths start at the configuration file's folder.
+ * The security of connections to Kafka, for every client alike. Files that the configuration names are looked at.
+ * Relative paths start at the configuration file's folder.
  */
 export function kafkaSecurity(
   loaded: LoadedConfig,
@@ -147,7 +147,7 @@ export function promiseFaults(
   if (settings.acks !== -1) {
     faults.push({ path: ['acks'], found: String(settings.acks), expected: `all, ${because}` });
   }
-  // Idempotence that nobody set gives way to other acks by itself: not a second fault.
+  // If idempotence is not set, other acks switch it off by themselves: that is no second fault.
   if (!settings.enableIdempotence && (settings.acks === -1 || 'enable.idempotence' in given)) {
     faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
   }
@@ -159,7 +159,7 @@ const RECORD_OVERHEAD_BYTES = 1_024;
 /** Kafka's default (message.max.bytes). */
 const MAX_MESSAGE_BYTES = 1_048_588;
 
-/** The common mistakes with a producer, in a configuration that is legal: worth a warning, and no fault. */
+/** Common mistakes with a producer in a legal configuration. They are worth a warning, and are no faults. */
 export function configWarnings(loaded: LoadedConfig, producer: ProducerConfig): ConfigWarning[] {
   const { mqtt, kafka } = loaded.config;
   const advice = adviseOn(producer, {

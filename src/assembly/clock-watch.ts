@@ -11,8 +11,9 @@ export interface ClockWatchOptions {
 const LOOK_MS = 1_000;
 
 /**
- * Looks whether the wall clock can be right, which dates the records of devices without a time of their own. One that
- * has not been set is no reason to turn devices away, but it must not be found out by what Kafka has deleted.
+ * Looks whether the wall clock can be right, because it dates the records of devices without a time of their own.
+ * A clock that has not been set is no reason to turn devices away. But the operator must hear of it before Kafka
+ * deletes the records.
  */
 export class ClockWatch {
   readonly #options: ClockWatchOptions;
@@ -45,14 +46,14 @@ export class ClockWatch {
     else logger.info({}, `the clock says ${new Date(nowMs).toISOString()}: it has been set`);
   }
 
-  /** Only while the clock has not been set. */
+  /** There only while the clock has not been set. */
   conditions(): Condition[] {
     if (!this.#unset) return [];
     const reason = consequence(this.#options.clock.wallMs());
     return [{ name: 'clock', ready: false, required: false, reason }];
   }
 
-  /** For whoever starts the gateway. */
+  /** For the person who starts the gateway. */
   warnings(): string[] {
     return this.conditions().map(({ reason }) => reason);
   }

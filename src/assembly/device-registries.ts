@@ -5,7 +5,7 @@ import type { RegistrySpec } from '../core/profile/normaliser-spec.ts';
 import type { DeviceLookup } from '../core/route.ts';
 import { stampOf } from './file-watch.ts';
 
-/** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
+/** How often the files are looked at. Looking notices a rename, or a mount that swaps links, as well as a write. */
 const LOOK_MS = 2_000;
 
 /** One list of devices as it was read last. */
@@ -15,7 +15,7 @@ class DeviceRegistry implements DeviceLookup {
   readonly #key: string;
   #rows: RegistryRows = new Map();
   #stamp = '';
-  /** What is wrong with the file as it was seen last. */
+  /** The fault in the file as it was seen last. */
   problem: RegistryProblem | undefined;
 
   constructor(file: string, key: string) {
@@ -35,7 +35,7 @@ class DeviceRegistry implements DeviceLookup {
     return this.#rows.size;
   }
 
-  /** Reads the file if it has changed. A file that is faulty changes nothing, and is told once. */
+  /** Reads the file if it has changed. A faulty file changes nothing, and is reported once. */
   refresh(): { readonly changed: boolean; readonly problem?: RegistryProblem } {
     const stamp = stampOf(this.#file);
     if (stamp === this.#stamp) return { changed: false };
@@ -49,12 +49,12 @@ class DeviceRegistry implements DeviceLookup {
   }
 }
 
-/** The lists of devices that profiles name, each read once however many profiles share it. */
+/** The lists of devices that profiles name. Each is read once, however many profiles share it. */
 export class DeviceRegistries {
   readonly #registries = new Map<string, DeviceRegistry>();
   #cancel: Cancel = () => {};
 
-  /** A profile's list, and what is wrong with its file as it is now. */
+  /** A profile's list, and the present fault in its file. */
   open(spec: RegistrySpec): { readonly devices: DeviceLookup; readonly problem?: RegistryProblem } {
     const name = nameOf(spec);
     let registry = this.#registries.get(name);

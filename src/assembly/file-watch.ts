@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { Cancel, Clock } from '../core/clock.ts';
 
 /**
- * What changes with a file's content, as far as can be seen without reading it; of a folder, with any of the YAML
- * files in it. Links are followed: a mounted configuration is exchanged by moving a link. Never throws: that
- * something can't be looked at is a stamp too.
+ * A stamp that changes with a file's content, as far as that can be seen without reading the file. A folder's
+ * stamp changes with any of the YAML files in it. Links are followed, because a mounted configuration is exchanged
+ * by moving a link. Never throws: a path that can't be looked at has a stamp too.
  */
 export function stampOf(path: string): string {
   try {
@@ -22,13 +22,16 @@ export function stampOf(path: string): string {
   }
 }
 
-/** How often the files are looked at: a rename, or a mount that swaps links, is noticed as well as a write. */
+/** How often the files are looked at. Looking notices a rename, or a mount that swaps links, as well as a write. */
 const LOOK_MS = 1_000;
 
 export interface FileWatchOptions {
   /** Files and folders; asked at each look. Those that don't exist yet are looked for too. */
   readonly paths: () => readonly string[];
-  /** Called once for a change, when a second look finds nothing new: whoever writes several files has ended. */
+  /**
+   * Called once for a change, when a second look finds nothing new: by then a program that writes several files
+   * has ended.
+   */
   readonly onChange: () => void;
   readonly clock: Clock;
 }
@@ -52,7 +55,10 @@ export class FileWatch {
     this.#cancel();
   }
 
-  /** The files are about to be read: what changes from now on is a change. Paths that are new come with {@link learn}. */
+  /**
+   * The files are about to be read. Every change from now on counts as a change. New paths come with {@link
+   * learn}.
+   */
   aboutToRead(): void {
     this.#read = this.#look();
   }
@@ -79,7 +85,7 @@ export class FileWatch {
   }
 }
 
-/** Paths that only one of them has don't count. */
+/** Paths that only one of the two has don't count. */
 function isAlike(a: Stamps, b: Stamps): boolean {
   return [...a].every(([path, stamp]) => (b.get(path) ?? stamp) === stamp);
 }

@@ -13,9 +13,9 @@ export interface LastStages {
 }
 
 /**
- * At the stop: has disk and Kafka confirm what was read, and the devices know it; gives up when the time is up. What
- * is on the disk need not wait for brokers that are away, and where a contract has the disk for them, what is in memory
- * alone goes there: at once without a broker, after half of the time if Kafka does not answer.
+ * At the stop: has disk and Kafka confirm all messages that were read, and tells the devices. Gives up when the
+ * time is up. Records on the disk need not wait for brokers that are away. Records in memory alone go to the disk
+ * where their contract allows it: at once without a broker, or after half of the time if Kafka does not answer.
  */
 export async function deliverLast(stages: LastStages, clock: Clock, timeoutMs: number): Promise<void> {
   await within(clock, timeoutMs, confirm(stages, clock, timeoutMs));

@@ -22,7 +22,7 @@ export interface JournalStoreOptions {
   /** The sessions, once they are there. */
   readonly publications: () => PublicationMemory | undefined;
   readonly types: DeviceTypes & {
-    /** What happens to a type's records when the journal is full; undefined: as the configuration says. */
+    /** What happens to a type's records when the journal is full; undefined: the configuration's default. */
     fullPolicy(type: string): FullPolicy | undefined;
   };
   readonly clock: Clock;
@@ -34,7 +34,10 @@ export function promisesDisk({ ack }: DeviceProfile): boolean {
   return ack.needsJournal;
 }
 
-/** Whether there is anything to do for a journal: contracts that promise the disk, or records of former ones on it. */
+/**
+ * Whether a journal is needed: for contracts that promise the disk, or for records that former contracts left on
+ * it.
+ */
 export function needsJournal({ journal }: SluiceConfig, profiles: readonly DeviceProfile[]): boolean {
   return profiles.some(promisesDisk) || journal.directories.some(holdsSegments);
 }
@@ -100,7 +103,7 @@ export class JournalStore {
     return { publications, nextPublicationNumber: mark.nextOrdinal };
   }
 
-  /** What the ledger is compared with, and how long it goes back. */
+  /** The journal's own figures, with which the ledger is compared, and how long they go back. */
   get book(): { readonly epoch: LedgerEpoch; readonly openRecords: number } {
     return { epoch: this.#epoch, openRecords: this.#journal.backlog.openRecords };
   }
@@ -120,13 +123,16 @@ export class JournalStore {
     return { name: 'journal', ready, reason: reason === undefined ? backlog : `${reason}; ${backlog}` };
   }
 
-  /** Reads nothing back any more, and has the disk confirm what was taken. */
+  /** Stops reading back, and has the disk confirm the records that it took. */
   async settle(): Promise<void> {
     this.store.stop();
     await this.#journal.flush();
   }
 
-  /** Kafka does not answer: has the disk confirm what is in memory alone, where the contract has the disk for that. */
+  /**
+   * Kafka does not answer: has the disk confirm records that are in memory alone, where their contract allows the
+   * disk.
+   */
   async copyWhatWaits(): Promise<void> {
     await this.store.copyWhatWaits();
     await this.#journal.flush();

@@ -11,14 +11,14 @@ export interface KafkaSituation {
   readonly localFault: string | undefined;
   /** In words. */
   readonly topicProblems: readonly string[];
-  /** Every route acknowledges devices also while Kafka is away. */
+  /** Every route acknowledges devices even while Kafka is away. */
   readonly canWait: boolean;
 }
 
 /**
- * Kafka and its topics, as `/readyz` has them. Where every route takes on what devices send while no broker can be
- * reached, that is no reason to send them elsewhere: the body says it, the status doesn't. A login that is refused or a
- * topic that is missing is another matter: no waiting mends it.
+ * Kafka and its topics, as `/readyz` has them. If every route accepts messages while no broker can be reached,
+ * devices should still be sent here: the body says that Kafka is away, and the status stays 200. A refused login
+ * or a missing topic is another matter, because waiting does not mend it.
  */
 export function kafkaConditions(situation: KafkaSituation): Condition[] {
   const { connection, localFault, topicProblems, canWait } = situation;

@@ -6,7 +6,7 @@ import { withAccount, type DeliveryRoute, type Ledger } from '../delivery/ledger
 import { RouteCache } from '../route/route-cache.ts';
 import type { RouteSet } from './route-set.ts';
 
-/** What is asked of a type by its name. */
+/** The facts about a type that are asked for by its name. */
 interface LiveType {
   readonly deadLetterTopic: string;
   readonly pattern: string;
@@ -16,7 +16,7 @@ interface LiveType {
 /** The routes in use: resolved once for each topic, and exchanged as a whole. */
 export class LiveRoutes implements DeviceTypes {
   #set: RouteSet;
-  /** Also of types that are gone: their records may still be on the way. */
+  /** Types that are gone stay here too: their records may still be on the way. */
   readonly #types = new Map<string, LiveType>();
   readonly #byTopic: RouteCache<readonly DeliveryRoute[]>;
 
@@ -34,7 +34,10 @@ export class LiveRoutes implements DeviceTypes {
     return this.#set;
   }
 
-  /** From now on every publication takes its route from `set`; those that were routed already are not touched. */
+  /**
+   * From now on every publication takes its route from `set`. Publications that were routed already are not
+   * touched.
+   */
   exchange(set: RouteSet): void {
     this.#set = set;
     this.#byTopic.clear();
@@ -49,7 +52,7 @@ export class LiveRoutes implements DeviceTypes {
     return this.#types.get(type)?.deadLetterTopic;
   }
 
-  /** What happens to its records when the journal is full; undefined: as for all. */
+  /** What happens to its records when the journal is full; undefined: the default for all. */
   fullPolicy(type: string): FullPolicy | undefined {
     return this.#types.get(type)?.whenFull;
   }

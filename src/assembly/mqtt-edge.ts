@@ -9,7 +9,7 @@ import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
 import { NodeLogDirectory } from '../durable-log/log-directory.ts';
 import { readTlsFiles } from '../mqtt/edge/tls-credentials.ts';
 
-/** What the configuration says of the MQTT edge, in its own terms. */
+/** The configuration of the MQTT edge, in the edge's own terms. */
 export function mqttEdgeOptions(
   mqtt: SluiceConfig['mqtt'],
   version: string,
@@ -38,7 +38,7 @@ export function mqttEdgeOptions(
   };
 }
 
-/** Only where sessions are kept on disk. */
+/** There only if sessions are kept on disk. */
 export function sessionsCondition(storage: Ingress['storage']): Condition[] {
   if (storage === undefined) return [];
   const { fault } = storage;
@@ -50,8 +50,8 @@ export function sessionsCondition(storage: Ingress['storage']): Condition[] {
 }
 
 /**
- * What is wrong with the certificates and keys of listeners. For those who will open them: a configuration that is
- * explained or planned on another machine need not have its private keys there.
+ * The faults in certificates and keys of listeners. Only a gateway that will open the listeners asks: a
+ * configuration that is explained or planned on another machine need not have its private keys there.
  */
 export function listenerTlsFaults(loaded: LoadedConfig): ConfigFault[] {
   return loaded.config.mqtt.listeners.flatMap((one, index) => {
@@ -69,7 +69,7 @@ export function listenerTlsFaults(loaded: LoadedConfig): ConfigFault[] {
   });
 }
 
-/** A warning for each listener at which any machine of the network may publish: without a certificate, that is. */
+/** A warning for each listener where any machine of the network may publish, because it asks for no certificate. */
 export function openListeners(listeners: readonly ListenerSpec[]): string[] {
   return listeners
     .filter((one) => one.type !== 'unix' && !isLoopback(one.host) && one.tls?.clientCa === undefined)

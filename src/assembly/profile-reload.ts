@@ -13,7 +13,7 @@ import { registryFaults, type RouteSet } from './route-set.ts';
 export interface ProfileReloadOptions {
   /** What the gateway was built from. */
   readonly blueprint: Blueprint;
-  /** Reads everything again, to take the place of what runs. */
+  /** Reads everything again, for a blueprint that takes the place of the running one. */
   readonly redraw: (running: Blueprint) => DrawnBlueprint;
   /** Puts a sound set to use; must not throw. */
   readonly exchange: (set: RouteSet) => void;
@@ -24,14 +24,14 @@ export interface ProfileReloadOptions {
 export type ReloadCause = 'signal' | 'change';
 
 /**
- * Reads device profiles and schemas again while the gateway runs, all or nothing: a set with a fault is refused, and
- * the one in use stays as it is. Everything else in the configuration needs a restart, and is named.
+ * Reads device profiles and schemas again while the gateway runs, all or nothing: a set with a fault is refused,
+ * and the set in use stays as it is. Every other change of the configuration needs a restart, and is named.
  */
 export class ProfileReload {
   readonly #options: ProfileReloadOptions;
   #watch: FileWatch | undefined;
   #running: Blueprint;
-  /** Of the last set that was refused, because a change of them may mend it. */
+  /** The files of the last set that was refused, because a change of them may mend it. */
   #refusedSources: readonly string[] = [];
   #generation = 1;
   #refusals = 0;
@@ -44,7 +44,7 @@ export class ProfileReload {
     this.#acceptedAtMs = options.clock.wallMs();
   }
 
-  /** Looks for changes of files from now on, unless the configuration wants none. */
+  /** Looks for changes of files from now on, unless the configuration turns this off. */
   start(): void {
     if (this.#running.config.profilesReload !== 'change') return;
     this.#watch = new FileWatch({
@@ -61,7 +61,10 @@ export class ProfileReload {
     this.#watch?.stop();
   }
 
-  /** Reads everything again, now. Returns whether the new set is in use. Never throws for what a person wrote. */
+  /**
+   * Reads everything again, now. Returns whether the new set is in use. Never throws for a mistake in what a
+   * person wrote.
+   */
   reload(cause: ReloadCause): boolean {
     const { redraw, exchange, logger } = this.#options;
     this.#watch?.aboutToRead();
@@ -98,14 +101,14 @@ export class ProfileReload {
     );
   }
 
-  /** Names what was changed besides profiles. */
+  /** Names changes other than those of profiles. */
   #tellRestarts({ loaded }: Blueprint): void {
     const keys = keysToRestartFor(this.#options.blueprint.loaded.document, loaded.document);
     if (keys.length === 0) return;
     this.#options.logger.warn({ keys }, `needs a restart: ${keys.join(', ')}`);
   }
 
-  /** For readiness: which set is in use, and why not a newer one. The gateway works either way. */
+  /** For readiness: which set is in use, and why a newer one is not. The gateway works either way. */
   description(): string {
     const { profiles } = this.#running;
     const since = new Date(this.#acceptedAtMs).toISOString();
@@ -147,7 +150,7 @@ export class ProfileReload {
 
 const WITHOUT_JOURNAL = contractsThat(({ needsJournal }) => !needsJournal).join(' or ');
 
-/** What sound profiles ask of the rest of the configuration that only a restart would give them. */
+/** Demands of sound profiles on the rest of the configuration that only a restart can meet. */
 function restartFaults(
   started: Blueprint,
   running: Blueprint,
@@ -168,7 +171,7 @@ function restartFaults(
         profile,
       ),
     ),
-    // What is on disk for the type is still to be sent: its devices' next messages would overtake it.
+    // The type's records on disk are still to be sent, and its devices' next messages would overtake them.
     ...profiles.flatMap((profile) => {
       const before = onDisk.get(profile.type);
       if (before === undefined || promisesDisk(profile)) return [];

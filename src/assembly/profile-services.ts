@@ -6,10 +6,10 @@ import { parseTemplate } from '../decode/profile/template.ts';
 import { DeviceRegistries } from './device-registries.ts';
 import { ValueFramings } from './value-framing.ts';
 
-/** Whose time it is, and who is told what rules do; left out, the machine's, and nobody. */
+/** The clock, and the trace that hears what rules do. Left out: the machine's clock, and no trace. */
 export type Surroundings = Pick<RouteServices, 'clock' | 'trace'>;
 
-/** What profiles share beyond their own compilation. The gateway connects it to Kafka and the Schema Registry. */
+/** The services that profiles share. The gateway connects them to Kafka and the Schema Registry. */
 export class ProfileServices {
   readonly registries = new DeviceRegistries();
   readonly topics = new NamedTopics();
@@ -21,7 +21,7 @@ export class ProfileServices {
     this.#surroundings = surroundings;
   }
 
-  /** What one profile's routes need, and what is wrong with the files that it names. */
+  /** The services that one profile's routes need, and the faults in the files that it names. */
   of(profile: DeviceProfile): { readonly services: RouteServices; readonly faults: readonly KeyFault[] } {
     const { registry, produce, type } = profile;
     const opened = registry && this.registries.open(registry);
@@ -49,7 +49,10 @@ export class ProfileServices {
     return { services, faults: problem === undefined ? [] : [{ path: ['registry', 'file'], ...problem }] };
   }
 
-  /** From now on these profiles alone are served: what others had is forgotten, and what waits is asked for anew. */
+  /**
+   * From now on only these profiles are served. What others had is forgotten, and pending questions are asked
+   * anew.
+   */
   retain(profiles: readonly DeviceProfile[]): void {
     this.registries.retain(profiles.flatMap(({ registry }) => (registry === undefined ? [] : [registry])));
     this.topics.retain(profiles.map(admissionName));
@@ -62,25 +65,25 @@ function admissionName({ type, produce }: DeviceProfile): string {
   return `${type}\n${produce.topic}`;
 }
 
-/** Topics that a profile may name when nothing else is said. */
+/** How many topics a profile may name by default. */
 const DEFAULT_MAX = 100;
 
 /**
- * Kafka topics that messages name, by way of a profile's topic template: a bounded number for each profile. The
- * gateway sees to it that those admitted exist.
+ * Kafka topics that messages name, by way of a profile's topic template. Each profile may name a bounded number.
+ * The gateway sees to it that the admitted topics exist.
  */
 export class NamedTopics {
   readonly #topics = new Set<string>();
-  /** By profile, that is by the name that its admission was asked for with. */
+  /** By profile, or rather by the name that asked for admission. */
   readonly #admitted = new Map<string, Set<string>>();
   #onNamed: (topic: string) => void = () => {};
 
-  /** All that were named. */
+  /** All topics that were named. */
   get topics(): readonly string[] {
     return [...this.#topics];
   }
 
-  /** What one profile may do; what was admitted under its name before counts. */
+  /** The admission of one profile. Topics that were admitted under its name before count. */
   admission(name: string, max = DEFAULT_MAX): TopicAdmission {
     const own = this.#admitted.get(name) ?? new Set<string>();
     this.#admitted.set(name, own);
@@ -105,7 +108,7 @@ export class NamedTopics {
     for (const own of this.#admitted.values()) for (const topic of own) this.#topics.add(topic);
   }
 
-  /** Whom to tell of every topic that is named for the first time. */
+  /** Connects the listener that hears of every topic when it is named for the first time. */
   connect(onNamed: (topic: string) => void): void {
     this.#onNamed = onNamed;
     for (const topic of this.#topics) onNamed(topic);

@@ -12,25 +12,25 @@ import type { CompiledProfile } from '../decode/profile/profile-route.ts';
 import { RouteTable } from '../route/route-table.ts';
 import type { ProfileServices } from './profile-services.ts';
 
-/** What the device profiles come to. All of it is exchanged at once when they are reloaded. */
+/** The result of compiling the device profiles. All of it is exchanged at once when they are reloaded. */
 export interface RouteSet {
   readonly profiles: readonly DeviceProfile[];
   readonly routes: RouteTable<CompiledProfile>;
   /** By device type. */
   readonly compiled: ReadonlyMap<string, CompiledProfile>;
-  /** What is remembered of devices, one table a profile. */
+  /** The memory of devices, one table for each profile. */
   readonly devices: readonly DeviceTable[];
-  /** What is remembered of Sparkplug's edge nodes. */
+  /** The memory of Sparkplug's edge nodes. */
   readonly edgeNodes: readonly TypedEdgeNodes[];
   /** Every Kafka topic that records may go to, dead letters included; sorted. */
   readonly kafkaTopics: readonly string[];
-  /** What the set was read from: the configuration file, the profiles' folder, and the files that profiles name. */
+  /** The sources of the set: the configuration file, the profiles' folder, and the files that profiles name. */
   readonly sources: readonly string[];
 }
 
 /**
- * Compiles the profiles into routes; every fault goes to `faults`. A profile whose type `earlier` has takes over
- * what that remembers of its devices, and nothing else of the earlier set is touched.
+ * Compiles the profiles into routes; every fault goes to `faults`. If `earlier` has a profile of the same type,
+ * the new profile takes over what that one remembers of its devices. Nothing else of the earlier set is touched.
  */
 export function compileRouteSet(
   loaded: LoadedConfig,
@@ -70,7 +70,7 @@ export function compileRouteSet(
   };
 }
 
-/** A subject without a registry. */
+/** The faults of subjects without a registry. */
 export function registryFaults(
   { config }: Pick<LoadedConfig, 'config'>,
   { produce: { subject } }: DeviceProfile,
@@ -83,7 +83,7 @@ export function registryFaults(
 function kafkaTopics({ config, profiles }: LoadedConfig): string[] {
   const topics = new Set(
     profiles.flatMap(({ type, produce, registry }) => [
-      // What a template names is known only when messages come.
+      // The topics of a template are known only when messages come.
       ...(isTopicTemplate(produce.topic) ? [] : [produce.topic]),
       deadLetterTopicFor(produce, type),
       ...(registry?.unknown === 'quarantine' ? [registry.quarantineTopic] : []),

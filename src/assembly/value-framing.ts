@@ -18,9 +18,9 @@ export interface Connection {
 }
 
 /**
- * Registers the envelope's schema under the subjects that profiles name, and has the bytes ready that stand before
- * each value. Messages wait until the registry has answered; one that can't be reached, or refuses, is asked again
- * every 5 seconds and shows in readiness meanwhile.
+ * Registers the envelope's schema under the subjects that profiles name, and keeps the bytes ready that stand
+ * before each value. Messages wait until the registry has answered. A registry that can't be reached, or refuses,
+ * is asked again every 5 seconds and shows in readiness meanwhile.
  */
 export class ValueFramings {
   #connection: Connection | undefined;
@@ -30,10 +30,10 @@ export class ValueFramings {
   readonly #problems = new Map<string, string>();
   #waiting: (() => void)[] = [];
   readonly #retries = new Set<Cancel>();
-  /** Grows when what was asked before doesn't count any more. */
+  /** Grows when earlier questions don't count any more. */
   #round = 0;
 
-  /** For a rehearsal, which asks nobody: every schema has the id 0. */
+  /** For a rehearsal, which asks no registry: every schema has the id 0. */
   assume(): void {
     this.#assumed = true;
   }
@@ -58,7 +58,7 @@ export class ValueFramings {
     return [...this.#problems].map(([subject, problem]) => `${subject}: ${problem}`);
   }
 
-  /** Other profiles may name other subjects: those that had no answer yet are asked for again if they are needed. */
+  /** Other profiles may name other subjects. Subjects without an answer are asked for again if they are needed. */
   askAnew(): void {
     this.#giveUp();
     this.#callWaiting();

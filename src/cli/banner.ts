@@ -1,6 +1,6 @@
 import type { Contract } from '../core/contract.ts';
 
-/** What a person who just started the gateway wants to know. */
+/** The facts for a person who just started the gateway. */
 export interface BannerFacts {
   readonly version: string;
   /** e.g. `mqtt://127.0.0.1:1883` */

@@ -34,7 +34,7 @@ function check({ config, print }: CheckOptions): void {
   const { file, warnings, blueprint, ...drawn } = drawBlueprint(config, process.env);
   const { loaded } = blueprint;
   const faults = loaded.inOrder([...drawn.faults, ...listenerTlsFaults(loaded)]);
-  // With --print all that is no fault is YAML.
+  // With --print, everything but faults is YAML.
   const prefix = print === undefined || faults.length > 0 ? '' : '# ';
   const tell = (line: string): void => void process.stdout.write(`${prefix}${line}\n`);
   for (const warning of warnings) tell(describeWarning(warning));

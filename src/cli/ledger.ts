@@ -16,7 +16,7 @@ Exits with 0 if every delivery is accounted for, 2 if not, 1 if no gateway answe
 
 const NOT_SOUND = 2;
 
-/** `sluice ledger`: what became of every delivery of a running gateway. */
+/** `sluice ledger`: the states of all deliveries of a running gateway. */
 export function ledgerCommand(): Command {
   return new Command('ledger')
     .description('show what became of every delivery of the running gateway, and whether it balances')
@@ -51,7 +51,7 @@ async function fetchLedger(url: string): Promise<LedgerReport> {
 
 type Figures = LedgerReport['total'];
 
-/** How a state is called by people. */
+/** The names of states in a table for people. */
 const STATE_NAMES: Readonly<Record<keyof Figures['states'], string>> = {
   produced: 'produced',
   deadLettered: 'dead-lettered',
@@ -68,7 +68,7 @@ const STATE_NAMES: Readonly<Record<keyof Figures['states'], string>> = {
 /** A table by device type, and the equation of their sum. */
 export function ledgerText({ ok, accounts, total }: LedgerReport): string {
   const states = Object.keys(STATE_NAMES) as (keyof Figures['states'])[];
-  // A state that nobody ever was in needs no column.
+  // A state that was never used needs no column.
   const shown = states.filter((state) => total.states[state] > 0 || state === 'produced' || state === 'open');
   const row = (figures: Figures): string[] => [
     String(figures.opened),

@@ -71,8 +71,8 @@ async function run(options: RunArguments): Promise<void> {
 }
 
 /**
- * To load the gateway and to compile its profiles leaves V8 with twice the memory that it needs from here on; by
- * itself it would see to that hours later, or never. Once, in 0.1 s, before there is a device that would notice.
+ * Loading the gateway and compiling its profiles leaves V8 with twice the memory that it needs from here on. V8
+ * would free it hours later, or never. This takes 0.1 s, once, before there is a device that would notice.
  */
 function collectStart(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
@@ -96,8 +96,8 @@ function stopSignal(): Promise<void> {
 }
 
 /**
- * SIGHUP asks for a reload, as of other daemons. It is also what a closing terminal sends to what runs in it: then
- * it is the end, as SIGTERM.
+ * SIGHUP asks for a reload, as it does with other daemons. A closing terminal sends it too, to the programs that
+ * run in it. Then it means the end, as SIGTERM does.
  */
 class ReloadSignal {
   readonly #terminal = [0, 1, 2].find((descriptor) => isatty(descriptor));
@@ -151,7 +151,7 @@ const DEMO_DEVICES = 20;
 const DEMO_MESSAGES_PER_SECOND = 20;
 const STATUS_EVERY_MS = 500;
 
-/** Twenty devices, and a line that says what becomes of their messages. Returns how to end both. */
+/** Starts twenty devices, and a line that shows what happens to their messages. Returns a function that ends both. */
 async function startDemo(
   gateway: Gateway,
   { profiles }: Blueprint,

@@ -2,8 +2,8 @@
 export type Cancel = () => void;
 
 /**
- * Before the first release: no gateway ran then. A wall clock that says less has not been set yet, as after the start of
- * a machine whose clock has no battery, in 1970 or when its image was built.
+ * Lies before the first release, when no gateway ran. A wall clock with an earlier time has not been set yet.
+ * Example: a machine whose clock has no battery starts in 1970, or at the time when its image was built.
  */
 export const EARLIEST_PLAUSIBLE_MS = Date.UTC(2026, 0, 1);
 
@@ -29,7 +29,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after the delay, or at once when `signal` is aborted: whoever waits has to look at it then. */
+/** Resolves after the delay, or at once when `signal` is aborted. The caller has to look at the signal then. */
 export async function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return;
   await new Promise<void>((resolve) => {
@@ -43,7 +43,10 @@ export async function pause(clock: Clock, delayMs: number, signal?: AbortSignal)
   });
 }
 
-/** Waits for `work`, but not longer than `limitMs`: then it goes on alone. Its failure counts as its end. */
+/**
+ * Waits for `work`, but not longer than `limitMs`. After that the work goes on alone. A failure counts as the end
+ * of the work.
+ */
 export async function within(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
   const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
   const cancel = clock.schedule(() => {
@@ -54,7 +57,7 @@ export async function within(clock: Clock, limitMs: number, work: Promise<unknow
 }
 
 /**
- * Pauses that double from `initialMs` up to `maxMs`, each off by up to a fifth at random, so that those that
+ * Pauses that double from `initialMs` up to `maxMs`. Each is off by up to a fifth at random, so that clients that
  * failed together do not come back together (KIP-580).
  */
 export function exponentialBackoff(
@@ -68,7 +71,7 @@ export function exponentialBackoff(
   };
 }
 
-/** Milliseconds since 1970 as ISO 8601 in UTC; a device may say times that no calendar has, and those stay numbers. */
+/** Milliseconds since 1970 as ISO 8601 in UTC. A device may say a time that no calendar has: that stays a number. */
 export function instantText(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? `${ms} ms since 1970` : date.toISOString();

@@ -1,11 +1,14 @@
 /**
- * What a device is promised: one row of {@link CONTRACTS}. Whoever acts on a contract asks its row, and nobody
- * compares names: another contract is another row, and the code of the question that it answers differently.
+ * What a device is promised: one row of {@link CONTRACTS}. Code that acts on a contract asks its row, and never
+ * compares names. A new contract is a new row, and code for the question that it answers differently.
  */
 export interface Contract {
   /** As `ack` in a device profile names it. */
   readonly name: ContractName;
-  /** A device is acknowledged as soon as its message was read: the acknowledgement waits neither for Kafka nor a disk. */
+  /**
+   * A device is acknowledged as soon as its message was read. The acknowledgement waits neither for Kafka nor for
+   * a disk.
+   */
   readonly onReceipt: boolean;
   /** The acknowledgement may wait for this gateway's disk, so that there must be a journal. */
   readonly needsJournal: boolean;
@@ -13,9 +16,9 @@ export interface Contract {
   readonly kafkaFirst: boolean;
   /** For people: `a device is acknowledged when ...`. */
   readonly acknowledgedWhen: string;
-  /** For people: where what was acknowledged may be. */
+  /** For people: where an acknowledged record may be. */
   readonly keptIn: readonly string[];
-  /** For people: what of that which was acknowledged can be lost. */
+  /** For people: which acknowledged records can be lost. */
   readonly canLose: string;
 }
 
@@ -61,10 +64,10 @@ export const CONTRACTS: Readonly<Record<ContractName, Contract>> = {
   },
 };
 
-/** Their names, for whoever reads or offers one. */
+/** The names of the contracts, for code that reads or offers one. */
 export const CONTRACT_NAMES = Object.keys(CONTRACTS) as [ContractName, ...ContractName[]];
 
-/** The names of those contracts for which something holds, for a sentence. */
+/** The names of the contracts for which something holds, for a sentence. */
 export function contractsThat(holds: (contract: Contract) => boolean): ContractName[] {
   return CONTRACT_NAMES.filter((name) => holds(CONTRACTS[name]));
 }

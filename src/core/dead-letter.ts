@@ -18,13 +18,14 @@ export const DEAD_LETTER_HEADERS = {
   /** How often the message had been tried when this was written. */
   attempt: 'attempt',
   /**
-   * Which readings of the message this is about, from 0, such as `7` or `0-2,7`, where the value is the whole payload
-   * and holds several. Absent where the value is all about this dead letter.
+   * Which readings of the message this dead letter is about, from 0, such as `7` or `0-2,7`. It stands only where
+   * the value is the whole payload and holds several readings. It is absent where the whole value is about this
+   * dead letter.
    */
   reading: 'reading',
   /**
-   * What key and value are: `record` where Kafka refused the finished record, whose other headers are then there
-   * too. Absent where the value is the payload as the device sent it.
+   * What key and value are. `record`: Kafka refused the finished record, whose own headers are then there too.
+   * Absent: the value is the payload as the device sent it.
    */
   holds: 'dead.letter.holds',
   /** With `record`: the Kafka topic that it was for. */
@@ -34,7 +35,7 @@ export const DEAD_LETTER_HEADERS = {
 } as const;
 
 /**
- * A header of a record that came of a dead letter's replay: `<topic>/<partition>/<offset>/<part>`, where the dead
- * letter lies, and which of its records this is, from 0.
+ * A header of a record that a dead letter's replay made: `<topic>/<partition>/<offset>/<part>`. It says where the
+ * dead letter lies, and which of its records this is, from 0.
  */
 export const DEAD_LETTER_ORIGIN = 'dead.letter.origin';

@@ -2,7 +2,10 @@
 export interface CommandSettings {
   /** The Kafka topic. */
   readonly topic: string;
-  /** The consumer group: one for all gateways that may read the topic, so that a second one is noticed. */
+  /**
+   * The consumer group. All gateways that may read the topic have the same one, so that a second gateway is
+   * noticed.
+   */
   readonly group: string;
   /** The header that names the device; undefined: the record's key does. */
   readonly deviceHeader: string | undefined;
@@ -35,7 +38,7 @@ export interface SessionMessage {
   readonly payload: Buffer;
   /** Wall clock, ms since 1970: from then on it is not sent any more. Left out: never. */
   readonly expiresAtMs?: number;
-  /** Whatever its sender wants to find it by later; stored with it. Some dozens of characters at most. */
+  /** A text by which its sender finds it again later; stored with it. Some dozens of characters at most. */
   readonly reference: string;
 }
 
@@ -47,7 +50,7 @@ export type SessionOutcome =
   | 'stored'
   | 'queue-full'
   | 'expired'
-  /** There is no such session, or it has ended before the client had the message. */
+  /** There is no such session, or it ended before the client had the message. */
   | 'no-session'
   /** No subscription of the session with QoS 1 or 2 matches the topic. */
   | 'not-subscribed';
@@ -56,19 +59,20 @@ export type SessionOutcome =
 export type AbandonReason = 'expired' | 'no-session';
 
 /**
- * The sessions of MQTT clients, as the rest of the gateway sees them: publishes with QoS 1 to one of them, in order,
- * present or absent.
+ * The sessions of MQTT clients, as the rest of the gateway sees them. A message is published with QoS 1 to one
+ * session, in order, whether its client is present or absent.
  */
 export interface DeviceSessions {
   /**
-   * `completed` is called once, at the earliest after the return: with `delivered` or `stored`, whichever comes
-   * first (`stored` only where sessions are kept on disk), or with what is in the way. It is not called any more
-   * once the gateway stops: who has to know asks again after the next start.
+   * `completed` is called once, after this call has returned. Its outcome is `delivered` or `stored`, whichever
+   * comes first (`stored` only where sessions are kept on disk), or the reason why neither is possible. It is
+   * never called once the gateway stops: a caller that has to know asks again after the next start.
    */
   publish(message: SessionMessage, completed: (outcome: SessionOutcome) => void): void;
   /**
-   * Has `listener` told of messages that were `stored`, in this life of the gateway or an earlier one, and will not be
-   * delivered. The store forgets each of them when `forget` is called, and tells it again after a restart otherwise.
+   * Tells `listener` of messages that were `stored`, in this life of the gateway or an earlier one, and will not
+   * be delivered. The store forgets such a message when `forget` is called. Without that it tells the message
+   * again after a restart.
    */
   onAbandoned(listener: (message: SessionMessage, reason: AbandonReason, forget: () => void) => void): void;
 }
@@ -90,7 +94,7 @@ export interface DeviceConnection {
   readonly sessionPresent: boolean;
 }
 
-/** Who wants to know which devices are here. Called at once, in order for each device; must not throw. */
+/** Hears which devices are connected. Called at once, in order for each device; must not throw. */
 export interface PresenceObserver {
   connected(connection: DeviceConnection): void;
   /** `reason`: stable word, e.g. `keepalive-timeout`; `willSent`: the device's will was published. */

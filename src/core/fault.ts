@@ -18,7 +18,7 @@ export interface ConfigWarning extends ConfigFault {
   readonly code: string;
 }
 
-/** A fault as a later stage finds it: in terms of the key, because only the loader knows files and lines. */
+/** A fault as a later stage finds it. It names the key only, because only the loader knows files and lines. */
 export interface KeyFault {
   readonly path: readonly (string | number)[];
   readonly found: string;
@@ -26,8 +26,8 @@ export interface KeyFault {
 }
 
 /**
- * The candidate that was probably meant: the nearest by edit distance, if it is near enough to be a slip of
- * the keyboard (a third of its length, at least 2 edits). Dots, dashes, underscores and case count nothing.
+ * The candidate that was probably meant: the nearest by edit distance, if it is near enough to be a slip of the
+ * keyboard (a third of its length, at least 2 edits). Dots, dashes, underscores and case don't count.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

@@ -9,7 +9,7 @@ export interface LatencyPercentiles {
   readonly maxMs: number | undefined;
 }
 
-/** How long the recent past is that `recent()` looks back on: between one and two of these. */
+/** `recent()` looks back on between one and two of these. */
 const RECENT_MS = 5_000;
 
 /** Durations since the start, and those of the last seconds for a live display (HdrHistogram, 3 digits). */

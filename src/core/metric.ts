@@ -5,8 +5,8 @@ export interface MetricSample {
 }
 
 /**
- * A figure that a stage offers to operators. The stage counts in plain numbers; `read` is called when somebody
- * looks. Names follow Prometheus: base units, `_total` for counters.
+ * A figure that a stage offers to operators. The stage counts in plain numbers, and `read` is called only when the
+ * figure is looked at. Names follow Prometheus: base units, `_total` for counters.
  */
 export interface Metric {
   readonly name: string;

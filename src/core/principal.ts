@@ -7,11 +7,11 @@ export interface Principal {
   readonly groups: readonly string[];
   /** What has proven the identity. */
   readonly proof: 'none' | 'password' | 'token' | 'certificate';
-  /** Wall clock, ms since 1970: then the proof is worth nothing any more, and the connection ends. Infinity: never. */
+  /** Wall clock, ms since 1970: at this time the proof expires, and the connection ends. Infinity: never. */
   readonly untilMs: number;
 }
 
-/** What a client shows of itself before anything is done for it. */
+/** What a client shows of itself before the gateway does anything for it. */
 export interface Credentials {
   readonly clientId: string;
   readonly userName: string | undefined;
@@ -26,13 +26,13 @@ export interface Credentials {
 
 /** Why a client is not let in. */
 export interface AuthenticationRefusal {
-  /** `unavailable`: nobody could say; the client may try again. */
+  /** `unavailable`: there was no answer, and the client may try again. */
   readonly refused: 'bad-credentials' | 'not-authorised' | 'unavailable';
   /** For the log. */
   readonly detail: string;
 }
 
-/** Finds out who a client is, before its session or anybody else's is touched. */
+/** Finds out who a client is, before its own session or another one is touched. */
 export interface Authenticator {
   /** Answers at once, or later. A rejection counts as `unavailable`. */
   authenticate(
@@ -46,8 +46,8 @@ export type TopicAction = 'publish' | 'subscribe';
 /** Says who may do what. */
 export interface Permissions {
   /**
-   * 0: everybody may do everything, and nobody is asked. Otherwise it grows whenever {@link decide} may answer
-   * differently: until then each connection remembers the answers for its topics.
+   * 0: everybody may do everything, and {@link decide} is never called. Otherwise it grows whenever {@link decide}
+   * may answer differently. Until it grows, each connection remembers the answers for its topics.
    */
   readonly epoch: number;
   decide(principal: Principal, action: TopicAction, topic: string): 'allow' | 'deny';

@@ -3,9 +3,9 @@ export interface Condition {
   /** Short and stable, e.g. `kafka`, `topics`. */
   readonly name: string;
   readonly ready: boolean;
-  /** False: devices may be sent here all the same. Left out, they may not. */
+  /** False: devices may be sent here even while this does not hold. Left out, they may not. */
   readonly required?: boolean;
-  /** Why not, and what can be done; with `ready`, what holds. */
+  /** Why it does not hold, and what can be done; with `ready`, what holds. */
   readonly reason: string;
 }
 

@@ -98,8 +98,8 @@ function zigzagVarint(value: number): Uint8Array {
 }
 
 /**
- * A record in the form in which a producer appends it to a batch. One mutable instance serves many records:
- * whoever is handed one may read it only during the call, and the bytes are copied if they are kept.
+ * A record in the form in which a producer appends it to a batch. One mutable instance serves many records: read
+ * it only during the call that hands it over, and copy the bytes to keep them.
  */
 export interface SerializedRecord {
   /** The Kafka topic. */

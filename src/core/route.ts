@@ -10,14 +10,14 @@ export interface DecodeFault {
 }
 
 /*
- * What else a route may say of a publication than that it is a record. Told apart by identity; shaped like a
- * fault so that a route has one type of answer.
+ * What a route may answer about a publication if it is no record. These are told apart by identity. They are
+ * shaped like a fault, so that a route has one type of answer.
  */
 
-/** Understood, and by the profile's own rules not worth a record: the device is acknowledged at once. */
+/** Understood. The profile's own rules say that no record is due: the device is acknowledged at once. */
 export const FILTERED: DecodeFault = { code: 'FILTERED', message: 'filtered by its device profile' };
 
-/** Understood, and by the profile's own rules not taken: the device's connection is closed. */
+/** Understood. The profile's own rules refuse it: the device's connection is closed. */
 export const REFUSED: DecodeFault = { code: 'REFUSED', message: 'refused by its device profile' };
 
 /** Something that the route needs is not there yet; see {@link Route.whenReady}. */
@@ -31,32 +31,32 @@ export interface Route {
   readonly pattern?: string;
   /** What its devices are promised. */
   readonly contract: Contract;
-  /** The Kafka topic of what decodes, and of what doesn't. */
+  /** The Kafka topics of records, and of dead letters. */
   readonly topic: string;
   readonly deadLetterTopic: string;
   /**
-   * Decodes and normalises the publication into `record`, whose fields are valid until the next call of any
-   * route. Returns undefined, or why it could not: the payload's fault, or {@link FILTERED},
-   * {@link REFUSED}, {@link NOT_READY}. Never throws. May be called again for the same publication, if there
-   * was no room for the record: what it remembers of a device changes only with {@link taken}.
+   * Decodes and normalises the publication into `record`. Its fields are valid until the next call of any route.
+   * Returns undefined, or the reason why there is no record: the payload's fault, {@link FILTERED}, {@link
+   * REFUSED} or {@link NOT_READY}. Never throws. If there was no room for the record, this may be called again for
+   * the same publication. So the route changes what it remembers of a device only in {@link taken}.
    */
   toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined;
   /**
-   * What the last call of `toRecord` said has come true: the record, or its dead letter, has been taken on, or
-   * the publication was filtered or refused. Called once a record.
+   * The answer of the last call of `toRecord` took effect: the record, or its dead letter, has been taken on, or
+   * the publication was filtered or refused. Called once for each record.
    */
   taken(): void;
-  /** Calls back once, when what {@link NOT_READY} was about is worth another try. */
+  /** Calls back once, when the reason for {@link NOT_READY} may be gone and another try is worthwhile. */
   whenReady(callback: () => void): void;
-  /** Where a payload may hold several readings, each a record of its own. */
+  /** There only if a payload may hold several readings, each a record of its own. */
   readonly batch?: Batch | undefined;
 }
 
-/** A payload that holds any number of readings, taken apart: `open`, then any of its readings, then `close`. */
+/** Takes a payload apart that holds any number of readings: first `open`, then any of the readings, then `close`. */
 export interface Batch {
   /**
-   * Takes the payload apart. Returns how many records it becomes, also none, or why it can't be read or isn't
-   * wanted, as `toRecord` does. Until `close` the route keeps the payload. Never throws.
+   * Takes the payload apart. Returns how many records it becomes, which may be 0. If it can't be read or isn't
+   * wanted, returns the reason, as `toRecord` does. The route keeps the payload until `close`. Never throws.
    */
   open(publication: Publication): number | DecodeFault;
   /** The reading that `toRecord` converts next; from 0. */
@@ -64,21 +64,21 @@ export interface Batch {
   /** The index of the selected reading; undefined before the first {@link select}, and after `close`. */
   readonly selected: number | undefined;
   /**
-   * A payload that holds the selected reading alone, for its dead letter: `open` says 1 of it. undefined: there is
-   * no such payload but the whole one, or nothing is selected.
+   * A payload that holds the selected reading alone, for its dead letter: `open` answers 1 for it. undefined: no
+   * such payload can be made, or nothing is selected.
    */
   alone(): Uint8Array | undefined;
   close(): void;
 }
 
-/** The Kafka topic of what could not become a record of `topic`. */
+/** The Kafka topic of messages that could not become a record of `topic`. */
 export function deadLetterTopicOf(topic: string): string {
   return `${topic}.dlq`;
 }
 
 /*
- * What the routes of a device profile ask of the rest of the gateway. All answers are immediate: a message
- * waits for nobody's promise.
+ * What the routes of a device profile ask of the rest of the gateway. All answers are immediate: a message never
+ * waits for a promise.
  */
 
 /** What is known of devices from elsewhere. */
@@ -89,7 +89,7 @@ export interface DeviceLookup {
   find(deviceId: string): ReadonlyMap<string, string> | undefined;
 }
 
-/** Who may write to which Kafka topics, where messages name them. */
+/** Says which Kafka topics messages may name. */
 export interface TopicAdmission {
   /** Whether records may go to the topic; from then on the gateway sees to it that it exists. */
   admit(topic: string): boolean;
@@ -97,9 +97,9 @@ export interface TopicAdmission {
 
 /** The bytes that stand before a value, so that consumers find its schema. */
 export interface ValueFraming {
-  /** undefined: not known yet, see {@link whenReady}. */
+  /** undefined: not known yet; wait with {@link whenReady}. */
   prefix(topic: string): Uint8Array | DecodeFault | undefined;
-  /** Calls back once, when another question is worthwhile. */
+  /** Calls back once, when it is worthwhile to ask again. */
   whenReady(callback: () => void): void;
 }
 
@@ -109,16 +109,16 @@ export interface DeviceCommands {
 }
 
 export interface RouteServices {
-  /** Where its decoder talks back: Sparkplug B. */
+  /** For a decoder that talks back to devices: Sparkplug B. */
   readonly commands?: DeviceCommands;
   readonly clock?: Clock;
-  /** Where the profile has a registry. */
+  /** For a profile with a registry. */
   readonly devices?: DeviceLookup;
-  /** Where its topic is a template. */
+  /** For a profile whose topic is a template. */
   readonly topics?: TopicAdmission;
-  /** Where it has a subject. */
+  /** For a profile with a subject. */
   readonly framing?: ValueFraming;
-  /** Who is told what the profile's rules do; left out, nobody. */
+  /** Hears what the profile's rules do; left out, they are not traced. */
   readonly trace?: Trace;
 }
 
@@ -131,8 +131,8 @@ export interface TraceEntry {
 }
 
 /**
- * Told of every rule that a message meets, by routes that were compiled for it. Routes without one are compiled
- * as if there were no such thing: to be told costs the gateway nothing.
+ * Hears of every rule that a message meets, from routes that were compiled for it. Other routes are compiled as if
+ * there were no trace, so it costs a running gateway nothing.
  */
 export interface Trace {
   note(entry: TraceEntry): void;

@@ -1,4 +1,4 @@
-/** A text that must not be seen: whoever prints, logs or serializes it gets a placeholder. */
+/** A text that must not be seen. Printing, logging or serializing it gives a placeholder. */
 export class Secret {
   readonly #text: string;
 

@@ -1,7 +1,7 @@
 /**
- * One level of a topic pattern. `named` matches any one level and captures it; `any` is `+`. `choice` is
- * `(a|b)`, or `{name:a|b}`, which captures. `rest` is a last `#`, or a last `{name...}`, which captures: all
- * further levels with their slashes, also none.
+ * One level of a topic pattern. `named` matches any one level and captures it. `any` is `+`. `choice` is `(a|b)`,
+ * or `{name:a|b}`, which captures. `rest` is a last `#`, or a last `{name...}`, which captures. It matches all
+ * further levels with their slashes, or none.
  */
 export type PatternLevel =
   | { readonly kind: 'literal'; readonly text: string }
@@ -19,7 +19,7 @@ export interface TopicPattern {
   readonly names: readonly string[];
 }
 
-/** Why a text is no topic pattern: what is there, and what should be. */
+/** Why a text is no topic pattern: what is there, and what is expected. */
 export interface PatternProblem {
   readonly found: string;
   readonly expected: string;
@@ -28,7 +28,10 @@ export interface PatternProblem {
 const NAME = '[A-Za-z_][A-Za-z0-9_-]*';
 const NAMED = new RegExp(`^\\{(${NAME})(\\.\\.\\.|:[^{}()]*)?\\}$`);
 const MAX_TOPIC_BYTES = 65_535;
-/** What the alternatives of a pattern may multiply to: each combination takes its own place in the routes. */
+/**
+ * The most combinations that a pattern's alternatives may make. Each combination takes its own place in the
+ * routes.
+ */
 const MAX_COMBINATIONS = 256;
 
 /** Parses a topic pattern by the rules for topic filters of MQTT 3.1.1, section 4.7. Never throws. */

@@ -1,4 +1,4 @@
-/** Below so many nobody looks who has gone. */
+/** A line shorter than this is not searched for callbacks that are gone. */
 const FEW = 64;
 
 interface Waiter {
@@ -8,8 +8,8 @@ interface Waiter {
 
 /**
  * Callbacks that wait for room, first in, first out. In an outage of days devices come and go, and each of their
- * connections may have waited: those that are gone are let go of when the line has doubled, so that it holds twice as
- * many as there are waiting at most.
+ * connections may have waited. Whenever the line has doubled, callbacks that are gone are removed from it. So it
+ * never holds more than twice as many as are waiting.
  */
 export class WaitingLine {
   #waiters: Waiter[] = [];
@@ -19,7 +19,7 @@ export class WaitingLine {
     return this.#waiters.length;
   }
 
-  /** `isGone`: to call back would do nothing any more. */
+  /** `isGone`: whether a call back would have no effect any more. */
   push(callback: () => void, isGone?: () => boolean): void {
     this.#waiters.push({ callback, isGone });
     if (this.#waiters.length < this.#lookAt) return;
@@ -31,7 +31,7 @@ export class WaitingLine {
     return this.#waiters.shift()?.callback;
   }
 
-  /** Gives whoever came with this callback the first place. */
+  /** Moves this callback to the first place. */
   moveToFront(callback: () => void): void {
     const at = this.#waiters.findLastIndex((waiter) => waiter.callback === callback);
     if (at > 0) this.#waiters.unshift(...this.#waiters.splice(at, 1));

@@ -1,10 +1,10 @@
 import type { Topic } from '../core/publication.ts';
 
 /**
- * What each topic leads to, found once for every distinct topic. The key is the topic's dense id, compared
- * by identity because an id may later belong to another topic; so a look-up is two array reads and hashes
- * no string. That a topic leads nowhere is remembered as well. Holds at most one entry an id, which the
- * ingress's table of topics bounds.
+ * What each topic leads to, found once for every distinct topic. The key is the topic's dense id. It is compared
+ * by identity, because an id may later belong to another topic. So a look-up is two array reads and hashes no
+ * string. It also remembers that a topic leads nowhere. It holds at most one entry for each id, and the ingress's
+ * table of topics bounds the ids.
  */
 export class RouteCache<R> {
   readonly #find: (topic: Topic) => R;

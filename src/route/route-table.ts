@@ -13,15 +13,15 @@ export interface RankedMatch<T> extends RouteMatch<T> {
   readonly pattern: string;
   readonly owner: string;
   readonly stop: boolean;
-  /** What the one before it has more; undefined: it is the first. */
+  /** Why the pattern before it is more specific; undefined: it is the first. */
   readonly because: string | undefined;
   /** The pattern before it that stops, so that this one does not get the topic. */
   readonly stoppedBy: string | undefined;
 }
 
-/** Whose a pattern is, and whether less specific ones are left out of a topic that it matches. */
+/** The owner of a pattern, and whether less specific patterns are left out of a topic that it matches. */
 export interface RouteTerms {
-  /** Whom a fault should name, e.g. a file. */
+  /** The name that a fault shows, e.g. a file. */
   readonly owner?: string;
   readonly stop?: boolean;
 }
@@ -32,7 +32,7 @@ interface Entry<T> {
   readonly pattern: TopicPattern;
   readonly owner: string;
   readonly stop: boolean;
-  /** What is captured: the level's index and its name. */
+  /** The captures: each level's index and its name. */
   readonly names: readonly (readonly [level: number, name: string])[];
   /** Where the tail begins that `{name...}` captures. */
   readonly rest: readonly [level: number, name: string] | undefined;
@@ -49,12 +49,13 @@ interface Node<T> {
 }
 
 /**
- * Topic patterns and what they lead to, in a trie of topic levels.
+ * Topic patterns and their targets, in a trie of topic levels.
  *
- * A topic leads to all patterns that match it, the most specific first: compared from the left, at the first
- * level where they differ, a literal level or an alternative goes before `{name}` and `+`, and those before
- * `#` and `{name...}`. The first with `stop` is the last. So the result doesn't depend on the order in which
- * patterns were added, except among those that match exactly the same topics; of these none may stop.
+ * A topic leads to all patterns that match it, the most specific first. Patterns are compared from the left. At
+ * the first level where they differ, a literal level or an alternative goes before `{name}` and `+`, and those
+ * before `#` and `{name...}`. For example `fleet/oslo/+` goes before `fleet/{site}/dev-1`. The first pattern with
+ * `stop` is the last of the list. The order in which patterns were added doesn't matter, except among patterns
+ * that match exactly the same topics; none of these may stop.
  */
 export class RouteTable<T> {
   readonly #root: Node<T> = newNode();
@@ -66,8 +67,8 @@ export class RouteTable<T> {
   }
 
   /**
-   * Adds a pattern. Returns the fault (its path is the profile's key, `topic`) if it is no topic pattern, or
-   * if another one matches exactly the same topics and one of the two stops.
+   * Adds a pattern. Returns a fault (its path is the profile's key, `topic`) in two cases: it is no topic pattern,
+   * or another one matches exactly the same topics and one of the two stops.
    */
   add(pattern: string, target: T, { owner = pattern, stop = false }: RouteTerms = {}): KeyFault | undefined {
     const parsed = parseTopicPattern(pattern);
@@ -105,8 +106,7 @@ export class RouteTable<T> {
 
   /**
    * The patterns that match the topic name, the most specific first, up to the first that stops. A topic that
-   * begins with `$` matches nothing, whatever the pattern ([MQTT-4.7.2-1] keeps wildcards off it, and we route
-   * none at all).
+   * begins with `$` matches no pattern at all. ([MQTT-4.7.2-1] only keeps wildcards off such topics.)
    */
   match(topicName: string): readonly RouteMatch<T>[] {
     if (topicName.startsWith('$')) return [];
@@ -116,7 +116,7 @@ export class RouteTable<T> {
     return found.map((entry) => matchOf(entry, levels));
   }
 
-  /** The patterns that match the topic name, in the order of {@link match}, those behind one that stops too. */
+  /** All patterns that match the topic name, in the order of {@link match}, including those behind one that stops. */
   rank(topicName: string): readonly RankedMatch<T>[] {
     if (topicName.startsWith('$')) return [];
     const levels = topicName.split('/');
@@ -142,7 +142,7 @@ function matchOf<T>({ target, names, rest }: Entry<T>, levels: readonly string[]
   return { target, captures };
 }
 
-/** The nodes where a pattern ends, one for each combination of its alternatives; they are made if need be. */
+/** The nodes where a pattern ends, one for each combination of its alternatives. Missing nodes are made. */
 function ends<T>(root: Node<T>, levels: readonly PatternLevel[]): Node<T>[] {
   let nodes = [root];
   for (const level of levels) {
@@ -165,8 +165,8 @@ function literal<T>(node: Node<T>, text: string): Node<T> {
 }
 
 /**
- * Depth first, the most specific branch first. The depth is that of the longest pattern, not of the topic.
- * True: a pattern that stops was found, and with `stops` that is the end.
+ * Depth first, the most specific branch first. The depth is bounded by the longest pattern, not by the topic.
+ * Returns true when it has found a pattern that stops; with `stops` the search ends there.
  */
 function descend<T>(
   node: Node<T>,

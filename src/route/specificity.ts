@@ -1,6 +1,6 @@
 import type { PatternLevel, TopicPattern } from '../core/topic-pattern.ts';
 
-/** The smaller, the more specific; a pattern that has no such level ends before it. */
+/** A smaller rank is more specific. undefined: the pattern ends before this level. */
 function rank(level: PatternLevel | undefined): number {
   switch (level?.kind) {
     case undefined:

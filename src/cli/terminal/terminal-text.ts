@@ -6,7 +6,7 @@ export function hex(bytes: Uint8Array): string {
   return bytes.length > MOST_BYTES_SHOWN ? `${shown}…` : shown;
 }
 
-/** What a device sends must not be able to steer the terminal: escape sequences, line breaks, tabs. */
+/** Text from a device must not steer the terminal: escape sequences, line breaks, tabs. */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
   return text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, '·');

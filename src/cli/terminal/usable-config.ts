@@ -12,7 +12,7 @@ export function adminUrl(file: string | undefined): string {
 }
 
 /**
- * The configuration for a command that only makes use of it.
+ * The configuration for a command that only uses it.
  * @throws {SluiceError} `CONFIG_INVALID` with every fault on a line.
  */
 export function usableConfig(file: string | undefined): LoadedConfig {

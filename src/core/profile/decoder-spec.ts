@@ -1,7 +1,7 @@
 /** How a payload is read: what it is wrapped in, and the format inside. */
 export type DecoderSpec = FormatSpec & WrappingSpec;
 
-/** What must be taken off before a payload is what its format says. From the outside in: compression, frame. */
+/** The layers around the format, from the outside in: compression, then a frame. */
 export interface WrappingSpec {
   readonly compression?: Compression;
   /** A payload that inflates to more than this is refused; left out, {@link MAX_INFLATED_BYTES}. */
@@ -13,7 +13,7 @@ export interface WrappingSpec {
   readonly framing?: 'confluent';
 }
 
-/** `auto`: by the payload's first bytes gzip, zlib or zstd, or else not compressed. `deflate` has no header. */
+/** `auto` looks at the payload's first bytes: gzip, zlib or zstd, or else not compressed. `deflate` has no header. */
 export const COMPRESSIONS = ['gzip', 'zlib', 'deflate', 'zstd', 'auto'] as const;
 export type Compression = (typeof COMPRESSIONS)[number];
 
@@ -45,7 +45,7 @@ export interface MessageChoice {
     | { readonly level: string }
     /** The payload's first byte, which isn't part of the message. */
     | { readonly kind: 'byte' }
-    /** A field of `header`, a message that has it under the same number as all the others. */
+    /** A field of `header`. `header` is a message that has this field under the same number as all the others. */
     | { readonly field: string; readonly header: string };
   /** What stands there -> the message's full name. */
   readonly messages: ReadonlyMap<string, string>;
@@ -59,9 +59,9 @@ export type TextType = (typeof TEXT_TYPES)[number];
 export interface CsvSpec {
   readonly kind: 'csv';
   readonly separator: string;
-  /** From left to right. A name of `_`: nobody wants it. */
+  /** From left to right. The name `_` leaves a column out. */
   readonly columns: readonly { readonly name: string; readonly type: TextType }[];
-  /** How many lines come first that are no readings. */
+  /** How many lines at the beginning are headers and no readings. */
   readonly headerLines: number;
 }
 

@@ -34,8 +34,8 @@ export interface MetricSpec {
   /** What happens to a message without this metric; left out, nothing. */
   readonly required?: CheckPolicy;
   /**
-   * How far the value must be from the one that passed last. Messages of which no such metric is, are
-   * filtered. `relative` is a share of the last value.
+   * How far the value must be from the one that passed last. A message is filtered if none of its metrics is so
+   * far. `relative` is a share of the last value.
    */
   readonly deadband?: { readonly by: number; readonly relative: boolean };
 }
@@ -60,8 +60,8 @@ export interface TimeSpec {
   /** How far event time may lie from receipt; left out, the default window. */
   readonly window?: TimeWindow;
   /**
-   * What becomes of a message whose event time lies outside. Left out, `receipt`: the record gets the time of
-   * receipt. `correct`: the device's time plus what its clock has been found to be off by.
+   * What is done with a message whose event time lies outside. `receipt`, the default: the record gets the time of
+   * receipt. `correct`: the record gets the device's time plus the measured error of its clock.
    */
   readonly outside?: 'receipt' | 'correct' | 'dead-letter';
 }
@@ -77,7 +77,7 @@ export interface SequenceSpec {
 export interface FilterSpec {
   /** At most one message a device in this time, by event time; 0: no limit. */
   readonly minIntervalMs: number;
-  /** After this time one passes, whatever the deadbands say; undefined: never for that reason. */
+  /** After this time one passes, whatever the deadbands say; undefined: there is no such time. */
   readonly maxSilenceMs: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What of the MQTT message goes along as headers. */
+/** The parts of the MQTT message that can become headers. */
 export const OUTPUT_HEADERS = ['topic', 'qos', 'retain', 'client.id', 'received.at'] as const;
 export type OutputHeader = (typeof OUTPUT_HEADERS)[number];
 
@@ -11,7 +11,7 @@ export interface OutputSpec {
   readonly topic: string;
   /** How many topics a template may name. */
   readonly topicsMax?: number;
-  /** The topic of what can't be understood; left out, see {@link deadLetterTopicFor}. */
+  /** The topic of messages that can't be understood; left out, see {@link deadLetterTopicFor}. */
   readonly deadLetterTopic?: string;
   /** Template of topic levels, `{device}` and `{type}`; left out, the device id; null: no key, any partition. */
   readonly key?: string | null;
@@ -33,17 +33,17 @@ export interface OutputSpec {
   };
 }
 
-/** Whether a topic is a template, whose topics are known only when messages come. */
+/** Whether a topic is a template. The topics of a template are known only when messages come. */
 export function isTopicTemplate(topic: string): boolean {
   return topic.includes('{');
 }
 
-/** The name that stands for a profile's topic where one that never changes is needed. */
+/** The name for a profile's topic where the name must never change. */
 export function fixedTopic(topic: string, type: string): string {
   return isTopicTemplate(topic) ? type.replaceAll(/[^a-zA-Z0-9._-]/g, '-') : topic;
 }
 
-/** The Kafka topic of what could not become a record. */
+/** The Kafka topic of messages that could not become a record. */
 export function deadLetterTopicFor({ topic, deadLetterTopic }: OutputSpec, type: string): string {
   return deadLetterTopic ?? `${fixedTopic(topic, type)}.dlq`;
 }

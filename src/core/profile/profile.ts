@@ -4,20 +4,21 @@ import type { FilterSpec, MetricSpec, RegistrySpec, SequenceSpec, TimeSpec } fro
 import type { OutputSpec } from './output-spec.ts';
 
 /**
- * What happens to a new record when the journal is full: it waits, and its device with it; the oldest records of its
- * route go; or it goes itself. What goes was acknowledged, and is counted.
+ * What happens to a new record when the journal is full. `block`: it waits, and its device with it. `drop-oldest`:
+ * the oldest records of its route go. `drop-newest`: the record itself goes. Dropped records were acknowledged,
+ * and are counted.
  */
 export const FULL_POLICIES = ['block', 'drop-oldest', 'drop-newest'] as const;
 export type FullPolicy = (typeof FULL_POLICIES)[number];
 
 /** A device type: one YAML file of the profiles folder, validated and with its paths resolved. */
 export interface DeviceProfile {
-  /** The file it was read from, as the person knows it. */
+  /** The file it was read from, as the user knows it. */
   readonly file: string;
   readonly type: string;
   /** Topic pattern with named levels, e.g. `fleet/{site}/{device}/telemetry`; see core/topic-pattern.ts. */
   readonly topic: string;
-  /** Whether profiles with a less specific topic pattern don't get the messages that this one matches. */
+  /** Whether profiles with a less specific topic pattern are left out of the messages that this one matches. */
   readonly stop?: boolean;
   readonly decode: DecoderSpec;
   /** The device id: a template of topic levels (`{device}`), or a decoded field's path. */
@@ -33,7 +34,7 @@ export interface DeviceProfile {
   readonly registry?: RegistrySpec;
   readonly produce: OutputSpec;
   readonly ack: Contract;
-  /** What happens to its records when the journal is full; left out, what the configuration says of all. */
+  /** What happens to its records when the journal is full; left out, the configuration's default for all. */
   readonly whenFull?: FullPolicy;
   /** How a simulated device of this type behaves; read by the fleet alone. */
   readonly simulate?: SimulationSpec;
