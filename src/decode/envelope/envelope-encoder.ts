@@ -1,5 +1,5 @@
 import type { FieldValues } from '../formats/field-values.ts';
-import type { NormalisedMetric } from '../normalise/compile-normaliser.ts';
+import type { NormalisedMetric } from '../normalise/normaliser.ts';
 import type { Quality } from '../normalise/metric-checks.ts';
 
 /** What an encoder has ready of a metric: its name, unit and quality as they stand in every message. */

@@ -1,6 +1,6 @@
 import type { EnvelopeEncoder, MetricHead } from './envelope-encoder.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
-import type { NormalisedMetric } from '../normalise/compile-normaliser.ts';
+import type { NormalisedMetric } from '../normalise/normaliser.ts';
 import { Quality } from '../normalise/metric-checks.ts';
 
 interface JsonMetric extends MetricHead {

@@ -79,6 +79,17 @@ export class FieldValues {
     return (BigInt(upper) << 32n) | BigInt((this.low[slot] as number) >>> 0);
   }
 
+  /** Whether a slot holds a number: {@link numberAt} reads it. */
+  isNumber(slot: number): boolean {
+    const kind = this.kind[slot] as number;
+    return kind >= ValueKind.Double && kind <= ValueKind.Uint;
+  }
+
+  /** The number in a slot of kind Double, Int or Uint; of an integer beyond 2^53 the nearest double. */
+  numberAt(slot: number): number {
+    return this.kind[slot] === ValueKind.Double ? (this.double[slot] as number) : this.integerAsNumber(slot);
+  }
+
   /** The text in a slot of kind Utf8 or Text. */
   textAt(slot: number): string {
     if (this.kind[slot] === ValueKind.Text) return this.text[slot] as string;

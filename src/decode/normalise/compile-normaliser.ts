@@ -4,12 +4,12 @@ import type { DeviceProfile } from '../../core/profile/profile.ts';
 import type { Trace } from '../../core/route.ts';
 import type { FieldInfo } from '../formats/payload-reader.ts';
 import type { DeviceTable } from './device-table.ts';
-import { MessageFilter, type Deadband } from './message-filter.ts';
-import { MetricCheck, type Check } from './metric-checks.ts';
-import { metricStep, type MetricStep } from './metric-steps.ts';
-import { Normaliser, type NormaliserPlan } from './normaliser.ts';
-import { TracedCheck, TracedFilter, TracedNormaliser, TracedStep } from './traced-normaliser.ts';
 import { compileTimeFormat, type TimeFormat } from './event-time.ts';
+import { MessageFilter } from './message-filter.ts';
+import { metricCheck } from './metric-checks.ts';
+import { metricStep } from './metric-steps.ts';
+import { Normaliser, type MetricPlan, type NormalisedMetric, type NormaliserPlan } from './normaliser.ts';
+import { TracedNormaliser } from './traced-normaliser.ts';
 import { conversion, type Linear } from './units.ts';
 
 /** The reader's slots of the fields that a profile names. */
@@ -20,14 +20,6 @@ export interface FieldSlots {
   readonly metrics: readonly number[];
   /** How many slots the reader fills; the others are free. */
   readonly count: number;
-}
-
-/** A metric of the envelope. */
-export interface NormalisedMetric {
-  readonly slot: number;
-  readonly name: string;
-  readonly unit: string | undefined;
-  readonly enumNames: ReadonlyMap<number, string> | undefined;
 }
 
 export interface CompiledNormaliser {
@@ -52,45 +44,16 @@ export function compileNormaliser(
   trace?: Trace,
 ): CompiledNormaliser {
   const { time, sequence } = profile;
-  const steps: MetricStep[] = [];
-  const checks: Check[] = [];
-  const deadbands: Deadband[] = [];
-  const metrics: NormalisedMetric[] = [];
+  const metrics: MetricPlan[] = [];
   let slotCount = slots.count;
-  for (const [index, [name, spec]] of [...profile.metrics].entries()) {
-    const source = slots.metrics[index] as number;
-    const info = infos[source];
+  for (const [name, spec] of profile.metrics) {
+    const source = slots.metrics[metrics.length] as number;
     const inMetric: Fault = (path, found, expected) => {
       fault(['metrics', name, ...path], found, expected);
     };
-    checkSpec(spec, info, inMetric);
-    const target = { source, target: slotCount, field: spec.field };
-    const step = metricStep(spec, target, unitConversion(spec, inMetric), info?.enumNames);
-    if (trace !== undefined) steps.push(new TracedStep(step, name, spec, target, info?.enumNames, trace));
-    else if (step !== undefined) steps.push(step);
-    if (step !== undefined) slotCount++;
-    const slot = step === undefined ? source : target.target;
-    const check = MetricCheck.of(name, slot, index, spec);
-    if (check !== undefined) {
-      checks.push(trace === undefined ? check : new TracedCheck(check, name, spec, slot, index, trace));
-    }
-    if (spec.deadband !== undefined) deadbands.push({ slot, ...spec.deadband });
-    const isNumber = step !== undefined || spec.type === 'integer';
-    metrics.push({
-      slot,
-      name,
-      unit: spec.unit,
-      enumNames: spec.enum ?? (isNumber ? undefined : info?.enumNames),
-    });
-  }
-  const filter =
-    profile.filter === undefined && deadbands.length === 0
-      ? undefined
-      : trace === undefined
-        ? new MessageFilter(profile.filter, deadbands)
-        : new TracedFilter(profile.filter, deadbands, trace);
-  if (profile.filter?.minIntervalMs === 0 && deadbands.length === 0) {
-    fault(['filter'], 'nothing that is held back', 'min.interval.ms, or a metric with a deadband');
+    const metric = compileMetric(name, spec, metrics.length, source, slotCount, infos[source], inMetric);
+    if (metric.step !== undefined) slotCount++;
+    metrics.push(metric);
   }
   const plan: NormaliserPlan = {
     time: time && { slot: slots.time as number, spec: time, format: timeFormat(profile, fault) },
@@ -99,14 +62,54 @@ export function compileNormaliser(
       field: sequence.field,
       modulo: sequence.modulo ?? 0,
     },
-    steps,
-    checks,
-    filter,
-    metricCount: metrics.length,
+    metrics,
+    filter: messageFilter(profile, metrics, fault),
     devices,
   };
   const normaliser = trace === undefined ? new Normaliser(plan) : new TracedNormaliser(plan, trace);
   return { normaliser, metrics, slotCount };
+}
+
+/** `source` is the field's slot, `target` that of what is made of it. */
+function compileMetric(
+  name: string,
+  spec: MetricSpec,
+  index: number,
+  source: number,
+  target: number,
+  info: FieldInfo | undefined,
+  fault: Fault,
+): MetricPlan {
+  checkSpec(spec, info, fault);
+  const sourceNames = info?.enumNames;
+  const slots = { source, target, field: spec.field };
+  const step = metricStep(spec, slots, unitConversion(spec, fault), sourceNames);
+  const slot = step === undefined ? source : target;
+  return {
+    name,
+    slot,
+    unit: spec.unit,
+    enumNames: spec.enum ?? (step === undefined ? sourceNames : undefined),
+    spec,
+    source,
+    sourceNames,
+    step,
+    check: metricCheck(name, slot, index, spec),
+  };
+}
+
+function messageFilter(
+  { filter }: DeviceProfile,
+  metrics: readonly MetricPlan[],
+  fault: Fault,
+): MessageFilter | undefined {
+  const deadbands = metrics.flatMap(({ slot, spec: { deadband } }) =>
+    deadband === undefined ? [] : [{ slot, ...deadband }],
+  );
+  if (filter?.minIntervalMs === 0 && deadbands.length === 0) {
+    fault(['filter'], 'nothing that is held back', 'min.interval.ms, or a metric with a deadband');
+  }
+  return filter === undefined && deadbands.length === 0 ? undefined : new MessageFilter(filter, deadbands);
 }
 
 /** Keys that make no sense beside each other, and fields that can't be what a key needs. */

@@ -30,20 +30,8 @@ export function isWithinWindow(
  * slot holds something that is no number.
  */
 export function readEventTime(values: FieldValues, slot: number, unit: TimeUnit): number | undefined {
-  let value: number;
-  switch (values.kind[slot]) {
-    case ValueKind.Absent:
-      return Number.NaN;
-    case ValueKind.Double:
-      value = values.double[slot] as number;
-      break;
-    case ValueKind.Int:
-    case ValueKind.Uint:
-      value = values.integerAsNumber(slot);
-      break;
-    default:
-      return undefined;
-  }
+  if (!values.isNumber(slot)) return values.kind[slot] === ValueKind.Absent ? Number.NaN : undefined;
+  const value = values.numberAt(slot);
   const ms = inMilliseconds(value, unit);
   return value !== 0 && Number.isSafeInteger(ms) ? ms : Number.NaN;
 }

@@ -15,41 +15,41 @@ export interface Deadband {
  * metric that has a deadband. Looks, and remembers only when told that the message has really gone on.
  */
 export class MessageFilter {
-  readonly #spec: FilterSpec;
-  readonly #deadbands: readonly Deadband[];
+  readonly spec: FilterSpec;
+  readonly deadbands: readonly Deadband[];
   /** The values of the message that was looked at last. */
   readonly #current: Float64Array;
 
   constructor(spec: FilterSpec | undefined, deadbands: readonly Deadband[]) {
-    this.#spec = spec ?? { minIntervalMs: 0, maxSilenceMs: undefined };
-    this.#deadbands = deadbands;
+    this.spec = spec ?? { minIntervalMs: 0, maxSilenceMs: undefined };
+    this.deadbands = deadbands;
     this.#current = new Float64Array(deadbands.length);
   }
 
   /** Whether a device's message is worth a record; `atMs` is its time. */
   passes(state: DeviceState, values: FieldValues, atMs: number): boolean {
-    const { minIntervalMs, maxSilenceMs } = this.#spec;
+    const { minIntervalMs, maxSilenceMs } = this.spec;
     const changed = this.#changed(state.passed, values);
     const elapsed = atMs - state.passedAtMs;
     if (Number.isNaN(elapsed)) return true;
     // Older than the last one: stored by the device, and its own series.
     if (elapsed >= 0 && elapsed < minIntervalMs) return false;
-    if (this.#deadbands.length === 0 || changed) return true;
+    if (this.deadbands.length === 0 || changed) return true;
     return maxSilenceMs !== undefined && elapsed >= maxSilenceMs;
   }
 
   /** The message that was looked at last has passed. */
   passed(state: DeviceState, atMs: number): void {
     state.passedAtMs = atMs;
-    if (this.#deadbands.length === 0) return;
-    state.passed ??= new Float64Array(this.#deadbands.length);
+    if (this.deadbands.length === 0) return;
+    state.passed ??= new Float64Array(this.deadbands.length);
     state.passed.set(this.#current);
   }
 
   #changed(last: Float64Array | undefined, values: FieldValues): boolean {
     let changed = last === undefined;
-    for (let index = 0; index < this.#deadbands.length; index++) {
-      const { slot, by, relative } = this.#deadbands[index] as Deadband;
+    for (let index = 0; index < this.deadbands.length; index++) {
+      const { slot, by, relative } = this.deadbands[index] as Deadband;
       const value = comparable(values, slot);
       this.#current[index] = value;
       if (value === INCOMPARABLE) changed = true;
@@ -67,14 +67,11 @@ const INCOMPARABLE = Number.POSITIVE_INFINITY;
 
 /** NaN: there is no value. */
 function comparable(values: FieldValues, slot: number): number {
+  if (values.isNumber(slot)) {
+    const value = values.numberAt(slot);
+    return Number.isFinite(value) ? value : Number.NaN;
+  }
   switch (values.kind[slot]) {
-    case ValueKind.Double: {
-      const value = values.double[slot] as number;
-      return Number.isFinite(value) ? value : Number.NaN;
-    }
-    case ValueKind.Int:
-    case ValueKind.Uint:
-      return values.integerAsNumber(slot);
     case ValueKind.Bool:
       return values.low[slot] as number;
     case ValueKind.Absent:

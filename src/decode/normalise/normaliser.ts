@@ -1,26 +1,44 @@
-import type { TimeSpec, TimeWindow } from '../../core/profile/normaliser-spec.ts';
+import type { MetricSpec, TimeSpec, TimeWindow } from '../../core/profile/normaliser-spec.ts';
 import { FILTERED, type DecodeFault } from '../../core/route.ts';
 import { fieldType } from '../formats/payload-reader.ts';
 import { EVENT_TIME_WINDOW, isWithinWindow, readEventTime, type TimeFormat } from './event-time.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState, DeviceTable } from './device-table.ts';
 import type { MessageFilter } from './message-filter.ts';
-import type { Check } from './metric-checks.ts';
-import { textIn, type MetricStep } from './metric-steps.ts';
+import { runCheck, type MetricCheck } from './metric-checks.ts';
+import { runStep, type MetricStep } from './metric-steps.ts';
 
 /** Where a record's timestamp comes from: `Plain`: from where the profile says, the device or receipt. */
 export const TimeSource = { Plain: 0, Receipt: 1, Corrected: 2 } as const;
 export type TimeSource = (typeof TimeSource)[keyof typeof TimeSource];
+
+/** A metric as the envelope has it. */
+export interface NormalisedMetric {
+  readonly slot: number;
+  readonly name: string;
+  readonly unit: string | undefined;
+  readonly enumNames: ReadonlyMap<number, string> | undefined;
+}
+
+/** A metric's way from its field to the envelope. */
+export interface MetricPlan extends NormalisedMetric {
+  readonly spec: MetricSpec;
+  /** The field's slot, and the names of its numbers. */
+  readonly source: number;
+  readonly sourceNames: ReadonlyMap<number, string> | undefined;
+  /** undefined: the field is taken as it is. */
+  readonly step: MetricStep | undefined;
+  readonly check: MetricCheck | undefined;
+}
 
 /** What a profile wants done with decoded fields, resolved to slots. */
 export interface NormaliserPlan {
   readonly time:
     { readonly slot: number; readonly spec: TimeSpec; readonly format: TimeFormat | undefined } | undefined;
   readonly sequence: { readonly slot: number; readonly field: string; readonly modulo: number } | undefined;
-  readonly steps: readonly MetricStep[];
-  readonly checks: readonly Check[];
+  /** In the envelope's order. */
+  readonly metrics: readonly MetricPlan[];
   readonly filter: MessageFilter | undefined;
-  readonly metricCount: number;
   /** Its devices; those of a profile that remembers nothing of them stay unknown. */
   readonly devices: DeviceTable;
 }
@@ -45,8 +63,9 @@ export class Normaliser {
   readonly hasChecks: boolean;
   /** Whether anything of a device is remembered from message to message. */
   readonly remembers: boolean;
-  readonly devices: DeviceTable;
   readonly #plan: NormaliserPlan;
+  readonly #steps: readonly MetricStep[];
+  readonly #checks: readonly MetricCheck[];
   readonly #window: TimeWindow;
 
   // Of the last message, until it is taken.
@@ -60,10 +79,11 @@ export class Normaliser {
   constructor(plan: NormaliserPlan) {
     this.#plan = plan;
     this.#window = plan.time?.spec.window ?? EVENT_TIME_WINDOW;
-    this.qualities = new Uint8Array(plan.metricCount);
-    this.hasChecks = plan.checks.length > 0;
+    this.#steps = plan.metrics.map(({ step }) => step).filter((step) => step !== undefined);
+    this.#checks = plan.metrics.map(({ check }) => check).filter((check) => check !== undefined);
+    this.qualities = new Uint8Array(plan.metrics.length);
+    this.hasChecks = this.#checks.length > 0;
     this.remembers = plan.time !== undefined || plan.sequence !== undefined || plan.filter !== undefined;
-    this.devices = plan.devices;
   }
 
   /** A new message begins: nothing of the one before it may be taken any more. */
@@ -89,12 +109,17 @@ export class Normaliser {
     this.#state = state;
     this.#dup = dup;
     this.#passed = false;
-    return this.#timestamp(state) ?? this.#runSteps(values) ?? this.#filtered(values, state);
+    return (
+      this.#timestamp(state) ??
+      this.runSteps(values) ??
+      (this.hasChecks ? this.#runChecks(values) : undefined) ??
+      this.#filtered(values, state)
+    );
   }
 
   /** The last message has been taken on: what it says of its device is remembered. */
   taken(): void {
-    if (this.quarantines) this.devices.quarantined++;
+    if (this.quarantines) this.#plan.devices.quarantined++;
     this.quarantines = false;
     const state = this.#state;
     if (state === undefined) return;
@@ -132,7 +157,7 @@ export class Normaliser {
     const kind = values.kind[slot];
     if (kind === ValueKind.Absent) return undefined;
     if (kind !== ValueKind.Text && kind !== ValueKind.Utf8) return fieldType(field, 'no text', 'a time');
-    const text = textIn(values, slot);
+    const text = values.textAt(slot);
     if (text === '') return undefined;
     const ms = compiled.parse(text);
     if (Number.isNaN(ms))
@@ -175,29 +200,40 @@ export class Normaliser {
     return undefined;
   }
 
-  #runSteps(values: FieldValues): DecodeFault | undefined {
-    const { steps, checks } = this.#plan;
-    for (const step of steps) {
-      const fault = step.run(values);
-      if (fault !== undefined) return fault;
-    }
-    if (!this.hasChecks) return undefined;
-    this.qualities.fill(0);
-    for (const check of checks) {
-      const fault = check.run(values, this.qualities);
+  /** Makes metrics of fields. */
+  protected runSteps(values: FieldValues): DecodeFault | undefined {
+    for (const step of this.#steps) {
+      const fault = runStep(step, values);
       if (fault !== undefined) return fault;
     }
     return undefined;
   }
 
+  #runChecks(values: FieldValues): DecodeFault | undefined {
+    this.qualities.fill(0);
+    for (const check of this.#checks) {
+      const fault = this.runCheck(check, values);
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  protected runCheck(check: MetricCheck, values: FieldValues): DecodeFault | undefined {
+    return runCheck(check, values, this.qualities);
+  }
+
   #filtered(values: FieldValues, state: DeviceState | undefined): DecodeFault | undefined {
     const { filter } = this.#plan;
     if (filter === undefined || state === undefined) return undefined;
-    const passes = filter.passes(state, values, this.timestampMs);
+    const passes = this.passes(filter, state, values);
     // Its first sending may have been remembered here and then not have reached Kafka.
     if (!passes && !this.#dup) return FILTERED;
     this.#passed = true;
     return undefined;
+  }
+
+  protected passes(filter: MessageFilter, state: DeviceState, values: FieldValues): boolean {
+    return filter.passes(state, values, this.timestampMs);
   }
 }
 

@@ -4,13 +4,16 @@ import type { DecodeFault, Trace } from '../../core/route.ts';
 import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState } from './device-table.ts';
 import { EVENT_TIME_WINDOW } from './event-time.ts';
-import { MessageFilter, type Deadband } from './message-filter.ts';
-import { Quality, type Check } from './metric-checks.ts';
-import type { MetricStep, Slots } from './metric-steps.ts';
-import { Normaliser, TimeSource, type NormaliserPlan } from './normaliser.ts';
+import type { MessageFilter } from './message-filter.ts';
+import { Quality, type MetricCheck } from './metric-checks.ts';
+import { runStep } from './metric-steps.ts';
+import { Normaliser, TimeSource, type MetricPlan, type NormaliserPlan } from './normaliser.ts';
 import type { SequenceCounts } from './sequence-tracker.ts';
 
-/** Tells what becomes of a message's time and sequence; see Normaliser, which does the work. */
+/**
+ * Tells what becomes of a message's time, sequence and values, for `sluice explain`. The normaliser itself does the
+ * work; this looks before and after.
+ */
 export class TracedNormaliser extends Normaliser {
   readonly #plan: NormaliserPlan;
   readonly #trace: Trace;
@@ -35,10 +38,9 @@ export class TracedNormaliser extends Normaliser {
     const found = time && `field ${time.spec.field} = ${valueText(values, time.slot)}`;
     const offsetMs = state?.clock.offsetMs ?? Number.POSITIVE_INFINITY;
     const verdict = super.run(values, state, receivedAtMs, dup);
-    this.#trace.note({ rule: 'time', says: this.#time(found, receivedAtMs, offsetMs, verdict) });
+    this.#note('time', this.#time(found, receivedAtMs, offsetMs, verdict));
     if (dup && filter !== undefined) {
-      const says = 'it may be a repeat (DUP), so it passes whatever the filter says';
-      this.#trace.note({ rule: 'filter', says });
+      this.#note('filter', 'it may be a repeat (DUP), so it passes whatever the filter says');
     }
     return verdict;
   }
@@ -49,8 +51,49 @@ export class TracedNormaliser extends Normaliser {
     const before = state && copy(state.sequence);
     super.taken();
     if (state === undefined || before === undefined || this.#sequence === undefined) return;
-    const after = copy(state.sequence);
-    this.#trace.note({ rule: 'sequence', says: `${this.#sequence}: ${sequenceText(before, after)}` });
+    this.#note('sequence', `${this.#sequence}: ${sequenceText(before, state.sequence)}`);
+  }
+
+  protected override runSteps(values: FieldValues): DecodeFault | undefined {
+    for (const metric of this.#plan.metrics) {
+      const { spec, step, name } = metric;
+      const before = namedText(values, metric.source, metric.sourceNames);
+      const fault = step && runStep(step, values);
+      const field = `field ${spec.field} = ${before}`;
+      const made = step && ` -> ${namedText(values, metric.slot, spec.enum)}${keysText(spec)}`;
+      this.#note(`metrics.${name}`, fault ? `${fault.message}${keysText(spec)}` : `${field}${made ?? ''}`);
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  protected override runCheck(check: MetricCheck, values: FieldValues): DecodeFault | undefined {
+    const verdict = super.runCheck(check, values);
+    const { range, required } = (this.#plan.metrics[check.index] as MetricPlan).spec;
+    const bounds = range && `${range.min ?? '-∞'} to ${range.max ?? '∞'}, else ${range.otherwise}`;
+    const wanted = [bounds ?? [], required ? `required: ${required}` : []].flat();
+    const dropped = required === 'drop' ? 'the message is filtered' : verdict?.message;
+    const found = verdict ? dropped : FINDINGS[this.qualities[check.index] as number];
+    this.#note(
+      `metrics.${check.name}.${range === undefined ? 'required' : 'range'}`,
+      `${valueText(values, check.slot)} is ${found ?? 'sound'} (${wanted.join('; ')})`,
+    );
+    return verdict;
+  }
+
+  protected override passes(filter: MessageFilter, state: DeviceState, values: FieldValues): boolean {
+    const passes = super.passes(filter, state, values);
+    const elapsed = this.timestampMs - state.passedAtMs;
+    const since = Number.isNaN(elapsed)
+      ? 'the first of its device'
+      : `${elapsed} ms after the last that passed`;
+    const verdict = passes ? 'passes' : 'says nothing new';
+    this.#note('filter', `${since}: ${verdict} (${filterText(filter.spec, filter.deadbands.length > 0)})`);
+    return passes;
+  }
+
+  #note(rule: string, says: string): void {
+    this.#trace.note({ rule, says });
   }
 
   #time(
@@ -81,6 +124,76 @@ export class TracedNormaliser extends Normaliser {
   }
 }
 
+/** A slot's value as a person reads it. */
+function valueText(values: FieldValues, slot: number): string {
+  switch (values.kind[slot]) {
+    case ValueKind.Double:
+      return String(values.double[slot]);
+    case ValueKind.Int:
+    case ValueKind.Uint:
+      return String(values.integerAsBigInt(slot));
+    case ValueKind.Bool:
+      return values.low[slot] === 1 ? 'true' : 'false';
+    case ValueKind.Utf8:
+    case ValueKind.Text:
+      return shortText(values.textAt(slot));
+    case ValueKind.Bytes: {
+      const bytes = values.source.subarray(values.start[slot], values.end[slot]);
+      return `${bytes.length} bytes ${bytes.subarray(0, SHOWN_BYTES).toString('hex')}${bytes.length > SHOWN_BYTES ? '…' : ''}`;
+    }
+    default:
+      return 'absent';
+  }
+}
+
+const SHOWN_BYTES = 16;
+const SHOWN_CHARACTERS = 60;
+
+function shortText(text: string): string {
+  return JSON.stringify(
+    text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…`.toWellFormed() : text,
+  );
+}
+
+/** With its name, where it is a number that has one. */
+function namedText(
+  values: FieldValues,
+  slot: number,
+  names: ReadonlyMap<number, string> | undefined,
+): string {
+  const isInteger = values.kind[slot] === ValueKind.Int || values.kind[slot] === ValueKind.Uint;
+  const name = isInteger ? names?.get(values.low[slot] as number) : undefined;
+  return name === undefined ? valueText(values, slot) : `${valueText(values, slot)} (${name})`;
+}
+
+/** What of a metric's keys makes its value another one. */
+function keysText({ bit, enum: names, scale, offset, from, unit, type }: MetricSpec): string {
+  const parts = [
+    ...(bit === undefined ? [] : [`bit ${bit}`]),
+    ...(names === undefined ? [] : ['enum']),
+    ...(scale === undefined ? [] : [`scale ${scale}`]),
+    ...(offset === undefined ? [] : [`offset ${offset}`]),
+    ...(from === undefined ? [] : [`from ${from} to ${unit ?? ''}`]),
+    ...(type === undefined ? [] : [`type ${type}`]),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+const FINDINGS: Readonly<Record<number, string>> = {
+  [Quality.OutOfRange]: 'out of range, and marked so',
+  [Quality.Missing]: 'missing, and marked so',
+  [Quality.LeftOut]: 'out of range, and left out',
+};
+
+function filterText({ minIntervalMs, maxSilenceMs }: FilterSpec, hasDeadbands: boolean): string {
+  const parts = [
+    ...(minIntervalMs > 0 ? [`at most one in ${minIntervalMs} ms`] : []),
+    ...(hasDeadbands ? ['only with a change beyond a deadband'] : []),
+    ...(maxSilenceMs === undefined ? [] : [`one after ${maxSilenceMs} ms in any case`]),
+  ];
+  return parts.join('; ');
+}
+
 function copy({ missing, repeated, late, restarts }: SequenceCounts): SequenceCounts {
   return { missing, repeated, late, restarts };
 }
@@ -104,178 +217,4 @@ const UNITS = [
 function span(ms: number): string {
   const [name, size] = UNITS.find(([, bytes]) => ms >= bytes) ?? ['ms', 1];
   return `${Number((ms / size).toFixed(3))} ${name}`;
-}
-
-/*
- * Variants of what runs between fields and envelope that tell what they do, for `sluice explain`. Each has the real
- * one do the work, and looks before and after.
- */
-
-/** A slot's value as a person reads it. */
-export function valueText(values: FieldValues, slot: number): string {
-  switch (values.kind[slot]) {
-    case ValueKind.Double:
-      return String(values.double[slot]);
-    case ValueKind.Int:
-    case ValueKind.Uint:
-      return String(values.integerAsBigInt(slot));
-    case ValueKind.Bool:
-      return values.low[slot] === 1 ? 'true' : 'false';
-    case ValueKind.Utf8:
-      return shortText(values.source.toString('utf8', values.start[slot], values.end[slot]));
-    case ValueKind.Text:
-      return shortText(values.text[slot] as string);
-    case ValueKind.Bytes: {
-      const bytes = values.source.subarray(values.start[slot], values.end[slot]);
-      return `${bytes.length} bytes ${bytes.subarray(0, SHOWN_BYTES).toString('hex')}${bytes.length > SHOWN_BYTES ? '…' : ''}`;
-    }
-    default:
-      return 'absent';
-  }
-}
-
-const SHOWN_BYTES = 16;
-const SHOWN_CHARACTERS = 60;
-
-function shortText(text: string): string {
-  return JSON.stringify(
-    text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…`.toWellFormed() : text,
-  );
-}
-
-/** A metric's way from its field; `step` is undefined where the field is taken as it is. */
-export class TracedStep implements MetricStep {
-  readonly #step: MetricStep | undefined;
-  readonly #name: string;
-  readonly #spec: MetricSpec;
-  readonly #slots: Slots;
-  readonly #enumNames: ReadonlyMap<number, string> | undefined;
-  readonly #trace: Trace;
-
-  constructor(
-    step: MetricStep | undefined,
-    name: string,
-    spec: MetricSpec,
-    slots: Slots,
-    enumNames: ReadonlyMap<number, string> | undefined,
-    trace: Trace,
-  ) {
-    this.#step = step;
-    this.#name = name;
-    this.#spec = spec;
-    this.#slots = slots;
-    this.#enumNames = enumNames;
-    this.#trace = trace;
-  }
-
-  run(values: FieldValues): DecodeFault | undefined {
-    const { source, target, field } = this.#slots;
-    const before = this.#named(values, source);
-    const fault = this.#step?.run(values);
-    const rule = `metrics.${this.#name}`;
-    const steps = describeSpec(this.#spec);
-    if (fault !== undefined) this.#trace.note({ rule, says: `${fault.message}${steps}` });
-    else if (this.#step === undefined) this.#trace.note({ rule, says: `field ${field} = ${before}` });
-    else {
-      const after = this.#named(values, target);
-      this.#trace.note({ rule, says: `field ${field} = ${before} -> ${after}${steps}` });
-    }
-    return fault;
-  }
-
-  #named(values: FieldValues, slot: number): string {
-    const text = valueText(values, slot);
-    const isInteger = values.kind[slot] === ValueKind.Int || values.kind[slot] === ValueKind.Uint;
-    const names = slot === this.#slots.source ? this.#enumNames : this.#spec.enum;
-    const name = isInteger ? names?.get(values.low[slot] as number) : undefined;
-    return name === undefined ? text : `${text} (${name})`;
-  }
-}
-
-/** What of a metric's keys makes its value another one. */
-function describeSpec({ bit, enum: names, scale, offset, from, unit, type }: MetricSpec): string {
-  const parts = [
-    ...(bit === undefined ? [] : [`bit ${bit}`]),
-    ...(names === undefined ? [] : ['enum']),
-    ...(scale === undefined ? [] : [`scale ${scale}`]),
-    ...(offset === undefined ? [] : [`offset ${offset}`]),
-    ...(from === undefined ? [] : [`from ${from} to ${unit ?? ''}`]),
-    ...(type === undefined ? [] : [`type ${type}`]),
-  ];
-  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
-}
-
-const FINDINGS: Readonly<Record<number, string>> = {
-  [Quality.OutOfRange]: 'out of range, and marked so',
-  [Quality.Missing]: 'missing, and marked so',
-  [Quality.LeftOut]: 'out of range, and left out',
-};
-
-/** The range and the presence of a metric. */
-export class TracedCheck implements Check {
-  readonly #check: Check;
-  readonly #name: string;
-  readonly #spec: MetricSpec;
-  readonly #slot: number;
-  readonly #index: number;
-  readonly #trace: Trace;
-
-  constructor(check: Check, name: string, spec: MetricSpec, slot: number, index: number, trace: Trace) {
-    this.#check = check;
-    this.#name = name;
-    this.#spec = spec;
-    this.#slot = slot;
-    this.#index = index;
-    this.#trace = trace;
-  }
-
-  run(values: FieldValues, qualities: Uint8Array): DecodeFault | undefined {
-    const verdict = this.#check.run(values, qualities);
-    const { range, required } = this.#spec;
-    const rule = `metrics.${this.#name}.${range === undefined ? 'required' : 'range'}`;
-    const bounds = range && `${range.min ?? '-∞'} to ${range.max ?? '∞'}, else ${range.otherwise}`;
-    const wanted = [
-      ...(bounds === undefined ? [] : [bounds]),
-      ...(required ? [`required: ${required}`] : []),
-    ];
-    const found =
-      verdict === undefined
-        ? (FINDINGS[qualities[this.#index] as number] ?? 'sound')
-        : required === 'drop'
-          ? 'the message is filtered'
-          : verdict.message;
-    this.#trace.note({ rule, says: `${valueText(values, this.#slot)} is ${found} (${wanted.join('; ')})` });
-    return verdict;
-  }
-}
-
-/** Deadbands and the message rate. */
-export class TracedFilter extends MessageFilter {
-  readonly #says: string;
-  readonly #trace: Trace;
-
-  constructor(spec: FilterSpec | undefined, deadbands: readonly Deadband[], trace: Trace) {
-    super(spec, deadbands);
-    const { minIntervalMs = 0, maxSilenceMs } = spec ?? {};
-    const parts = [
-      ...(minIntervalMs > 0 ? [`at most one in ${minIntervalMs} ms`] : []),
-      ...(deadbands.length > 0 ? ['only with a change beyond a deadband'] : []),
-      ...(maxSilenceMs === undefined ? [] : [`one after ${maxSilenceMs} ms in any case`]),
-    ];
-    this.#says = parts.join('; ');
-    this.#trace = trace;
-  }
-
-  override passes(state: DeviceState, values: FieldValues, atMs: number): boolean {
-    const passes = super.passes(state, values, atMs);
-    const elapsed = atMs - state.passedAtMs;
-    const since = Number.isNaN(elapsed)
-      ? 'the first of its device'
-      : `${elapsed} ms after the last that passed`;
-    this.#trace.note({
-      rule: 'filter',
-      says: `${since}: ${passes ? 'passes' : 'says nothing new'} (${this.#says})`,
-    });
-    return passes;
-  }
 }

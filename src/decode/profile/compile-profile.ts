@@ -11,11 +11,8 @@ import { envelopeEncoder } from '../envelope/envelope.ts';
 import type { CloudEventsPlan } from '../envelope/record-headers.ts';
 import { SharedReaders } from '../formats/payload-format.ts';
 import type { FieldInfo, PayloadReader } from '../formats/payload-reader.ts';
-import {
-  compileNormaliser,
-  type FieldSlots,
-  type NormalisedMetric,
-} from '../normalise/compile-normaliser.ts';
+import { compileNormaliser, type FieldSlots } from '../normalise/compile-normaliser.ts';
+import type { NormalisedMetric } from '../normalise/normaliser.ts';
 import { DeviceTable } from '../normalise/device-table.ts';
 import { Quality } from '../normalise/metric-checks.ts';
 import { BoundDevices } from './bound-device.ts';
