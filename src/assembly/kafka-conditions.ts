@@ -17,8 +17,8 @@ export interface KafkaSituation {
 
 /**
  * Kafka and its topics, as `/readyz` has them. If every route accepts messages while no broker can be reached,
- * devices should still be sent here: the body says that Kafka is away, and the status stays 200. A refused login
- * or a missing topic is another matter, because waiting does not mend it.
+ * devices should still be sent here: the body says that Kafka is away, and the status does not. A refused login or
+ * a missing topic is another matter, because waiting does not mend it.
  */
 export function kafkaConditions(situation: KafkaSituation): Condition[] {
   const { connection, localFault, topicProblems, canWait } = situation;

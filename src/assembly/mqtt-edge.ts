@@ -50,8 +50,8 @@ export function sessionsCondition(storage: Ingress['storage']): Condition[] {
 }
 
 /**
- * The faults in certificates and keys of listeners. Only a gateway that will open the listeners asks: a
- * configuration that is explained or planned on another machine need not have its private keys there.
+ * The faults in certificates and keys of listeners. Look at them only on the machine that will open the listeners:
+ * a configuration that is explained or planned on another machine need not have its private keys there.
  */
 export function listenerTlsFaults(loaded: LoadedConfig): ConfigFault[] {
   return loaded.config.mqtt.listeners.flatMap((one, index) => {

@@ -103,7 +103,7 @@ export interface ValueFraming {
   whenReady(callback: () => void): void;
 }
 
-/** Messages to devices, by way of the gateway's own MQTT broker: at most once, to whoever is connected. */
+/** Messages to devices, by way of the gateway's own MQTT broker: at most once, to each connected subscriber. */
 export interface DeviceCommands {
   publish(topic: string, payload: Uint8Array): void;
 }

@@ -15,7 +15,7 @@ export interface TopicPattern {
   /** As it was written. */
   readonly text: string;
   readonly levels: readonly PatternLevel[];
-  /** The names of what is captured, from left to right. */
+  /** The names of the captured levels, from left to right. */
   readonly names: readonly string[];
 }
 
