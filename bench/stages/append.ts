@@ -1,7 +1,6 @@
 import { encodeHeaders } from '../../src/core/record.ts';
 import { PartitionQueue } from '../../src/producer/batches/partition-queue.ts';
-import { ProducerBatch } from '../../src/producer/batches/producer-batch.ts';
-import type { RecordTarget } from '../../src/producer/batches/producer-batch.ts';
+import { ProducerBatch, type RecordTarget } from '../../src/producer/batches/producer-batch.ts';
 import { messages } from './fleet.ts';
 import type { Stage } from './stage.ts';
 

@@ -176,7 +176,8 @@ export class RecordAccumulator {
       const part = new ProducerBatch(queue, this.pool.allocate(bytes), batch.createdAtMs);
       for (const [at, member] of members.entries()) {
         const { target, token } = batch.waiter(start + at);
-        part.tryAppend({ topic: queue.topic, ...member }, target, token);
+        const fits = part.tryAppend({ topic: queue.topic, ...member }, target, token);
+        if (!fits) throw new Error('a part has room for the records that it is made for');
       }
       part.state = BatchState.Retry;
       queue.bytes += bytes;
