@@ -11,6 +11,7 @@ import {
   type SerializedRecord,
 } from '../core/record.ts';
 import { deadLetterTopicOf, type DecodeFault, type Route } from '../core/route.ts';
+import { SlotKind, type DeliverySlots } from './delivery-slots.ts';
 import type { Account } from './ledger/ledger.ts';
 import type { BadReadings } from './fan-out.ts';
 import type { RecordSink, RecordTarget, RejectedRecord } from './ports.ts';
@@ -74,80 +75,80 @@ export function deadLetterTopic(types: DeviceTypes, type: string, topic: string)
   return types.deadLetterTopic(type) ?? deadLetterTopicOf(topic);
 }
 
-/** A record that Kafka did not take, whose it is, and who waits for it. */
-export interface Rejection {
-  readonly record: RejectedRecord;
-  readonly topic: string;
-  readonly fault: DecodeFault;
-  /** The device type. */
-  readonly profile: string;
-  readonly clientId: string;
-  /** What comes back from a journal does not know these. */
-  readonly mqttTopic?: string;
-  readonly receivedAtMs?: number;
-  readonly target: RecordTarget;
-  readonly token: number;
-  /** Its dead letter can't be sent either, and never will be. */
-  readonly onRefused: (error: SluiceError) => void;
+/** Who waits for the records in the slots, and for the dead letters in their place. */
+export interface RejectionTarget extends RecordTarget {
+  /** The dead letter can't be sent either, and never will be. */
+  deadLetterRefused(slot: number, error: SluiceError): void;
+}
+
+export interface RejectedRecordsOptions {
+  readonly records: RecordSink;
+  readonly types: DeviceTypes;
+  readonly clock: Clock;
 }
 
 /** Sends dead letters of records that Kafka did not take, in their place: the same target hears of them. */
 export class RejectedRecords {
-  readonly #records: RecordSink;
-  readonly #types: DeviceTypes;
-  readonly #clock: Clock;
+  readonly #options: RejectedRecordsOptions;
+  readonly #slots: DeliverySlots;
+  readonly #target: RejectionTarget;
   readonly #record = emptyRecord();
 
-  constructor(records: RecordSink, types: DeviceTypes, clock: Clock) {
-    this.#records = records;
-    this.#types = types;
-    this.#clock = clock;
+  constructor(options: RejectedRecordsOptions, slots: DeliverySlots, target: RejectionTarget) {
+    this.#options = options;
+    this.#slots = slots;
+    this.#target = target;
   }
 
-  /** Borrows the record: it may be a view on memory that is used again. */
-  append(rejection: Rejection): void {
-    this.#fill(rejection, this.#record);
-    this.#append(this.#record, rejection);
+  /** From now on the slot has a dead letter. Borrows the record: it may be a view on memory that is used again. */
+  append(slot: number, rejected: RejectedRecord, topic: string, fault: DecodeFault): void {
+    this.#slots.kinds[slot] = SlotKind.DeadLetter;
+    this.#fill(slot, rejected, topic, fault);
+    this.#append(slot, this.#record);
   }
 
   /**
    * Why, and whose it is, behind the record's own headers, which may have the same names. Its own timestamp becomes a
    * header: it may be what Kafka refused, and then the dead letter has none: ours is no better when our clock is ahead.
    */
-  #fill(rejection: Rejection, record: SerializedRecord): void {
-    const { record: rejected, topic, fault, profile, clientId, mqttTopic, receivedAtMs } = rejection;
+  #fill(slot: number, rejected: RejectedRecord, topic: string, fault: DecodeFault): void {
+    const { types, clock } = this.#options;
+    const slots = this.#slots;
+    const { profile } = slots.accounts[slot] as Account;
     const headers: Texts = [
       [DEAD_LETTER_HEADERS.code, fault.code],
       [DEAD_LETTER_HEADERS.message, fault.message],
-      [DEAD_LETTER_HEADERS.topic, mqttTopic],
-      [DEAD_LETTER_HEADERS.clientId, clientId],
-      [DEAD_LETTER_HEADERS.receivedAt, receivedAtMs?.toString()],
+      // What comes back from a journal does not know the topic, nor when it was received.
+      [DEAD_LETTER_HEADERS.topic, slots.topics[slot]?.name],
+      [DEAD_LETTER_HEADERS.clientId, slots.clientIds[slot]],
+      [DEAD_LETTER_HEADERS.receivedAt, slots.receivedAtMs[slot]?.toString()],
       [DEAD_LETTER_HEADERS.attempt, FIRST_ATTEMPT],
       [DEAD_LETTER_HEADERS.type, profile],
-      [DEAD_LETTER_HEADERS.route, this.#types.pattern(profile)],
+      [DEAD_LETTER_HEADERS.route, types.pattern(profile)],
       [DEAD_LETTER_HEADERS.holds, 'record'],
       [DEAD_LETTER_HEADERS.recordTopic, topic],
       [DEAD_LETTER_HEADERS.recordTimestamp, String(rejected.timestampMs)],
     ];
-    record.topic = deadLetterTopic(this.#types, profile, topic);
+    const record = this.#record;
+    record.topic = deadLetterTopic(types, profile, topic);
     record.key = rejected.key;
     record.value = rejected.value;
-    record.timestampMs = fault.code === 'INVALID_TIMESTAMP' ? NO_TIMESTAMP : this.#clock.wallMs();
+    record.timestampMs = fault.code === 'INVALID_TIMESTAMP' ? NO_TIMESTAMP : clock.wallMs();
     record.headers = appendHeaders(rejected.headers, known(headers));
   }
 
   /** While there is no room, a copy waits: no more of them than the producer held. */
-  #append(record: SerializedRecord, rejection: Rejection): void {
-    const refusal = this.#records.tryAppend(record, rejection.target, rejection.token);
+  #append(slot: number, record: SerializedRecord): void {
+    const refusal = this.#options.records.tryAppend(record, this.#target, slot);
     if (refusal === undefined) return;
     if (refusal instanceof SluiceError) {
-      rejection.onRefused(refusal);
+      this.#target.deadLetterRefused(slot, refusal);
       return;
     }
     const copy =
       record === this.#record ? { ...record, key: copyOf(record.key), value: copyOf(record.value) } : record;
     refusal.wait(() => {
-      this.#append(copy, rejection);
+      this.#append(slot, copy);
     });
   }
 }
@@ -163,15 +164,16 @@ export class LossLog {
     this.#logger = logger;
   }
 
-  say({ profile, figures }: Account, { code, message }: SluiceError, what: string): void {
+  say(account: Account, { code, message }: SluiceError, what = NOT_DELIVERED): void {
     const now = this.#clock.monotonicMs();
     if (now - this.#lastMs < 1_000) return;
     this.#lastMs = now;
-    this.#logger.error({ type: profile, code, reason: message, refused: figures.refused }, what);
+    const { profile, refused } = account.figures;
+    this.#logger.error({ type: profile, code, reason: message, refused }, what);
   }
 }
 
-export const NOT_DELIVERED = 'a record could not be delivered; its device is not acknowledged';
+const NOT_DELIVERED = 'a record could not be delivered; its device is not acknowledged';
 
 function copyOf(bytes: Uint8Array | null): Uint8Array | null {
   return bytes === null ? null : new Uint8Array(bytes);

@@ -7,13 +7,7 @@ import { Outcome } from '../core/publication.ts';
 import type { Publication, PublicationOrigin, PublicationSink, Topic } from '../core/publication.ts';
 import { emptyRecord } from '../core/record.ts';
 import { FILTERED, NOT_READY, REFUSED, type DecodeFault } from '../core/route.ts';
-import {
-  LossLog,
-  NOT_DELIVERED,
-  toDeadLetter,
-  type DeadLetterPart,
-  type DeviceTypes,
-} from './dead-letter.ts';
+import { LossLog, toDeadLetter, type DeadLetterPart, type DeviceTypes } from './dead-letter.ts';
 import { SlotKind } from './delivery-slots.ts';
 import { DirectDeliveries } from './direct-deliveries.ts';
 import type { StoreAndForward } from './disk/store-and-forward.ts';
@@ -64,7 +58,7 @@ export class Delivery implements PublicationSink {
     this.#options = options;
     this.ledger = options.ledger;
     this.#losses = new LossLog(options);
-    this.#direct = new DirectDeliveries({ ...options, losses: this.#losses });
+    this.#direct = new DirectDeliveries(options, this.#losses);
     this.#unroutedTopics = new UnroutedTopics(options.unrouted.policy, options.clock, options.logger);
   }
 
@@ -261,7 +255,7 @@ export class Delivery implements PublicationSink {
     if (refusal === undefined) return true;
     if (refusal instanceof SluiceError) {
       account.move(State.outside, State.refused);
-      this.#losses.say(account, refusal, NOT_DELIVERED);
+      this.#losses.say(account, refusal);
       endDelivery(origin, token, account, Outcome.Refused);
       return true;
     }

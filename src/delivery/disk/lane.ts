@@ -185,7 +185,7 @@ export class Lane implements Bottleneck {
     if (isAlone) this.#uncopied++;
   }
 
-  /** A record that was read back takes so much in the producer. */
+  /** A record that was read back takes so much in the producer; below 0: no more. */
   recordReplayed(bytes: number): void {
     this.#replayedBytes += bytes;
   }
@@ -195,11 +195,10 @@ export class Lane implements Bottleneck {
     this.#uncopied--;
   }
 
-  /** The producer has the result of a record: see {@link recordSent} and {@link recordReplayed}. */
-  recordSettled(wasAlone: boolean, replayedBytes: number): void {
+  /** The producer has the result of a record: see {@link recordSent}. */
+  recordSettled(wasAlone: boolean): void {
     this.#settled++;
     if (wasAlone) this.#uncopied--;
-    this.#replayedBytes -= replayedBytes;
     this.#hasMoved = true;
   }
 

@@ -1,4 +1,3 @@
-import type { Clock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Outcome } from '../../core/publication.ts';
@@ -6,10 +5,10 @@ import type { Publication, PublicationOrigin, QoS } from '../../core/publication
 import type { SerializedRecord } from '../../core/record.ts';
 import {
   LossLog,
-  NOT_DELIVERED,
   RejectedRecords,
   deadLetterTopic,
-  type DeviceTypes,
+  type RejectedRecordsOptions,
+  type RejectionTarget,
 } from '../dead-letter.ts';
 import { DeliverySlots, SlotKind } from '../delivery-slots.ts';
 import { endDelivery, numberOnDisk } from '../fan-out.ts';
@@ -25,17 +24,14 @@ import type {
   RecordError,
   RecordMeta,
   RecordResult,
-  RecordTarget,
   RejectedRecord,
 } from '../ports.ts';
 import type { Lane } from './lane.ts';
 
-export interface StoredDeliveriesOptions {
+export interface StoredDeliveriesOptions extends RejectedRecordsOptions {
   readonly journal: Journal;
   readonly records: PartitionedSink;
   readonly ledger: Ledger;
-  readonly types: DeviceTypes;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -64,7 +60,7 @@ const NOWHERE: Position = -1;
  * What is on its way to the disk, to Kafka, or to both: who is told of it, when the journal may forget it, and in
  * which state of the ledger it is. Its origin hears once, of whichever confirms first.
  */
-export class StoredDeliveries implements RecordTarget, JournalTarget {
+export class StoredDeliveries implements RejectionTarget, JournalTarget {
   readonly #options: StoredDeliveriesOptions;
   readonly #journal: Journal;
   readonly #records: PartitionedSink;
@@ -80,7 +76,7 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     this.#options = options;
     this.#journal = options.journal;
     this.#records = options.records;
-    this.#rejected = new RejectedRecords(options.records, options.types, options.clock);
+    this.#rejected = new RejectedRecords(options, this.#slots, this);
     this.#losses = new LossLog(options);
   }
 
@@ -94,30 +90,21 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     token: number,
   ): number {
     account.move(State.outside, State.open);
-    const slot = this.#take(origin, token, account, kind, publication.clientId, lane, NOWHERE);
     const slots = this.#slots;
+    const slot = slots.take(origin, token, account, kind, publication.clientId);
     slots.packetIds[slot] = publication.packetId;
     slots.qos[slot] = publication.qos;
     slots.publicationNumbers[slot] = numberOnDisk(publication, origin);
+    this.#place(slot, lane, NOWHERE);
     return slot;
   }
 
-  #take(
-    origin: PublicationOrigin | undefined,
-    token: number,
-    account: Account,
-    kind: SlotKind,
-    clientId: string,
-    lane: Lane,
-    position: Position,
-  ): number {
+  #place(slot: number, lane: Lane, position: Position): void {
     const slots = this.#slots;
-    const slot = slots.take(origin, token, account, kind, clientId);
     slots.lanes[slot] = lane;
-    slots.awaits[slot] = 0;
     slots.positions[slot] = position;
+    slots.awaits[slot] = 0;
     slots.replayedBytes[slot] = 0;
-    return slot;
   }
 
   /** As if it had never been begun. What of it is on its way to the disk must not come back from there. */
@@ -174,8 +161,9 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const refusal = this.#records.tryAppend(record, this, slot);
     if (refusal !== undefined) return refusal;
     const slots = this.#slots;
-    slots.awaits[slot] = (slots.awaits[slot] as number) | Awaits.Kafka;
-    (slots.lanes[slot] as Lane).recordSent(this.#isUncopied(slot));
+    const awaits = (slots.awaits[slot] as number) | Awaits.Kafka;
+    slots.awaits[slot] = awaits;
+    (slots.lanes[slot] as Lane).recordSent(awaits === Awaits.Kafka && slots.positions[slot] === NOWHERE);
     return undefined;
   }
 
@@ -190,7 +178,8 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
     const isDeadLetter = deadLetterTopic(types, account.profile, topic) === topic;
     const kind = isDeadLetter ? SlotKind.DeadLetter : SlotKind.Record;
     const slots = this.#slots;
-    const slot = this.#take(undefined, 0, account, kind, clientId, lane, position);
+    const slot = slots.take(undefined, 0, account, kind, clientId);
+    this.#place(slot, lane, position);
     const refusal = this.toProducer(slot, record);
     if (refusal !== undefined && !(refusal instanceof SluiceError)) {
       slots.release(slot);
@@ -283,9 +272,11 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   #leaveLane(slot: number): void {
     const slots = this.#slots;
     const lane = slots.lanes[slot] as Lane;
-    lane.recordSettled(this.#isUncopied(slot), slots.replayedBytes[slot] as number);
+    lane.recordSettled(this.#isUncopied(slot));
+    if (lane.state === 'direct') return;
+    lane.recordReplayed(-(slots.replayedBytes[slot] as number));
     slots.replayedBytes[slot] = 0;
-    if (lane.state !== 'direct') this.listener.settled(lane);
+    this.listener.settled(lane);
   }
 
   /**
@@ -295,32 +286,18 @@ export class StoredDeliveries implements RecordTarget, JournalTarget {
   #failed(slot: number, record: RejectedRecord, topic: string, error: RecordError): void {
     const slots = this.#slots;
     const mustKeep = !this.#isUncopied(slot) || error.isRecordFault === true;
-    if (error.code === CLOSED || slots.kinds[slot] === SlotKind.DeadLetter || !mustKeep) {
-      this.#giveUp(slot, error);
-      return;
-    }
-    slots.kinds[slot] = SlotKind.DeadLetter;
-    this.#rejected.append({
-      record,
-      topic,
-      fault: error,
-      profile: (slots.accounts[slot] as Account).profile,
-      clientId: slots.clientIds[slot] as string,
-      target: this,
-      token: slot,
-      onRefused: (refusal) => {
-        this.#giveUp(slot, refusal);
-      },
-    });
+    const isLast = error.code === CLOSED || slots.kinds[slot] === SlotKind.DeadLetter || !mustKeep;
+    if (isLast) this.deadLetterRefused(slot, error);
+    else this.#rejected.append(slot, record, topic, error);
   }
 
   /** Neither Kafka nor the dead letters took it, or the producer was closed. */
-  #giveUp(slot: number, error: SluiceError): void {
+  deadLetterRefused(slot: number, error: SluiceError): void {
     const slots = this.#slots;
     const account = slots.accounts[slot] as Account;
     const isNowhere = this.#isUncopied(slot);
     this.#leaveLane(slot);
-    if (error.code !== CLOSED) this.#losses.say(account, error, isNowhere ? NOT_DELIVERED : STAYS);
+    if (error.code !== CLOSED) this.#losses.say(account, error, isNowhere ? undefined : STAYS);
     if (isNowhere) {
       account.move(State.open, State.refused);
       this.#tell(slot, Outcome.Refused);

@@ -70,7 +70,7 @@ describe('a lane', () => {
           for (const name of events) {
             const before = lane.state;
             if (name === 'sendAlone' && before === 'direct') lane.recordSent(true);
-            if (name === 'settle' && lane.uncopied > 0) lane.recordSettled(true, 0);
+            if (name === 'settle' && lane.uncopied > 0) lane.recordSettled(true);
             const rule = EVENTS[name];
             if (rule !== undefined) {
               const to = rule.to(lane);
@@ -97,7 +97,7 @@ describe('a lane', () => {
     expect(() => {
       lane.becomeDirect();
     }).toThrow('only when all that was read back is in Kafka');
-    lane.recordSettled(false, 0);
+    lane.recordSettled(false);
     lane.becomeDirect();
     expect(lane.state).toBe('direct');
   });
