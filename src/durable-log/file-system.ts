@@ -40,7 +40,7 @@ export interface FileSystem {
   ensureDirectory(directory: string): void;
   list(directory: string): string[];
   /** `create` makes the file or empties it; `write` opens an existing one for both directions. */
-  open(path: string, mode: 'create' | 'write' | 'read'): OpenFile;
+  open(path: string, mode: keyof typeof FLAGS): OpenFile;
   rename(from: string, to: string): void;
   remove(path: string): void;
   /** Makes creations, renames and removals in the directory durable. */
@@ -76,12 +76,47 @@ export function readFully(file: ReadableFile, position: number, bytes: number): 
   return target.subarray(0, filled);
 }
 
-export function readWhole(fs: FileSystem, path: string): Buffer {
-  const file = fs.open(path, 'read');
+/** Opens a file for as long as `use` runs. */
+export function withFile<T>(
+  fs: FileSystem,
+  path: string,
+  mode: keyof typeof FLAGS,
+  use: (file: OpenFile) => T,
+): T {
+  const file = fs.open(path, mode);
   try {
-    return readFully(file, 0, file.size());
+    return use(file);
   } finally {
     file.close();
+  }
+}
+
+/** Closes a file that nothing depends on any more: whether that fails is of no interest. */
+export function discard(file: ReadableFile | undefined): void {
+  try {
+    file?.close();
+  } catch {
+    // Its descriptor is gone in any case.
+  }
+}
+
+/** Cuts a file for its room; false if the disk does not let us. */
+export function tryTruncate(file: OpenFile, bytes: number): boolean {
+  try {
+    file.truncate(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes a file whose stay does no harm; false if the disk does not let us. */
+export function tryRemove(fs: FileSystem, path: string): boolean {
+  try {
+    fs.remove(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,14 +1,13 @@
-import type { Cancel, Clock } from '../core/clock.ts';
+import type { Cancel } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { COMMIT_FRAME_BYTES, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from '../durable-log/frame.ts';
-import type { CommitResult, DiskFault, DiskPort, DiskState, Placement } from './disk/disk-port.ts';
+import type { CommitResult, DiskFault, Placement } from './disk/disk-port.ts';
 import type { Chunk } from './disk/segment-writer.ts';
-import { describeFault, type JournalHealth, type JournalStats } from './figures.ts';
+import { describeFault, type JournalHealth } from './figures.ts';
+import type { JournalParts } from './journal-parts.ts';
 import { encodeRecord, type Position, positionOf, type RecordMeta } from './journal-record.ts';
-import type { SegmentBook } from './room/segment-book.ts';
-import { CHUNK_BYTES, type ResolvedSettings } from './settings.ts';
+import { CHUNK_BYTES } from './settings.ts';
 
 /**
  * Who is told that a record is on the disk: one object for many records, so that the hot path allocates nothing a
@@ -147,16 +146,9 @@ export class CommitQueue {
   }
 }
 
-export interface CommitLoopOptions {
-  readonly disk: DiskPort;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly settings: ResolvedSettings;
-  readonly stats: JournalStats;
-  readonly book: SegmentBook;
+export interface CommitLoopOptions extends JournalParts {
   /** Whether what else there is to do lacks processor time. */
   readonly shouldYield: () => boolean;
-  readonly onState: (state: DiskState) => void;
   /** After records were made durable and their targets told. */
   readonly onDurable: () => void;
   /** The disk has no more room; true when some was made. */
@@ -180,8 +172,9 @@ export class CommitLoop {
   readonly #nowMs: () => number;
   /** Why the last commit did not go as it should. */
   fault: DiskFault | undefined;
-  #pendingRecords = 0;
-  #pendingBytes = 0;
+  /** Records that were taken and are not durable, and their bytes. */
+  pendingRecords = 0;
+  pendingBytes = 0;
   /** Since when a commit has been with the disk; monotonic milliseconds. */
   #committingSinceMs: number | undefined;
   #failures = 0;
@@ -197,15 +190,6 @@ export class CommitLoop {
     this.#options = options;
     this.#queue = new CommitQueue(options.settings.bufferBytes);
     this.#nowMs = () => options.clock.monotonicMs();
-  }
-
-  /** Records that were taken and are not durable, and their bytes. */
-  get pendingRecords(): number {
-    return this.#pendingRecords;
-  }
-
-  get pendingBytes(): number {
-    return this.#pendingBytes;
   }
 
   hasRoom(bytes: number): boolean {
@@ -224,8 +208,8 @@ export class CommitLoop {
     if (chunk === undefined) return false;
     const before = chunk.bytes;
     chunk.append(record, meta, target, token);
-    this.#pendingBytes += chunk.bytes - before;
-    this.#pendingRecords++;
+    this.pendingBytes += chunk.bytes - before;
+    this.pendingRecords++;
     this.#appended++;
     // Once a chunk is enough: the clock and the timer are not for every record.
     if (chunk.records === 1) this.#schedule();
@@ -268,7 +252,7 @@ export class CommitLoop {
     );
   }
 
-  /** With nothing to write the disk only closes a segment that is old enough. */
+  /** Closes the segment that is written to, if it is old enough: otherwise only the next record would. */
   closeOldSegment(): void {
     if (!this.#queue.hasWaiting) void this.#commit();
   }
@@ -307,8 +291,8 @@ export class CommitLoop {
     stats.syncs += syncs;
     for (const [index, chunk] of durable.entries()) {
       const placement = placements[index] as Placement;
-      this.#pendingRecords -= chunk.records;
-      this.#pendingBytes -= chunk.bytes;
+      this.pendingRecords -= chunk.records;
+      this.pendingBytes -= chunk.bytes;
       this.#durable += chunk.records;
       stats.journaledRecords += chunk.records;
       stats.journaledBytes += chunk.bytes;

@@ -1,4 +1,5 @@
 import type { DiskCursor, ReadResult } from './disk/disk-port.ts';
+import type { JournalParts } from './journal-parts.ts';
 import {
   decodeRecord,
   type JournalRecord,
@@ -7,11 +8,12 @@ import {
   recordNumberOf,
   segmentOf,
 } from './journal-record.ts';
+import type { SegmentBook } from './room/segment-book.ts';
 
 /** Records that were read together. */
 export class JournalBatch {
   readonly #result: ReadResult;
-  readonly #isSettled: (segmentId: number, recordNumber: number) => boolean;
+  readonly #book: SegmentBook;
   readonly #onUnreadable: (position: Position) => void;
   readonly #source: Buffer;
   readonly #from: number;
@@ -20,12 +22,12 @@ export class JournalBatch {
   constructor(
     result: ReadResult,
     from: number,
-    isSettled: (segmentId: number, recordNumber: number) => boolean,
+    book: SegmentBook,
     onUnreadable: (position: Position) => void,
   ) {
     this.#result = result;
     this.#from = from;
-    this.#isSettled = isSettled;
+    this.#book = book;
     this.#onUnreadable = onUnreadable;
     this.#source = Buffer.from(result.bytes.buffer, result.bytes.byteOffset, result.bytes.byteLength);
   }
@@ -44,7 +46,7 @@ export class JournalBatch {
     while (this.#index < ends.length) {
       const index = this.#index++;
       const recordNumber = recordNumbers[index] as number;
-      if (recordNumber < this.#from || this.#isSettled(segmentId, recordNumber)) continue;
+      if (recordNumber < this.#from || this.#book.isSettled(segmentId, recordNumber)) continue;
       const start = index === 0 ? 0 : (ends[index - 1] as number);
       if (decodeRecord(this.#source, start, ends[index] as number, into)) {
         into.position = positionOf(segmentId, recordNumber);
@@ -56,47 +58,26 @@ export class JournalBatch {
   }
 }
 
-/** What a reader needs of its journal. */
-export interface ReaderHost {
-  read(cursor: DiskCursor, maxBytes: number): Promise<ReadResult>;
-  isSettled(segmentId: number, recordNumber: number, withClaimed: boolean): boolean;
-  /** The record can't be read, and never will be. */
-  lose(position: Position): void;
-  /** Resolves after the next commit, or when the journal closes. */
-  nextCommit(): Promise<void>;
-}
-
-export interface ReaderOptions {
-  /** Begins with the first record at or behind it; left out, with the oldest. */
-  readonly from?: Position;
-  /**
-   * Records that somebody is sending on are read too: for looking at everything that is open, not for sending.
-   */
-  readonly withClaimed?: boolean;
-}
-
 /**
  * Reads the journal in the order of the appends. It moves only when asked: whoever asks takes as much as fits beside
  * the live traffic. Several readers may be at different places.
  */
 export class JournalReader {
-  readonly #host: ReaderHost;
-  readonly #withClaimed: boolean;
+  readonly #parts: JournalParts;
+  readonly #onLost: () => void;
+  readonly #nextCommit: () => Promise<void>;
   #cursor: DiskCursor;
   /** Every record in front of it has been handed out. */
   #nextPosition: Position;
   #reading = false;
 
-  constructor(host: ReaderHost, { from = 0, withClaimed = false }: ReaderOptions) {
-    this.#host = host;
-    this.#withClaimed = withClaimed;
+  /** `onLost` hears of each record that can't be read; `nextCommit` resolves at the next commit or at the end. */
+  constructor(parts: JournalParts, from: Position, onLost: () => void, nextCommit: () => Promise<void>) {
+    this.#parts = parts;
+    this.#onLost = onLost;
+    this.#nextCommit = nextCommit;
     this.#nextPosition = from;
-    this.#cursor = {
-      segmentId: segmentOf(from),
-      generation: -1,
-      offset: 0,
-      recordNumber: recordNumberOf(from),
-    };
+    this.#cursor = cursorAt(from);
   }
 
   /** Where the next batch begins. */
@@ -108,10 +89,8 @@ export class JournalReader {
   skipTo(position: Position): void {
     if (position <= this.#nextPosition) return;
     this.#nextPosition = position;
-    const segmentId = segmentOf(position);
     // In the same segment the place in the file is kept, or it would be read again from its beginning.
-    if (segmentId === this.#cursor.segmentId) return;
-    this.#cursor = { segmentId, generation: -1, offset: 0, recordNumber: recordNumberOf(position) };
+    if (segmentOf(position) !== this.#cursor.segmentId) this.#cursor = cursorAt(position);
   }
 
   /**
@@ -123,21 +102,17 @@ export class JournalReader {
     if (this.#reading) throw new Error('the reader is read by one caller at a time');
     this.#reading = true;
     try {
-      const result = await this.#host.read(this.#cursor, maxBytes);
+      const result = await this.#parts.disk.read(this.#cursor, maxBytes);
+      this.#reportDamage(result);
       if (result.atEnd) return undefined;
-      const from =
-        result.segmentId === segmentOf(this.#nextPosition) ? recordNumberOf(this.#nextPosition) : 0;
+      const { segmentId } = result;
+      const from = segmentId === segmentOf(this.#nextPosition) ? recordNumberOf(this.#nextPosition) : 0;
       this.#reportGaps(result, from);
       this.#cursor = result.next;
-      this.#nextPosition = Math.max(this.#nextPosition, positionOf(result.segmentId, result.toNumber));
-      return new JournalBatch(
-        result,
-        from,
-        (segmentId, recordNumber) => this.#host.isSettled(segmentId, recordNumber, this.#withClaimed),
-        (position) => {
-          this.#host.lose(position);
-        },
-      );
+      this.#nextPosition = Math.max(this.#nextPosition, positionOf(segmentId, result.toNumber));
+      return new JournalBatch(result, from, this.#parts.book, (position) => {
+        this.#lose(position);
+      });
     } finally {
       this.#reading = false;
     }
@@ -145,17 +120,16 @@ export class JournalReader {
 
   /** Resolves when there may be more than {@link next} last found. */
   more(): Promise<void> {
-    return this.#host.nextCommit();
+    return this.#nextCommit();
   }
 
   /** Records that should be in the batch and aren't were lost to damage, unless they were done before. */
   #reportGaps(result: ReadResult, from: number): void {
+    const { book } = this.#parts;
     let expected = Math.max(result.fromNumber, from);
     const loseUpTo = (end: number): void => {
       for (; expected < end; expected++) {
-        if (!this.#host.isSettled(result.segmentId, expected, false)) {
-          this.#host.lose(positionOf(result.segmentId, expected));
-        }
+        if (!book.isSettled(result.segmentId, expected)) this.#lose(positionOf(result.segmentId, expected));
       }
     };
     for (const recordNumber of result.recordNumbers) {
@@ -165,4 +139,24 @@ export class JournalReader {
     }
     loseUpTo(result.toNumber);
   }
+
+  #reportDamage({ damage, setAside }: ReadResult): void {
+    const { stats, logger } = this.#parts;
+    stats.damages += damage.length;
+    for (const piece of damage) {
+      logger.error({ ...piece, setAside }, 'the journal is damaged: what could not be read was skipped');
+    }
+  }
+
+  /** The record can't be read, and never will be. */
+  #lose(position: Position): void {
+    if (!this.#parts.book.finish(position)) return;
+    this.#parts.stats.lostRecords++;
+    this.#onLost();
+  }
+}
+
+function cursorAt(position: Position): DiskCursor {
+  const recordNumber = recordNumberOf(position);
+  return { segmentId: segmentOf(position), generation: -1, offset: 0, recordNumber };
 }

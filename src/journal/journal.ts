@@ -7,11 +7,12 @@ import type { PublicationMemory } from '../core/publication.ts';
 import type { SerializedRecord } from '../core/record.ts';
 import { FRAME_HEADER_BYTES } from '../durable-log/frame.ts';
 import { CommitLoop, type JournalTarget } from './commit-loop.ts';
-import type { DiskPort, DiskState, Recalled, RecoveryReport } from './disk/disk-port.ts';
+import type { DiskPort, OpenResult, Recalled, RecoveryReport } from './disk/disk-port.ts';
 import { DiskThread } from './disk/disk-thread.ts';
-import { JournalClosedError, JournalRecordError, JournalRecordTooLargeError } from './errors.ts';
+import { JournalError } from './errors.ts';
 import { type Backlog, FlowRates, type JournalHealth, journalMetrics, JournalStats } from './figures.ts';
-import { JournalReader, type ReaderOptions } from './journal-reader.ts';
+import type { JournalParts } from './journal-parts.ts';
+import { JournalReader } from './journal-reader.ts';
 import { DROPPED, type Position, recordBoundBytes, recordFault, type RecordMeta } from './journal-record.ts';
 import { Housekeeping } from './room/housekeeping.ts';
 import { JournalRoom, type WaitingRoom } from './room/journal-room.ts';
@@ -63,14 +64,13 @@ export class Journal {
   /** The note of the last checkpoint before the start; empty if there was none. */
   readonly recoveredNote: string;
   readonly settings: ResolvedSettings;
-  readonly #disk: DiskPort;
-  readonly #clock: Clock;
-  readonly #onLost: () => void;
+  readonly #parts: JournalParts;
   readonly #book = new SegmentBook();
-  readonly #room: JournalRoom;
+  readonly #onLost: () => void;
   readonly #policyOf: (account: string) => FullPolicy;
   readonly #commits: CommitLoop;
   readonly #housekeeping: Housekeeping;
+  readonly #room: JournalRoom;
   #readsWaiting: (() => void)[] = [];
   #lost: Error | undefined;
   #closed = false;
@@ -97,24 +97,25 @@ export class Journal {
     options: JournalOptions,
     settings: ResolvedSettings,
     disk: DiskPort,
-    opened: Awaited<ReturnType<DiskPort['open']>>,
+    opened: OpenResult,
   ) {
-    const { clock, logger, policyOf, onDropped = () => {} } = options;
+    const { clock, logger, policyOf, onDropped = () => {}, onLost = () => {} } = options;
     this.settings = settings;
     this.recovery = opened.report;
     this.recoveredNote = opened.note;
     this.recalled = opened.recalled;
-    this.#onLost = options.onLost ?? (() => {});
-    this.#disk = disk;
-    this.#clock = clock;
+    this.#onLost = onLost;
     this.#policyOf = (account) => policyOf?.(account) ?? settings.whenFull;
-    this.#book.restore(opened.state, opened.progress);
-    const onState = (state: DiskState): void => {
-      this.#takeState(state);
+    const book = this.#book;
+    book.restore(opened.state, opened.progress);
+    const onState: JournalParts['onState'] = (state) => {
+      book.update(state);
+      this.#room.used(state.usedBytes);
     };
-    const shared = { disk, clock, logger, settings, stats: this.stats, book: this.#book, onState };
+    const parts = { disk, clock, logger, settings, stats: this.stats, book, onState };
+    this.#parts = parts;
     this.#commits = new CommitLoop({
-      ...shared,
+      ...parts,
       shouldYield: options.shouldYield ?? (() => false),
       onDurable: () => {
         this.#wakeReaders();
@@ -122,7 +123,7 @@ export class Journal {
       onFull: () => this.#room.makeForDisk(),
     });
     this.#housekeeping = new Housekeeping({
-      ...shared,
+      ...parts,
       note: options.note ?? (() => ''),
       recall: opened.recalled.mark,
       publications: options.publications ?? (() => NO_PUBLICATIONS),
@@ -132,32 +133,21 @@ export class Journal {
       },
     });
     this.#room = new JournalRoom({
-      ...shared,
-      ...settings,
+      ...parts,
+      commits: this.#commits,
+      housekeeping: this.#housekeeping,
       policyOf: this.#policyOf,
       onDropped,
-      checkpoint: () => this.#housekeeping.checkpoint(true),
-      compact: (segmentId) => this.#housekeeping.compact(segmentId),
-      closeOldSegment: () => {
-        this.#commits.closeOldSegment();
-      },
-      pendingBytes: () => this.#commits.pendingBytes,
-      hasMemory: (bytes) => this.#commits.hasRoom(bytes),
       isAlive: () => this.#lost === undefined,
     });
     this.#room.used(opened.state.usedBytes);
     disk.onLost = (error) => {
-      this.#lose(error, logger);
+      this.#lost = error;
+      logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
+      this.#wakeReaders();
     };
     this.#reportRecovery(logger);
     this.#housekeeping.start();
-  }
-
-  /** The disk's side is gone for good. */
-  #lose(error: Error, logger: Logger): void {
-    this.#lost = error;
-    logger.error({ code: 'JOURNAL_THREAD', reason: error.message }, 'the journal is out of order');
-    this.#wakeReaders();
   }
 
   #reportRecovery(logger: Logger): void {
@@ -187,13 +177,12 @@ export class Journal {
     token: number,
     mayDrop = true,
   ): JournalRefusal | undefined {
-    if (this.#closed) return new JournalClosedError();
+    if (this.#closed) return new JournalError('JOURNAL_CLOSED', 'the journal is closed');
     const fault = recordFault(record, meta);
-    if (fault !== undefined) return new JournalRecordError(record.topic, fault);
+    if (fault !== undefined) return unrecordable(record.topic, fault);
     const bytes = FRAME_HEADER_BYTES + recordBoundBytes(record, meta);
-    if (bytes > this.settings.maxRecordBytes) {
-      return new JournalRecordTooLargeError(record.topic, bytes, this.settings.maxRecordBytes);
-    }
+    if (bytes > this.settings.maxRecordBytes)
+      return tooLarge(record.topic, bytes, this.settings.maxRecordBytes);
     const room = this.#room;
     if (room.mayPass && room.fits(bytes) && this.#commits.append(record, meta, target, token, bytes)) {
       return undefined;
@@ -217,11 +206,6 @@ export class Journal {
     if (!this.#room.fits(bytes)) return this.#lost === undefined;
     const code = this.#commits.fault?.code;
     return (code === 'ENOSPC' || code === 'EDQUOT') && !this.#commits.hasRoom(bytes);
-  }
-
-  #takeState(state: DiskState): void {
-    this.#book.update(state);
-    this.#room.used(state.usedBytes);
   }
 
   /** {@link JournalOptions.policyOf} answers otherwise from now on. */
@@ -250,30 +234,12 @@ export class Journal {
     return true;
   }
 
-  /** Reads what is open, from the oldest record on or from a position. */
-  openReader(options: ReaderOptions = {}): JournalReader {
-    return new JournalReader(
-      {
-        read: async (cursor, maxBytes) => {
-          const result = await this.#disk.read(cursor, maxBytes);
-          this.stats.damages += result.damage.length;
-          for (const damage of result.damage) this.#housekeeping.reportDamage(damage, result.setAside);
-          return result;
-        },
-        isSettled: (segmentId, recordNumber, withClaimed) =>
-          this.#book.isSettled(segmentId, recordNumber, withClaimed),
-        lose: (position) => {
-          if (!this.#book.finish(position)) return;
-          this.stats.lostRecords++;
-          this.#onLost();
-        },
-        nextCommit: () => {
-          if (this.#closed || this.#lost !== undefined) return Promise.resolve();
-          return new Promise((resolve) => this.#readsWaiting.push(resolve));
-        },
-      },
-      options,
-    );
+  /** Reads what is open, from a position on; left out, from the oldest record on. */
+  openReader({ from = 0 }: { readonly from?: Position } = {}): JournalReader {
+    return new JournalReader(this.#parts, from, this.#onLost, () => {
+      if (this.#closed || this.#lost !== undefined) return Promise.resolve();
+      return new Promise((resolve) => this.#readsWaiting.push(resolve));
+    });
   }
 
   #wakeReaders(): void {
@@ -313,7 +279,7 @@ export class Journal {
 
   #sampleRates(): void {
     this.rates.sample({
-      atMs: this.#clock.monotonicMs(),
+      atMs: this.#parts.clock.monotonicMs(),
       inRecords: this.stats.journaledRecords,
       outRecords: this.stats.acknowledgedRecords,
       usedBytes: this.#room.usedBytes,
@@ -349,19 +315,35 @@ export class Journal {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    const { clock, disk } = this.#parts;
     this.#closed = true;
     this.#room.close();
     const orderly = (async () => {
       await this.#commits.flush();
       this.#housekeeping.stop();
       await this.#housekeeping.checkpoint();
-      await this.#disk.close();
+      await disk.close();
     })();
     // Also with a disk that does not even take the last checkpoint: the next start repeats a little more.
-    await within(this.#clock, timeoutMs, orderly);
+    await within(clock, timeoutMs, orderly);
     this.#commits.stop();
     this.#housekeeping.stop();
     this.#wakeReaders();
-    this.#disk.abandon();
+    disk.abandon();
   }
+}
+
+/** The record itself can't be written down. */
+function unrecordable(topic: string, reason: string): JournalError {
+  const message = `a record for topic '${topic}' can't be journaled: ${reason}`;
+  return new JournalError('JOURNAL_RECORD_INVALID', message);
+}
+
+/** The record will never fit. */
+function tooLarge(topic: string, bytes: number, limitBytes: number): JournalError {
+  const record = `a record of up to ${bytes} bytes for topic '${topic}'`;
+  return new JournalError(
+    'JOURNAL_RECORD_TOO_LARGE',
+    `${record} is larger than the journal takes (${limitBytes})`,
+  );
 }

@@ -1,6 +1,6 @@
 import type { FullPolicy } from '../core/profile/profile.ts';
 import type { KeySource } from './disk/journal-key.ts';
-import { JournalSettingsError } from './errors.ts';
+import { JournalError } from './errors.ts';
 import { MAX_RECORDS_PER_SEGMENT } from './journal-record.ts';
 
 export interface JournalSettings {
@@ -56,39 +56,31 @@ const DEFAULT_SETTINGS = {
 export const CHUNK_BYTES = 256 << 10;
 
 const SMALLEST_SEGMENT_BYTES = 64 << 10;
+const LARGEST_SEGMENT_BYTES = MAX_RECORDS_PER_SEGMENT * 64;
 
-/** @throws JournalSettingsError naming the setting */
+/** @throws JournalError JOURNAL_SETTINGS naming the setting */
 export function resolveSettings(settings: JournalSettings): ResolvedSettings {
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  const resolved = { ...DEFAULT_SETTINGS, key: undefined, ...given } as Omit<
-    ResolvedSettings,
-    'maxRecordBytes'
-  >;
-  const { directories, maxBytes, segmentBytes, bufferBytes } = resolved;
-  if (directories.length === 0) throw new JournalSettingsError('the journal needs at least one directory');
+  const resolved = { ...DEFAULT_SETTINGS, key: undefined, ...settings };
+  const { directories, maxBytes, maxAgeMs, segmentBytes, bufferBytes } = resolved;
+  if (directories.length === 0) throw contradiction('the journal needs at least one directory');
   if (new Set(directories).size !== directories.length) {
-    throw new JournalSettingsError("the journal's directories must differ");
+    throw contradiction("the journal's directories must differ");
   }
   for (const name of NUMBERS) {
     const value = resolved[name];
-    if (!(Number.isFinite(value) && value >= 0)) {
-      throw new JournalSettingsError(`the journal's ${name} is ${value}; expected a number, 0 or more`);
-    }
+    if (Number.isFinite(value) && value >= 0) continue;
+    throw contradiction(`the journal's ${name} is ${value}; expected a number, 0 or more`);
   }
-  if (!(resolved.maxAgeMs > 0)) {
-    throw new JournalSettingsError(
-      `the journal's maxAgeMs is ${resolved.maxAgeMs}; expected a number above 0`,
-    );
+  if (!(maxAgeMs > 0)) {
+    throw contradiction(`the journal's maxAgeMs is ${maxAgeMs}; expected a number above 0`);
   }
-  if (segmentBytes < SMALLEST_SEGMENT_BYTES || segmentBytes > MAX_RECORDS_PER_SEGMENT * 64) {
-    throw new JournalSettingsError(
-      `the journal's segmentBytes is ${segmentBytes}; expected ${SMALLEST_SEGMENT_BYTES} to ${MAX_RECORDS_PER_SEGMENT * 64}`,
-    );
+  if (segmentBytes < SMALLEST_SEGMENT_BYTES || segmentBytes > LARGEST_SEGMENT_BYTES) {
+    const range = `${SMALLEST_SEGMENT_BYTES} to ${LARGEST_SEGMENT_BYTES}`;
+    throw contradiction(`the journal's segmentBytes is ${segmentBytes}; expected ${range}`);
   }
   if (maxBytes < 4 * segmentBytes) {
-    throw new JournalSettingsError(
-      `the journal's maxBytes (${maxBytes}) must hold at least four segments of ${segmentBytes} bytes`,
-    );
+    const least = `at least four segments of ${segmentBytes} bytes`;
+    throw contradiction(`the journal's maxBytes (${maxBytes}) must hold ${least}`);
   }
   return {
     ...resolved,
@@ -108,3 +100,7 @@ const NUMBERS = [
   'checkpointIntervalMs',
   'stalledAfterMs',
 ] as const;
+
+function contradiction(message: string): JournalError {
+  return new JournalError('JOURNAL_SETTINGS', message);
+}

@@ -62,7 +62,7 @@ const MIDDLE = '/a/000000000002.segment';
 function amongOthers(settings: Partial<DiskSettings>): { readonly fs: MemoryFs; readonly records: number } {
   const fs = new MemoryFs();
   let nowMs = 1_700_000_000_000;
-  const disk = new JournalDisk({ fs, wallMs: () => nowMs });
+  const disk = new JournalDisk(fs, () => nowMs);
   const { settings: all } = diskOn(fs, settings);
   disk.open(all);
   for (const first of [0, 3, 6]) {

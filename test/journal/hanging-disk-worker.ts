@@ -26,4 +26,4 @@ const slow: FileSystem = {
   },
 };
 
-serveDisk(parentPort!, new JournalDisk({ fs: slow, wallMs: () => Date.now() }));
+serveDisk(parentPort!, new JournalDisk(slow, Date.now));

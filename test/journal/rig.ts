@@ -49,7 +49,7 @@ export function diskOn(
   settings: Partial<DiskSettings> = {},
 ): { disk: JournalDisk; settings: DiskSettings } {
   return {
-    disk: new JournalDisk({ fs, wallMs: () => 1_700_000_000_000 }),
+    disk: new JournalDisk(fs, () => 1_700_000_000_000),
     settings: {
       directories: ['/a'],
       segmentBytes: 64 << 10,
@@ -108,7 +108,7 @@ export async function openRig(
   settings: Partial<JournalSettings> = {},
   { clock = systemClock, ...options }: Partial<JournalOptions> = {},
 ): Promise<Rig> {
-  const disk = new InlineDisk(new JournalDisk({ fs, wallMs: () => Date.now() }));
+  const disk = new InlineDisk(new JournalDisk(fs, Date.now));
   const journal = await Journal.open({
     settings: {
       directories: ['/a'],

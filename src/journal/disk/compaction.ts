@@ -1,5 +1,11 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
-import { type FileSystem, type OpenFile, writeFully } from '../../durable-log/file-system.ts';
+import {
+  discard,
+  type FileSystem,
+  type OpenFile,
+  tryRemove,
+  writeFully,
+} from '../../durable-log/file-system.ts';
 import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import {
   COMMIT_FRAME_BYTES,
@@ -50,10 +56,7 @@ export class Compaction {
     this.#segment = segment;
     this.#path = segmentPath(segment) + COMPACTING_SUFFIX;
     this.#source = new SalvagedFile(fs.open(segmentPath(segment), 'read'));
-    const { header, cipher } = newHeader(
-      { id: segment.id, createdAtMs: segment.header.createdAtMs, previous: segment.header.previous },
-      journalKey,
-    );
+    const { header, cipher } = newHeader(segment.header, journalKey);
     this.#header = header;
     this.#cipher = cipher;
     this.#writer = new GroupWriter(header, cipher);
@@ -139,22 +142,9 @@ export class Compaction {
 
   /** Leaves the old file as it is. */
   abandon(): void {
-    for (const close of [
-      () => {
-        this.#source.close();
-      },
-      () => {
-        this.#target.close();
-      },
-      () => {
-        this.#fs.remove(this.#path);
-      },
-    ]) {
-      try {
-        close();
-      } catch {
-        // A file that is left over is removed at the next start.
-      }
-    }
+    discard(this.#source);
+    discard(this.#target);
+    // A file that is left over is removed at the next start.
+    tryRemove(this.#fs, this.#path);
   }
 }

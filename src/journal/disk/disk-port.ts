@@ -3,18 +3,14 @@ import type { RecalledPublication } from '../../core/publication.ts';
 import type { DamagedBytes } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import type { RecallMark, SegmentProgress } from '../recovery/checkpoint.ts';
-import type { KeySource } from './journal-key.ts';
+import type { ResolvedSettings } from '../settings.ts';
 import type { Chunk } from './segment-writer.ts';
 
 /** What the disk's side needs to know. */
-export interface DiskSettings {
-  /** In order of preference: the first that works is written to. */
-  readonly directories: readonly string[];
-  readonly segmentBytes: number;
-  readonly segmentMaxAgeMs: number;
-  readonly maxBytes: number;
-  readonly key: KeySource | undefined;
-}
+export type DiskSettings = Pick<
+  ResolvedSettings,
+  'directories' | 'segmentBytes' | 'segmentMaxAgeMs' | 'maxBytes' | 'key'
+>;
 
 /** A failed operation of a disk. */
 export interface DiskFault {

@@ -1,6 +1,6 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { errorMessage } from '../../core/errors.ts';
-import { JournalError, JournalThreadError } from '../errors.ts';
+import { JournalError } from '../errors.ts';
 import { type DiskFault, DiskFaultError, type DiskOperations, type DiskPort, faultOf } from './disk-port.ts';
 
 type Operation = keyof DiskOperations;
@@ -55,7 +55,7 @@ export class DiskThread implements DiskPort {
   readonly #worker: Worker;
   /** Answers come in the order of the requests. */
   readonly #waiting: Waiting[] = [];
-  #ended: JournalThreadError | undefined;
+  #ended: JournalError | undefined;
 
   /** `entry` is the thread's program: it calls {@link serveDisk}. */
   constructor(entry: URL = new URL(`./disk-worker${import.meta.url.slice(-3)}`, import.meta.url)) {
@@ -71,14 +71,14 @@ export class DiskThread implements DiskPort {
       else waiting.reject(errorOf(reply.failure));
     });
     this.#worker.on('error', (error) => {
-      this.#end(new JournalThreadError(errorMessage(error), { cause: error }));
+      this.#end(threadFault(errorMessage(error), { cause: error }));
     });
     this.#worker.on('exit', (code) => {
-      this.#end(new JournalThreadError(`it exited with code ${code}`));
+      this.#end(threadFault(`it exited with code ${code}`));
     });
   }
 
-  #end(error: JournalThreadError): void {
+  #end(error: JournalError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     for (const { reject } of this.#waiting.splice(0)) reject(error);
@@ -108,14 +108,14 @@ export class DiskThread implements DiskPort {
     try {
       await this.#call('close', []);
     } finally {
-      this.#ended ??= new JournalThreadError('it was closed');
+      this.#ended ??= threadFault('it was closed');
       await this.#worker.terminate();
     }
   };
 
   /** A thread inside a system call can't be ended; it must not keep the process alive. */
   abandon(): void {
-    this.#ended ??= new JournalThreadError('it was given up');
+    this.#ended ??= threadFault('it was given up');
     this.#worker.unref();
     void this.#worker.terminate();
   }
@@ -125,4 +125,10 @@ function errorOf(failure: Failure): Error {
   return failure.kind === 'journal'
     ? new JournalError(failure.code, failure.message)
     : new DiskFaultError(failure.fault);
+}
+
+/** The thread that owns the files died: nothing more is acknowledged, and a restart recovers. */
+function threadFault(reason: string, options?: ErrorOptions): JournalError {
+  const advice = 'restart the gateway, what was acknowledged is on the disk';
+  return new JournalError('JOURNAL_THREAD', `the journal's disk thread ended: ${reason}; ${advice}`, options);
 }

@@ -5,4 +5,4 @@ import { serveDisk } from './disk-thread.ts';
 import { JournalDisk } from './journal-disk.ts';
 
 if (parentPort === null) throw new Error('this file is the program of a worker thread');
-serveDisk(parentPort, new JournalDisk({ fs: nodeFs, wallMs: () => Date.now() }));
+serveDisk(parentPort, new JournalDisk(nodeFs, Date.now));

@@ -1,10 +1,9 @@
 import { errorMessage } from '../../core/errors.ts';
 import { type DirectoryLock, DirectoryLockedError } from '../../durable-log/directory-lock.ts';
-import type { FileSystem } from '../../durable-log/file-system.ts';
-import { DirectoryGoneError, JournalError, JournalLockedError, JournalUnavailableError } from '../errors.ts';
+import { type FileSystem, tryRemove } from '../../durable-log/file-system.ts';
+import { JournalError, unavailable } from '../errors.ts';
 import { MAX_SEGMENT_ID } from '../journal-record.ts';
 import {
-  type Checkpoint,
   encodeCheckpoint,
   type RecallMark,
   RESERVED_IDS,
@@ -32,17 +31,12 @@ import {
 import { loadKey } from './journal-key.ts';
 import { newHeader, type SegmentEnd, segmentPath, type StoredSegment } from './segment-file.ts';
 import { SegmentReader } from './segment-reader.ts';
-import { SegmentRemoval, tryRemove } from './segment-removal.ts';
+import { SegmentRemoval } from './segment-removal.ts';
 import { type Chunk, SegmentWriter } from './segment-writer.ts';
 import { recallPublications, surveySegment } from './survey.ts';
 
 const NOTHING = new Uint32Array(0);
 const NOTHING_OPEN: Survey = { owners: [], recordNumbers: NOTHING, ownerOf: NOTHING };
-
-export interface DiskEnvironment {
-  readonly fs: FileSystem;
-  readonly wallMs: () => number;
-}
 
 /**
  * Everything that touches the journal's files, in blocking calls: it lives in a thread of its own, so that a disk
@@ -75,13 +69,13 @@ export class JournalDisk implements DiskOperations {
   /** Directories whose last write failed: to a segment, or of a checkpoint where another one has the segment. */
   readonly #faults = new Map<string, DiskFault>();
 
-  constructor(environment: DiskEnvironment) {
-    this.#fs = environment.fs;
-    this.#wallMs = environment.wallMs;
+  constructor(fs: FileSystem, wallMs: () => number) {
+    this.#fs = fs;
+    this.#wallMs = wallMs;
     const isThere = (directory: string): boolean => this.#locks.get(directory)?.isThere() === true;
     this.#isThere = isThere;
-    this.#reader = new SegmentReader(environment.fs, isThere);
-    this.#removal = new SegmentRemoval(environment.fs, isThere);
+    this.#reader = new SegmentReader(fs, isThere);
+    this.#removal = new SegmentRemoval(fs, isThere);
   }
 
   get #directories(): readonly string[] {
@@ -102,7 +96,7 @@ export class JournalDisk implements DiskOperations {
       const found = recover(this.#fs, settings.directories, this.#key);
       const { checkpoint, segments, report, nextId } = found;
       for (const segment of segments) this.#add(segment);
-      this.#removal.files.found(found.spares);
+      for (const directory of found.spares) this.#removal.files.spares.add(directory);
       this.#nextId = nextId;
       this.#previous = { id: nextId - 1, endOffset: 0, records: 0 };
       this.#generation = checkpoint?.generation ?? 0;
@@ -117,7 +111,7 @@ export class JournalDisk implements DiskOperations {
     } catch (error) {
       this.#unlock();
       if (error instanceof JournalError) throw error;
-      throw new JournalUnavailableError(at, errorMessage(error), { cause: error });
+      throw unavailable(at, errorMessage(error), { cause: error });
     }
   }
 
@@ -125,10 +119,8 @@ export class JournalDisk implements DiskOperations {
     try {
       return this.#fs.lock(directory);
     } catch (error) {
-      if (error instanceof DirectoryLockedError) {
-        throw new JournalLockedError(directory, error.owner, { cause: error });
-      }
-      throw new JournalUnavailableError(directory, `no lock: ${errorMessage(error)}`, { cause: error });
+      if (error instanceof DirectoryLockedError) throw inUse(directory, error);
+      throw unavailable(directory, `no lock: ${errorMessage(error)}`, { cause: error });
     }
   }
 
@@ -177,11 +169,11 @@ export class JournalDisk implements DiskOperations {
       if (failed.has(directory)) continue;
       const id = this.#nextId++;
       if (id > MAX_SEGMENT_ID) throw new JournalError('JOURNAL_EXHAUSTED', 'no segment ids are left');
-      const { header, cipher } = newHeader({ id, createdAtMs: nowMs, previous: this.#previous }, this.#key);
+      const header = newHeader({ id, createdAtMs: nowMs, previous: this.#previous }, this.#key);
       try {
         this.#expect(directory);
-        const spare = this.#removal.files.takeSpare(directory);
-        this.#current = new SegmentWriter(header, cipher, { fs: this.#fs, directory, segmentBytes, spare });
+        const spare = this.#removal.files.spares.delete(directory);
+        this.#current = new SegmentWriter(this.#fs, directory, header, segmentBytes, spare);
         return this.#current;
       } catch (error) {
         this.#fail(directory, error, failed);
@@ -201,22 +193,13 @@ export class JournalDisk implements DiskOperations {
       return;
     }
     this.#add(stored);
-    this.#previous = { id: stored.id, endOffset: stored.endOffset, records: stored.records };
+    this.#previous = endOf(stored);
   }
 
   #add(segment: StoredSegment): void {
-    const { id, endOffset: bytes, records } = segment;
-    this.#segments.set(id, segment);
-    this.#closedBytes += bytes;
-    this.#newlyClosed.push({ id, bytes, records });
-  }
-
-  #take(id: number): StoredSegment | undefined {
-    const segment = this.#segments.get(id);
-    if (segment === undefined) return undefined;
-    this.#segments.delete(id);
-    this.#closedBytes -= segment.endOffset;
-    return segment;
+    this.#segments.set(segment.id, segment);
+    this.#closedBytes += segment.endOffset;
+    this.#newlyClosed.push(infoOf(segment));
   }
 
   read(cursor: DiskCursor, maxBytes: number): ReadResult {
@@ -234,11 +217,13 @@ export class JournalDisk implements DiskOperations {
     this.#note = note;
     this.#recall = recall;
     for (const id of finished) {
-      const segment = this.#take(id);
+      const segment = this.#segments.get(id);
       if (segment === undefined) continue;
+      this.#segments.delete(id);
+      this.#closedBytes -= segment.endOffset;
       this.#reader.forget(id);
       if (this.#compaction?.id === id) this.#abandonCompaction();
-      this.#removal.add(segment);
+      this.#removal.leaving.set(id, segment);
     }
     const fault = this.#save();
     if (fault !== undefined) {
@@ -252,28 +237,23 @@ export class JournalDisk implements DiskOperations {
 
   /** Writes the checkpoint to every directory that takes it; a fault if none does. */
   #save(): DiskFault | undefined {
-    const ends: Checkpoint['ends'][number][] = [];
-    const leaving = this.#removal.segments();
-    for (const { id, endOffset, records } of [...leaving, ...this.#segments.values()]) {
-      ends.push({ id, endOffset, records, closed: true });
-    }
-    const current = this.#current;
-    if (current !== undefined) {
-      const { id, durableOffset: endOffset, durableRecords: records } = current;
-      ends.push({ id, endOffset, records, closed: false });
-    }
-    const checkpoint: Checkpoint = {
+    const leaving = [...this.#removal.leaving.values()];
+    const closed = [...leaving, ...this.#segments.values()];
+    const current = this.#current === undefined ? [] : [this.#current.stored];
+    const bytes = encodeCheckpoint({
       generation: ++this.#generation,
       reservedId: this.#nextId + RESERVED_IDS,
-      ends,
+      ends: [
+        ...closed.map((segment) => ({ ...endOf(segment), closed: true })),
+        ...current.map((segment) => ({ ...endOf(segment), closed: false })),
+      ],
       progress: [
-        ...this.#progress.filter(({ id }) => !this.#removal.has(id)),
+        ...this.#progress.filter(({ id }) => !this.#removal.leaving.has(id)),
         ...leaving.map(({ id, records }) => ({ id, low: records, bits: NOTHING })),
       ],
       note: this.#note,
       recall: this.#recall,
-    };
-    const bytes = encodeCheckpoint(checkpoint);
+    });
     let fault: DiskFault | undefined;
     let saved = false;
     for (const directory of this.#directories) {
@@ -359,9 +339,11 @@ export class JournalDisk implements DiskOperations {
     this.#locks.clear();
   }
 
-  /** @throws DirectoryGoneError when the disk of this directory is not there */
+  /** @throws JournalError JOURNAL_DIRECTORY_GONE: its path leads nowhere, or elsewhere: its disk was unplugged */
   #expect(directory: string): void {
-    if (!this.#isThere(directory)) throw new DirectoryGoneError(directory);
+    if (this.#isThere(directory)) return;
+    const fault = `${directory} is not the directory that the journal was opened in: mount its disk again`;
+    throw new JournalError('JOURNAL_DIRECTORY_GONE', fault);
   }
 
   get #usedBytes(): number {
@@ -369,16 +351,24 @@ export class JournalDisk implements DiskOperations {
   }
 
   #state(): DiskState {
-    const current = this.#current;
+    const current = this.#current === undefined ? undefined : infoOf(this.#current.stored);
     const closed = this.#newlyClosed;
     this.#newlyClosed = [];
-    return {
-      closed,
-      current:
-        current === undefined
-          ? undefined
-          : { id: current.id, bytes: current.durableOffset, records: current.durableRecords },
-      usedBytes: this.#usedBytes,
-    };
+    return { closed, current, usedBytes: this.#usedBytes };
   }
+}
+
+function endOf({ id, endOffset, records }: StoredSegment): SegmentEnd {
+  return { id, endOffset, records };
+}
+
+function infoOf({ id, endOffset: bytes, records }: StoredSegment): SegmentInfo {
+  return { id, bytes, records };
+}
+
+/** Another process has the journal. */
+function inUse(directory: string, error: DirectoryLockedError): JournalError {
+  const fault = `the journal in ${directory} is in use by ${error.owner ?? 'another process'}`;
+  const advice = 'stop that gateway, or give this one a directory of its own';
+  return new JournalError('JOURNAL_LOCKED', `${fault}; ${advice}`, { cause: error });
 }

@@ -5,7 +5,7 @@ import type { ReadableFile } from '../../durable-log/file-system.ts';
 import { FrameCipher, KEY_CHECK_BYTES, SALT_BYTES } from '../../durable-log/frame-cipher.ts';
 import type { FrameSeed } from '../../durable-log/frame.ts';
 import { LogScanner } from '../../durable-log/log-scanner.ts';
-import { JournalVersionError } from '../errors.ts';
+import { JournalError } from '../errors.ts';
 
 const SEGMENT_NAME = /^(\d{12})\.segment$/;
 
@@ -144,17 +144,21 @@ export interface SegmentHeader extends FrameSeed {
 }
 
 /** A header with fresh randomness, and the cipher that belongs to it. */
+export interface NewHeader {
+  readonly header: SegmentHeader;
+  readonly cipher: FrameCipher | undefined;
+}
+
 export function newHeader(
-  fields: Pick<SegmentHeader, 'id' | 'createdAtMs' | 'previous'> &
-    Partial<Pick<SegmentHeader, 'compactedEnd' | 'compactedRecords'>>,
+  fields: Pick<SegmentHeader, 'id' | 'createdAtMs' | 'previous'>,
   journalKey: Buffer | undefined,
-): { readonly header: SegmentHeader; readonly cipher: FrameCipher | undefined } {
+): NewHeader {
   const salt = randomBytes(SALT_BYTES);
   const cipher = journalKey === undefined ? undefined : new FrameCipher(journalKey, salt);
   const header: SegmentHeader = {
+    ...fields,
     compactedEnd: 0,
     compactedRecords: 0,
-    ...fields,
     ...newSeed(),
     salt,
     encrypted: cipher !== undefined,
@@ -183,7 +187,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
  * Reads the header of the segment that the file's name says it is. `stale`: a recycled file whose new header never
  * reached the disk. undefined: damaged in both places.
  *
- * @throws JournalVersionError if a newer version wrote it
+ * @throws JournalError JOURNAL_VERSION if a newer version wrote it
  */
 export function decodeSegmentHeader(
   bytes: Buffer,
@@ -192,7 +196,7 @@ export function decodeSegmentHeader(
 ): SegmentHeader | 'stale' | undefined {
   const copies = readHeader(bytes, SEGMENT.magic);
   for (const { version, crcSeed, mark, copy } of copies) {
-    if (version > SEGMENT.version) throw new JournalVersionError(file, version, SEGMENT.version);
+    if (version > SEGMENT.version) throw newerVersion(file, version);
     if (copy.readDoubleLE(16) !== id) continue;
     return {
       id,
@@ -212,4 +216,10 @@ export function decodeSegmentHeader(
     };
   }
   return copies.length > 0 ? 'stale' : undefined;
+}
+
+function newerVersion(file: string, version: number): JournalError {
+  const found = `${file} was written in journal format ${version}, and this version reads up to ${SEGMENT.version}`;
+  const advice = 'run the newer version until the journal is drained, or use another directory';
+  return new JournalError('JOURNAL_VERSION', `${found}; ${advice}`);
 }

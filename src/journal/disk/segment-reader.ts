@@ -1,5 +1,5 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
-import { type FileSystem, readFully, writeFully } from '../../durable-log/file-system.ts';
+import { discard, type FileSystem, readFully, withFile, writeFully } from '../../durable-log/file-system.ts';
 import { RecordRuns } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import { type Damage, type DiskCursor, DiskFaultError, faultOf, type ReadResult } from './disk-port.ts';
@@ -101,12 +101,9 @@ export class SegmentReader {
     const path = `${segment.directory}/${segment.id}-${offset}${DAMAGED_SUFFIX}`;
     try {
       const content = readFully(this.#file(segment), offset, Math.min(bytes, MAX_SET_ASIDE_BYTES));
-      const file = this.#fs.open(path, 'create');
-      try {
+      withFile(this.#fs, path, 'create', (file) => {
         writeFully(file, content, 0);
-      } finally {
-        file.close();
-      }
+      });
       return path;
     } catch {
       return undefined;
@@ -119,11 +116,7 @@ export class SegmentReader {
   }
 
   close(): void {
-    try {
-      this.#open?.file.close();
-    } catch {
-      // It was only read.
-    }
+    discard(this.#open?.file);
     this.#open = undefined;
   }
 }

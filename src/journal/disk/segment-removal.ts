@@ -1,4 +1,11 @@
-import type { FileSystem, OpenFile } from '../../durable-log/file-system.ts';
+import {
+  discard,
+  type FileSystem,
+  type OpenFile,
+  tryRemove,
+  tryTruncate,
+  withFile,
+} from '../../durable-log/file-system.ts';
 import { FINISHED_SUFFIX, segmentPath, SPARE_NAME, type StoredSegment } from './segment-file.ts';
 
 /**
@@ -8,7 +15,7 @@ import { FINISHED_SUFFIX, segmentPath, SPARE_NAME, type StoredSegment } from './
  */
 const STEP_BYTES = 2 << 20;
 /** Files whose removal is begun together: as many are kept open. */
-export const REMOVED_TOGETHER = 16;
+const REMOVED_TOGETHER = 16;
 
 /**
  * What becomes of the files of segments that nobody needs any more: one a directory is kept for the next segment, the
@@ -18,7 +25,7 @@ export const REMOVED_TOGETHER = 16;
 export class FinishedFiles {
   readonly #fs: FileSystem;
   /** Directories that have a spare file. */
-  readonly #spares = new Set<string>();
+  readonly spares = new Set<string>();
   /** Files without a name, open because that is all that keeps them. */
   readonly #nameless: { readonly file: OpenFile; bytes: number }[] = [];
 
@@ -26,23 +33,13 @@ export class FinishedFiles {
     this.#fs = fs;
   }
 
-  /** Says which directories have a spare file from a former life. */
-  found(spares: Iterable<string>): void {
-    for (const directory of spares) this.#spares.add(directory);
-  }
-
-  /** Whether the directory had a spare file: it is the caller's now. */
-  takeSpare(directory: string): boolean {
-    return this.#spares.delete(directory);
-  }
-
   /** Keeps the segment's file for the next one; false if there is one already, or the disk does not let us. */
   keepAsSpare(segment: StoredSegment): boolean {
     const { directory } = segment;
-    if (this.#spares.has(directory)) return false;
+    if (this.spares.has(directory)) return false;
     try {
       this.#fs.rename(segmentPath(segment), `${directory}/${SPARE_NAME}`);
-      this.#spares.add(directory);
+      this.spares.add(directory);
       return true;
     } catch {
       return false;
@@ -52,14 +49,11 @@ export class FinishedFiles {
   /** Takes the file's name; its space follows with {@link giveBack}. False if the disk does not let us. */
   remove(path: string): boolean {
     const opened = this.#open(path);
-    try {
-      this.#fs.remove(path);
-    } catch {
-      if (opened !== undefined) close(opened.file);
-      return false;
-    }
-    if (opened !== undefined) this.#nameless.push(opened);
-    return true;
+    const removed = tryRemove(this.#fs, path);
+    if (opened === undefined) return removed;
+    if (removed) this.#nameless.push(opened);
+    else discard(opened.file);
+    return removed;
   }
 
   /** undefined: one that can't be opened is removed in one go. */
@@ -69,7 +63,7 @@ export class FinishedFiles {
       file = this.#fs.open(path, 'write');
       return { file, bytes: file.size() };
     } catch {
-      if (file !== undefined) close(file);
+      discard(file);
       return undefined;
     }
   }
@@ -82,47 +76,30 @@ export class FinishedFiles {
       const piece = Math.min(left, last.bytes);
       left -= piece;
       last.bytes -= piece;
-      if (last.bytes > 0 && truncated(last.file, last.bytes)) continue;
+      if (last.bytes > 0 && tryTruncate(last.file, last.bytes)) continue;
       this.#nameless.pop();
-      close(last.file);
+      discard(last.file);
     }
     return this.#nameless.length === 0;
   }
 
   /** Gives back all that was removed. */
   close(): void {
-    for (const { file } of this.#nameless.splice(0)) close(file);
-  }
-}
-
-function truncated(file: OpenFile, bytes: number): boolean {
-  try {
-    file.truncate(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function close(file: OpenFile): void {
-  try {
-    file.close();
-  } catch {
-    // It has no name, and nobody reads it.
+    for (const { file } of this.#nameless.splice(0)) discard(file);
   }
 }
 
 /**
  * Segments that nobody needs any more, until their removal is durable: a loss of power may bring a file back. A file is
  * removed when a checkpoint says that all of it is done; where none can be written, it is emptied, for its room, and
- * keeps a name that says so: a file that is simply gone is a loss, and a start reports it (missing-segments.ts).
+ * keeps a name that says so: a file that is simply gone is a loss, and a start reports it (recovery.ts).
  */
 export class SegmentRemoval {
   readonly #fs: FileSystem;
   /** Whether the disk of a directory is there: what is not found on another is not removed. */
   readonly #isThere: (directory: string) => boolean;
-  readonly #leaving = new Map<number, StoredSegment>();
   readonly #emptied = new Set<number>();
+  readonly leaving = new Map<number, StoredSegment>();
   readonly files: FinishedFiles;
 
   constructor(fs: FileSystem, isThere: (directory: string) => boolean) {
@@ -131,25 +108,13 @@ export class SegmentRemoval {
     this.files = new FinishedFiles(fs);
   }
 
-  add(segment: StoredSegment): void {
-    this.#leaving.set(segment.id, segment);
-  }
-
-  has(id: number): boolean {
-    return this.#leaving.has(id);
-  }
-
-  segments(): readonly StoredSegment[] {
-    return [...this.#leaving.values()];
-  }
-
   /**
    * Removes files, a few at a time, and forgets a segment when its removal is durable. True: some are gone.
    * `maySpare`: the file may serve the next segment.
    */
   clearAway(maySpare: (segment: StoredSegment) => boolean): boolean {
     const removed = new Map<string, number[]>();
-    for (const segment of this.#leaving.values()) {
+    for (const segment of this.leaving.values()) {
       const { id, directory } = segment;
       const ids = removed.get(directory) ?? [];
       if (ids.length === REMOVED_TOGETHER || !this.#isThere(directory)) continue;
@@ -166,7 +131,7 @@ export class SegmentRemoval {
         continue;
       }
       for (const id of ids) {
-        this.#leaving.delete(id);
+        this.leaving.delete(id);
         this.#emptied.delete(id);
       }
       isProgress = true;
@@ -183,31 +148,18 @@ export class SegmentRemoval {
 
   /** Gives the room back, before a checkpoint says that it is not needed. */
   empty(): void {
-    for (const segment of this.#leaving.values()) {
+    for (const segment of this.leaving.values()) {
       if (this.#emptied.has(segment.id)) continue;
       const path = segmentPath(segment);
       try {
         this.#fs.rename(path, path + FINISHED_SUFFIX);
         this.#emptied.add(segment.id);
-        const file = this.#fs.open(path + FINISHED_SUFFIX, 'write');
-        try {
+        withFile(this.#fs, path + FINISHED_SUFFIX, 'write', (file) => {
           file.truncate(0);
-        } finally {
-          file.close();
-        }
+        });
       } catch {
         // Removed with the first checkpoint that can be written.
       }
     }
-  }
-}
-
-/** A file that is left over is void by its successor's header, or done by the checkpoint. */
-export function tryRemove(fs: FileSystem, path: string): boolean {
-  try {
-    fs.remove(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,10 +1,17 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
-import { type FileSystem, type OpenFile, writeFully } from '../../durable-log/file-system.ts';
+import {
+  discard,
+  type FileSystem,
+  type OpenFile,
+  tryTruncate,
+  writeFully,
+} from '../../durable-log/file-system.ts';
 import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import { GroupWriter } from '../../durable-log/frame.ts';
 import { MAX_RECORDS_PER_SEGMENT } from '../journal-record.ts';
 import {
   encodeSegmentHeader,
+  type NewHeader,
   type SegmentHeader,
   segmentPath,
   SPARE_NAME,
@@ -27,14 +34,6 @@ const EXTENT_BYTES = 1 << 20;
 const SMALL_COMMIT_BYTES = 64 << 10;
 const ZEROS = Buffer.alloc(EXTENT_BYTES);
 
-export interface SegmentWriterOptions {
-  readonly fs: FileSystem;
-  readonly directory: string;
-  readonly segmentBytes: number;
-  /** Take the directory's spare file instead of making a new one. */
-  readonly spare: boolean;
-}
-
 /**
  * Writes one segment, strictly forward. Whatever fails ends it: after a failed fdatasync the kernel may have marked
  * pages clean that never reached the disk, so that another one proves nothing about them; what was not durable
@@ -55,17 +54,25 @@ export class SegmentWriter {
   /** Up to here the file has blocks with zeros or old content. */
   #allocated: number;
 
-  /** Begins a segment. Throws what the file system throws; a file of it may then remain, and is void. */
-  constructor(header: SegmentHeader, cipher: FrameCipher | undefined, options: SegmentWriterOptions) {
-    const { fs, directory } = options;
+  /**
+   * Begins a segment, `spare`: in the directory's spare file instead of a new one. Throws what the file system throws;
+   * a file of it may then remain, and is void.
+   */
+  constructor(
+    fs: FileSystem,
+    directory: string,
+    { header, cipher }: NewHeader,
+    segmentBytes: number,
+    spare: boolean,
+  ) {
     this.directory = directory;
     this.header = header;
     this.cipher = cipher;
     this.#writer = new GroupWriter(header, cipher);
-    this.#segmentBytes = options.segmentBytes;
+    this.#segmentBytes = segmentBytes;
     const path = segmentPath({ id: header.id, directory });
-    if (options.spare) fs.rename(`${directory}/${SPARE_NAME}`, path);
-    this.#file = fs.open(path, options.spare ? 'write' : 'create');
+    if (spare) fs.rename(`${directory}/${SPARE_NAME}`, path);
+    this.#file = fs.open(path, spare ? 'write' : 'create');
     try {
       this.#allocated = this.#file.size();
       writeFully(this.#file, encodeSegmentHeader(header), 0);
@@ -141,16 +148,9 @@ export class SegmentWriter {
 
   /** Ends the segment where it is durable, and gives back what lies behind, if the disk lets us. */
   finish(): StoredSegment {
-    try {
-      if (this.fileBytes > this.durableOffset) this.#file.truncate(this.durableOffset);
-    } catch {
-      // The end is also in the next segment's header, and in the checkpoint.
-    }
-    try {
-      this.#file.close();
-    } catch {
-      // Nothing that was acknowledged depends on it.
-    }
+    // The end is also in the next segment's header, and in the checkpoint.
+    if (this.fileBytes > this.durableOffset) tryTruncate(this.#file, this.durableOffset);
+    discard(this.#file);
     return this.stored;
   }
 }

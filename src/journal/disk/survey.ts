@@ -1,5 +1,5 @@
 import type { RecalledPublication } from '../../core/publication.ts';
-import type { FileSystem } from '../../durable-log/file-system.ts';
+import { type FileSystem, withFile } from '../../durable-log/file-system.ts';
 import {
   decodeRecord,
   emptyJournalRecord,
@@ -21,11 +21,9 @@ function visitRecords(
   visit: (record: JournalRecord, recordNumber: number) => void,
 ): void {
   const record = emptyJournalRecord();
-  const file = new SalvagedFile(fs.open(segmentPath(segment), 'read'));
-  try {
-    const scanner = scannerOf(segment, file);
-    let group;
-    while ((group = scanner.next()) !== undefined) {
+  withFile(fs, segmentPath(segment), 'read', (file) => {
+    const scanner = scannerOf(segment, new SalvagedFile(file));
+    for (let group; (group = scanner.next()) !== undefined;) {
       const { buffers, starts, ends, recordNumbers, count } = group.runs;
       for (let index = 0; index < count; index++) {
         const recordNumber = recordNumbers[index] as number;
@@ -36,9 +34,7 @@ function visitRecords(
         }
       }
     }
-  } finally {
-    file.close();
-  }
+  });
 }
 
 /**

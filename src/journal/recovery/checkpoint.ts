@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { type FileSystem, readWhole, writeFully } from '../../durable-log/file-system.ts';
+import { type FileSystem, readFully, withFile, writeFully } from '../../durable-log/file-system.ts';
 import type { SegmentEnd } from '../disk/segment-file.ts';
 import type { Position } from '../journal-record.ts';
 
@@ -14,7 +14,7 @@ export interface SegmentProgress {
   readonly closedForMs?: number;
 }
 
-/** From where on a start looks for publications that their sessions may not know: see recall.ts. */
+/** From where on a start looks for publications that their sessions may not know: see disk/survey.ts. */
 export interface RecallMark {
   readonly from: Position;
   /** Higher than the number of every publication in front of it. Files have it under this name. */
@@ -67,20 +67,14 @@ function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
   const body = bytes.subarray(lineEnd + 1, lineEnd + 1 + length);
   if (checkpointLine(body) !== bytes.subarray(0, lineEnd + 1).toString('latin1')) return undefined;
   // The checksum says that these are our own bytes.
-  const stored = JSON.parse(body.toString('utf8')) as StoredCheckpoint;
-  if (stored.format !== FORMAT) return undefined;
-  return {
-    generation: stored.generation,
-    reservedId: stored.reservedId,
-    ends: stored.ends,
-    progress: stored.progress.map(({ bits, ...rest }) => {
-      const words = Buffer.from(bits, 'base64');
-      const copy = new Uint8Array(words);
-      return { ...rest, bits: new Uint32Array(copy.buffer, 0, copy.length >>> 2) };
-    }),
-    note: stored.note,
-    recall: stored.recall,
-  };
+  const { format, ...stored } = JSON.parse(body.toString('utf8')) as StoredCheckpoint;
+  if (format !== FORMAT) return undefined;
+  const progress = stored.progress.map(({ bits, ...rest }) => {
+    // A copy of its own begins at a multiple of four bytes.
+    const words = new Uint8Array(Buffer.from(bits, 'base64'));
+    return { ...rest, bits: new Uint32Array(words.buffer, 0, words.length >>> 2) };
+  });
+  return { ...stored, progress };
 }
 
 interface StoredCheckpoint extends Omit<Checkpoint, 'progress'> {
@@ -121,7 +115,9 @@ export function loadCheckpoint(fs: FileSystem, directories: readonly string[]): 
     const present = fs.list(directory);
     for (const name of CHECKPOINT_FILES) {
       if (!present.includes(name)) continue;
-      const checkpoint = decodeCheckpoint(readWhole(fs, `${directory}/${name}`));
+      const path = `${directory}/${name}`;
+      const bytes = withFile(fs, path, 'read', (file) => readFully(file, 0, file.size()));
+      const checkpoint = decodeCheckpoint(bytes);
       if (checkpoint !== undefined && checkpoint.generation > (best?.generation ?? -1)) best = checkpoint;
     }
   }

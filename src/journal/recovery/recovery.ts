@@ -1,5 +1,5 @@
 import { HEADER_BYTES } from '../../durable-log/file-header.ts';
-import { type FileSystem, type OpenFile, readFully } from '../../durable-log/file-system.ts';
+import { type FileSystem, readFully, tryTruncate, withFile } from '../../durable-log/file-system.ts';
 import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
 import { LogScanner } from '../../durable-log/log-scanner.ts';
 import type { Damage, RecoveryReport } from '../disk/disk-port.ts';
@@ -18,7 +18,7 @@ import {
   SPARE_NAME,
   type StoredSegment,
 } from '../disk/segment-file.ts';
-import { JournalUnavailableError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { type Checkpoint, isCheckpoint, loadCheckpoint, RESERVED_IDS } from './checkpoint.ts';
 import { RecordSet } from './record-set.ts';
 
@@ -49,7 +49,7 @@ export interface Recovered {
  * Finds out what the directories hold. Nothing is ever appended to a segment of a former life: its last groups may
  * be in the page cache only, and a second life in the same file would encrypt offsets twice.
  *
- * @throws JournalVersionError, JournalKeyError; what the file system throws if a directory can't be read
+ * @throws JournalError JOURNAL_VERSION, JOURNAL_KEY; what the file system throws if a directory can't be read
  */
 export function recover(
   fs: FileSystem,
@@ -132,15 +132,12 @@ class Recovery {
     const headless: (Found & { readonly size: number; readonly begun: boolean })[] = [];
     for (const found of this.#files) {
       const path = segmentPath(found);
-      const file = this.#fs.open(path, 'read');
-      try {
-        const size = file.size();
-        const header = decodeSegmentHeader(readFully(file, 0, HEADER_BYTES), found.id, path);
-        if (header !== undefined && header !== 'stale') headed.push({ ...found, header });
-        else headless.push({ ...found, size, begun: header === 'stale' || size <= HEADER_BYTES });
-      } finally {
-        file.close();
-      }
+      const [bytes, size] = withFile(this.#fs, path, 'read', (file) => {
+        return [readFully(file, 0, HEADER_BYTES), file.size()] as const;
+      });
+      const header = decodeSegmentHeader(bytes, found.id, path);
+      if (header !== undefined && header !== 'stale') headed.push({ ...found, header });
+      else headless.push({ ...found, size, begun: header === 'stale' || size <= HEADER_BYTES });
     }
     this.#headed = headed;
     for (const found of this.#withoutVoid(headless)) {
@@ -187,7 +184,7 @@ class Recovery {
    * Reports segments that are gone. Where a directory has never seen a journal, they are in the one that should be
    * there in its stead: its disk is not mounted.
    *
-   * @throws JournalUnavailableError in that case
+   * @throws JournalError JOURNAL_UNAVAILABLE in that case
    */
   #reportMissing(): void {
     const missing = this.#missingSegments();
@@ -195,7 +192,7 @@ class Recovery {
     const records = missing.reduce((sum, { lostRecords }) => sum + lostRecords, 0);
     if (this.#empty[0] !== undefined) {
       const reason = `it is empty, and ${records} records that are to be sent are in none of the journal's directories`;
-      throw new JournalUnavailableError(this.#empty[0], reason);
+      throw unavailable(this.#empty[0], reason);
     }
     this.#gone += records;
     this.#damage.push(...missing);
@@ -247,15 +244,13 @@ class Recovery {
   /** Looks for the end of a segment whose writer died. */
   #findEnd({ id, header }: Headed, cipher: FrameCipher | undefined, path: string): SegmentEnd {
     this.#scanned++;
-    const written = this.#fs.open(path, 'write');
-    const file = new SalvagedFile(written);
-    try {
+    return withFile(this.#fs, path, 'write', (written) => {
       // After a kill -9 the last groups may be in the page cache only. What is counted on must be on the disk.
       written.sync();
+      const file = new SalvagedFile(written);
       const endOffset = file.size();
       const scanner = new LogScanner(file, header, cipher, { endOffset, records: undefined });
-      let group;
-      while ((group = scanner.next()) !== undefined) {
+      for (let group; (group = scanner.next()) !== undefined;) {
         if (group.damage !== undefined) this.#damage.push({ segmentId: id, ...group.damage });
       }
       this.#unacknowledged += scanner.uncommitted;
@@ -265,20 +260,11 @@ class Recovery {
       if (records > found) {
         const lostRecords = records - found;
         this.#damage.push({ segmentId: id, offset, bytes: endOffset - offset, lostRecords });
-      } else if (file.unreadablePages === 0) {
-        cutOff(written, offset);
+      } else if (file.unreadablePages === 0 && endOffset > offset) {
+        // The end is in the checkpoint too; this only gives the room back.
+        tryTruncate(written, offset);
       }
       return { id, endOffset: offset, records };
-    } finally {
-      file.close();
-    }
-  }
-}
-
-function cutOff(file: OpenFile, endOffset: number): void {
-  try {
-    if (file.size() > endOffset) file.truncate(endOffset);
-  } catch {
-    // The end is in the checkpoint too; this only gives the room back.
+    });
   }
 }

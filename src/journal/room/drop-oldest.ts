@@ -1,26 +1,21 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { FullPolicy } from '../../core/profile/profile.ts';
-import type { DiskPort, Survey } from '../disk/disk-port.ts';
-import type { JournalStats } from '../figures.ts';
+import type { CommitLoop } from '../commit-loop.ts';
+import type { Survey } from '../disk/disk-port.ts';
+import type { JournalParts } from '../journal-parts.ts';
 import { positionOf } from '../journal-record.ts';
-import type { SegmentBook } from './segment-book.ts';
+import type { Housekeeping } from './housekeeping.ts';
 
-export interface DropOldestOptions {
-  readonly disk: DiskPort;
-  readonly book: SegmentBook;
-  readonly stats: JournalStats;
-  readonly logger: Logger;
+export interface DropOldestOptions extends JournalParts {
+  readonly housekeeping: Housekeeping;
   /** Of an account's records; asked of records that are on the disk, whoever wrote them. */
   readonly policyOf: (account: string) => FullPolicy;
   readonly onDropped: (account: string, records: number) => void;
-  /** Removes segments of which nothing is left. */
-  readonly checkpoint: () => Promise<void>;
-  /** Takes what is done out of a segment; false if the disk does not let us. */
-  readonly compact: (segmentId: number) => Promise<boolean>;
 }
+
+const FULL = 'the journal is full: oldest records were dropped, as configured';
+const TOO_OLD = 'records are older than journal.max.age.ms: they were dropped, as configured';
 
 /** To write a segment anew for less than this share of it would cost more than it gives. */
 const WORTHWHILE_SHARE = 1 / 8;
@@ -52,9 +47,9 @@ export class DropOldest {
 
   /** True if there is more room than before. */
   async run(): Promise<boolean> {
-    const { book } = this.#options;
+    const { book, housekeeping } = this.#options;
     for (const id of this.#unfinished) {
-      if (book.has(id) && !(await this.#options.compact(id))) return false;
+      if (book.has(id) && !(await housekeeping.compact(id))) return false;
       this.#unfinished.delete(id);
       return true;
     }
@@ -66,13 +61,7 @@ export class DropOldest {
       const mayGo = survey.owners.map(({ account }) => this.#options.policyOf(account) === 'drop-oldest');
       const records = survey.ownerOf.reduce((sum, owner) => sum + Number(mayGo[owner]), 0);
       if (records === 0 || records < survey.recordNumbers.length * WORTHWHILE_SHARE) this.#spared.add(id);
-      else
-        return this.#giveUp(
-          id,
-          survey,
-          mayGo,
-          'the journal is full: oldest records were dropped, as configured',
-        );
+      else return this.#giveUp(id, survey, mayGo, FULL);
     }
     return false;
   }
@@ -86,12 +75,7 @@ export class DropOldest {
       if (survey === undefined) continue;
       this.#expired.add(id);
       const all = survey.owners.map(() => true);
-      await this.#giveUp(
-        id,
-        survey,
-        all,
-        'records are older than journal.max.age.ms: they were dropped, as configured',
-      );
+      await this.#giveUp(id, survey, all, TOO_OLD);
     }
   }
 
@@ -103,10 +87,8 @@ export class DropOldest {
       return await disk.survey(progress);
     } catch (error) {
       // Whose records these are can't be said, and so they stay.
-      logger.warn(
-        { segment: id, reason: errorMessage(error) },
-        'a journal segment could not be looked through',
-      );
+      const fields = { segment: id, reason: errorMessage(error) };
+      logger.warn(fields, 'a journal segment could not be looked through');
       return undefined;
     }
   }
@@ -117,7 +99,7 @@ export class DropOldest {
     mayGo: readonly boolean[],
     message: string,
   ): Promise<boolean> {
-    const { book, stats, logger, onDropped } = this.#options;
+    const { book, stats, logger, onDropped, housekeeping } = this.#options;
     const counts = owners.map(() => 0);
     for (let index = 0; index < recordNumbers.length; index++) {
       if (index % PER_TURN === PER_TURN - 1) await turn();
@@ -136,22 +118,13 @@ export class DropOldest {
     }
     if (dropped.length > 0) logger.error({ segment: id, dropped }, message);
     if (book.hasFinished) {
-      await this.#options.checkpoint();
+      await housekeeping.checkpoint(true);
       return true;
     }
-    if (await this.#options.compact(id)) return true;
+    if (await housekeeping.compact(id)) return true;
     this.#unfinished.add(id);
     return false;
   }
-}
-
-export interface AgeLimitOptions {
-  /** How long a closed segment may wait for Kafka; Infinity: for ever. */
-  readonly maxAgeMs: number;
-  readonly clock: Clock;
-  readonly book: SegmentBook;
-  /** Has the disk close the segment that is written to, if it is old enough: otherwise only the next record would. */
-  readonly closeOldSegment: () => void;
 }
 
 /** What a crash takes from the ages: so much of the limit, at most. */
@@ -163,32 +136,39 @@ const NOTED_SHARE = 1 / 100;
  * until it is told the time, drops nothing.
  */
 export class AgeLimit {
-  readonly #options: AgeLimitOptions;
+  readonly #parts: JournalParts;
+  readonly #commits: CommitLoop;
   /** Gives up what these segments hold. */
   readonly #expire: (segments: readonly number[]) => Promise<void>;
   #lastMs: number;
   #notedMs: number;
   #expiring = false;
 
-  constructor(options: AgeLimitOptions, expire: (segments: readonly number[]) => Promise<void>) {
-    this.#options = options;
+  constructor(
+    parts: JournalParts,
+    commits: CommitLoop,
+    expire: (segments: readonly number[]) => Promise<void>,
+  ) {
+    this.#parts = parts;
+    this.#commits = commits;
     this.#expire = expire;
-    this.#lastMs = options.clock.monotonicMs();
+    this.#lastMs = parts.clock.monotonicMs();
     this.#notedMs = this.#lastMs;
   }
 
   /** To be called now and then, before the checkpoint. */
   tick(): void {
-    const { maxAgeMs, clock, book, closeOldSegment } = this.#options;
+    const { clock, book, settings } = this.#parts;
+    const { maxAgeMs } = settings;
     if (maxAgeMs === Number.POSITIVE_INFINITY) return;
     const nowMs = clock.monotonicMs();
     book.passTime(nowMs - this.#lastMs);
     this.#lastMs = nowMs;
     if (nowMs - this.#notedMs >= maxAgeMs * NOTED_SHARE && book.openRecords > 0) {
       this.#notedMs = nowMs;
-      book.markDirty();
+      book.dirty = true;
     }
-    closeOldSegment();
+    this.#commits.closeOldSegment();
     if (this.#expiring) return;
     const expired = book.openSegments(maxAgeMs);
     if (expired.length === 0) return;

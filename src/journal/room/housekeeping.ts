@@ -1,66 +1,26 @@
-import type { Cancel, Clock } from '../../core/clock.ts';
+import type { Cancel } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
-import type { Logger } from '../../core/logger.ts';
 import type { PublicationMemory } from '../../core/publication.ts';
-import { type Damage, DiskFaultError, type DiskPort, type DiskState } from '../disk/disk-port.ts';
-import { describeFault, type JournalHealth, type JournalStats } from '../figures.ts';
+import { DiskFaultError } from '../disk/disk-port.ts';
+import { describeFault, type JournalHealth } from '../figures.ts';
+import type { JournalParts } from '../journal-parts.ts';
 import type { RecallMark } from '../recovery/checkpoint.ts';
-import type { ResolvedSettings } from '../settings.ts';
-import type { SegmentBook } from './segment-book.ts';
 
-export interface HousekeepingOptions {
-  readonly disk: DiskPort;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly settings: ResolvedSettings;
-  readonly stats: JournalStats;
-  readonly book: SegmentBook;
+export interface HousekeepingOptions extends JournalParts {
   readonly note: () => string;
   /** As it was found at the start. */
   readonly recall: RecallMark;
   /** Who has to know of publications after a crash; the answer is undefined until it can be asked. */
   readonly publications: () => PublicationMemory | undefined;
-  readonly onState: (state: DiskState) => void;
   readonly onTick: () => void;
-}
-
-/** Moves the mark on: at each checkpoint, as far as the sessions have been on the disk since the last one. */
-class Recall {
-  readonly #book: SegmentBook;
-  readonly #memory: () => PublicationMemory | undefined;
-  #mark: RecallMark;
-  #waiting = false;
-
-  constructor(book: SegmentBook, mark: RecallMark, memory: () => PublicationMemory | undefined) {
-    this.#book = book;
-    this.#mark = mark;
-    this.#memory = memory;
-    book.pinnedFrom = mark.from;
-  }
-
-  /** What a checkpoint of this moment is to say. */
-  mark(): RecallMark {
-    const memory = this.#memory();
-    if (memory === undefined) return this.#mark;
-    const nextOrdinal = Math.max(memory.nextPublicationNumber, this.#mark.nextOrdinal);
-    this.#mark = { ...this.#mark, nextOrdinal };
-    if (!this.#waiting) {
-      const from = this.#book.end;
-      this.#waiting = true;
-      memory.whenKept(() => {
-        this.#waiting = false;
-        this.#mark = { ...this.#mark, from: Math.max(from, this.#mark.from) };
-        this.#book.pinnedFrom = this.#mark.from;
-      });
-    }
-    return this.#mark;
-  }
 }
 
 /** Checkpoints, removal of what is done, and compaction. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
-  readonly #recall: Recall;
+  #recall: RecallMark;
+  /** Whether {@link #moveRecall} waits for the sessions. */
+  #recallWaits = false;
   #timer: Cancel | undefined;
   #checkpointing: Promise<void> | undefined;
   #compacting: Promise<boolean> | undefined;
@@ -69,7 +29,8 @@ export class Housekeeping {
 
   constructor(options: HousekeepingOptions) {
     this.#options = options;
-    this.#recall = new Recall(options.book, options.recall, options.publications);
+    this.#recall = options.recall;
+    options.book.pinnedFrom = options.recall.from;
   }
 
   start(): void {
@@ -91,24 +52,22 @@ export class Housekeeping {
   /** One checkpoint at a time: a second caller gets one that begins after its call. */
   async checkpoint(withPinned = false): Promise<void> {
     while (this.#checkpointing !== undefined) await this.#checkpointing;
-    this.#checkpointing = this.#checkpoint(withPinned);
-    try {
-      await this.#checkpointing;
-    } finally {
+    this.#checkpointing = this.#checkpoint(withPinned).finally(() => {
       this.#checkpointing = undefined;
-    }
+    });
+    await this.#checkpointing;
   }
 
   async #checkpoint(withPinned: boolean): Promise<void> {
     const { disk, book, note, onState, logger } = this.#options;
-    const mark = this.#recall.mark();
+    this.#moveRecall();
     const { progress, finished } = book.takeCheckpoint(withPinned);
     try {
-      onState(await disk.checkpoint(progress, finished, note(), mark));
+      onState(await disk.checkpoint(progress, finished, note(), this.#recall));
       if (this.health !== undefined) logger.info({}, 'checkpoints of the journal are written again');
       this.health = undefined;
     } catch (error) {
-      book.markDirty();
+      book.dirty = true;
       const reason = error instanceof DiskFaultError ? describeFault(error.fault) : errorMessage(error);
       if (this.health === undefined) {
         logger.error({ reason }, 'the journal can not write its checkpoint: a restart would repeat records');
@@ -116,6 +75,23 @@ export class Housekeeping {
       this.health = { state: 'degraded', reason: `checkpoints can't be written: ${reason}` };
     }
     await this.#clear();
+  }
+
+  /** Moves the mark on: as far as the sessions have been on the disk since the last checkpoint. */
+  #moveRecall(): void {
+    const { book } = this.#options;
+    const memory = this.#options.publications();
+    if (memory === undefined) return;
+    const nextOrdinal = Math.max(memory.nextPublicationNumber, this.#recall.nextOrdinal);
+    this.#recall = { ...this.#recall, nextOrdinal };
+    if (this.#recallWaits) return;
+    const from = book.end;
+    this.#recallWaits = true;
+    memory.whenKept(() => {
+      this.#recallWaits = false;
+      this.#recall = { ...this.#recall, from: Math.max(from, this.#recall.from) };
+      book.pinnedFrom = this.#recall.from;
+    });
   }
 
   /** Waits until the space of what is done is free: in small pieces, so that no commit waits for long. */
@@ -136,12 +112,10 @@ export class Housekeeping {
   /** Takes what is done out of a closed segment, one segment at a time. False if the disk does not let us. */
   async compact(segmentId: number): Promise<boolean> {
     while (this.#compacting !== undefined) await this.#compacting;
-    this.#compacting = this.#compact(segmentId);
-    try {
-      return await this.#compacting;
-    } finally {
+    this.#compacting = this.#compact(segmentId).finally(() => {
       this.#compacting = undefined;
-    }
+    });
+    return this.#compacting;
   }
 
   async #compact(segmentId: number): Promise<boolean> {
@@ -163,13 +137,6 @@ export class Housekeeping {
       logger.warn({ segment: segmentId, reason: errorMessage(error) }, 'a journal segment was not compacted');
       return false;
     }
-  }
-
-  reportDamage(damage: Damage, setAside: readonly string[]): void {
-    this.#options.logger.error(
-      { ...damage, setAside },
-      'the journal is damaged: what could not be read was skipped',
-    );
   }
 
   /** Nothing is begun any more, but for a last {@link checkpoint} that the caller asks for. */

@@ -1,4 +1,5 @@
-import { AgeLimit, type AgeLimitOptions, DropOldest, type DropOldestOptions } from './drop-oldest.ts';
+import type { CommitLoop } from '../commit-loop.ts';
+import { AgeLimit, DropOldest, type DropOldestOptions } from './drop-oldest.ts';
 
 /** What a refused record waits for: the callers queue, and are called back first in, first out, while there is room. */
 export class WaitingRoom {
@@ -44,12 +45,8 @@ export class WaitingRoom {
   }
 }
 
-export interface JournalRoomOptions extends DropOldestOptions, AgeLimitOptions {
-  readonly maxBytes: number;
-  /** Bytes of records on their way to the disk. */
-  readonly pendingBytes: () => number;
-  /** Memory for a record on its way. */
-  readonly hasMemory: (bytes: number) => boolean;
+export interface JournalRoomOptions extends DropOldestOptions {
+  readonly commits: CommitLoop;
   /** False: the disk's side is gone for good. */
   readonly isAlive: () => boolean;
 }
@@ -66,7 +63,7 @@ export class JournalRoom {
   readonly #blocked: WaitingRoom;
   /** Routes that give up their oldest records for it. */
   readonly #dropping: WaitingRoom;
-  #usedBytes = 0;
+  usedBytes = 0;
   /** What the latter gave up and have not used yet: nobody else gets it, or one route would be pushed out by another. */
   #reservedBytes = 0;
   #reserving = false;
@@ -78,13 +75,9 @@ export class JournalRoom {
   constructor(options: JournalRoomOptions) {
     this.#options = options;
     this.#dropOldest = new DropOldest(options);
-    this.#ageLimit = new AgeLimit(options, (segments) => this.#expire(segments));
+    this.#ageLimit = new AgeLimit(options, options.commits, (segments) => this.#expire(segments));
     this.#blocked = new WaitingRoom(() => this.has(ORDINARY_BYTES));
     this.#dropping = new WaitingRoom(() => this.has(ORDINARY_BYTES, true));
-  }
-
-  get usedBytes(): number {
-    return this.#usedBytes;
   }
 
   /** Callers that wait. */
@@ -99,21 +92,21 @@ export class JournalRoom {
 
   /** Within `maxBytes`. `own`: also in what routes that drop their oldest gave up. */
   fits(bytes: number, own = false): boolean {
-    const { maxBytes, pendingBytes, isAlive } = this.#options;
-    const takenBytes = this.#usedBytes + pendingBytes() + (own ? 0 : this.#reservedBytes);
-    return isAlive() && takenBytes + bytes <= maxBytes;
+    const { settings, commits, isAlive } = this.#options;
+    const takenBytes = this.usedBytes + commits.pendingBytes + (own ? 0 : this.#reservedBytes);
+    return isAlive() && takenBytes + bytes <= settings.maxBytes;
   }
 
   /** As {@link fits}, and there is memory too. */
   has(bytes: number, own = false): boolean {
-    return this.fits(bytes, own) && this.#options.hasMemory(bytes);
+    return this.fits(bytes, own) && this.#options.commits.hasRoom(bytes);
   }
 
   /** What the disk says. */
   used(bytes: number): void {
-    if (this.#reserving) this.#reservedBytes += Math.max(0, this.#usedBytes - bytes);
-    else if (bytes < this.#options.maxBytes / 2) this.#reservedBytes = 0;
-    this.#usedBytes = bytes;
+    if (this.#reserving) this.#reservedBytes += Math.max(0, this.usedBytes - bytes);
+    else if (bytes < this.#options.settings.maxBytes / 2) this.#reservedBytes = 0;
+    this.usedBytes = bytes;
     this.wake();
   }
 
@@ -140,14 +133,16 @@ export class JournalRoom {
   /** As long as somebody waits and there is something that can go for him. */
   makeForWaiting(): void {
     if (this.#making !== undefined) return;
-    void this.#make(() => this.#dropWanted || this.#dropping.waiting > 0).then((made) => {
-      if (!made || this.#closed) return;
-      this.wake();
-      const isShort =
-        (this.#blocked.waiting > 0 && !this.fits(ORDINARY_BYTES)) ||
-        (this.#dropping.waiting > 0 && !this.fits(ORDINARY_BYTES, true));
-      if (isShort) this.makeForWaiting();
-    });
+    void this.#make(() => this.#giveBack(() => this.#dropWanted || this.#dropping.waiting > 0)).then(
+      (made) => {
+        if (!made || this.#closed) return;
+        this.wake();
+        const isShort =
+          (this.#blocked.waiting > 0 && !this.fits(ORDINARY_BYTES)) ||
+          (this.#dropping.waiting > 0 && !this.fits(ORDINARY_BYTES, true));
+        if (isShort) this.makeForWaiting();
+      },
+    );
   }
 
   /** To be called now and then, before the checkpoint: gives up what is too old. */
@@ -165,33 +160,31 @@ export class JournalRoom {
 
   /** The disk itself has no more space: what may go goes, whoever needs the room. True if there is more than before. */
   makeForDisk(): Promise<boolean> {
-    return this.#make(() => true);
+    return this.#make(() => this.#giveBack(() => true));
   }
 
   /** Gives up what these segments hold: the room is for whoever wants it. */
   async #expire(segments: readonly number[]): Promise<void> {
     while (this.#making !== undefined) await this.#making;
-    this.#making = this.#dropOldest
-      .expire(segments)
-      .then(() => true)
-      .finally(() => {
-        this.#making = undefined;
-      });
-    await this.#making;
+    await this.#make(async () => {
+      await this.#dropOldest.expire(segments);
+      return true;
+    });
   }
 
-  /** Gives room back: what is done; then what may be dropped. */
-  #make(mayDrop: () => boolean): Promise<boolean> {
-    this.#making ??= this.#makeOnce(mayDrop).finally(() => {
+  /** One at a time: who comes meanwhile waits for the same. */
+  #make(make: () => Promise<boolean>): Promise<boolean> {
+    this.#making ??= make().finally(() => {
       this.#making = undefined;
     });
     return this.#making;
   }
 
-  async #makeOnce(mayDrop: () => boolean): Promise<boolean> {
-    const { book, checkpoint } = this.#options;
+  /** Gives room back: what is done; then what may be dropped. */
+  async #giveBack(mayDrop: () => boolean): Promise<boolean> {
+    const { book, housekeeping } = this.#options;
     if (book.hasFinished) {
-      await checkpoint();
+      await housekeeping.checkpoint(true);
       return true;
     }
     if (!mayDrop()) return false;

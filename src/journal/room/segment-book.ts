@@ -31,18 +31,14 @@ export class SegmentBook {
   readonly #entries = new Map<number, SegmentEntry>();
   #finished: number[] = [];
   #last: SegmentEntry | undefined;
-  #dirty = false;
+  /** Something happened that a checkpoint should hold, or one could not be written. */
+  dirty = false;
   /** Records on the disk that are not done. */
   openRecords = 0;
   /** Behind the last record on the disk. */
   end: Position = 0;
-  /** What lies behind it must stay readable, done or not: see recall.ts. */
+  /** What lies behind it must stay readable, done or not: see disk/survey.ts. */
   pinnedFrom: Position = Number.POSITIVE_INFINITY;
-
-  /** Something happened that a checkpoint should hold. */
-  get dirty(): boolean {
-    return this.#dirty;
-  }
 
   get hasFinished(): boolean {
     return this.#finished.length > 0;
@@ -74,7 +70,7 @@ export class SegmentBook {
     entry.bytes = bytes;
     entry.closed = true;
     entry.openAtCompaction = records;
-    this.#dirty = true;
+    this.dirty = true;
     if (entry.done.size >= records) this.#finished.push(entry.id);
   }
 
@@ -120,16 +116,15 @@ export class SegmentBook {
     const recordNumber = recordNumberOf(position);
     if (recordNumber >= entry.records || !entry.done.add(recordNumber)) return false;
     this.openRecords--;
-    this.#dirty = true;
+    this.dirty = true;
     if (entry.closed && entry.done.size >= entry.records) this.#finished.push(id);
     return true;
   }
 
-  /** True for a record that a reader leaves out. */
-  isSettled(segmentId: number, recordNumber: number, withClaimed: boolean): boolean {
+  /** True for a record that a reader leaves out: it is done, or somebody is sending it on. */
+  isSettled(segmentId: number, recordNumber: number): boolean {
     const entry = this.#entries.get(segmentId);
-    if (entry === undefined || entry.done.has(recordNumber)) return true;
-    return !withClaimed && entry.claimed.has(recordNumber);
+    return entry === undefined || entry.done.has(recordNumber) || entry.claimed.has(recordNumber);
   }
 
   /**
@@ -143,7 +138,7 @@ export class SegmentBook {
     const finished = this.#finished.filter((id) => withPinned || !this.#isPinned(id));
     this.#finished = this.#finished.filter((id) => !finished.includes(id));
     // What is held back goes with the next one.
-    this.#dirty = this.#finished.length > 0;
+    this.dirty = this.#finished.length > 0;
     const progress: SegmentProgress[] = [];
     // The finished ones too: a file that was removed may be back after a loss of power.
     for (const entry of this.#entries.values()) {
@@ -155,11 +150,6 @@ export class SegmentBook {
 
   #isPinned(id: number): boolean {
     return positionOf(id, this.#entries.get(id)?.records ?? 0) > this.pinnedFrom;
-  }
-
-  /** The checkpoint could not be written, or there is more that it should hold. */
-  markDirty(): void {
-    this.#dirty = true;
   }
 
   #forget(id: number): void {

@@ -42,7 +42,7 @@ class Aging {
     const rig = await openRig(fs, settings, {
       clock,
       logger: log,
-      disk: new InlineDisk(new JournalDisk({ fs, wallMs: () => clock.wallMs() })),
+      disk: new InlineDisk(new JournalDisk(fs, () => clock.wallMs())),
       onDropped: (account, records) => dropped.set(account, (dropped.get(account) ?? 0) + records),
     });
     return new Aging(rig, clock, log, dropped);
