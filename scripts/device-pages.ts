@@ -194,7 +194,7 @@ function treatment({
     ...(offset === undefined ? [] : [`plus ${offset}`]),
     ...(from === undefined ? [] : [`from \`${from}\` to \`${unit ?? ''}\``]),
     ...(type === undefined ? [] : [`as ${type}`]),
-    ...(range === undefined ? [] : [`${range.min ?? ''} to ${range.max ?? ''}, else ${range.otherwise}`]),
+    ...(range === undefined ? [] : [`${range.min ?? ''} to ${range.max ?? ''}, else ${range.else}`]),
     ...(required === undefined ? [] : [`required, else ${required}`]),
     ...(deadband === undefined ? [] : [`deadband ${deadband.by}${deadband.relative ? ' of the value' : ''}`]),
   ];

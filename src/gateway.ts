@@ -124,7 +124,7 @@ export class Gateway {
     services.commands.connect((topic, payload) => {
       this.#ingress.publish(topic, payload);
     });
-    connectSchemaRegistry(blueprint, clock, this.#by('schema-registry').logger);
+    connectSchemaRegistry(blueprint.config, blueprint.services.framings, this.#by('schema-registry'));
   }
 
   /** Time, and a log in which the stage says who it is. */

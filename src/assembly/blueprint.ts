@@ -1,20 +1,17 @@
 import { dirname } from 'node:path';
 import type { SluiceConfig } from '../config/config.ts';
 import { isSecret } from '../config/key.ts';
-import { loadConfig } from '../config/load.ts';
-import type { LoadedConfig } from '../config/load.ts';
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/schema.ts';
-import type { ConfigFault, ConfigWarning, KeyFault } from '../core/fault.ts';
-import { clientSecurity } from '../kafka/security/security.ts';
-import type { ClientSecurity } from '../kafka/security/security.ts';
-import { adviseOn, adviseOnPartition } from '../producer/config/config-advice.ts';
-import type { ConfigAdvice } from '../producer/config/config-advice.ts';
+import { keyFault, type ConfigFault, type ConfigWarning, type KeyFault } from '../core/fault.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
+import { clientSecurity, type ClientSecurity } from '../kafka/security/security.ts';
+import { processSources } from '../kafka/security/sources.ts';
+import { adviseOn, adviseOnPartition, type ConfigAdvice } from '../producer/config/config-advice.ts';
 import type { ProducerConfig } from '../producer/config/config-table.ts';
 import { parseProducerConfig } from '../producer/config/config.ts';
-import { ProfileServices } from './profile-services.ts';
-import type { Surroundings } from './profile-services.ts';
-import { compileRouteSet } from './route-set.ts';
-import type { RouteSet } from './route-set.ts';
+import { ProfileServices, type Surroundings } from './profile-services.ts';
+import { compileRouteSet, type RouteSet } from './route-set.ts';
 
 /** The whole configuration, understood by every stage. A gateway is built from it. */
 export interface Blueprint extends RouteSet {
@@ -54,8 +51,8 @@ export function drawBlueprint(
   const services = running?.services ?? new ProfileServices(surroundings);
   const set = compileRouteSet(loaded, services, faults, running);
   const producer = producerConfig(loaded, faults);
-  const security = kafkaSecurity(loaded, environment);
-  faults.push(...security.faults);
+  const { security, faults: securityFaults } = kafkaSecurity(loaded, environment);
+  faults.push(...securityFaults);
   return {
     file: loaded.file,
     faults: loaded.inOrder(faults),
@@ -63,14 +60,7 @@ export function drawBlueprint(
     warnings: configWarnings(loaded, producer).filter(
       ({ file: where, key }) => !faults.some((fault) => fault.file === where && fault.key === key),
     ),
-    blueprint: {
-      ...set,
-      loaded,
-      config: loaded.config,
-      services,
-      producer,
-      security: security.security,
-    },
+    blueprint: { ...set, loaded, config: loaded.config, services, producer, security },
   };
 }
 
@@ -84,12 +74,8 @@ export function kafkaSecurity(
 ): { readonly security: ClientSecurity; readonly faults: readonly ConfigFault[] } {
   const { kafka } = loaded.config;
   const parsed = parseProducerConfig(kafka.security);
-  const { security, faults } = clientSecurity(parsed.config, {
-    folder: dirname(loaded.file),
-    environment,
-    wallMs: () => Date.now(),
-    monotonicMs: () => performance.now(),
-  });
+  const sources = { ...processSources(), folder: dirname(loaded.file), environment };
+  const { security, faults } = clientSecurity(parsed.config, sources);
   const found = parsed.faults.length > 0 ? parsed.faults : [...faults, ...localFaults(loaded)];
   return {
     security,
@@ -101,14 +87,9 @@ export function kafkaSecurity(
 function localFaults({ config: { kafka } }: LoadedConfig): KeyFault[] {
   const protocol = kafka.security['security.protocol'];
   if (protocol === undefined || protocol === 'PLAINTEXT' || kafka.bootstrapServers !== undefined) return [];
-  return [
-    {
-      path: ['security.protocol'],
-      found: protocol,
-      expected:
-        'kafka.bootstrap.servers beside it: without, a local Kafka is started, which knows PLAINTEXT only',
-    },
-  ];
+  const expected =
+    'kafka.bootstrap.servers beside it: without, a local Kafka is started, which knows PLAINTEXT only';
+  return [keyFault(['security.protocol'], protocol, expected)];
 }
 
 function producerConfig(loaded: LoadedConfig, faults: ConfigFault[]): ProducerConfig {
@@ -145,11 +126,11 @@ export function promiseFaults(
   const because = `because ${promising.map(({ type }) => type).join(', ')} promise ${contracts}`;
   const faults: KeyFault[] = [];
   if (settings.acks !== -1) {
-    faults.push({ path: ['acks'], found: String(settings.acks), expected: `all, ${because}` });
+    faults.push(keyFault(['acks'], String(settings.acks), `all, ${because}`));
   }
   // If idempotence is not set, other acks switch it off by themselves: that is no second fault.
   if (!settings.enableIdempotence && (settings.acks === -1 || 'enable.idempotence' in given)) {
-    faults.push({ path: ['enable.idempotence'], found: 'false', expected: `true, ${because}` });
+    faults.push(keyFault(['enable.idempotence'], 'false', `true, ${because}`));
   }
   return faults;
 }
@@ -160,28 +141,21 @@ const RECORD_OVERHEAD_BYTES = 1_024;
 const MAX_MESSAGE_BYTES = 1_048_588;
 
 /** Common mistakes with a producer in a legal configuration. They are worth a warning, and are no faults. */
-export function configWarnings(loaded: LoadedConfig, producer: ProducerConfig): ConfigWarning[] {
+function configWarnings(loaded: LoadedConfig, producer: ProducerConfig): ConfigWarning[] {
   const { mqtt, kafka } = loaded.config;
+  const warn = (one: ConfigAdvice, path: KeyFault['path'], profile?: DeviceProfile): ConfigWarning => ({
+    ...loaded.locate(keyFault(path, one.found, one.better), profile),
+    code: one.code,
+  });
   const advice = adviseOn(producer, {
     largestRecordBytes: mqtt.maxPacketBytes + RECORD_OVERHEAD_BYTES,
     topicMaxMessageBytes: Number(kafka.topics.config['max.message.bytes'] ?? MAX_MESSAGE_BYTES),
   });
-  const warnings = advice.map((one) =>
-    warningOf(one, loaded.locate(faultOf(one, ['kafka', 'producer', one.setting]))),
-  );
+  const warnings = advice.map((one) => warn(one, ['kafka', 'producer', one.setting]));
   for (const profile of loaded.profiles) {
     const { key } = profile.produce;
     if (typeof key !== 'string' || key.includes('{')) continue;
-    const one = adviseOnPartition('key', `'${key}'`);
-    warnings.push(warningOf(one, loaded.locate(faultOf(one, ['produce', 'key']), profile)));
+    warnings.push(warn(adviseOnPartition('key', `'${key}'`), ['produce', 'key'], profile));
   }
   return warnings;
-}
-
-function faultOf({ found, better }: ConfigAdvice, path: readonly string[]): KeyFault {
-  return { path, found, expected: better };
-}
-
-function warningOf({ code }: ConfigAdvice, fault: Omit<ConfigWarning, 'code'>): ConfigWarning {
-  return { ...fault, code };
 }

@@ -1,7 +1,7 @@
 import type { Condition } from '../core/readiness.ts';
 import { EARLIEST_PLAUSIBLE_MS, type Cancel, type Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Metric } from '../core/metric.ts';
+import { metric, type Metric } from '../core/metric.ts';
 
 export interface ClockWatchOptions {
   readonly clock: Clock;
@@ -59,14 +59,9 @@ export class ClockWatch {
   }
 
   metrics(): readonly Metric[] {
-    return [
-      {
-        name: 'sluice_clock_unset',
-        help: "1 while the gateway's clock says a time before Sluice was released: it dates records of devices without a time.",
-        kind: 'gauge',
-        read: () => (this.#unset ? 1 : 0),
-      },
-    ];
+    const help =
+      "1 while the gateway's clock says a time before Sluice was released: it dates records of devices without a time.";
+    return [metric('gauge', 'sluice_clock_unset', help, () => (this.#unset ? 1 : 0))];
   }
 }
 

@@ -11,15 +11,15 @@ const LOOK_MS = 2_000;
 /** One list of devices as it was read last. */
 class DeviceRegistry implements DeviceLookup {
   version = 0;
-  readonly #file: string;
+  readonly file: string;
   readonly #key: string;
   #rows: RegistryRows = new Map();
   #stamp = '';
   /** The fault in the file as it was seen last. */
   problem: RegistryProblem | undefined;
 
-  constructor(file: string, key: string) {
-    this.#file = file;
+  constructor({ file, key }: RegistrySpec) {
+    this.file = file;
     this.#key = key;
   }
 
@@ -27,25 +27,22 @@ class DeviceRegistry implements DeviceLookup {
     return this.#rows.get(deviceId);
   }
 
-  get file(): string {
-    return this.#file;
-  }
-
   get size(): number {
     return this.#rows.size;
   }
 
-  /** Reads the file if it has changed. A faulty file changes nothing, and is reported once. */
-  refresh(): { readonly changed: boolean; readonly problem?: RegistryProblem } {
-    const stamp = stampOf(this.#file);
-    if (stamp === this.#stamp) return { changed: false };
+  /** Reads the file if it has changed, and returns whether it has. A faulty file changes nothing. */
+  refresh(): boolean {
+    const stamp = stampOf(this.file);
+    if (stamp === this.#stamp) return false;
     this.#stamp = stamp;
-    const read = readRegistryFile(this.#file, this.#key);
+    const read = readRegistryFile(this.file, this.#key);
     this.problem = 'problem' in read ? read.problem : undefined;
-    if ('problem' in read) return { changed: false, problem: read.problem };
-    this.#rows = read.rows;
-    this.version++;
-    return { changed: true };
+    if ('rows' in read) {
+      this.#rows = read.rows;
+      this.version++;
+    }
+    return true;
   }
 }
 
@@ -55,16 +52,15 @@ export class DeviceRegistries {
   #cancel: Cancel = () => {};
 
   /** A profile's list, and the present fault in its file. */
-  open(spec: RegistrySpec): { readonly devices: DeviceLookup; readonly problem?: RegistryProblem } {
+  open(spec: RegistrySpec): {
+    readonly devices: DeviceLookup;
+    readonly problem: RegistryProblem | undefined;
+  } {
     const name = nameOf(spec);
     let registry = this.#registries.get(name);
-    if (registry === undefined) {
-      registry = new DeviceRegistry(spec.file, spec.key);
-      this.#registries.set(name, registry);
-    }
+    if (registry === undefined) this.#registries.set(name, (registry = new DeviceRegistry(spec)));
     registry.refresh();
-    const { problem } = registry;
-    return problem === undefined ? { devices: registry } : { devices: registry, problem };
+    return { devices: registry, problem: registry.problem };
   }
 
   /** Forgets the lists that no profile names any more. */
@@ -87,15 +83,11 @@ export class DeviceRegistries {
 }
 
 function look(registry: DeviceRegistry, logger: Logger): void {
-  const { changed, problem } = registry.refresh();
-  const { file, size } = registry;
-  if (changed) logger.info({ file, devices: size }, 'the device registry has changed and was read again');
-  if (problem !== undefined) {
-    logger.warn(
-      { file, devices: size, ...problem },
-      'the changed device registry is faulty: the old one stays',
-    );
-  }
+  if (!registry.refresh()) return;
+  const { file, size, problem } = registry;
+  const fields = { file, devices: size, ...problem };
+  if (problem === undefined) logger.info(fields, 'the device registry has changed and was read again');
+  else logger.warn(fields, 'the changed device registry is faulty: the old one stays');
 }
 
 function nameOf({ file, key }: RegistrySpec): string {

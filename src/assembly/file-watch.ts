@@ -43,7 +43,7 @@ export class FileWatch {
   readonly #options: FileWatchOptions;
   #cancel: Cancel = () => {};
   /** As they were when they were read last. */
-  #read = new Map<string, string>();
+  #read: Stamps = new Map();
   #seen: Stamps = new Map();
 
   constructor(options: FileWatchOptions) {
@@ -65,11 +65,11 @@ export class FileWatch {
 
   /** Other paths than before may be asked for now. */
   learn(): void {
-    for (const [path, stamp] of this.#look()) if (!this.#read.has(path)) this.#read.set(path, stamp);
+    this.#read = new Map([...this.#look(), ...this.#read]);
     this.#seen = this.#read;
   }
 
-  #look(): Map<string, string> {
+  #look(): Stamps {
     return new Map(this.#options.paths().map((path) => [path, stampOf(path)]));
   }
 
@@ -79,7 +79,7 @@ export class FileWatch {
       const before = this.#seen;
       this.#seen = this.#look();
       if (!isAlike(this.#seen, before) || isAlike(this.#seen, this.#read)) return;
-      this.#read = new Map(this.#seen);
+      this.#read = this.#seen;
       this.#options.onChange();
     }, LOOK_MS);
   }

@@ -1,5 +1,4 @@
-import type { Clock } from '../core/clock.ts';
-import { within } from '../core/clock.ts';
+import { within, type Clock } from '../core/clock.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import type { Ingress } from '../mqtt/ingress.ts';
 import type { Producer } from '../producer/producer.ts';

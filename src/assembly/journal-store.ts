@@ -68,7 +68,7 @@ export class JournalStore {
       note: () => ledgerNote(ledger, epoch, isClosing),
       publications,
       shouldYield: options.isProducerBehind,
-      settings: { ...settings, ...(key === undefined ? {} : { key }) },
+      settings: { ...settings, ...(key && { key }) },
       clock,
       logger: logger.child({ stage: 'journal' }),
       policyOf: (account) => options.types.fullPolicy(account),
@@ -80,13 +80,8 @@ export class JournalStore {
       },
     });
     epoch = restoreLedger(ledger, journal.recoveredNote, journal.found, clock.wallMs());
-    const store = new StoreAndForward({
-      ...options,
-      journal,
-      replay,
-      spill,
-      logger: logger.child({ stage: 'delivery' }),
-    });
+    const stage = { logger: logger.child({ stage: 'delivery' }) };
+    const store = new StoreAndForward({ ...options, ...stage, journal, replay, spill });
     return new JournalStore(journal, store, epoch, () => {
       isClosing = true;
     });
@@ -117,10 +112,10 @@ export class JournalStore {
     const { openRecords } = this.#journal.backlog;
     const ready = state === 'ok' || state === 'degraded';
     const { lostRecords } = this.#journal.stats;
-    const damage =
-      lostRecords === 0 ? '' : `; ${lostRecords} acknowledged records were lost to damage on the disk`;
-    const backlog = `${openRecords} records wait for Kafka${damage}`;
-    return { name: 'journal', ready, reason: reason === undefined ? backlog : `${reason}; ${backlog}` };
+    const says = reason === undefined ? [] : [reason];
+    says.push(`${openRecords} records wait for Kafka`);
+    if (lostRecords > 0) says.push(`${lostRecords} acknowledged records were lost to damage on the disk`);
+    return { name: 'journal', ready, reason: says.join('; ') };
   }
 
   /** Stops reading back, and has the disk confirm the records that it took. */

@@ -24,24 +24,17 @@ export function kafkaConditions(situation: KafkaSituation): Condition[] {
   const { connection, localFault, topicProblems, canWait } = situation;
   const { connectedBrokers, lastFailure, securityFailures } = connection;
   const servers = situation.servers.join(', ');
-  if (securityFailures.length > 0) {
-    return [{ name: 'kafka', ready: false, reason: securityFailures.join('; ') }, topics(topicProblems)];
-  }
-  if (connectedBrokers > 0) {
-    const reason = `connected, by way of ${servers}`;
-    return [{ name: 'kafka', ready: true, reason }, topics(topicProblems)];
-  }
+  const topics = {
+    name: 'topics',
+    ready: topicProblems.length === 0,
+    reason: topicProblems.length === 0 ? 'all topics are there' : topicProblems.join('; '),
+  };
+  const kafka = (ready: boolean, reason: string): Condition => ({ name: 'kafka', ready, reason });
+  if (securityFailures.length > 0) return [kafka(false, securityFailures.join('; ')), topics];
+  if (connectedBrokers > 0) return [kafka(true, `connected, by way of ${servers}`), topics];
   const why = lastFailure === undefined ? '' : `: ${lastFailure}`;
   const away = localFault ?? `no broker of ${servers} can be reached${why}`;
-  if (!canWait) return [{ name: 'kafka', ready: false, reason: away }, topics(topicProblems)];
-  const reason = `${away}; every route takes on what devices send meanwhile`;
-  return [
-    { name: 'kafka', ready: false, required: false, reason },
-    { ...topics(topicProblems), required: false },
-  ];
-}
-
-function topics(problems: readonly string[]): Condition {
-  const ready = problems.length === 0;
-  return { name: 'topics', ready, reason: ready ? 'all topics are there' : problems.join('; ') };
+  if (!canWait) return [kafka(false, away), topics];
+  const meanwhile = kafka(false, `${away}; every route takes on what devices send meanwhile`);
+  return [meanwhile, topics].map((condition) => ({ ...condition, required: false }));
 }

@@ -2,7 +2,7 @@ import type { Condition } from '../core/readiness.ts';
 import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { errorMessage } from '../core/errors.ts';
-import type { ConfigFault } from '../core/fault.ts';
+import { keyFault, type ConfigFault } from '../core/fault.ts';
 import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
@@ -14,20 +14,14 @@ export function mqttEdgeOptions(
   mqtt: SluiceConfig['mqtt'],
   version: string,
 ): Pick<IngressOptions, 'listeners' | 'limits' | 'sessions' | 'sys'> {
-  const { sessions } = mqtt;
+  const { listeners, sessions, sysIntervalMs, ...limits } = mqtt;
   return {
-    listeners: mqtt.listeners,
-    sys: mqtt.sysIntervalMs === 0 ? undefined : { version, intervalMs: mqtt.sysIntervalMs },
+    listeners,
+    sys: sysIntervalMs === 0 ? undefined : { version, intervalMs: sysIntervalMs },
     sessions: sessions.directory === undefined ? undefined : new NodeLogDirectory(sessions.directory),
     limits: {
       ...DEFAULT_LIMITS,
-      inflightQuota: mqtt.inflightQuota,
-      readAheadBytes: mqtt.readAheadBytes,
-      memoryLimitBytes: mqtt.memoryLimitBytes,
-      maxPacketBytes: mqtt.maxPacketBytes,
-      connectTimeoutMs: mqtt.connectTimeoutMs,
-      maxConnections: mqtt.maxConnections,
-      refusalDelayMs: mqtt.refusalDelayMs,
+      ...limits,
       maxKeptSessions: sessions.max,
       maxSubscriptions: sessions.subscriptions,
       sessionExpiryMs: sessions.expiryMs,
@@ -62,9 +56,8 @@ export function listenerTlsFaults(loaded: LoadedConfig): ConfigFault[] {
     } catch (error) {
       const cause = error instanceof Error ? (error.cause ?? error) : error;
       const expected = 'a certificate and its private key, in PEM and without a password';
-      return [
-        loaded.locate({ path: ['mqtt', 'listeners', index, 'tls'], found: errorMessage(cause), expected }),
-      ];
+      const path = ['mqtt', 'listeners', index, 'tls'];
+      return [loaded.locate(keyFault(path, errorMessage(cause), expected))];
     }
   });
 }

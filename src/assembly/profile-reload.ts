@@ -2,9 +2,10 @@ import { describeFault } from '../config/faults.ts';
 import { keysToRestartFor } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { contractsThat } from '../core/contract.ts';
-import type { ConfigFault } from '../core/fault.ts';
+import { keyFault, type ConfigFault } from '../core/fault.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Metric } from '../core/metric.ts';
+import { metric, type Metric } from '../core/metric.ts';
+import type { DeviceProfile } from '../core/profile/profile.ts';
 import { promisesDisk } from './journal-store.ts';
 import { promiseFaults, type Blueprint, type DrawnBlueprint } from './blueprint.ts';
 import { FileWatch } from './file-watch.ts';
@@ -36,7 +37,8 @@ export class ProfileReload {
   #generation = 1;
   #refusals = 0;
   #acceptedAtMs: number;
-  #refusal: { readonly atMs: number; readonly reason: string } | undefined;
+  /** When and why a newer set was refused. */
+  #refusal: string | undefined;
 
   constructor(options: ProfileReloadOptions) {
     this.#options = options;
@@ -92,13 +94,11 @@ export class ProfileReload {
     const lines = faults.map(describeFault);
     const reason = lines.length === 1 ? `${lines[0]}` : `${lines[0]} (and ${lines.length - 1} more)`;
     this.#refusals++;
-    this.#refusal = { atMs: clock.wallMs(), reason };
+    this.#refusal = `${new Date(clock.wallMs()).toISOString()}: ${reason}`;
     this.#refusedSources = sources;
     this.#watch?.learn();
-    logger.error(
-      { cause, generation: this.#generation, faults: lines },
-      'the changed device profiles are refused: the old ones stay in use',
-    );
+    const fields = { cause, generation: this.#generation, faults: lines };
+    logger.error(fields, 'the changed device profiles are refused: the old ones stay in use');
   }
 
   /** Names changes other than those of profiles. */
@@ -113,37 +113,25 @@ export class ProfileReload {
     const { profiles } = this.#running;
     const since = new Date(this.#acceptedAtMs).toISOString();
     const inUse = `generation ${this.#generation} of ${profiles.length} device profiles, since ${since}`;
-    if (this.#refusal === undefined) return inUse;
-    const { atMs, reason } = this.#refusal;
-    return `${inUse}; a newer set was refused at ${new Date(atMs).toISOString()}: ${reason}`;
+    return this.#refusal === undefined ? inUse : `${inUse}; a newer set was refused at ${this.#refusal}`;
   }
 
   metrics(): Metric[] {
+    const generationHelp =
+      'Which set of device profiles is in use: 1 from the start, one more for each reload.';
+    const loadedHelp = 'When the set of device profiles in use was read.';
+    const refusalsHelp = 'Reloads that were refused because of faults.';
+    const refusedHelp = '1 while the device profiles on disk are not those in use, because they have faults.';
     return [
-      {
-        name: 'sluice_profiles_generation',
-        help: 'Which set of device profiles is in use: 1 from the start, one more for each reload.',
-        kind: 'gauge',
-        read: () => this.#generation,
-      },
-      {
-        name: 'sluice_profiles_loaded_timestamp_seconds',
-        help: 'When the set of device profiles in use was read.',
-        kind: 'gauge',
-        read: () => this.#acceptedAtMs / 1_000,
-      },
-      {
-        name: 'sluice_profiles_refused_total',
-        help: 'Reloads that were refused because of faults.',
-        kind: 'counter',
-        read: () => this.#refusals,
-      },
-      {
-        name: 'sluice_profiles_refused',
-        help: '1 while the device profiles on disk are not those in use, because they have faults.',
-        kind: 'gauge',
-        read: () => (this.#refusal === undefined ? 0 : 1),
-      },
+      metric('gauge', 'sluice_profiles_generation', generationHelp, () => this.#generation),
+      metric(
+        'gauge',
+        'sluice_profiles_loaded_timestamp_seconds',
+        loadedHelp,
+        () => this.#acceptedAtMs / 1_000,
+      ),
+      metric('counter', 'sluice_profiles_refused_total', refusalsHelp, () => this.#refusals),
+      metric('gauge', 'sluice_profiles_refused', refusedHelp, () => (this.#refusal === undefined ? 0 : 1)),
     ];
   }
 }
@@ -151,32 +139,23 @@ export class ProfileReload {
 const WITHOUT_JOURNAL = contractsThat(({ needsJournal }) => !needsJournal).join(' or ');
 
 /** Demands of sound profiles on the rest of the configuration that only a restart can meet. */
-function restartFaults(
-  started: Blueprint,
-  running: Blueprint,
-  { profiles, loaded }: Blueprint,
-): ConfigFault[] {
+function restartFaults(started: Blueprint, running: Blueprint, drawn: Blueprint): ConfigFault[] {
+  const { profiles, loaded } = drawn;
   const { config, producer } = started;
+  const ackFault = (profile: DeviceProfile, expected: string): ConfigFault =>
+    loaded.locate(keyFault(['ack'], profile.ack.name, expected), profile);
   const isOpen = started.profiles.some(promisesDisk);
   const onDisk = new Map(running.profiles.filter(promisesDisk).map(({ type, ack }) => [type, ack.name]));
   const faults = [
     // The journal is opened when the gateway starts, or not at all.
     ...(isOpen ? [] : profiles.filter(promisesDisk)).map((profile) =>
-      loaded.locate(
-        {
-          path: ['ack'],
-          found: profile.ack.name,
-          expected: `${WITHOUT_JOURNAL}, because no journal is open`,
-        },
-        profile,
-      ),
+      ackFault(profile, `${WITHOUT_JOURNAL}, because no journal is open`),
     ),
     // The type's records on disk are still to be sent, and its devices' next messages would overtake them.
     ...profiles.flatMap((profile) => {
       const before = onDisk.get(profile.type);
       if (before === undefined || promisesDisk(profile)) return [];
-      const expected = `${before}, as before`;
-      return [loaded.locate({ path: ['ack'], found: profile.ack.name, expected }, profile)];
+      return [ackFault(profile, `${before}, as before`)];
     }),
     ...profiles.flatMap((profile) =>
       registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
@@ -185,8 +164,6 @@ function restartFaults(
       loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] }),
     ),
   ];
-  return faults.map((fault) => ({
-    ...fault,
-    expected: `${fault.expected}; as configured it needs a restart`,
-  }));
+  const needsRestart = (expected: string): string => `${expected}; as configured it needs a restart`;
+  return faults.map((fault) => ({ ...fault, expected: needsRestart(fault.expected) }));
 }

@@ -1,8 +1,8 @@
 import type { KeyFault } from '../core/fault.ts';
 import { isTopicTemplate } from '../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
-import type { DeviceCommands, RouteServices, TopicAdmission } from '../core/route.ts';
-import { parseTemplate } from '../decode/profile/template.ts';
+import type { DeviceCommands, RouteServices, TopicAdmission, ValueFraming } from '../core/route.ts';
+import { parseTemplate, templateNames, type Template } from '../decode/profile/template.ts';
 import { DeviceRegistries } from './device-registries.ts';
 import { ValueFramings } from './value-framing.ts';
 
@@ -23,7 +23,7 @@ export class ProfileServices {
 
   /** The services that one profile's routes need, and the faults in the files that it names. */
   of(profile: DeviceProfile): { readonly services: RouteServices; readonly faults: readonly KeyFault[] } {
-    const { registry, produce, type } = profile;
+    const { registry, produce } = profile;
     const opened = registry && this.registries.open(registry);
     const subject = produce.subject === undefined ? undefined : parseTemplate(produce.subject);
     const services: RouteServices = {
@@ -33,20 +33,16 @@ export class ProfileServices {
       ...(isTopicTemplate(produce.topic) && {
         topics: this.topics.admission(admissionName(profile), produce.topicsMax),
       }),
-      ...(subject !== undefined &&
-        'template' in subject && {
-          framing: this.framings.framing(produce.format ?? 'protobuf', (topic) =>
-            subject.template.fill(
-              new Map([
-                ['topic', topic],
-                ['type', type],
-              ]),
-            ),
-          ),
-        }),
+      ...(subject && 'template' in subject && { framing: this.#framing(profile, subject.template) }),
     };
     const problem = opened?.problem;
     return { services, faults: problem === undefined ? [] : [{ path: ['registry', 'file'], ...problem }] };
+  }
+
+  #framing({ type, produce: { format = 'protobuf' } }: DeviceProfile, subject: Template): ValueFraming {
+    return this.framings.framing(format, (topic) =>
+      subject.fill(templateNames(new Map([['topic', topic]]), type)),
+    );
   }
 
   /**

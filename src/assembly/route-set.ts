@@ -1,6 +1,6 @@
 import { commandTopics } from '../config/commands.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { ConfigFault, KeyFault } from '../core/fault.ts';
+import { keyFault, type ConfigFault, type KeyFault } from '../core/fault.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import type { DeviceTable } from '../decode/normalise/device-table.ts';
@@ -77,7 +77,7 @@ export function registryFaults(
 ): KeyFault[] {
   if (subject === undefined || config.kafka.schemaRegistry !== undefined) return [];
   const expected = 'no subject, or kafka.schema.registry.url in the configuration';
-  return [{ path: ['produce', 'subject'], found: JSON.stringify(subject), expected }];
+  return [keyFault(['produce', 'subject'], JSON.stringify(subject), expected)];
 }
 
 function kafkaTopics({ config, profiles }: LoadedConfig): string[] {

@@ -124,16 +124,13 @@ function prefixOf(id: number, format: OutputFormat): Uint8Array {
 
 /** Connects the frames of values with the Schema Registry, where there is one. */
 export function connectSchemaRegistry(
-  {
-    config,
-    services,
-  }: { readonly config: SluiceConfig; readonly services: { readonly framings: ValueFramings } },
-  clock: Clock,
-  logger: Logger,
+  { kafka: { schemaRegistry } }: SluiceConfig,
+  framings: ValueFramings,
+  { clock, logger }: Omit<Connection, 'registry'>,
 ): void {
-  if (config.kafka.schemaRegistry === undefined) return;
-  const { url, userInfo } = config.kafka.schemaRegistry;
+  if (schemaRegistry === undefined) return;
+  const { url, userInfo } = schemaRegistry;
   const [username = '', ...password] = userInfo?.split(':') ?? [];
   const auth = userInfo === undefined ? {} : { auth: { username, password: password.join(':') } };
-  services.framings.connect({ registry: new SchemaRegistry({ url, ...auth, logger, clock }), clock, logger });
+  framings.connect({ registry: new SchemaRegistry({ url, ...auth, clock, logger }), clock, logger });
 }

@@ -7,17 +7,15 @@ import type { ConfigDocument } from './schema.ts';
 
 export interface CommandsConfig extends CommandSettings {
   /** Where devices' answers come from and go to; undefined: nobody waits for any. */
-  readonly reply: { readonly mqttTopic: string; readonly topic: string } | undefined;
+  readonly reply?: { readonly mqttTopic: string; readonly topic: string } | undefined;
 }
 
 export function toCommands(topics: InProgramTerms<ConfigDocument['commands']>): CommandsConfig[] {
   return topics.map(({ device, deviceHeader, ...one }) => ({
+    group: `sluice-commands-${one.topic}`,
+    undeliveredTopic: `${one.topic}.undelivered`,
     ...one,
-    group: one.group ?? `sluice-commands-${one.topic}`,
     deviceHeader: device === 'header' ? deviceHeader : undefined,
-    expiryMs: one.expiryMs,
-    undeliveredTopic: one.undeliveredTopic ?? `${one.topic}.undelivered`,
-    reply: one.reply,
   }));
 }
 
@@ -36,9 +34,7 @@ export function replyProfiles(commands: readonly CommandsConfig[], file: string)
     if (reply === undefined || parsed === undefined || 'problem' in parsed) return [];
     const { names } = parsed.pattern;
     if (!names.includes('device')) return [];
-    const correlation = names.includes('correlation') && {
-      levelHeaders: new Map([[correlationHeader, '{correlation}']]),
-    };
+    const levelHeaders = new Map([[correlationHeader, '{correlation}']]);
     const profile: DeviceProfile = {
       file,
       type: replyType(topic),
@@ -51,7 +47,7 @@ export function replyProfiles(commands: readonly CommandsConfig[], file: string)
         topic: reply.topic,
         value: 'raw',
         headers: ['topic', 'client.id', 'received.at'],
-        ...correlation,
+        ...(names.includes('correlation') && { levelHeaders }),
       },
       ack: CONTRACTS.kafka,
     };

@@ -1,4 +1,4 @@
-import type { KeyFault } from '../core/fault.ts';
+import { keyFault, type KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
 import type { CommandsConfig } from './commands.ts';
@@ -25,23 +25,15 @@ export function configFaults(
   ];
 }
 
-function sizeFaults({ mqtt, audit }: SluiceConfig): KeyFault[] {
-  const faults: KeyFault[] = [];
+function* sizeFaults({ mqtt, audit }: SluiceConfig): Generator<KeyFault> {
   if (mqtt.memoryLimitBytes < mqtt.maxPacketBytes) {
-    faults.push({
-      path: ['mqtt', 'memory.limit.bytes'],
-      found: String(mqtt.memoryLimitBytes),
-      expected: `at least max.packet.bytes (${mqtt.maxPacketBytes})`,
-    });
+    const expected = `at least max.packet.bytes (${mqtt.maxPacketBytes})`;
+    yield keyFault(['mqtt', 'memory.limit.bytes'], String(mqtt.memoryLimitBytes), expected);
   }
   if (audit !== undefined && audit.maxBytes < 2 * audit.segmentBytes) {
-    faults.push({
-      path: ['audit', 'max.bytes'],
-      found: String(audit.maxBytes),
-      expected: `at least twice segment.bytes (${audit.segmentBytes})`,
-    });
+    const expected = `at least twice segment.bytes (${audit.segmentBytes})`;
+    yield keyFault(['audit', 'max.bytes'], String(audit.maxBytes), expected);
   }
-  return faults;
 }
 
 type Listener = ConfigDocument['mqtt']['listeners'][number];
@@ -49,66 +41,57 @@ type Listener = ConfigDocument['mqtt']['listeners'][number];
 /** Which keys go with a listener's type. */
 function listenerFaults(listeners: readonly Listener[]): KeyFault[] {
   return listeners.flatMap((listener, index) =>
-    faultsOfListener(listener).map((fault) => ({
-      ...fault,
-      path: ['mqtt', 'listeners', index, ...fault.path],
-    })),
+    faultsOfListener(listener).map(([key, found, expected]) =>
+      keyFault(['mqtt', 'listeners', index, key], found, expected),
+    ),
   );
 }
 
-function faultsOfListener({ type, host, port, path, tls }: Listener): KeyFault[] {
-  const faults: KeyFault[] = [];
+function faultsOfListener({ type, host, port, path, tls }: Listener) {
+  const faults: [key: string, found: string, expected: string][] = [];
   const stray = (key: string, value: unknown, of: string): void => {
     if (value === undefined) return;
     const found = typeof value === 'object' ? 'a map' : JSON.stringify(value);
-    faults.push({ path: [key], found, expected: `nothing here: a listener of type ${type} has none, ${of}` });
+    faults.push([key, found, `nothing here: a listener of type ${type} has none, ${of}`]);
   };
   const isTls = type === 'tls' || type === 'wss';
   if (!isTls) stray('tls', tls, 'those of type tls and wss have');
   if (isTls && tls === undefined) {
-    faults.push({
-      path: ['tls'],
-      found: 'nothing',
-      expected: `tls: { cert: server.pem, key: server.key }, which a listener of type ${type} must have`,
-    });
+    const expected = `tls: { cert: server.pem, key: server.key }, which a listener of type ${type} must have`;
+    faults.push(['tls', 'nothing', expected]);
   }
   if (type === 'unix') {
     stray('host', host, 'its path says where it is');
     stray('port', port, 'its path says where it is');
-    if (path === undefined) {
-      faults.push({ path: ['path'], found: 'nothing', expected: 'path: the file of the unix domain socket' });
-    }
+    if (path === undefined) faults.push(['path', 'nothing', 'path: the file of the unix domain socket']);
   }
   if (type === 'tcp' || type === 'tls') stray('path', path, 'those of type ws, wss and unix have');
   if ((type === 'ws' || type === 'wss') && path !== undefined && !path.startsWith('/')) {
-    faults.push({ path: ['path'], found: JSON.stringify(path), expected: 'a path that begins with /' });
+    faults.push(['path', JSON.stringify(path), 'a path that begins with /']);
   }
   return faults;
 }
 
-function journalFaults(document: ConfigDocument['journal']): KeyFault[] {
-  const faults: KeyFault[] = [];
-  const fault = (key: string, found: string, expected: string): void => {
-    faults.push({ path: ['journal', key], found, expected });
-  };
-  const segment = document['segment.bytes'];
-  if (document['max.bytes'] < 4 * segment) {
-    fault('max.bytes', String(document['max.bytes']), `at least four times segment.bytes (${segment})`);
+function* journalFaults(document: ConfigDocument['journal']): Generator<KeyFault> {
+  const { directories, 'max.bytes': maxBytes, 'segment.bytes': segmentBytes } = document;
+  if (maxBytes < 4 * segmentBytes) {
+    const expected = `at least four times segment.bytes (${segmentBytes})`;
+    yield keyFault(['journal', 'max.bytes'], String(maxBytes), expected);
   }
-  if (new Set(document.directories).size !== document.directories.length) {
-    fault('directories', 'a list', 'folders that differ');
+  if (new Set(directories).size !== directories.length) {
+    yield keyFault(['journal', 'directories'], 'a list', 'folders that differ');
   }
   if (document['key.file'] !== undefined && document['key.env'] !== undefined) {
-    fault('key.env', JSON.stringify(document['key.env']), 'nothing: key.file says already where the key is');
+    const expected = 'nothing: key.file says already where the key is';
+    yield keyFault(['journal', 'key.env'], JSON.stringify(document['key.env']), expected);
   }
-  return faults;
 }
 
 function commandFaults(commands: readonly CommandsConfig[]): KeyFault[] {
   return commands.flatMap(({ topic, undeliveredTopic, reply }, index) => {
     const faults: KeyFault[] = [];
     const refuse = (key: readonly string[], found: string, expected: string): void => {
-      faults.push({ path: ['commands', index, ...key], found: JSON.stringify(found), expected });
+      faults.push(keyFault(['commands', index, ...key], JSON.stringify(found), expected));
     };
     if (commands.findIndex((other) => other.topic === topic) < index) {
       refuse(['topic'], topic, 'each command topic once');
@@ -130,16 +113,18 @@ function commandFaults(commands: readonly CommandsConfig[]): KeyFault[] {
 }
 
 /** The faults between the keys of a profile, and with profiles that were read before it. */
-export function profileFaults(profile: DeviceProfile, others: readonly DeviceProfile[]): KeyFault[] {
-  const faults: KeyFault[] = [];
+export function* profileFaults(
+  profile: DeviceProfile,
+  others: readonly DeviceProfile[],
+): Generator<KeyFault> {
   const namesake = others.find(({ type }) => type === profile.type);
   if (namesake !== undefined) {
     const expected = `a type of its own: ${namesake.file} has this one`;
-    faults.push({ path: ['type'], found: JSON.stringify(profile.type), expected });
+    yield keyFault(['type'], JSON.stringify(profile.type), expected);
   }
   if (profile.whenFull !== undefined && !profile.ack.needsJournal) {
     const expected = `nothing: ack: ${profile.ack.name} makes no use of the journal`;
-    faults.push({ path: ['journal', 'when.full'], found: JSON.stringify(profile.whenFull), expected });
+    yield keyFault(['journal', 'when.full'], JSON.stringify(profile.whenFull), expected);
   }
   const pattern = parseTopicPattern(profile.topic);
   // A topic that is no pattern is the routes' fault to find.
@@ -147,7 +132,6 @@ export function profileFaults(profile: DeviceProfile, others: readonly DevicePro
   for (const name of profile.simulate?.levels.keys() ?? []) {
     if (names === undefined || names.includes(name)) continue;
     const expected = `a named level of ${profile.topic}`;
-    faults.push({ path: ['simulate', 'levels', name], found: JSON.stringify(name), expected });
+    yield keyFault(['simulate', 'levels', name], JSON.stringify(name), expected);
   }
-  return faults;
 }

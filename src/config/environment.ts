@@ -48,20 +48,17 @@ export function overlayEnvironment(
     if (!PREFIX.test(name) || value === undefined || value === '') continue;
     const levels = name.replace(PREFIX, '').split('__');
     const path = resolveLevels(schema, result, levels);
+    const refuse = (found: string, expected: string): void => {
+      faults.push({ file: 'environment', line: 0, key: name, found, expected });
+    };
     if (path === undefined) {
-      if (SERVICE_LINK.test(name)) continue;
-      faults.push(unknownVariable(schema, name));
+      if (!SERVICE_LINK.test(name)) refuse('a variable that names no key', likelyVariable(schema, name));
     } else if (fits(result, path)) {
       set(result, path, fromText(schemaAt(schema, path), value));
       variables.push({ path, name });
     } else {
-      faults.push({
-        file: 'environment',
-        line: 0,
-        key: name,
-        found: 'an index past the end of the list, or a level that is no map or list in the file',
-        expected: 'a key of the configuration, list items without gaps',
-      });
+      const found = 'an index past the end of the list, or a level that is no map or list in the file';
+      refuse(found, 'a key of the configuration, list items without gaps');
     }
   }
   return { data: result, variables, faults };
@@ -87,10 +84,9 @@ function resolveLevel(schema: unknown, data: unknown, level: string): string | n
   if (isList(schema)) return /^\d{1,4}$/.test(level) ? Number(level) : undefined;
   if (!isOpenMap(schema) || level === '') return undefined;
   // A name that the file has already, in the file's spelling; else as Kafka writes its names.
-  const present = isPlainMap(data) ? Object.keys(data) : [];
-  return (
-    present.find((key) => normalised(key) === normalised(level)) ?? level.toLowerCase().replaceAll('_', '.')
-  );
+  const present = Object.keys(isPlainMap(data) ? data : {});
+  const inFile = present.find((key) => normalised(key) === normalised(level));
+  return inFile ?? level.toLowerCase().replaceAll('_', '.');
 }
 
 function normalised(name: string): string {
@@ -135,20 +131,14 @@ function set(data: unknown, path: KeyPath, value: unknown): void {
   }
 }
 
-function unknownVariable(schema: z.ZodType, name: string): ConfigFault {
+/** Which variable was probably meant. */
+function likelyVariable(schema: z.ZodType, name: string): string {
   // Without the prefix, which would make every variable similar to every other.
-  const keys = [...fixedPaths(schema)].map((path) => variableName(path).replace(PREFIX, ''));
+  const keys = fixedPaths(schema).map((path) => variableName(path).replace(PREFIX, ''));
   const guess = nearest(name.replace(PREFIX, ''), keys);
-  return {
-    file: 'environment',
-    line: 0,
-    key: name,
-    found: 'a variable that names no key',
-    expected:
-      guess === undefined
-        ? 'SLUICE_ and a key, its levels joined by __'
-        : `SLUICE_${guess} (did you mean that?)`,
-  };
+  return guess === undefined
+    ? 'SLUICE_ and a key, its levels joined by __'
+    : `SLUICE_${guess} (did you mean that?)`;
 }
 
 /** The variable that sets a key. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { nearest, type ConfigFault, type ConfigWarning, type KeyFault } from '../core/fault.ts';
+import { keyFault, nearest, type ConfigFault, type ConfigWarning, type KeyFault } from '../core/fault.ts';
 import {
   child,
   fixedPaths,
@@ -100,30 +100,19 @@ function keyFaults(schema: z.ZodType, data: unknown, issues: readonly z.core.$Zo
       const expected = issue.issues[0]?.message ?? issue.message;
       return [{ path, found: describeValue(path.at(-1), []), expected }];
     }
-    if (issue.code === 'invalid_union') {
-      const nested = chosenOption(issue, valueAt(data, path));
-      if (nested !== undefined) {
-        return keyFaults(
-          schema,
-          data,
-          nested.map((inner) => ({ ...inner, path: [...path, ...inner.path] })),
-        );
-      }
-    }
     const value = valueAt(data, path);
-    return [nestedWriting(schema, path, value) ?? bareBraces(path, value) ?? plainFault(path, value, issue)];
+    const chosen = issue.code === 'invalid_union' ? chosenOption(issue, value) : undefined;
+    if (chosen !== undefined) {
+      const nested = chosen.map((inner) => ({ ...inner, path: [...path, ...inner.path] }));
+      return keyFaults(schema, data, nested);
+    }
+    const plain = keyFault(path, describeValue(value, path), issue.message);
+    return [nestedWriting(schema, path, value) ?? bareBraces(path, value) ?? plain];
   });
 }
 
-function plainFault(path: KeyPath, value: unknown, issue: z.core.$ZodIssue): KeyFault {
-  return { path, found: describeValue(value, path), expected: issue.message };
-}
-
 /** Of a union's options the one that got furthest into the value: what the person was writing. */
-function chosenOption(
-  issue: z.core.$ZodIssueInvalidUnion,
-  value: unknown,
-): readonly z.core.$ZodIssue[] | undefined {
+function chosenOption(issue: z.core.$ZodIssueInvalidUnion, value: unknown) {
   if (typeof value !== 'object' || value === null) return undefined;
   return issue.errors.find((option) =>
     option.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'),
@@ -134,21 +123,20 @@ function chosenOption(
 function unknownKey(schema: z.ZodType, data: unknown, parent: KeyPath, key: string): KeyFault {
   const path = [...parent, key];
   const known = keysOf(schemaAt(schema, parent)) ?? [];
-  const fault = (expected: string): KeyFault => ({ path, found: 'an unknown key', expected });
+  const fault = (expected: string): KeyFault => keyFault(path, 'an unknown key', expected);
 
   const flat = flattened(key, valueAt(data, path)).find((name) => known.includes(name));
   if (flat !== undefined) return fault(`one key with dots, \`${flat}:\``);
 
-  const below = [...fixedPaths(schemaAt(schema, parent))].find(
-    (inner) => inner.length > 1 && inner.join('.') === key,
-  );
+  const nested = (inner: readonly string[]): boolean => inner.length > 1 && inner.join('.') === key;
+  const below = fixedPaths(schemaAt(schema, parent)).find(nested);
   if (below !== undefined) {
     return fault(`\`${below.at(-1) ?? ''}:\` below \`${below.slice(0, -1).join(': ')}:\``);
   }
 
   const guess = nearest(key, known);
   if (guess !== undefined) return fault(`\`${guess}\` (did you mean that?)`);
-  const elsewhere = [...fixedPaths(schema)].find((inner) => inner.at(-1) === key && inner.length > 1);
+  const elsewhere = fixedPaths(schema).find((inner) => inner.at(-1) === key && inner.length > 1);
   if (elsewhere !== undefined) return fault(`this key at \`${elsewhere.join(': ')}\``);
   return fault(`one of ${known.join(', ')}`);
 }

@@ -140,12 +140,11 @@ export function schemaAt(schema: unknown, path: KeyPath): unknown {
 }
 
 /** Every path of fixed keys of a schema, lists and open maps not entered. */
-export function* fixedPaths(schema: unknown, path: readonly string[] = []): Generator<readonly string[]> {
-  for (const key of keysOf(schema) ?? []) {
+export function fixedPaths(schema: unknown, path: readonly string[] = []): (readonly string[])[] {
+  return (keysOf(schema) ?? []).flatMap((key) => {
     const inner = [...path, key];
-    yield inner;
-    yield* fixedPaths(child(schema, key), inner);
-  }
+    return [inner, ...fixedPaths(child(schema, key), inner)];
+  });
 }
 
 /** The value at a path of plain data. */

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { errorMessage } from '../core/errors.ts';
+import { errorMessage, isMissing } from '../core/errors.ts';
 import type { ConfigFault, KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { replyKey, replyProfiles } from './commands.ts';
@@ -54,11 +54,8 @@ export function loadConfig(
   const main = loadMain(chosen, environment);
   const { config, document } = main;
   const folder = loadProfiles(config.profiles);
-  const faults = [
-    ...main.faults,
-    ...('problem' in folder ? main.folderFault(folder.problem) : folder.faults),
-  ];
-  const read = 'problem' in folder ? [] : folder.read;
+  const { read, faults } =
+    'problem' in folder ? { read: [], faults: main.folderFault(folder.problem) } : folder;
   const fileOf = (profile: DeviceProfile | undefined): ProfileFile | undefined =>
     read.find(({ yaml }) => yaml.file === profile?.file);
   const inOrder = (unsorted: readonly ConfigFault[]): ConfigFault[] =>
@@ -69,7 +66,7 @@ export function loadConfig(
     config,
     document,
     profiles: [...read.flatMap(({ profile }) => profile ?? []), ...replyProfiles(config.commands, chosen)],
-    faults: inOrder(faults),
+    faults: inOrder([...main.faults, ...faults]),
     inOrder,
     locate(fault, profile) {
       const own = fileOf(profile);
@@ -146,8 +143,7 @@ function loadProfiles(
       .filter((name) => /\.ya?ml$/i.test(name))
       .sort();
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    return { problem: missing ? `no folder ${folder}` : errorMessage(error) };
+    return { problem: isMissing(error) ? `no folder ${folder}` : errorMessage(error) };
   }
   if (names.length === 0) return { problem: `no *.yaml in ${folder}` };
 
@@ -164,21 +160,15 @@ function loadProfiles(
     const { value: document, faults: keyFaults } = parseDocument(profileSchema, yaml.data);
     const profile = document && toProfile(document, yaml.file);
     const others = read.flatMap((other) => other.profile ?? []);
-    const crossFaults = profile === undefined ? [] : profileFaults(profile, others);
+    const crossFaults = profile ? profileFaults(profile, others) : [];
     faults.push(...[...keyFaults, ...crossFaults].map((fault) => located(fault, yaml)));
     read.push({ yaml, ...(document && profile && { document, profile }) });
   }
   return { read, faults };
 }
 
-function located(fault: KeyFault, yaml: YamlFile): ConfigFault {
-  return {
-    file: yaml.file,
-    line: yaml.lineOf(fault.path),
-    key: keyText(fault.path),
-    found: fault.found,
-    expected: fault.expected,
-  };
+function located({ path, ...said }: KeyFault, { file, lineOf }: YamlFile): ConfigFault {
+  return { file, line: lineOf(path), key: keyText(path), ...said };
 }
 
 /** A file of nothing, or of comments alone. */

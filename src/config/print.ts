@@ -14,12 +14,8 @@ export function printedConfig(loaded: LoadedConfig, producer: ProducerConfig): s
   const { document } = loaded;
   const kafka = { ...document.kafka, producer: producerSettings(document.kafka.producer, producer) };
   const reloaded = Object.entries(configSchema.shape).filter(([, row]) => keyFacts.get(row)?.reloads);
-  const unless = reloaded.map(([key]) => key).join(', ');
-  return printed(
-    { ...document, kafka },
-    (path) => loaded.originOf(path),
-    `A change of any key but ${unless} needs a restart.`,
-  );
+  const restart = `A change of any key but ${reloaded.map(([key]) => key).join(', ')} needs a restart.`;
+  return printed({ ...document, kafka }, (path) => loaded.originOf(path), restart);
 }
 
 /** A device profile in the same way; undefined if no file has it. */
@@ -31,10 +27,7 @@ export function printedProfile(loaded: LoadedConfig, profile: DeviceProfile): st
 }
 
 /** The producer's settings that a person may set, as they were understood. */
-function producerSettings(
-  given: Readonly<Record<string, unknown>>,
-  producer: ProducerConfig,
-): Record<string, unknown> {
+function producerSettings(given: Readonly<Record<string, unknown>>, producer: ProducerConfig): object {
   const rows = Object.entries(SETTINGS).filter(([, { name }]) => !Object.hasOwn(NO_PRODUCER_KEYS, name));
   return Object.fromEntries(
     rows.map(([field, { name }]) => {

@@ -1,15 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { errorMessage } from '../core/errors.ts';
+import { errorMessage, isMissing } from '../core/errors.ts';
+import type { KeyFault } from '../core/fault.ts';
 
 /** Devices by id, each with its columns by name. */
 export type RegistryRows = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** What is wrong with a registry file, in words for a person. */
-export interface RegistryProblem {
-  readonly found: string;
-  readonly expected: string;
-}
+export type RegistryProblem = Omit<KeyFault, 'path'>;
 
 /**
  * Reads a list of devices. CSV (RFC 4180, with a line of column names; `,`, `;` or tab), or YAML: a list of maps, or
@@ -24,9 +22,8 @@ export function readRegistryFile(
   try {
     text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const found = missing ? `no file ${file}` : errorMessage(error);
-    return { problem: { found, expected: 'a CSV or YAML file that can be read' } };
+    const found = isMissing(error) ? `no file ${file}` : errorMessage(error);
+    return problem(found, 'a CSV or YAML file that can be read');
   }
   const records = /\.ya?ml$/i.test(file) ? yamlRecords(text, key) : csvRecords(text);
   if ('found' in records) return { problem: records };
@@ -93,15 +90,11 @@ function csvRecords(text: string): RegistryRecord[] | RegistryProblem {
   const records: RegistryRecord[] = [];
   for (const { line, cells } of rest) {
     if (cells.length !== names.cells.length) {
-      return {
-        found: `line ${line} with ${cells.length} columns`,
-        expected: `${names.cells.length} columns, as in the first line`,
-      };
+      const expected = `${names.cells.length} columns, as in the first line`;
+      return { found: `line ${line} with ${cells.length} columns`, expected };
     }
-    records.push({
-      place: `line ${line}`,
-      columns: new Map(names.cells.map((name, index) => [name.trim(), (cells[index] ?? '').trim()])),
-    });
+    const columns = new Map(names.cells.map((name, index) => [name.trim(), (cells[index] ?? '').trim()]));
+    records.push({ place: `line ${line}`, columns });
   }
   return records;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
-import { errorMessage } from '../core/errors.ts';
+import { errorMessage, isMissing } from '../core/errors.ts';
 import type { ConfigFault } from '../core/fault.ts';
 import type { KeyPath } from './key.ts';
 
@@ -22,10 +22,7 @@ export function readYamlFile(file: string): YamlFile {
   try {
     source = readFileSync(file, 'utf8');
   } catch (error) {
-    const found =
-      error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? 'no such file'
-        : errorMessage(error);
+    const found = isMissing(error) ? 'no such file' : errorMessage(error);
     return broken(file, [{ file, line: 0, key: '', found, expected: 'a YAML file that can be read' }]);
   }
 

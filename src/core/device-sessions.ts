@@ -16,7 +16,7 @@ export interface CommandSettings {
   /** The header that tells commands apart and that replies carry again. */
   readonly correlationHeader: string;
   /** How long a command lives after its record's timestamp; undefined: for ever. */
-  readonly expiryMs: number | undefined;
+  readonly expiryMs?: number | undefined;
   /** The header that says so for one record, in milliseconds. */
   readonly expiryHeader: string;
   /** The Kafka topic of commands that did not reach their device. */

@@ -25,6 +25,10 @@ export interface KeyFault {
   readonly expected: string;
 }
 
+export function keyFault(path: KeyFault['path'], found: string, expected: string): KeyFault {
+  return { path, found, expected };
+}
+
 /**
  * The candidate that was probably meant: the nearest by edit distance, if it is near enough to be a slip of the
  * keyboard (a third of its length, at least 2 edits). Dots, dashes, underscores and case don't count.

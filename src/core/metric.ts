@@ -16,3 +16,8 @@ export interface Metric {
   readonly labelNames?: readonly string[];
   read(): number | readonly MetricSample[];
 }
+
+/** A metric without labels. */
+export function metric(kind: Metric['kind'], name: string, help: string, read: () => number): Metric {
+  return { name, help, kind, read };
+}

@@ -20,7 +20,7 @@ const full = {
   time: { field: 't', unit: 'ms' as const },
   sequence: { field: 'n' },
   metrics: new Map<string, MetricSpec>([
-    ['temperature', { field: 'temp', unit: 'Cel', range: { max: 50, otherwise: 'mark' } }],
+    ['temperature', { field: 'temp', unit: 'Cel', range: { max: 50, else: 'mark' } }],
     ['door', { field: 'door' }],
     ['state', { field: 'state', enum: new Map([[2, 'MOVING ü']]) }],
     ['count', { field: 'count', type: 'integer' }],

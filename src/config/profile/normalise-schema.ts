@@ -7,7 +7,17 @@ import {
   type RegistrySpec,
   type TimeSpec,
 } from '../../core/profile/normaliser-spec.ts';
-import { choice, integer, kafkaTopic, path, section, text, textLike, type InProgramTerms } from '../key.ts';
+import {
+  choice,
+  integer,
+  isPlainMap,
+  kafkaTopic,
+  path,
+  section,
+  text,
+  textLike,
+  type InProgramTerms,
+} from '../key.ts';
 
 /* What a device profile says about values, times and devices: from decoded fields to telemetry. */
 
@@ -72,20 +82,12 @@ export const metricSchema = section(
 
 type Metric = InProgramTerms<z.output<typeof metricSchema>>;
 
-export function toMetric({ range, enum: names, deadband, ...metric }: Metric): MetricSpec {
+export function toMetric({ enum: names, deadband, ...metric }: Metric): MetricSpec {
   return {
     ...metric,
     ...(names && { enum: new Map(Object.entries(names).map(([key, name]) => [Number(key), name])) }),
-    ...(range && { range: toRange(range) }),
     ...(deadband !== undefined && { deadband: toDeadband(deadband) }),
   };
-}
-
-function toRange({
-  else: otherwise,
-  ...bounds
-}: NonNullable<Metric['range']>): NonNullable<MetricSpec['range']> {
-  return { ...bounds, otherwise };
 }
 
 function toDeadband(band: number | string): NonNullable<MetricSpec['deadband']> {
@@ -119,17 +121,13 @@ export const timeSchema = section({
     ),
 }).refine(({ unit, format }) => (unit === undefined) !== (format === undefined), { error: TIME });
 
-export function toTime({
-  zone,
-  behindMs,
-  aheadMs,
-  ...time
-}: InProgramTerms<z.output<typeof timeSchema>>): TimeSpec {
-  const hasWindow = behindMs !== undefined || aheadMs !== undefined;
+export function toTime(given: InProgramTerms<z.output<typeof timeSchema>>): TimeSpec {
+  const { zone, behindMs = 7 * DAY_MS, aheadMs = 30 * 60_000, ...time } = given;
+  const hasWindow = given.behindMs !== undefined || given.aheadMs !== undefined;
   return {
     ...time,
     ...(zone !== undefined && { zoneMinutes: zoneMinutes(zone) }),
-    ...(hasWindow && { window: { behindMs: behindMs ?? 7 * DAY_MS, aheadMs: aheadMs ?? 30 * 60_000 } }),
+    ...(hasWindow && { window: { behindMs, aheadMs } }),
   };
 }
 
@@ -179,18 +177,11 @@ export const registrySchema = section({
 });
 
 export function toRegistry(
-  { attributes, quarantineTopic, ...registry }: InProgramTerms<z.output<typeof registrySchema>>,
+  { attributes, ...registry }: InProgramTerms<z.output<typeof registrySchema>>,
   defaultQuarantine: string,
 ): RegistrySpec {
-  return {
-    ...registry,
-    attributes: new Map(
-      isList(attributes) ? attributes.map((name) => [name, name]) : Object.entries(attributes),
-    ),
-    quarantineTopic: quarantineTopic ?? defaultQuarantine,
-  };
-}
-
-function isList(value: unknown): value is readonly unknown[] {
-  return Array.isArray(value);
+  const columns = isPlainMap(attributes)
+    ? Object.entries(attributes)
+    : attributes.map((name) => [name, name] as const);
+  return { quarantineTopic: defaultQuarantine, ...registry, attributes: new Map(columns) };
 }

@@ -30,7 +30,7 @@ export interface MetricSpec {
   /** Left out, what the payload says. */
   readonly type?: MetricType;
   /** Both bounds are within. */
-  readonly range?: { readonly min?: number; readonly max?: number; readonly otherwise: CheckPolicy };
+  readonly range?: { readonly min?: number; readonly max?: number; readonly else: CheckPolicy };
   /** What happens to a message without this metric; left out, nothing. */
   readonly required?: CheckPolicy;
   /**

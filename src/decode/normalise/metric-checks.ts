@@ -26,8 +26,8 @@ export function metricCheck(
   { range, required }: MetricSpec,
 ): MetricCheck | undefined {
   if (range === undefined && required === undefined) return undefined;
-  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, otherwise } = range ?? {};
-  return { name, slot, index, min, max, outside: otherwise, absent: required };
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = range ?? {};
+  return { name, slot, index, min, max, outside: range?.else, absent: required };
 }
 
 /** Notes the metric's quality; returns why the message as a whole can't go on. */

@@ -70,7 +70,7 @@ export class TracedNormaliser extends Normaliser {
   protected override runCheck(check: MetricCheck, values: FieldValues): DecodeFault | undefined {
     const verdict = super.runCheck(check, values);
     const { range, required } = (this.#plan.metrics[check.index] as MetricPlan).spec;
-    const bounds = range && `${range.min ?? '-∞'} to ${range.max ?? '∞'}, else ${range.otherwise}`;
+    const bounds = range && `${range.min ?? '-∞'} to ${range.max ?? '∞'}, else ${range.else}`;
     const wanted = [bounds ?? [], required ? `required: ${required}` : []].flat();
     const dropped = required === 'drop' ? 'the message is filtered' : verdict?.message;
     const found = verdict ? dropped : FINDINGS[this.qualities[check.index] as number];

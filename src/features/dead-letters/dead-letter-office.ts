@@ -110,8 +110,8 @@ export class DeadLetterOffice {
   }
 
   #transcriber({ as, timestampMs }: Pick<TranscriberOptions, 'as' | 'timestampMs'>): Transcriber {
-    const { routes, services } = this.#blueprint;
-    connectSchemaRegistry(this.#blueprint, this.#options.clock, this.#options.logger);
+    const { routes, services, config } = this.#blueprint;
+    connectSchemaRegistry(config, services.framings, this.#options);
     this.#closers.push(() => {
       services.framings.close();
     });

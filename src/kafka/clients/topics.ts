@@ -99,7 +99,7 @@ export interface TopicKeeperOptions extends KafkaClientOptions {
     readonly create: boolean;
     readonly partitions: number;
     /** undefined: the brokers' default. */
-    readonly replicationFactor: number | undefined;
+    readonly replicationFactor?: number | undefined;
     readonly config: Readonly<Record<string, string>>;
   };
   /** Called each time that something was created or found; at least once when all are there. */

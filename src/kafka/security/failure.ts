@@ -1,10 +1,12 @@
 import { errorMessage } from '../../core/errors.ts';
 import { ProducerError } from '../../producer/errors.ts';
-import type { SecurityProtocol } from '../../producer/config/config-table.ts';
+import type { SecurityConfig } from '../../producer/config/config-table.ts';
 import { NotKafkaError } from '../protocol/frames.ts';
 import { TokenError } from './oauth.ts';
 import { LoginError } from './sasl.ts';
 import { SecurityConfigError } from './sources.ts';
+
+type SecurityProtocol = SecurityConfig['securityProtocol'];
 
 /** How a connection failed that security is the reason for; the code of {@link BrokerSecurityError}. */
 export type SecurityFailureCode =
@@ -199,14 +201,7 @@ function lastWords(message: string): string {
 /** The error, its causes, and the errors that it collects, from the outside in. */
 function* causesOf(error: unknown, depth = 0): Generator<Cause> {
   if (!(error instanceof Error) || depth > 8) return;
-  const { broker, code, type, apiId, cause, errors } = error as {
-    broker?: unknown;
-    code?: unknown;
-    type?: unknown;
-    apiId?: unknown;
-    cause?: unknown;
-    errors?: unknown;
-  };
+  const { broker, code, type, apiId, cause, errors } = error as Error & Readonly<Record<string, unknown>>;
   const name = [apiId, type, code].find((candidate) => typeof candidate === 'string');
   yield {
     code: typeof name === 'string' ? name : '',

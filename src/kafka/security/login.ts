@@ -6,31 +6,24 @@ import { ProtocolReader, ProtocolWriter } from '../protocol/protocol-bytes.ts';
 import { rejectedTokenReason, type BearerToken } from './oauth.ts';
 import { LoginError, type Credentials, type Exchange, type Sasl } from './sasl.ts';
 
-/** A login that has all that it needs, before the broker is asked to begin one. */
-export interface PreparedLogin {
-  readonly mechanism: Sasl['mechanism'];
-  /** Holds the conversation of the mechanism. */
-  readonly converse: (exchange: Exchange) => Promise<void>;
-}
+/** A login that has all that it needs, before the broker is asked to begin one: `converse` is its conversation. */
+type PreparedLogin = Awaited<ReturnType<typeof prepareLogin>>;
 
 /**
  * Gets the credentials that are valid now, which may take an endpoint's answer.
  * @throws SecurityConfigError, TokenError
  */
-export async function prepareLogin(sasl: Sasl): Promise<PreparedLogin> {
+export async function prepareLogin(sasl: Sasl) {
   const { mechanism } = sasl;
   if (mechanism === 'OAUTHBEARER') {
     const token = await sasl.token();
-    return { mechanism, converse: (exchange) => bearerLogin(token, exchange) };
+    return { mechanism, converse: (exchange: Exchange) => bearerLogin(token, exchange) };
   }
   const credentials = sasl.credentials();
-  return {
-    mechanism,
-    converse: (exchange) =>
-      mechanism === 'PLAIN'
-        ? plainLogin(credentials, exchange)
-        : scramLogin(mechanism, credentials, exchange),
-  };
+  if (mechanism === 'PLAIN') {
+    return { mechanism, converse: (exchange: Exchange) => plainLogin(credentials, exchange) };
+  }
+  return { mechanism, converse: (exchange: Exchange) => scramLogin(mechanism, credentials, exchange) };
 }
 
 /**
@@ -134,10 +127,7 @@ export async function scramLogin(
   verify(serverFinal, hmac(hmac(saltedPassword, 'Server Key'), authMessage));
 }
 
-function parseServerFirst(
-  message: string,
-  nonce: string,
-): { serverNonce: string; salt: Buffer; iterations: number } {
+function parseServerFirst(message: string, nonce: string) {
   const [, serverNonce, salt, count] = SERVER_FIRST.exec(message) ?? [];
   if (serverNonce === undefined || salt === undefined) {
     throw new LoginError('does not speak SCRAM as RFC 5802 has it: its first message is none');

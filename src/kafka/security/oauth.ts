@@ -35,15 +35,22 @@ export function tokenProvider(
   options: JaasOptions,
   sources: SecuritySources,
 ): () => Promise<BearerToken> {
-  const follow = (text: string): string => followReferences('sasl.jaas.config', text, sources);
   const extensions = (): Record<string, string> =>
     Object.fromEntries(
-      [...(options ?? [])].flatMap(([name, value]) =>
-        name.startsWith('extension_') ? [[name.slice('extension_'.length), follow(value)] as const] : [],
-      ),
+      [...prefixed(options, 'extension_')].map(([name, value]) => [
+        name,
+        followReferences('sasl.jaas.config', value, sources),
+      ]),
     );
   const source = tokenSource(config, options, sources);
   return async () => ({ value: await source(), extensions: extensions() });
+}
+
+/** The options whose names begin with `prefix`, without it. */
+function* prefixed(options: JaasOptions, prefix: string): Generator<readonly [name: string, value: string]> {
+  for (const [name, value] of options ?? []) {
+    if (name.startsWith(prefix)) yield [name.slice(prefix.length), value];
+  }
 }
 
 function tokenSource(
@@ -53,10 +60,8 @@ function tokenSource(
 ): () => Promise<string> {
   const url = config.saslOauthbearerTokenEndpointUrl;
   if (url === undefined) {
-    const subject = options?.get(`${UNSECURED_CLAIM}sub`);
-    if (subject !== undefined) {
-      return () => Promise.resolve(unsecuredToken(options ?? new Map<string, string>(), sources));
-    }
+    const claims = Object.fromEntries(prefixed(options, UNSECURED_CLAIM));
+    if (claims.sub !== undefined) return () => Promise.resolve(unsecuredToken(claims, sources));
     throw new SecurityConfigError(ENDPOINT, 'nothing', 'where a token is had: an https: or a file: URL');
   }
   if (!URL.canParse(url) || !/^(https?|file):/.test(url)) {
@@ -72,37 +77,26 @@ function tokenSource(
   return cached(() => fetchToken(url, request()), sources.monotonicMs);
 }
 
-interface TokenRequest {
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly scope: string | undefined;
-}
+type TokenRequest = ReturnType<typeof tokenRequest>;
 
 /** Who asks: the settings of Kafka 4.1 and up (KIP-1139), or the options in sasl.jaas.config before it. */
-function tokenRequest(config: SecurityConfig, options: JaasOptions, sources: SecuritySources): TokenRequest {
+function tokenRequest(config: SecurityConfig, options: JaasOptions, sources: SecuritySources) {
   const read = (setting: string, value: string | undefined, option: string): string | undefined => {
     if (value !== undefined) return followReferences(setting, value, sources);
     const inJaas = options?.get(option);
-    return inJaas === undefined ? undefined : followReferences('sasl.jaas.config', inJaas, sources);
+    return inJaas && followReferences('sasl.jaas.config', inJaas, sources);
+  };
+  const required = (setting: string, value: string | undefined, option: string, what: string): string => {
+    const given = read(setting, value, option);
+    if (given !== undefined) return given;
+    const expected = `${what}, here or as ${option} in sasl.jaas.config`;
+    throw new SecurityConfigError(setting, 'nothing', expected);
   };
   const idSetting = 'sasl.oauthbearer.client.credentials.client.id';
   const secretSetting = 'sasl.oauthbearer.client.credentials.client.secret';
-  const clientId = read(idSetting, config.saslOauthbearerClientId, 'clientId');
-  const clientSecret = read(secretSetting, config.saslOauthbearerClientSecret?.reveal(), 'clientSecret');
-  if (clientId === undefined) {
-    throw new SecurityConfigError(
-      idSetting,
-      'nothing',
-      'a client id, here or as clientId in sasl.jaas.config',
-    );
-  }
-  if (clientSecret === undefined) {
-    throw new SecurityConfigError(
-      secretSetting,
-      'nothing',
-      'its secret, here or as clientSecret in sasl.jaas.config',
-    );
-  }
+  const secret = config.saslOauthbearerClientSecret?.reveal();
+  const clientId = required(idSetting, config.saslOauthbearerClientId, 'clientId', 'a client id');
+  const clientSecret = required(secretSetting, secret, 'clientSecret', 'its secret');
   const scope = read('sasl.oauthbearer.scope', config.saslOauthbearerScope, 'scope');
   return { clientId, clientSecret, scope };
 }
@@ -113,10 +107,8 @@ interface FetchedToken {
   readonly lifetimeMs: number | undefined;
 }
 
-async function fetchToken(
-  url: string,
-  { clientId, clientSecret, scope }: TokenRequest,
-): Promise<FetchedToken> {
+async function fetchToken(url: string, request: TokenRequest): Promise<FetchedToken> {
+  const { clientId, clientSecret, scope } = request;
   const basic = Buffer.from(`${clientId}:${clientSecret}`);
   let response: Response;
   let body: unknown;
@@ -124,33 +116,26 @@ async function fetchToken(
     response = await fetch(url, {
       method: 'POST',
       headers: { authorization: `Basic ${basic.toString('base64')}`, accept: 'application/json' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        ...(scope === undefined ? {} : { scope }),
-      }),
+      body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope !== undefined && { scope }) }),
       signal: AbortSignal.timeout(ENDPOINT_TIMEOUT_MS),
     });
     body = await response.json().catch(() => undefined);
   } catch (error) {
     const why = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new TokenError(`no token from ${hostOf(url)}: ${errorMessage(why)}; check ${ENDPOINT}`, {
-      cause: error,
-    });
+    throw noToken(url, `${errorMessage(why)}; check ${ENDPOINT}`, { cause: error });
   }
   const answer = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const { access_token: value, expires_in: expiresIn, error: reason } = answer;
   if (!response.ok || typeof value !== 'string') {
     const said = typeof reason === 'string' ? `: ${reason}` : '';
-    throw new TokenError(
-      `no token from ${hostOf(url)}: HTTP ${response.status}${said}; check the client id, its secret and the scope`,
-    );
+    throw noToken(url, `HTTP ${response.status}${said}; check the client id, its secret and the scope`);
   }
   return { value, lifetimeMs: typeof expiresIn === 'number' ? expiresIn * 1_000 : undefined };
 }
 
-/** Without path and query, which may hold what nobody should read. */
-function hostOf(url: string): string {
-  return new URL(url).host;
+/** Names the host alone: path and query may hold what nobody should read. */
+function noToken(url: string, why: string, options?: ErrorOptions): TokenError {
+  return new TokenError(`no token from ${new URL(url).host}: ${why}`, options);
 }
 
 /** One request at a time, and none while the last token has life left. */
@@ -172,14 +157,10 @@ function cached(fetchOne: () => Promise<FetchedToken>, nowMs: () => number): () 
 }
 
 /** An unsigned JSON Web Token, as Kafka's OAuthBearerUnsecuredLoginCallbackHandler makes it. */
-function unsecuredToken(options: ReadonlyMap<string, string>, { wallMs }: SecuritySources): string {
-  const nowS = Math.floor(wallMs() / 1_000);
-  const claims: Record<string, unknown> = { iat: nowS, exp: nowS + UNSECURED_LIFETIME_S };
-  for (const [name, value] of options) {
-    if (name.startsWith(UNSECURED_CLAIM)) claims[name.slice(UNSECURED_CLAIM.length)] = value;
-  }
+function unsecuredToken(claims: Readonly<Record<string, string>>, sources: SecuritySources): string {
+  const nowS = Math.floor(sources.wallMs() / 1_000);
   const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
-  return `${encode({ alg: 'none' })}.${encode(claims)}.`;
+  return `${encode({ alg: 'none' })}.${encode({ iat: nowS, exp: nowS + UNSECURED_LIFETIME_S, ...claims })}.`;
 }
 
 /**

@@ -41,44 +41,31 @@ const MODULES = {
 export function saslLogin(config: SecurityConfig, sources: SecuritySources): Sasl {
   const { saslMechanism: mechanism, securityProtocol } = config;
   if (mechanism === undefined) {
-    throw new SecurityConfigError(
-      'sasl.mechanism',
-      'nothing',
-      `a mechanism, because security.protocol is ${securityProtocol}`,
-    );
+    const expected = `a mechanism, because security.protocol is ${securityProtocol}`;
+    throw new SecurityConfigError('sasl.mechanism', 'nothing', expected);
   }
   const options = jaasOptions(config, MODULES[mechanism]);
-  const option = (name: string, setting = 'sasl.jaas.config'): string | undefined => {
-    const value = options?.get(name);
-    return value === undefined ? undefined : followReferences(setting, value, sources);
-  };
+  const follow = (setting: string, value: string | undefined): string | undefined =>
+    value && followReferences(setting, value, sources);
   if (mechanism === 'OAUTHBEARER') return { mechanism, token: tokenProvider(config, options, sources) };
 
   const credentials = (): Credentials => {
-    const username =
-      option('username') ??
-      (config.saslUsername && followReferences('sasl.username', config.saslUsername, sources));
-    const password =
-      option('password') ??
-      (config.saslPassword && followReferences('sasl.password', config.saslPassword.reveal(), sources));
-    if (username === undefined || username === '') throw missing('username', mechanism, options);
-    if (password === undefined || password === '') throw missing('password', mechanism, options);
-    return { username, password };
+    const valueOf = (what: 'username' | 'password', setting: string | undefined): string => {
+      const inJaas = follow('sasl.jaas.config', options?.get(what));
+      const value = inJaas ?? follow(`sasl.${what}`, setting) ?? '';
+      if (value !== '') return value;
+      const expected = `a ${what}: sasl.jaas.config: '…${MODULES[mechanism]} required username="…" password="…";', or sasl.username and sasl.password`;
+      throw options === undefined
+        ? new SecurityConfigError(`sasl.${what}`, 'nothing', expected)
+        : new SecurityConfigError('sasl.jaas.config', `no ${what}`, expected);
+    };
+    return {
+      username: valueOf('username', config.saslUsername),
+      password: valueOf('password', config.saslPassword?.reveal()),
+    };
   };
   credentials();
   return { mechanism, credentials };
-}
-
-function missing(
-  what: 'username' | 'password',
-  mechanism: keyof typeof MODULES,
-  options: ReadonlyMap<string, string> | undefined,
-): SecurityConfigError {
-  return new SecurityConfigError(
-    options === undefined ? `sasl.${what}` : 'sasl.jaas.config',
-    options === undefined ? 'nothing' : `no ${what}`,
-    `a ${what}: sasl.jaas.config: '…${MODULES[mechanism]} required username="…" password="…";', or sasl.username and sasl.password`,
-  );
 }
 
 /** The options of sasl.jaas.config; undefined without one. */
@@ -88,10 +75,8 @@ function jaasOptions(config: SecurityConfig, module: string): ReadonlyMap<string
   const refuse = (found: string, expected: string): SecurityConfigError =>
     new SecurityConfigError('sasl.jaas.config', found, expected);
   if (saslUsername !== undefined || saslPassword !== undefined) {
-    throw refuse(
-      'credentials here and in sasl.username or sasl.password',
-      'one place: here, or sasl.username and sasl.password',
-    );
+    const found = 'credentials here and in sasl.username or sasl.password';
+    throw refuse(found, 'one place: here, or sasl.username and sasl.password');
   }
   const entry = parseJaas(saslJaasConfig.reveal());
   if ('problem' in entry) {

@@ -1,17 +1,13 @@
 import type { ConnectionOptions } from 'node:tls';
-import type { KeyFault } from '../../core/fault.ts';
-import {
-  SECURITY_SETTINGS,
-  type SecurityConfig,
-  type SecurityProtocol,
-} from '../../producer/config/config-table.ts';
+import { keyFault, type KeyFault } from '../../core/fault.ts';
+import { SECURITY_SETTINGS, type SecurityConfig } from '../../producer/config/config-table.ts';
 import { saslLogin, type Sasl } from './sasl.ts';
 import { processSources, SecurityConfigError, type SecuritySources } from './sources.ts';
 import { checkTlsMaterial, tlsOptions } from './tls.ts';
 
 /** How connections to brokers are secured: the same for producer, admin and consumers. */
 export interface ClientSecurity {
-  readonly protocol: SecurityProtocol;
+  readonly protocol: SecurityConfig['securityProtocol'];
   /**
    * What tls.connect() is to be told for one connection; files are read anew, so that renewed certificates are
    * used without a restart. undefined: no TLS.
@@ -41,7 +37,7 @@ export function clientSecurity(
       return make();
     } catch (error) {
       if (!(error instanceof SecurityConfigError)) throw error;
-      faults.push({ path: [error.setting], found: error.found, expected: error.expected });
+      faults.push(error.fault);
       return undefined;
     }
   };
@@ -63,7 +59,7 @@ export function requireSecurity(config: SecurityConfig): ClientSecurity {
   const { security, faults } = clientSecurity(config);
   const [fault] = faults;
   if (fault === undefined) return security;
-  throw new SecurityConfigError(String(fault.path[0]), fault.found, fault.expected);
+  throw new SecurityConfigError(fault.path.join('.'), fault.found, fault.expected);
 }
 
 /** Whoever sets a password without TLS or SASL has forgotten security.protocol, and would connect in the clear. */
@@ -78,38 +74,23 @@ function idleSettings(config: SecurityConfig, usesTls: boolean, usesSasl: boolea
   const tls = usesTls || wants('ssl.');
   const sasl = usesSasl || wants('sasl.');
   const better = sasl ? (tls ? 'SASL_SSL' : 'SASL_SSL, or SASL_PLAINTEXT in a network of your own') : 'SSL';
-  return [
-    {
-      path: ['security.protocol'],
-      found: config.securityProtocol,
-      expected: `${better}, because of ${names.join(', ')}`,
-    },
-  ];
+  const expected = `${better}, because of ${names.join(', ')}`;
+  return [keyFault(['security.protocol'], config.securityProtocol, expected)];
 }
 
 /** Settings of our own certificate that don't go together. */
-function keystoreFaults(config: SecurityConfig): KeyFault[] {
-  const faults: KeyFault[] = [];
+function* keystoreFaults(config: SecurityConfig): Generator<KeyFault> {
   const { sslKeystoreLocation: location, sslKeystoreCertificateChain: chain, sslKeystoreKey: key } = config;
   if (location !== undefined && (chain !== undefined || key !== undefined)) {
-    faults.push({
-      path: ['ssl.keystore.location'],
-      found: 'a file, and ssl.keystore.certificate.chain or ssl.keystore.key beside it',
-      expected: 'one of both',
-    });
+    const found = 'a file, and ssl.keystore.certificate.chain or ssl.keystore.key beside it';
+    yield keyFault(['ssl.keystore.location'], found, 'one of both');
   } else if ((chain === undefined) !== (key === undefined)) {
-    const [missing, present] =
-      chain === undefined
-        ? ['ssl.keystore.certificate.chain', 'ssl.keystore.key']
-        : ['ssl.keystore.key', 'ssl.keystore.certificate.chain'];
-    faults.push({ path: [missing], found: 'nothing', expected: `a value, because ${present} has one` });
+    const names = ['ssl.keystore.certificate.chain', 'ssl.keystore.key'];
+    const [missing = '', present] = chain === undefined ? names : names.reverse();
+    yield keyFault([missing], 'nothing', `a value, because ${present} has one`);
   }
   if (config.sslTruststoreLocation !== undefined && config.sslTruststoreCertificates !== undefined) {
-    faults.push({
-      path: ['ssl.truststore.location'],
-      found: 'a file, and ssl.truststore.certificates beside it',
-      expected: 'one of both',
-    });
+    const found = 'a file, and ssl.truststore.certificates beside it';
+    yield keyFault(['ssl.truststore.location'], found, 'one of both');
   }
-  return faults;
 }

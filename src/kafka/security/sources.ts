@@ -1,38 +1,32 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { SluiceError, errorMessage } from '../../core/errors.ts';
+import { systemClock, type Clock } from '../../core/clock.ts';
+import { SluiceError, errorMessage, isMissing } from '../../core/errors.ts';
+import type { KeyFault } from '../../core/fault.ts';
 
 /** A setting of TLS or SASL that can't be used. The message never holds a secret. */
 export class SecurityConfigError extends SluiceError {
-  /** The setting's name, e.g. `ssl.keystore.location`. */
-  readonly setting: string;
-  readonly found: string;
-  readonly expected: string;
+  /** Its path is the setting's name, e.g. `ssl.keystore.location`. */
+  readonly fault: KeyFault;
 
   constructor(setting: string, found: string, expected: string, options?: ErrorOptions) {
     super('KAFKA_SECURITY_CONFIG', `${setting}: found ${found}, expected ${expected}`, options);
-    this.setting = setting;
-    this.found = found;
-    this.expected = expected;
+    this.fault = { path: [setting], found, expected };
   }
 }
 
-/** Where settings of security get what they refer to. */
-export interface SecuritySources {
+/** Where settings of security get what they refer to; by the clock's monotonic time a token lives on. */
+export interface SecuritySources extends Pick<Clock, 'wallMs' | 'monotonicMs'> {
   /** Relative paths start here. */
   readonly folder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly wallMs: () => number;
-  /** For how long a token lives on. */
-  readonly monotonicMs: () => number;
 }
 
 /** For a program without a configuration file of its own: the working directory, and the process's variables. */
 export const processSources = (): SecuritySources => ({
+  ...systemClock,
   folder: process.cwd(),
   environment: process.env,
-  wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
 });
 
 /**
@@ -45,8 +39,7 @@ export function readNamedFile(setting: string, path: string, sources: SecuritySo
   try {
     return readFileSync(file);
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const found = missing ? `no file ${file}` : errorMessage(error);
+    const found = isMissing(error) ? `no file ${file}` : errorMessage(error);
     throw new SecurityConfigError(setting, found, 'a file that can be read', { cause: error });
   }
 }

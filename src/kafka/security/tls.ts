@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { createSecureContext, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import { errorMessage } from '../../core/errors.ts';
+import type { Secret } from '../../core/secret.ts';
 import type { SecurityConfig } from '../../producer/config/config-table.ts';
 import { followReferences, readNamedFile, SecurityConfigError, type SecuritySources } from './sources.ts';
 
@@ -36,13 +37,9 @@ export function checkTlsMaterial(config: SecurityConfig, sources: SecuritySource
   try {
     createSecureContext(trusted);
   } catch (error) {
-    const setting =
-      config.sslTruststoreLocation === undefined ? 'ssl.truststore.certificates' : 'ssl.truststore.location';
-    throw new SecurityConfigError(
-      setting,
-      `what OpenSSL can't read (${errorMessage(error)})`,
-      'certificates in PEM',
-    );
+    const kind = config.sslTruststoreLocation === undefined ? 'certificates' : 'location';
+    const found = `what OpenSSL can't read (${errorMessage(error)})`;
+    throw new SecurityConfigError(`ssl.truststore.${kind}`, found, 'certificates in PEM');
   }
   try {
     createSecureContext(own);
@@ -60,24 +57,16 @@ function truststore(config: SecurityConfig, sources: SecuritySources): SecureCon
   }
   const bytes = readNamedFile('ssl.truststore.location', location, sources);
   if (isBinary(bytes)) {
-    throw new SecurityConfigError(
-      'ssl.truststore.location',
-      `a ${isJks(bytes) ? 'Java keystore (JKS)' : 'PKCS12 store'}, ${location}`,
-      `a PEM file; to make one: keytool -list -rfc -keystore ${location} > ca.pem`,
-    );
+    const found = `a ${isJks(bytes) ? 'Java keystore (JKS)' : 'PKCS12 store'}, ${location}`;
+    const expected = `a PEM file; to make one: keytool -list -rfc -keystore ${location} > ca.pem`;
+    throw new SecurityConfigError('ssl.truststore.location', found, expected);
   }
   return { ca: certificatesIn('ssl.truststore.location', bytes.toString('utf8')) };
 }
 
 function keystore(config: SecurityConfig, sources: SecuritySources): SecureContextOptions {
-  const {
-    sslKeystoreLocation: location,
-    sslKeystoreCertificateChain: chain,
-    sslKeystoreKey: key,
-    sslKeystorePassword: storePassword,
-    sslKeyPassword: keyPassword,
-  } = config;
-  const secret = (setting: string, value: { reveal(): string } | undefined): { passphrase?: string } =>
+  const { sslKeystoreLocation: location, sslKeystoreCertificateChain: chain, sslKeystoreKey: key } = config;
+  const secret = (setting: string, value: Secret | undefined): { passphrase?: string } =>
     value === undefined ? {} : { passphrase: followReferences(setting, value.reveal(), sources) };
 
   if (location === undefined) {
@@ -86,7 +75,7 @@ function keystore(config: SecurityConfig, sources: SecuritySources): SecureConte
     return {
       cert: certificatesIn('ssl.keystore.certificate.chain', cert),
       key: keyIn('ssl.keystore.key', followReferences('ssl.keystore.key', key.reveal(), sources)),
-      ...secret('ssl.key.password', keyPassword),
+      ...secret('ssl.key.password', config.sslKeyPassword),
     };
   }
   const bytes = readNamedFile('ssl.keystore.location', location, sources);
@@ -98,12 +87,12 @@ function keystore(config: SecurityConfig, sources: SecuritySources): SecureConte
     );
   }
   // Since Java 9 keytool writes PKCS12, whatever the file's name or the setting's type says.
-  if (isBinary(bytes)) return { pfx: bytes, ...secret('ssl.keystore.password', storePassword) };
+  if (isBinary(bytes)) return { pfx: bytes, ...secret('ssl.keystore.password', config.sslKeystorePassword) };
   const pem = bytes.toString('utf8');
   return {
     cert: certificatesIn('ssl.keystore.location', pem),
     key: keyIn('ssl.keystore.location', pem),
-    ...secret('ssl.key.password', keyPassword),
+    ...secret('ssl.key.password', config.sslKeyPassword),
   };
 }
 
@@ -114,21 +103,18 @@ const PRIVATE_KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[^]+?-----END (?:[A-
 function certificatesIn(setting: string, pem: string): string {
   const certificates = pem.match(CERTIFICATES);
   if (certificates !== null) return certificates.map((certificate) => lines(certificate)).join('\n');
-  throw new SecurityConfigError(
-    setting,
-    'no certificate in it',
-    'PEM, with -----BEGIN CERTIFICATE----- in it',
-  );
+  throw nothingIn(setting, 'certificate');
 }
 
 function keyIn(setting: string, pem: string): string {
   const [key] = PRIVATE_KEY.exec(pem) ?? [];
   if (key !== undefined) return lines(key);
-  throw new SecurityConfigError(
-    setting,
-    'no private key in it',
-    'PEM, with -----BEGIN PRIVATE KEY----- in it',
-  );
+  throw nothingIn(setting, 'private key');
+}
+
+function nothingIn(setting: string, what: string): SecurityConfigError {
+  const expected = `PEM, with -----BEGIN ${what.toUpperCase()}----- in it`;
+  return new SecurityConfigError(setting, `no ${what} in it`, expected);
 }
 
 /** A PEM block that lost its line breaks, as in a variable or a folded YAML text, gets them back. */
@@ -149,33 +135,24 @@ function isBinary(bytes: Buffer): boolean {
 
 function keystoreError(config: SecurityConfig, error: unknown): SecurityConfigError {
   const text = errorMessage(error);
-  const byLocation = config.sslKeystoreLocation !== undefined;
   const refuse = (setting: string, found: string, expected: string): SecurityConfigError =>
     new SecurityConfigError(setting, found, expected, { cause: error });
   if (/mac verify failure/i.test(text)) {
-    return refuse(
-      'ssl.keystore.password',
-      'not the password of the keystore',
-      'the password of the keystore',
-    );
+    const password = 'the password of the keystore';
+    return refuse('ssl.keystore.password', `not ${password}`, password);
   }
   if (/bad decrypt|bad password read|interrupted or cancelled|decrypterror|passphrase/i.test(text)) {
-    const found =
-      config.sslKeyPassword === undefined
-        ? 'nothing, and the key is encrypted'
-        : 'not the password of the key';
+    const isMissing = config.sslKeyPassword === undefined;
+    const found = isMissing ? 'nothing, and the key is encrypted' : 'not the password of the key';
     return refuse('ssl.key.password', found, 'the password of the private key');
   }
-  const setting = byLocation ? 'ssl.keystore.location' : 'ssl.keystore.key';
+  const setting = config.sslKeystoreLocation === undefined ? 'ssl.keystore.key' : 'ssl.keystore.location';
   if (/key values mismatch/i.test(text)) {
     return refuse(setting, 'a key that is not the certificate’s', 'the private key of the certificate');
   }
   if (/unsupported/i.test(text)) {
-    return refuse(
-      setting,
-      'a store or key in an encryption that OpenSSL 3 no longer reads',
-      'a newer one; to convert it: openssl pkcs12 -legacy -in old.p12 -nodes -out client.pem',
-    );
+    const expected = 'a newer one; to convert it: openssl pkcs12 -legacy -in old.p12 -nodes -out client.pem';
+    return refuse(setting, 'a store or key in an encryption that OpenSSL 3 no longer reads', expected);
   }
   return refuse(setting, `what OpenSSL can't read (${text})`, 'a private key and its certificate');
 }

@@ -17,7 +17,7 @@ const PROFILES: readonly Partial<DeviceProfile>[] = [
   { metrics: new Map([['temperature', { field: 'temp', from: 'Cel', unit: 'K' }]]) },
   {
     metrics: new Map([
-      ['t', { field: 'temp', range: { min: 0, otherwise: 'drop' } }],
+      ['t', { field: 'temp', range: { min: 0, else: 'drop' } }],
       ['cold', { field: 'temp', scale: -1 }],
     ]),
   },

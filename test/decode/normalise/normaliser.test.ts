@@ -60,8 +60,8 @@ describe('a metric is made of its field', () => {
 });
 
 describe('checks', () => {
-  const range = (otherwise: 'reject' | 'mark' | 'drop') =>
-    metric({ range: { min: -40, max: 85, otherwise } });
+  const range = (policy: 'reject' | 'mark' | 'drop') =>
+    metric({ range: { min: -40, max: 85, else: policy } });
 
   test('let what is within pass, bounds included', () => {
     const telemetry = bench(range('reject')).send({ v: 85 });
@@ -244,7 +244,7 @@ describe('sequences', () => {
   test('are followed for each device, also through messages that are dead-lettered or filtered', () => {
     const target = bench({
       sequence: { field: 'n', modulo: 256 },
-      ...metric({ range: { max: 10, otherwise: 'reject' } }),
+      ...metric({ range: { max: 10, else: 'reject' } }),
     });
     target.send({ n: 254, v: 1 });
     expect(target.send({ n: 255, v: 99 })).toBe('OUT_OF_RANGE');
@@ -274,7 +274,7 @@ describe('a profile that makes no sense', () => {
     [metric({ from: 'V' }), 'metrics.m.from: found "V", expected `unit` beside it, the unit to convert to'],
     [metric({ bit: 1, scale: 2 }), 'metrics.m.scale: found it, expected nothing here beside `bit`'],
     [
-      metric({ range: { min: 2, max: 1, otherwise: 'mark' } }),
+      metric({ range: { min: 2, max: 1, else: 'mark' } }),
       'metrics.m.range.min: found 2, expected at most max (1)',
     ],
     [
