@@ -93,7 +93,7 @@ export class Gateway {
     this.#routes = new LiveRoutes(blueprint, ledger);
     this.#delivery = this.#buildDelivery(ledger);
     this.#captures = new CaptureTap(this.#delivery, () => clock.wallMs());
-    this.#presence = presenceRecords(config, this.#producer, clock, this.#by('presence').logger);
+    this.#presence = presenceRecords(config, { outlet: this.#producer, ...this.#by('presence') });
     this.#ingress = new Ingress({
       ...mqttEdgeOptions(config.mqtt, options.version),
       sink: this.#captures,

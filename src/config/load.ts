@@ -167,8 +167,8 @@ function loadProfiles(
   return { read, faults };
 }
 
-function located({ path, ...said }: KeyFault, { file, lineOf }: YamlFile): ConfigFault {
-  return { file, line: lineOf(path), key: keyText(path), ...said };
+function located({ path, ...said }: KeyFault, yaml: YamlFile): ConfigFault {
+  return { file: yaml.file, line: yaml.lineOf(path), key: keyText(path), ...said };
 }
 
 /** A file of nothing, or of comments alone. */

@@ -1,5 +1,4 @@
-import { createHistogram } from 'node:perf_hooks';
-import type { RecordableHistogram } from 'node:perf_hooks';
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 
 /** A distribution of durations, in milliseconds with a resolution of a microsecond; undefined without any. */
 export interface LatencyPercentiles {

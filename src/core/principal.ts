@@ -35,10 +35,10 @@ export interface AuthenticationRefusal {
 /** Finds out who a client is, before its own session or another one is touched. */
 export interface Authenticator {
   /** Answers at once, or later. A rejection counts as `unavailable`. */
-  authenticate(
-    credentials: Credentials,
-  ): Principal | AuthenticationRefusal | Promise<Principal | AuthenticationRefusal>;
+  authenticate(credentials: Credentials): Authentication | Promise<Authentication>;
 }
+
+type Authentication = Principal | AuthenticationRefusal;
 
 /** What a client wants to do with a topic; `subscribe` asks about a topic filter. */
 export type TopicAction = 'publish' | 'subscribe';
@@ -53,12 +53,7 @@ export interface Permissions {
   decide(principal: Principal, action: TopicAction, topic: string): 'allow' | 'deny';
 }
 
-const ANONYMOUS: Principal = {
-  identity: '',
-  groups: [],
-  proof: 'none',
-  untilMs: Number.POSITIVE_INFINITY,
-};
+const ANONYMOUS: Principal = { identity: '', groups: [], proof: 'none', untilMs: Infinity };
 
 /** Lets everybody in, and asks for nothing. */
 export const everybody: Authenticator = { authenticate: () => ANONYMOUS };

@@ -1,3 +1,5 @@
+import type { KeyFault } from './fault.ts';
+
 /**
  * One level of a topic pattern. `named` matches any one level and captures it. `any` is `+`. `choice` is `(a|b)`,
  * or `{name:a|b}`, which captures. `rest` is a last `#`, or a last `{name...}`, which captures. It matches all
@@ -20,10 +22,7 @@ export interface TopicPattern {
 }
 
 /** Why a text is no topic pattern: what is there, and what is expected. */
-export interface PatternProblem {
-  readonly found: string;
-  readonly expected: string;
-}
+type PatternProblem = Omit<KeyFault, 'path'>;
 
 const NAME = '[A-Za-z_][A-Za-z0-9_-]*';
 const NAMED = new RegExp(`^\\{(${NAME})(\\.\\.\\.|:[^{}()]*)?\\}$`);
@@ -70,10 +69,8 @@ export function parseTopicPattern(
     levels.push(parsed);
   }
   if (combinations > MAX_COMBINATIONS) {
-    return refuse(
-      `alternatives that make at most ${MAX_COMBINATIONS} combinations`,
-      `${combinations} of them`,
-    );
+    const expected = `alternatives that make at most ${MAX_COMBINATIONS} combinations`;
+    return refuse(expected, `${combinations} of them`);
   }
   return { pattern: { text, levels, names } };
 }
@@ -91,11 +88,8 @@ function parseLevel(part: string): PatternLevel | PatternProblem {
   if (!part.includes('{') && !part.includes('}')) return { kind: 'literal', text: part };
   const match = NAMED.exec(part);
   if (match === null) {
-    return {
-      found,
-      expected:
-        'a whole level as `{name}`, `{name:a|b}` or `{name...}`, the name of letters, digits, `_` and `-`',
-    };
+    const forms = '`{name}`, `{name:a|b}` or `{name...}`';
+    return { found, expected: `a whole level as ${forms}, the name of letters, digits, \`_\` and \`-\`` };
   }
   const [, name = '', suffix] = match;
   if (suffix === undefined) return { kind: 'named', name };

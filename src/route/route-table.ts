@@ -9,10 +9,8 @@ export interface RouteMatch<T> {
 }
 
 /** A pattern that matches a topic, and why it stands where it does; for people. */
-export interface RankedMatch<T> extends RouteMatch<T> {
+export interface RankedMatch<T> extends RouteMatch<T>, RouteTerms {
   readonly pattern: string;
-  readonly owner: string;
-  readonly stop: boolean;
   /** Why the pattern before it is more specific; undefined: it is the first. */
   readonly because: string | undefined;
   /** The pattern before it that stops, so that this one does not get the topic. */
@@ -20,18 +18,16 @@ export interface RankedMatch<T> extends RouteMatch<T> {
 }
 
 /** The owner of a pattern, and whether less specific patterns are left out of a topic that it matches. */
-export interface RouteTerms {
+interface RouteTerms {
   /** The name that a fault shows, e.g. a file. */
-  readonly owner?: string;
-  readonly stop?: boolean;
+  readonly owner: string;
+  readonly stop: boolean;
 }
 
 /** What ends at a node of the trie. */
-interface Entry<T> {
+interface Entry<T> extends RouteTerms {
   readonly target: T;
   readonly pattern: TopicPattern;
-  readonly owner: string;
-  readonly stop: boolean;
   /** The captures: each level's index and its name. */
   readonly names: readonly (readonly [level: number, name: string])[];
   /** Where the tail begins that `{name...}` captures. */
@@ -70,7 +66,8 @@ export class RouteTable<T> {
    * Adds a pattern. Returns a fault (its path is the profile's key, `topic`) in two cases: it is no topic pattern,
    * or another one matches exactly the same topics and one of the two stops.
    */
-  add(pattern: string, target: T, { owner = pattern, stop = false }: RouteTerms = {}): KeyFault | undefined {
+  add(pattern: string, target: T, terms: Partial<RouteTerms> = {}): KeyFault | undefined {
+    const { owner = pattern, stop = false } = terms;
     const parsed = parseTopicPattern(pattern);
     if ('problem' in parsed) return { path: ['topic'], ...parsed.problem };
     const { levels } = parsed.pattern;
@@ -82,11 +79,8 @@ export class RouteTable<T> {
     if (rival !== undefined) {
       const whole = rival.pattern.text === pattern || places.every((place) => place.includes(rival));
       const same = `\`${rival.pattern.text}\` of ${rival.owner} matches ${whole ? 'exactly the same' : 'some of them'}`;
-      return {
-        path: ['topic'],
-        found: pattern,
-        expected: `topics of its own: ${same}, and \`stop: true\` lets only one of them have it`,
-      };
+      const expected = `topics of its own: ${same}, and \`stop: true\` lets only one of them have it`;
+      return { path: ['topic'], found: pattern, expected };
     }
     const entry: Entry<T> = {
       target,
@@ -157,10 +151,7 @@ function ends<T>(root: Node<T>, levels: readonly PatternLevel[]): Node<T>[] {
 
 function literal<T>(node: Node<T>, text: string): Node<T> {
   let next = node.literals.get(text);
-  if (next === undefined) {
-    next = newNode();
-    node.literals.set(text, next);
-  }
+  if (next === undefined) node.literals.set(text, (next = newNode()));
   return next;
 }
 

@@ -34,7 +34,13 @@ describe('mqtt.listeners', () => {
         tls: { cert: join(folder, 'tls/server.pem'), key: '/etc/key.pem', clientCa: join(folder, 'ca.pem') },
       },
       { type: 'ws', port: 8083, path: '/mqtt', proxyProtocol: true },
-      { type: 'wss', host: '::', port: 8084, path: undefined, tls: { clientCa: undefined } },
+      {
+        type: 'wss',
+        host: '::',
+        port: 8084,
+        path: undefined,
+        tls: expect.not.objectContaining({ clientCa: expect.anything() as unknown }),
+      },
       { type: 'unix', path: join(folder, 'run/mqtt.sock') },
     ]);
   });

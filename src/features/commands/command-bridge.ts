@@ -36,14 +36,9 @@ export class CommandBridge {
     this.#topics = commands.map((settings) => {
       const { topic, group: groupId } = settings;
       const soleReader = 'one gateway for a command topic for now';
-      return new CommandTopic({
-        settings,
-        source: new GroupReader({ ...options, groupId, topic, soleReader }),
-        sessions,
-        undelivered: this.#undelivered,
-        clock,
-        logger,
-      });
+      const source = new GroupReader({ ...options, groupId, topic, soleReader });
+      const undelivered = this.#undelivered;
+      return new CommandTopic({ settings, source, sessions, undelivered, clock, logger });
     });
   }
 
@@ -51,19 +46,17 @@ export class CommandBridge {
   start(): void {
     this.#isStarted = true;
     this.#options.sessions().onAbandoned((message, reason, forget) => {
-      const place = placeOf(message.reference);
+      const { clientId, reference } = message;
+      const place = placeOf(reference);
       const topic = this.#topics.find((one) => one.topic === place?.topic);
-      if (place !== undefined && topic !== undefined) topic.abandoned(message, place, reason, forget);
-      else {
-        // Nobody knows any more where it would be written; the log is what is left.
-        const { clientId, reference } = message;
-        const fields = { client: clientId, reference, reason };
-        this.#options.logger.warn(
-          fields,
-          'a stored command is given up, and its topic is configured no more',
-        );
-        forget();
+      if (place !== undefined && topic !== undefined) {
+        topic.abandoned(message, place, reason, forget);
+        return;
       }
+      // Nobody knows any more where it would be written; the log is what is left.
+      const text = 'a stored command is given up, and its topic is configured no more';
+      this.#options.logger.warn({ client: clientId, reference, reason }, text);
+      forget();
     });
     for (const topic of this.#topics) topic.start();
   }

@@ -1,27 +1,14 @@
 import { within, type Cancel, type Clock } from '../../core/clock.ts';
-import type {
-  AbandonReason,
-  CommandSettings,
-  DeviceSessions,
-  SessionMessage,
-  SessionOutcome,
-} from '../../core/device-sessions.ts';
+import type { AbandonReason, CommandSettings, DeviceSessions } from '../../core/device-sessions.ts';
+import type { SessionMessage, SessionOutcome } from '../../core/device-sessions.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { GroupReader, ReadListener } from '../../kafka/clients/group-reader.ts';
 import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
-import {
-  bytesOf,
-  isObstacle,
-  readCommand,
-  referenceOf,
-  type Command,
-  type CommandPlace,
-  type Obstacle,
-  type ObstacleCode,
-} from './command.ts';
+import { bytesOf, isObstacle, readCommand, referenceOf } from './command.ts';
+import type { Command, CommandPlace, Obstacle, ObstacleCode } from './command.ts';
 import { CommandStats } from './command-stats.ts';
 import { OffsetWindow } from './offset-window.ts';
-import type { Undelivered } from './undelivered.ts';
+import type { Undelivered, UndeliveredCommand } from './undelivered.ts';
 
 /** Where the commands of one topic come from: the only member of its consumer group. */
 export type CommandSource = Pick<GroupReader, keyof GroupReader>;
@@ -128,13 +115,9 @@ export class CommandTopic implements ReadListener {
     this.#held.delete(partition);
     let taken = 0;
     for (const record of records) {
-      if (!window.knows(record.offset)) {
-        const bytes = bytesOf(record);
-        if (!this.#hasRoom(window, bytes)) {
-          this.#held.add(partition);
-          break;
-        }
-        this.#take(partition, window, record, bytes);
+      if (!window.knows(record.offset) && !this.#take(partition, window, record)) {
+        this.#held.add(partition);
+        break;
       }
       taken++;
     }
@@ -149,7 +132,10 @@ export class CommandTopic implements ReadListener {
     return fits && window.size < this.#settings.maxInFlight;
   }
 
-  #take(partition: number, window: OffsetWindow, record: ConsumedRecord, bytes: number): void {
+  /** False: there is no room for it. */
+  #take(partition: number, window: OffsetWindow, record: ConsumedRecord): boolean {
+    const bytes = bytesOf(record);
+    if (!this.#hasRoom(window, bytes)) return false;
     const command = readCommand(record, partition, this.#settings);
     const device = isObstacle(command) ? undefined : command.device;
     const deadlineMs = this.#options.clock.monotonicMs() + this.#settings.ackTimeoutMs;
@@ -160,12 +146,13 @@ export class CommandTopic implements ReadListener {
     this.stats.inFlightBytes += bytes;
     if (isObstacle(command)) {
       this.#undeliver(inFlight, undefined, command);
-      return;
+      return true;
     }
     const own = this.#perDevice.get(command.device) ?? 0;
     this.#perDevice.set(command.device, own + 1);
     if (own >= this.#settings.maxInFlightPerDevice) this.#undeliver(inFlight, command, FULL_SHARE);
     else this.#publish(inFlight, command);
+    return true;
   }
 
   #publish(inFlight: InFlight, command: Command): void {
@@ -187,56 +174,33 @@ export class CommandTopic implements ReadListener {
   #settled(inFlight: InFlight, command: Command, outcome: SessionOutcome): void {
     // It was given up before.
     if (!inFlight.waits) return;
-    if (outcome === 'delivered') this.stats.delivered++;
-    else if (outcome === 'stored') this.stats.stored++;
-    else {
-      this.#undeliver(inFlight, command, OBSTACLES[outcome]);
-      return;
-    }
-    this.#ended(inFlight);
+    if (outcome === 'delivered' || outcome === 'stored') {
+      this.stats[outcome]++;
+      this.#ended(inFlight);
+    } else this.#undeliver(inFlight, command, OBSTACLES[outcome]);
   }
 
   #undeliver(inFlight: InFlight, command: Command | undefined, obstacle: Obstacle): void {
     inFlight.waits = false;
     this.#waiting.delete(inFlight);
     const { partition, record } = inFlight;
-    this.#write(
-      {
-        ...record,
-        topic: this.topic,
-        partition,
-        mqttTopic: command?.mqttTopic,
-        clientId: command?.clientId,
-        obstacle,
-      },
-      () => {
-        this.#ended(inFlight);
-      },
-    );
+    const whose = { mqttTopic: command?.mqttTopic, clientId: command?.clientId };
+    this.#write({ ...record, topic: this.topic, partition, ...whose, obstacle }, () => {
+      this.#ended(inFlight);
+    });
   }
 
   /** A command that was stored will not reach its device after all. `forget` is called once Kafka has it. */
   abandoned(message: SessionMessage, place: CommandPlace, reason: AbandonReason, forget: () => void): void {
-    const { partition, offset, device } = place;
-    this.#write(
-      {
-        topic: this.topic,
-        partition,
-        offset,
-        key: Buffer.from(device, 'utf8'),
-        value: message.payload,
-        headers: [],
-        mqttTopic: message.topic,
-        clientId: message.clientId,
-        obstacle: OBSTACLES[reason],
-      },
-      forget,
-    );
+    const { topic: mqttTopic, clientId, payload } = message;
+    const record = { key: Buffer.from(place.device, 'utf8'), value: payload, headers: [] };
+    this.#write({ ...place, ...record, mqttTopic, clientId, obstacle: OBSTACLES[reason] }, forget);
   }
 
-  #write(command: Parameters<Undelivered['write']>[1], done: () => void): void {
+  #write(command: UndeliveredCommand, done: () => void): void {
     const { code, message } = command.obstacle;
-    this.#options.undelivered.write(this.#settings.undeliveredTopic, command, () => {
+    const undelivered = this.#settings.undeliveredTopic;
+    this.#options.undelivered.write(undelivered, command, () => {
       this.stats.countUndelivered(code);
       done();
     });
@@ -246,10 +210,8 @@ export class CommandTopic implements ReadListener {
     this.#logged.set(code, now);
     const { topic, partition, offset, clientId } = command;
     const where = { topic, partition, offset: String(offset), client: clientId };
-    this.#options.logger.warn(
-      { ...where, code, reason: message, undelivered: this.#settings.undeliveredTopic },
-      'command not delivered; further ones for this reason are counted for a minute',
-    );
+    const text = 'command not delivered; further ones for this reason are counted for a minute';
+    this.#options.logger.warn({ ...where, code, reason: message, undelivered }, text);
   }
 
   #ended(inFlight: InFlight): void {

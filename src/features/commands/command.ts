@@ -47,26 +47,20 @@ export function readCommand(
   }
   const device = topicLevel(named);
   if (device === undefined) {
-    return {
-      code: 'INVALID_DEVICE',
-      message: `the ${where} can't stand in a topic: UTF-8 without / + # and NUL, at most ${MAX_NAME_BYTES} bytes`,
-    };
+    const message = `the ${where} can't stand in a topic: UTF-8 without / + # and NUL, at most ${MAX_NAME_BYTES} bytes`;
+    return { code: 'INVALID_DEVICE', message };
   }
   if (record.value === null) return { code: 'NO_VALUE', message: 'the record has no value' };
   const correlation = correlationOf(record, partition, settings);
   if (correlation === undefined) {
-    return {
-      code: 'INVALID_CORRELATION',
-      message: `the header ${settings.correlationHeader} can't stand in a topic: UTF-8 without / + # and NUL`,
-    };
+    const message = `the header ${settings.correlationHeader} can't stand in a topic: UTF-8 without / + # and NUL`;
+    return { code: 'INVALID_CORRELATION', message };
   }
   const names = { device, correlation };
   const mqttTopic = fill(settings.mqttTopic, names);
   if (mqttTopic.startsWith('$')) {
-    return {
-      code: 'INVALID_DEVICE',
-      message: `${mqttTopic} is a topic that devices can't have: it begins with $`,
-    };
+    const message = `${mqttTopic} is a topic that devices can't have: it begins with $`;
+    return { code: 'INVALID_DEVICE', message };
   }
   const expiresAtMs = expiryOf(record, settings);
   if (Number.isNaN(expiresAtMs)) {

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { DeviceConnection, PresenceObserver } from '../../core/device-sessions.ts';
 import type { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { Metric } from '../../core/metric.ts';
+import { metric, type Metric } from '../../core/metric.ts';
 import { emptyRecord, encodeHeaders } from '../../core/record.ts';
 import type { RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 
@@ -49,7 +49,8 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   #produced = 0;
   #superseded = 0;
   #lost = 0;
-  #settled: (() => void)[] = [];
+  /** Resolved, and replaced, with each change of what waits or is in flight. */
+  #change = Promise.withResolvers<undefined>();
   readonly #record = emptyRecord();
 
   constructor(options: PresenceOptions) {
@@ -67,9 +68,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   /** Resolves when Kafka has everything. */
   async settled(): Promise<void> {
     while (this.#waiting.size + this.#inFlight.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#settled.push(resolve);
-      });
+      await this.#change.promise;
     }
   }
 
@@ -82,13 +81,8 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
     const { deviceId } = connection;
     const overtaken = this.#waiting.get(deviceId);
     if (overtaken === undefined && this.#waiting.size >= this.#options.maxPending) {
-      if (this.#lost++ === 0) {
-        const fields = { pending: this.#waiting.size };
-        this.#options.logger.error(
-          fields,
-          'presence of more devices than presence.max.pending waits for Kafka',
-        );
-      }
+      const text = 'presence of more devices than presence.max.pending waits for Kafka';
+      if (this.#lost++ === 0) this.#options.logger.error({ pending: this.#waiting.size }, text);
       return;
     }
     if (overtaken !== undefined) this.#superseded++;
@@ -113,9 +107,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
       if (refusal === undefined) {
         this.#inFlight.set(token, state);
         this.#latest.set(deviceId, token);
-      } else {
-        this.#unwritable(state, refusal);
-      }
+      } else this.#unwritable(state, refusal);
     }
   }
 
@@ -127,7 +119,8 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   };
 
   #tellSettled(): void {
-    for (const resolve of this.#settled.splice(0)) resolve();
+    this.#change.resolve(undefined);
+    this.#change = Promise.withResolvers();
   }
 
   recordCompleted(token: number, { error }: Pick<RecordResult, 'error'>): void {
@@ -185,22 +178,14 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   }
 
   metrics(): Metric[] {
-    const metric = (name: string, kind: Metric['kind'], help: string, read: () => number): Metric => ({
-      name: `sluice_presence_${name}`,
-      help,
-      kind,
-      read,
-    });
+    const figure = (kind: Metric['kind'], name: string, help: string, read: () => number): Metric =>
+      metric(kind, `sluice_presence_${name}`, help, read);
+    const superseded = 'States of devices that were overtaken by later ones while Kafka took nothing.';
     return [
-      metric('produced_total', 'counter', 'Presence records that Kafka has.', () => this.#produced),
-      metric('pending', 'gauge', 'Devices whose presence waits for Kafka.', () => this.#waiting.size),
-      metric(
-        'superseded_total',
-        'counter',
-        'States of devices that were overtaken by later ones while Kafka took nothing.',
-        () => this.#superseded,
-      ),
-      metric('lost_total', 'counter', 'States of devices that had no room or no record.', () => this.#lost),
+      figure('counter', 'produced_total', 'Presence records that Kafka has.', () => this.#produced),
+      figure('gauge', 'pending', 'Devices whose presence waits for Kafka.', () => this.#waiting.size),
+      figure('counter', 'superseded_total', superseded, () => this.#superseded),
+      figure('counter', 'lost_total', 'States of devices that had no room or no record.', () => this.#lost),
     ];
   }
 }
@@ -208,11 +193,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
 /** Where the configuration wants to know which devices are here. */
 export function presenceRecords(
   { presence }: SluiceConfig,
-  outlet: RecordSink,
-  clock: Clock,
-  logger: Logger,
+  surroundings: Pick<PresenceOptions, 'outlet' | 'clock' | 'logger'>,
 ): PresenceRecords | undefined {
-  if (presence === undefined) return undefined;
-  const { topic, gateway = hostname(), maxPending } = presence;
-  return new PresenceRecords({ topic, gateway, maxPending, outlet, clock, logger });
+  return presence && new PresenceRecords({ gateway: hostname(), ...presence, ...surroundings });
 }

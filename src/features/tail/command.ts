@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { kafkaSecurity } from '../../assembly/blueprint.ts';
-import type { SluiceConfig } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../core/clock.ts';
-import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../../core/profile/output-spec.ts';
 import { deadLetterTopicOf } from '../../core/route.ts';
 import { list, wholeNumber } from '../../cli/terminal/option-values.ts';
@@ -52,14 +51,14 @@ export function tailCommand(): Command {
 
 async function runTail(options: TailArguments): Promise<void> {
   const loaded = usableConfig(options.config);
-  const { config, profiles } = loaded;
+  const { kafka } = loaded.config;
   const { security, faults } = kafkaSecurity(loaded, process.env);
   refuseFaults(faults);
-  const topics = topicsOf(options, config, profiles);
+  const topics = topicsOf(options, loaded);
   const format = formatter(options, topics.length > 1);
   let left = options.count ?? Infinity;
   const session = new TailSession({
-    bootstrapServers: options.bootstrapServers ?? brokersOf(config),
+    bootstrapServers: options.bootstrapServers ?? kafka.bootstrapServers ?? [`127.0.0.1:${kafka.local.port}`],
     security,
     topics,
     fromBeginning: options.fromBeginning ?? false,
@@ -85,29 +84,18 @@ async function runTail(options: TailArguments): Promise<void> {
   process.exit();
 }
 
-function topicsOf(
-  options: TailArguments,
-  config: SluiceConfig,
-  profiles: readonly DeviceProfile[],
-): string[] {
+function topicsOf(options: TailArguments, { config, profiles }: LoadedConfig): string[] {
   // What a template names can't be known here: `--topic` can.
-  const topics =
-    options.topic ??
-    profiles.flatMap(({ produce }) => (isTopicTemplate(produce.topic) ? [] : [produce.topic]));
-  if (options.deadLetters !== true) return [...new Set(topics)];
-  if (options.topic !== undefined) return [...new Set([...topics, ...topics.map(deadLetterTopicOf)])];
+  const fixed = profiles.map(({ produce }) => produce.topic).filter((topic) => !isTopicTemplate(topic));
+  const topics = new Set(options.topic ?? fixed);
+  if (options.deadLetters !== true) return [...topics];
+  if (options.topic !== undefined) {
+    return [...new Set([...options.topic, ...options.topic.map(deadLetterTopicOf)])];
+  }
   const { policy, deadLetterTopic } = config.unrouted;
-  return [
-    ...new Set([
-      ...topics,
-      ...profiles.map(({ produce, type }) => deadLetterTopicFor(produce, type)),
-      ...(policy === 'dead-letter' ? [deadLetterTopic] : []),
-    ]),
-  ];
-}
-
-function brokersOf({ kafka }: SluiceConfig): readonly string[] {
-  return kafka.bootstrapServers ?? [`127.0.0.1:${kafka.local.port}`];
+  for (const { produce, type } of profiles) topics.add(deadLetterTopicFor(produce, type));
+  if (policy === 'dead-letter') topics.add(deadLetterTopic);
+  return [...topics];
 }
 
 function formatter(

@@ -52,14 +52,9 @@ export class TailLines {
       case 'telemetry':
         return this.#telemetry(content.telemetry);
       case 'dead-letter': {
-        const why = `${content.code}: ${printable(content.reason)}`;
-        const what = this.#style('dim', excerpt(record.value));
-        return [
-          this.#style('red', 'dead letter'),
-          this.#device(content.mqttTopic),
-          this.#style('red', why),
-          what,
-        ];
+        const [what, device] = [this.#style('red', 'dead letter'), this.#device(content.mqttTopic)];
+        const why = this.#style('red', `${content.code}: ${printable(content.reason)}`);
+        return [what, device, why, this.#style('dim', excerpt(record.value))];
       }
       case 'text':
         return [this.#keyed(record), excerpt(record.value)];

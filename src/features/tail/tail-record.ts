@@ -1,11 +1,7 @@
 import type { ConsumedRecord } from '../../kafka/clients/ports.ts';
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
-import {
-  envelopeFormat,
-  readEnvelope,
-  type MetricValue,
-  type Telemetry,
-} from '../../decode/envelope/envelope.ts';
+import { envelopeFormat, readEnvelope } from '../../decode/envelope/envelope.ts';
+import type { MetricValue, Telemetry } from '../../decode/envelope/envelope.ts';
 import { RECORD_HEADERS } from '../../decode/envelope/record-headers.ts';
 
 /** A record as it was read from Kafka, headers as text. */
@@ -88,20 +84,17 @@ function valueJson({ value }: TailedRecord, content: RecordContent): object {
   const text = textOf(value);
   const plain = text === undefined ? { base64: base64(value) } : { value: parsedIfJson(text) };
   if (content.kind !== 'dead-letter') return plain;
-  return {
-    deadLetter: { code: content.code, reason: content.reason, mqttTopic: content.mqttTopic },
-    ...plain,
-  };
+  const { code, reason, mqttTopic } = content;
+  return { deadLetter: { code, reason, mqttTopic }, ...plain };
 }
 
 function telemetryJson({ attributes, sequence, metrics, ...rest }: Telemetry): object {
+  const shown = metrics.map(({ name, value, unit }) => [name, { value: metricJson(value), unit }] as const);
   return {
     ...rest,
     attributes: Object.fromEntries(attributes),
     sequence: typeof sequence === 'bigint' ? String(sequence) : sequence,
-    metrics: Object.fromEntries(
-      metrics.map(({ name, value, unit }) => [name, { value: metricJson(value), unit }]),
-    ),
+    metrics: Object.fromEntries(shown),
   };
 }
 

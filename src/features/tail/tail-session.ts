@@ -3,12 +3,7 @@ import { pause, type Clock } from '../../core/clock.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import { connectAdmin } from '../../kafka/clients/admin-client.ts';
 import { openConsumer } from '../../kafka/clients/consumer-client.ts';
-import type {
-  AdminPort,
-  ConsumerPort,
-  FetchedRecords,
-  KafkaClientOptions,
-} from '../../kafka/clients/ports.ts';
+import type { ConsumerPort, FetchedRecords, KafkaClientOptions } from '../../kafka/clients/ports.ts';
 import { BrokerSecurityError } from '../../kafka/security/failure.ts';
 import { tailedRecord, type TailedRecord } from './tail-record.ts';
 
@@ -116,17 +111,14 @@ export class TailSession {
     }
   }
 
-  async #connect(): Promise<AdminPort> {
+  async #connect(): ReturnType<typeof connectAdmin> {
     try {
       return await connectAdmin({ ...this.#options, clientId: CLIENT_ID, retries: 2 });
     } catch (error) {
       if (error instanceof BrokerSecurityError) throw error;
-      throw new SluiceError(
-        'KAFKA_UNREACHABLE',
-        `no Kafka answers at ${this.#options.bootstrapServers.join(', ')} (${errorMessage(error)}); ` +
-          'start one with `npm start` or `sluice run`, or name yours with --bootstrap-servers',
-        { cause: error },
-      );
+      const what = `no Kafka answers at ${this.#options.bootstrapServers.join(', ')} (${errorMessage(error)})`;
+      const help = 'start one with `npm start` or `sluice run`, or name yours with --bootstrap-servers';
+      throw new SluiceError('KAFKA_UNREACHABLE', `${what}; ${help}`, { cause: error });
     }
   }
 }

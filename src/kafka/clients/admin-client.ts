@@ -104,13 +104,10 @@ class KafkaJsAdmin implements AdminPort {
 
   async groupMembers(groupId: string): Promise<GroupMember[]> {
     const { groups } = await this.#ask((admin) => admin.describeGroups([groupId]));
-    return groups.flatMap(({ members }) =>
-      members.map(({ memberId, clientId, clientHost }) => ({
-        memberId,
-        clientId,
-        host: clientHost.replace(/^\//, ''),
-      })),
-    );
+    const members = groups.flatMap((group) => group.members);
+    return members.map(({ memberId, clientId, clientHost }) => {
+      return { memberId, clientId, host: clientHost.replace(/^\//, '') };
+    });
   }
 
   async close(): Promise<void> {

@@ -144,9 +144,8 @@ export class GroupReader {
 
   /** Why we may not join: somebody else is in the group. */
   async #refusal(): Promise<string | undefined> {
-    const members = await withAdmin({ ...this.#options, retries: RETRIES }, (admin) =>
-      admin.groupMembers(this.#options.groupId),
-    );
+    const client = { ...this.#options, retries: RETRIES };
+    const members = await withAdmin(client, (admin) => admin.groupMembers(client.groupId));
     const other = members.find(({ memberId }) => memberId !== this.#memberId);
     return other && this.#secondReader(`${other.clientId} at ${other.host}`);
   }

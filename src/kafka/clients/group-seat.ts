@@ -15,10 +15,8 @@ export interface GroupSeatOptions extends KafkaClientOptions {
 /** Somebody else has the seat, or may have taken it meanwhile. */
 export class SeatTakenError extends SluiceError {
   constructor(groupId: string, detail: string) {
-    super(
-      'SEAT_TAKEN',
-      `another process does the same work at this moment (consumer group ${groupId}): ${detail}`,
-    );
+    const what = `another process does the same work at this moment (consumer group ${groupId})`;
+    super('SEAT_TAKEN', `${what}: ${detail}`);
   }
 }
 
@@ -68,9 +66,8 @@ export class GroupSeat {
         }
         await seat.#join();
         // Two that came at the same moment both see each other here, and both go.
-        if ((await members()) !== 1)
-          throw new SeatTakenError(groupId, 'both came at the same moment; try again');
-        return seat;
+        if ((await members()) === 1) return seat;
+        throw new SeatTakenError(groupId, 'both came at the same moment; try again');
       } catch (error) {
         await seat.leave();
         throw error;
@@ -82,30 +79,28 @@ export class GroupSeat {
     const heard = (): void => {
       this.#heardAtMs = this.#options.clock.monotonicMs();
     };
-    await new Promise<void>((resolve, reject) => {
-      const joined = (): void => {
-        heard();
-        resolve();
-      };
-      const membership = this.#consumer.run({
-        joined,
-        heartbeat: heard,
-        records: ({ records }) => records.length,
-      });
-      membership.catch(reject).finally(() => {
-        this.#isOver = true;
-      });
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const joined = (): void => {
+      heard();
+      resolve(undefined);
+    };
+    const membership = this.#consumer.run({
+      joined,
+      heartbeat: heard,
+      records: ({ records }) => records.length,
     });
+    membership.catch(reject).finally(() => {
+      this.#isOver = true;
+    });
+    await promise;
   }
 
   /** @throws SeatTakenError when somebody else may have the seat by now */
   assertHeld(): void {
     const silentMs = this.#options.clock.monotonicMs() - this.#heardAtMs;
     if (!this.#isOver && silentMs < CERTAIN_MS) return;
-    throw new SeatTakenError(
-      this.#options.groupId,
-      `the group has not heard of us for ${Math.round(silentMs)} ms, and may have let somebody else in`,
-    );
+    const detail = `the group has not heard of us for ${Math.round(silentMs)} ms, and may have let somebody else in`;
+    throw new SeatTakenError(this.#options.groupId, detail);
   }
 
   async leave(): Promise<void> {

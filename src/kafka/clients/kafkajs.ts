@@ -1,17 +1,8 @@
 import { createRequire } from 'node:module';
 import { connect } from 'node:tls';
 import kafkajs from 'kafkajs';
-import type {
-  Admin,
-  CompressionTypes,
-  Consumer,
-  ConsumerConfig,
-  ISocketFactory,
-  Kafka,
-  KafkaConfig,
-  LogEntry,
-  Mechanism,
-} from 'kafkajs';
+import type { Admin, CompressionTypes, Consumer, ConsumerConfig, Kafka } from 'kafkajs';
+import type { KafkaConfig, LogEntry, Mechanism } from 'kafkajs';
 import { decompressFrame } from 'lz4-napi';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -73,12 +64,10 @@ export async function asked<T>(options: KafkaClientOptions, work: () => Promise<
     return await work();
   } catch (error) {
     const { bootstrapServers, security = PLAINTEXT } = options;
-    throw (
-      securityFailure(error, bootstrapServers.join(', '), security.protocol) ??
-      new KafkaClientError(kafkaErrorType(error) ?? 'KAFKA_CLIENT', errorMessage(firstOf(error) ?? error), {
-        cause: error,
-      })
-    );
+    const failure = securityFailure(error, bootstrapServers.join(', '), security.protocol);
+    if (failure !== undefined) throw failure;
+    const code = kafkaErrorType(error) ?? 'KAFKA_CLIENT';
+    throw new KafkaClientError(code, errorMessage(firstOf(error) ?? error), { cause: error });
   }
 }
 
@@ -111,7 +100,7 @@ function securityConfig({ tls, sasl }: ClientSecurity): Pick<KafkaConfig, 'ssl' 
 const KEEP_ALIVE_MS = 60_000;
 
 /** Sockets as kafkajs makes them itself, but each with the certificates of that moment. */
-function tlsSockets(tls: NonNullable<ClientSecurity['tls']>): ISocketFactory {
+function tlsSockets(tls: NonNullable<ClientSecurity['tls']>): NonNullable<KafkaConfig['socketFactory']> {
   return ({ host, port, onConnect }) => {
     const socket = connect({ host, port, ...tls(host) }, onConnect);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -153,8 +142,7 @@ function forwardLog(logger: Logger, { namespace, level, log }: LogEntry): void {
   const { message, error } = log as { message: string; error?: unknown };
   const fields = { client: 'kafkajs', part: namespace, error, detail: message };
   const isError = level === kafkajs.logLevel.ERROR;
-  const isTrouble = isError && !THROWS.includes(namespace) && !ROUTINE.test(message);
-  if (isTrouble) logger.warn(fields, 'Kafka client');
+  if (isError && !THROWS.includes(namespace) && !ROUTINE.test(message)) logger.warn(fields, 'Kafka client');
   else logger.debug(fields, 'Kafka client');
 }
 

@@ -31,10 +31,7 @@ export type TopicStatus =
 /** The part of an administration that topics need. */
 type TopicAdmin = Pick<AdminPort, 'listTopics' | 'createTopic' | 'describeTopics' | 'topicConfig'>;
 
-const NOT_AUTHORISED: readonly (string | undefined)[] = [
-  'TOPIC_AUTHORIZATION_FAILED',
-  'CLUSTER_AUTHORIZATION_FAILED',
-];
+const NOT_AUTHORISED = /^(TOPIC|CLUSTER)_AUTHORIZATION_FAILED$/;
 
 /**
  * Makes sure that the topics are there. Existing ones are taken as they are; missing ones are created if `create`
@@ -73,13 +70,9 @@ async function ensureTopic(
     return { topic, state: created ? 'created' : 'exists', shape: await describeTopic(admin, topic) };
   } catch (error) {
     const code = error instanceof SluiceError ? error.code : undefined;
-    if (!exists && NOT_AUTHORISED.includes(code)) {
-      return {
-        topic,
-        state: 'missing',
-        reason: 'it does not exist, and we are not authorised to create it',
-        code,
-      };
+    if (!exists && NOT_AUTHORISED.test(code ?? '')) {
+      const reason = 'it does not exist, and we are not authorised to create it';
+      return { topic, state: 'missing', reason, code };
     }
     return { topic, state: 'error', reason: errorMessage(error), code };
   }
@@ -95,13 +88,8 @@ async function describeTopic(admin: TopicAdmin, topic: string): Promise<TopicSha
 
 export interface TopicKeeperOptions extends KafkaClientOptions {
   readonly topics: readonly string[];
-  readonly settings: {
-    readonly create: boolean;
-    readonly partitions: number;
-    /** undefined: the brokers' default. */
-    readonly replicationFactor?: number | undefined;
-    readonly config: Readonly<Record<string, string>>;
-  };
+  /** Of those that don't exist, and whether they are created. */
+  readonly settings: Omit<TopicSpec, 'topic'> & { readonly create: boolean };
   /** Called each time that something was created or found; at least once when all are there. */
   readonly onFound: () => void;
   readonly clock: Clock;
@@ -184,16 +172,13 @@ export class TopicKeeper {
   /** Why records can't be sent to topics, one text each. */
   problems(): string[] {
     if (this.#trouble !== undefined) return [this.#trouble];
-    return this.#statuses.flatMap((status) =>
-      'reason' in status ? [`${status.topic}: ${status.reason}`] : [],
-    );
+    const troubles = this.#statuses.filter((status) => 'reason' in status);
+    return troubles.map(({ topic, reason }) => `${topic}: ${reason}`);
   }
 
   /** What an operator should know about topics that hold less than `ack: kafka` sounds like. */
   warnings(): string[] {
-    const weak = this.#statuses.flatMap((status) =>
-      'shape' in status && !isSafe(status.shape) ? [status] : [],
-    );
+    const weak = this.#statuses.filter((status) => 'shape' in status).filter(({ shape }) => !isSafe(shape));
     const [first] = weak;
     if (first === undefined) return [];
     const names = weak.map(({ topic }) => topic).join(', ');
@@ -221,13 +206,13 @@ export class TopicKeeper {
   /** Never rejects: what went wrong is in {@link problems}. */
   async #lookOnce(): Promise<void> {
     const { bootstrapServers, clientId, settings, logger, onFound } = this.#options;
+    const { create, ...spec } = settings;
+    const specs = this.#topics.map((topic) => ({ topic, ...spec }));
     // A login that was refused is not repeated by the client.
     const client = { ...this.#options, clientId: `${clientId}-admin`, retries: 3 };
     this.#retryMs = RETRY_MS;
     try {
-      const statuses = await withAdmin(client, (admin) =>
-        ensureTopics(admin, this.#specs(), settings.create),
-      );
+      const statuses = await withAdmin(client, (admin) => ensureTopics(admin, specs, create));
       this.#report(statuses);
       // Other topics may be wanted by now.
       this.#statuses = statuses.filter(({ topic }) => this.#topics.includes(topic));
@@ -237,15 +222,10 @@ export class TopicKeeper {
       if (error instanceof BrokerSecurityError) this.#retryMs = SECURITY_RETRY_MS;
       const reason = errorMessage(error);
       const trouble = `Kafka's topics can't be looked up at ${bootstrapServers.join(', ')}: ${reason}`;
-      if (this.#trouble !== trouble)
-        logger.warn({ reason }, "Kafka's topics can't be looked up; trying again");
+      const isNews = this.#trouble !== trouble;
+      if (isNews) logger.warn({ reason }, "Kafka's topics can't be looked up; trying again");
       this.#trouble = trouble;
     }
-  }
-
-  #specs(): TopicSpec[] {
-    const { partitions, replicationFactor, config } = this.#options.settings;
-    return this.#topics.map((topic) => ({ topic, partitions, replicationFactor, config }));
   }
 
   /** Logs what changed since the last look. */
@@ -263,8 +243,5 @@ export class TopicKeeper {
 }
 
 function isSafe({ replicationFactor, minInsyncReplicas }: TopicShape): boolean {
-  return (
-    replicationFactor >= SAFE_REPLICATION &&
-    (minInsyncReplicas === undefined || minInsyncReplicas >= SAFE_IN_SYNC)
-  );
+  return replicationFactor >= SAFE_REPLICATION && (minInsyncReplicas ?? SAFE_IN_SYNC) >= SAFE_IN_SYNC;
 }

@@ -7,7 +7,7 @@ import { fetchApiVersions, type ApiVersion, type NegotiatedVersions } from '../p
 import { securityFailure } from '../security/failure.ts';
 import { logIn, prepareLogin } from '../security/login.ts';
 import type { ClientSecurity } from '../security/security.ts';
-import { RequestChannel } from './request-channel.ts';
+import { RequestChannel, type RequestChannelOptions } from './request-channel.ts';
 
 /** A connection that nobody uses is looked after by the kernel from here on: some firewalls forget it in silence. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
@@ -26,11 +26,8 @@ export interface SocketOptions {
  *
  * @throws Error as node:net and node:tls give it, or that the time is up
  */
-export function openSocket(
-  host: string,
-  port: number,
-  { tls, timeoutMs, clock }: SocketOptions,
-): Promise<Socket> {
+export function openSocket(host: string, port: number, options: SocketOptions): Promise<Socket> {
+  const { tls, timeoutMs, clock } = options;
   return new Promise((resolve, reject) => {
     const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port });
     const fail = (error: Error): void => {
@@ -57,18 +54,14 @@ export function openSocket(
   });
 }
 
-export function setupTimeout(timeoutMs: number): Error {
+function setupTimeout(timeoutMs: number): Error {
   return new Error(`socket.connection.setup.timeout.ms (${timeoutMs} ms) is over`);
 }
 
-export interface ChannelOptions {
-  readonly clientId: string;
+export interface ChannelOptions extends RequestChannelOptions {
   /** How long an opening may take: connection, TLS, versions and login together. */
   readonly connectTimeoutMs: number;
-  /** A request without an answer after this time ends the connection. */
-  readonly requestTimeoutMs: number;
   readonly security: ClientSecurity;
-  readonly clock: Clock;
 }
 
 /** A login is renewed when this share of its life is over (Java's client: at 85 to 95 %). */
@@ -129,12 +122,10 @@ export class AuthenticatedChannel {
       const answering = new RequestChannel(socket, options);
       channel = answering;
       // A broker that accepts connections and then says nothing is given up as soon as one that can't be reached.
-      cancelTimeout = clock.schedule(
-        () => {
-          answering.end(setupTimeout(connectTimeoutMs));
-        },
-        Math.max(0, endMs - clock.monotonicMs()),
-      );
+      const restMs = Math.max(0, endMs - clock.monotonicMs());
+      cancelTimeout = clock.schedule(() => {
+        answering.end(setupTimeout(connectTimeoutMs));
+      }, restMs);
       // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
       const versions = await fetchApiVersions(channel, address);
       const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
@@ -206,10 +197,8 @@ export class AuthenticatedChannel {
   /** Logins have an end (connections.max.reauth.ms, or the token's; KIP-368) and are renewed before it. */
   #renewIn(lifetimeMs: number): void {
     if (lifetimeMs <= 0 || !this.#channel.isOpen) return;
-    this.#cancelRenewal = this.#options.clock.schedule(
-      () => void this.#renew(),
-      Math.min(lifetimeMs * RENEWED_AT, LONGEST_TIMER_MS),
-    );
+    const delayMs = Math.min(lifetimeMs * RENEWED_AT, LONGEST_TIMER_MS);
+    this.#cancelRenewal = this.#options.clock.schedule(() => void this.#renew(), delayMs);
   }
 
   /**

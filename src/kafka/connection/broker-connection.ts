@@ -66,10 +66,7 @@ export class BrokerConnection {
   current(): AuthenticatedChannel | undefined {
     this.#lastUsedMs = this.#options.channel.clock.monotonicMs();
     if (this.#channel !== undefined) return this.#channel;
-    const restMs = this.#notBeforeMs - this.#options.channel.clock.monotonicMs();
-    if (restMs <= 0) {
-      this.connect().catch(() => {});
-    }
+    if (this.#lastUsedMs >= this.#notBeforeMs) this.connect().catch(() => {});
     return undefined;
   }
 
@@ -79,11 +76,9 @@ export class BrokerConnection {
     if (this.#channel !== undefined) return this.#channel;
     if (this.#opening !== undefined) return this.#opening;
     if (this.#closed) throw new BrokerUnavailableError('the producer is closed');
-    if (this.#options.channel.clock.monotonicMs() < this.#notBeforeMs) {
-      throw (
-        this.securityFailure ??
-        new BrokerUnavailableError(this.lastFailure ?? `${this.address} has just closed the connection`)
-      );
+    if (this.#lastUsedMs < this.#notBeforeMs) {
+      const reason = this.lastFailure ?? `${this.address} has just closed the connection`;
+      throw this.securityFailure ?? new BrokerUnavailableError(reason);
     }
     this.#opening = this.#connect();
     try {
@@ -140,11 +135,9 @@ export class BrokerConnection {
    */
   #loginWanted(): BrokerSecurityError | undefined {
     if (this.#options.channel.security.sasl !== undefined) return undefined;
-    return new BrokerSecurityError(
-      'KAFKA_SASL_REQUIRED',
-      this.address,
-      'closes the connection at the first request: if it wants a login, set security.protocol to SASL_SSL or SASL_PLAINTEXT, and sasl.mechanism',
-    );
+    const text =
+      'closes the connection at the first request: if it wants a login, set security.protocol to SASL_SSL or SASL_PLAINTEXT, and sasl.mechanism';
+    return new BrokerSecurityError('KAFKA_SASL_REQUIRED', this.address, text);
   }
 
   /** Waits before the next attempt: the longer, the more have failed, and longer still if only a person can help. */

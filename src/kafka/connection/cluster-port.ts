@@ -16,8 +16,8 @@ import { BrokerUnavailableError } from '../../producer/errors.ts';
 import { encodeProduceRequest, parseProduceResponse, unacknowledged } from '../protocol/produce.ts';
 import { fetchMetadata, initProducerId } from '../protocol/requests.ts';
 import { requireSecurity, type ClientSecurity } from '../security/security.ts';
-import type { AuthenticatedChannel, ChannelOptions } from './authenticated-channel.ts';
-import { BrokerConnection } from './broker-connection.ts';
+import type { AuthenticatedChannel } from './authenticated-channel.ts';
+import { BrokerConnection, type BrokerConnectionOptions } from './broker-connection.ts';
 
 export interface PortOptions {
   readonly config: ProducerConfig;
@@ -44,9 +44,8 @@ export class ClusterPort implements BrokerPort {
 
   readonly #options: PortOptions;
   readonly #compressor: BatchCompressor;
-  readonly #channelOptions: ChannelOptions;
-  readonly #backoffMs: (failures: number) => number;
-  readonly #securityBackoffMs: (failures: number) => number;
+  /** What all connections have in common. */
+  readonly #shared: Omit<BrokerConnectionOptions, 'host' | 'port'>;
   readonly #brokers = new Map<number, BrokerConnection>();
   readonly #bootstrap: readonly BrokerConnection[];
   /** By broker: settles when the last request so far has been handed to the socket. */
@@ -64,15 +63,23 @@ export class ClusterPort implements BrokerPort {
       nowMs: () => clock.monotonicMs(),
       logger,
     });
-    this.#channelOptions = {
-      clientId: config.clientId,
-      connectTimeoutMs: config.connectionSetupTimeoutMs,
-      requestTimeoutMs: config.requestTimeoutMs,
-      security: options.security ?? requireSecurity(config),
-      clock,
+    this.#shared = {
+      channel: {
+        clientId: config.clientId,
+        connectTimeoutMs: config.connectionSetupTimeoutMs,
+        requestTimeoutMs: config.requestTimeoutMs,
+        security: options.security ?? requireSecurity(config),
+        clock,
+      },
+      logger,
+      maxIdleMs: config.connectionsMaxIdleMs,
+      backoffMs: exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random),
+      securityBackoffMs: exponentialBackoff(SECURITY_BACKOFF_MS, SECURITY_BACKOFF_MAX_MS, random),
+      onChange: () => {
+        this.#noteReachability();
+        this.onReadinessChange?.();
+      },
     };
-    this.#securityBackoffMs = exponentialBackoff(SECURITY_BACKOFF_MS, SECURITY_BACKOFF_MAX_MS, random);
-    this.#backoffMs = exponentialBackoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random);
     this.#bootstrap = config.bootstrapServers.map((server) => {
       const colon = server.lastIndexOf(':');
       const host = server.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
@@ -82,20 +89,7 @@ export class ClusterPort implements BrokerPort {
   }
 
   #connection(host: string, port: number): BrokerConnection {
-    const { logger } = this.#options;
-    return new BrokerConnection({
-      host,
-      port,
-      channel: this.#channelOptions,
-      logger,
-      maxIdleMs: this.#options.config.connectionsMaxIdleMs,
-      backoffMs: this.#backoffMs,
-      securityBackoffMs: this.#securityBackoffMs,
-      onChange: () => {
-        this.#noteReachability();
-        this.onReadinessChange?.();
-      },
-    });
+    return new BrokerConnection({ ...this.#shared, host, port });
   }
 
   setBrokers(endpoints: readonly BrokerEndpoint[]): void {
@@ -142,13 +136,10 @@ export class ClusterPort implements BrokerPort {
     connected.sort((a, b) => a.unanswered - b.unanswered);
     const candidates = [...connected, ...all.filter(({ isConnected }) => !isConnected)];
     if (candidates.length === 0) return Promise.reject(new BrokerUnavailableError('no broker is known'));
-    const patienceMs = Math.min(PATIENCE_MS, this.#channelOptions.requestTimeoutMs / 3);
-    return firstAnswer(
-      candidates,
-      async (candidate) => ask(await candidate.connect()),
-      patienceMs,
-      this.#options.clock,
-    );
+    const { clock, config } = this.#options;
+    const patienceMs = Math.min(PATIENCE_MS, config.requestTimeoutMs / 3);
+    const askOne = async (candidate: BrokerConnection): Promise<T> => ask(await candidate.connect());
+    return firstAnswer(candidates, askOne, patienceMs, clock);
   }
 
   async produce(brokerId: number, batches: readonly ProducerBatch[]): Promise<ProduceResponse> {

@@ -124,8 +124,8 @@ export class TopicReader {
     const { brokers, topics } = await this.#port.fetchMetadata([topic]);
     this.#port.setBrokers(brokers);
     const [found] = topics;
-    if (found === undefined || found.errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-      return undefined;
+    const errorCode = found?.errorCode ?? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    if (found === undefined || errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
     if (found.errorCode !== KafkaErrorCode.NONE) throw new KafkaError(found.errorCode, `topic ${topic}`);
     const known = { id: found.topicId, leaders: found.partitions.map(({ leaderId }) => leaderId) };
     this.#topics.set(topic, known);
@@ -137,14 +137,13 @@ export class TopicReader {
     partition: number,
     ask: (channel: AuthenticatedChannel) => Promise<T>,
   ): Promise<T> {
+    const place = `${topic}-${partition}`;
     return this.#retrying(async () => {
       const known = this.#topics.get(topic) ?? (await this.#look(topic));
       const leader = known?.leaders[partition];
-      if (leader === undefined) {
-        throw new KafkaError(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${topic}-${partition}`);
-      }
+      if (leader === undefined) throw new KafkaError(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, place);
       try {
-        if (leader === -1) throw new KafkaError(KafkaErrorCode.LEADER_NOT_AVAILABLE, `${topic}-${partition}`);
+        if (leader === -1) throw new KafkaError(KafkaErrorCode.LEADER_NOT_AVAILABLE, place);
         return await this.#port.ask(leader, ask);
       } catch (error) {
         // Whatever went wrong: the next attempt looks for the leader anew.

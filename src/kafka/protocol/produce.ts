@@ -1,6 +1,6 @@
 import type { ProducerBatch } from '../../producer/batches/producer-batch.ts';
 import { encodeBatch } from '../../producer/batches/record-batch.ts';
-import type { PartitionResponse, ProduceResponse, RecordFault } from '../../producer/cluster/port.ts';
+import type { PartitionResponse, ProduceResponse } from '../../producer/cluster/port.ts';
 import { int16, int32, ProtocolReader, ProtocolWriter } from './protocol-bytes.ts';
 import type { ApiVersion } from './api-versions.ts';
 
@@ -29,13 +29,8 @@ export function encodeProduceRequest(
     body.push(write.string(topic), write.length(ofTopic.length));
     for (const batch of ofTopic) {
       const { header, records } = encodeBatch(batch);
-      body.push(
-        int32(batch.queue.partition),
-        write.length(header.length + records.length),
-        header,
-        records,
-        write.noTags(),
-      );
+      body.push(int32(batch.queue.partition), write.length(header.length + records.length));
+      body.push(header, records, write.noTags());
     }
     body.push(write.noTags());
   }
@@ -59,21 +54,22 @@ export function parseProduceResponse(
     reader.tags();
   });
   const throttleTimeMs = reader.int32();
-  const endpoints: ProduceResponse['endpoints'][number][] = [];
+  let endpoints: ProduceResponse['endpoints'] = [];
   reader.tags({
     0: () => {
-      endpoints.push(
-        ...reader.array(() => {
-          const endpoint = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
-          reader.nullableString(); // rack
-          reader.tags();
-          return endpoint;
-        }),
-      );
+      endpoints = reader.array(() => readBroker(reader));
     },
   });
   const partitions = batches.map(({ queue }) => answers.get(`${queue.partition}/${queue.topic}`));
   return { partitions, endpoints, throttleTimeMs };
+}
+
+/** A broker, as Metadata and Produce have it. */
+export function readBroker(reader: ProtocolReader) {
+  const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
+  reader.nullableString(); // rack
+  reader.tags();
+  return broker;
 }
 
 /** One partition's answer, behind its index. */
@@ -94,7 +90,7 @@ export function readPartition(reader: ProtocolReader, version: number): Partitio
   return { errorCode, baseOffset, logAppendTimeMs, recordFaults, errorMessage, currentLeader };
 }
 
-function readRecordFault(reader: ProtocolReader): RecordFault {
+function readRecordFault(reader: ProtocolReader): PartitionResponse['recordFaults'][number] {
   const fault = { index: reader.int32(), message: reader.nullableString() };
   reader.tags();
   return fault;

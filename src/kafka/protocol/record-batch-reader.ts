@@ -42,13 +42,6 @@ export interface StoredRecord {
   readonly headers: Uint8Array;
 }
 
-/** What of a partition's log was read. */
-export interface ReadBatches {
-  readonly records: readonly StoredRecord[];
-  /** Where to go on: behind the last batch, also where compaction took its last records. */
-  readonly nextOffset: number;
-}
-
 /** Bytes before the length of a batch, and with it: what the length does not count. */
 const LENGTH_OFFSET = 8;
 const LENGTH_END = 12;
@@ -65,7 +58,8 @@ const DECOMPRESS: Readonly<Record<number, (records: Buffer) => Promise<Buffer>>>
 
 /**
  * Takes record batches apart (Kafka protocol guide, "Record Batch", magic 2). The last one of a fetch may be cut
- * off, and is left out; what transactions write about themselves is no record.
+ * off, and is left out; what transactions write about themselves is no record. `nextOffset` is where to go on: behind
+ * the last batch, also where compaction took its last records.
  *
  * @throws ProducerError CORRUPT_BATCH for a batch whose checksum is wrong
  */
@@ -74,7 +68,7 @@ export async function readBatches(
   partition: number,
   bytes: Buffer,
   fromOffset: number,
-): Promise<ReadBatches> {
+): Promise<{ readonly records: readonly StoredRecord[]; readonly nextOffset: number }> {
   const records: StoredRecord[] = [];
   let nextOffset = fromOffset;
   let position = 0;
@@ -84,10 +78,8 @@ export async function readBatches(
     const batch = bytes.subarray(position, end);
     const baseOffset = Number(batch.readBigInt64BE(0));
     if (!isIntact(batch)) {
-      throw new ProducerError(
-        'CORRUPT_BATCH',
-        `the batch at offset ${baseOffset} of ${topic}-${partition} is damaged: its checksum is wrong`,
-      );
+      const what = `the batch at offset ${baseOffset} of ${topic}-${partition}`;
+      throw new ProducerError('CORRUPT_BATCH', `${what} is damaged: its checksum is wrong`);
     }
     for (const record of await recordsOf(batch)) {
       const offset = baseOffset + record.offsetDelta;

@@ -1,6 +1,7 @@
 import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
 import type { ClusterMetadata, ProducerIdAndEpoch } from '../../producer/cluster/port.ts';
 import type { ApiVersion, RequestSender } from './api-versions.ts';
+import { readBroker } from './produce.ts';
 import { ProtocolReader, ProtocolWriter, int16, int32, int64, int8 } from './protocol-bytes.ts';
 
 /** Metadata 7 to 12: the brokers, and the named topics. Never creates a topic. */
@@ -25,12 +26,7 @@ export async function fetchMetadata(
 
 function readMetadata(reader: ProtocolReader, version: number): ClusterMetadata {
   reader.int32(); // throttle_time_ms
-  const brokers = reader.array(() => {
-    const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
-    reader.nullableString(); // rack
-    reader.tags();
-    return broker;
-  });
+  const brokers = reader.array(() => readBroker(reader));
   const clusterId = reader.nullableString();
   reader.int32(); // controller_id
   const topics = reader.array(() => {
@@ -47,7 +43,7 @@ function readMetadata(reader: ProtocolReader, version: number): ClusterMetadata 
   return { clusterId, brokers, topics };
 }
 
-function readLeader(reader: ProtocolReader): { index: number; leaderId: number; leaderEpoch: number } {
+function readLeader(reader: ProtocolReader) {
   reader.int16(); // error_code: without a leader, leader_id is -1
   const partition = { index: reader.int32(), leaderId: reader.int32(), leaderEpoch: reader.int32() };
   reader.array(() => reader.int32()); // replica_nodes
@@ -61,13 +57,8 @@ function readLeader(reader: ProtocolReader): { index: number; leaderId: number; 
 export async function initProducerId(broker: RequestSender, api: ApiVersion): Promise<ProducerIdAndEpoch> {
   const write = new ProtocolWriter(api.requestTags);
   const transactionTimeoutMs = 0x7fff_ffff;
-  const body = [
-    write.string(null),
-    int32(transactionTimeoutMs),
-    int64(-1n), // no producer id yet
-    int16(-1),
-    write.noTags(),
-  ];
+  const noProducerYet = [int64(-1n), int16(-1)];
+  const body = [write.string(null), int32(transactionTimeoutMs), ...noProducerYet, write.noTags()];
   const reader = new ProtocolReader(await broker.request(api, body), api.responseTags);
   reader.int32(); // throttle_time_ms
   const errorCode = reader.int16();
@@ -171,10 +162,7 @@ export async function fetchRecords(
   return checked(found, topic, partition, 'a fetch');
 }
 
-function readFetched(
-  reader: ProtocolReader,
-  version: number,
-): { readonly errorCode: number; readonly highWatermark: number; readonly records: Buffer } {
+function readFetched(reader: ProtocolReader, version: number) {
   const errorCode = reader.int16();
   const highWatermark = Number(reader.int64());
   reader.int64(); // last_stable_offset

@@ -35,80 +35,54 @@ export function adviseOn(config: ProducerConfig, use: IntendedUse = {}): ConfigA
   return [...adviseOnSafety(config), ...adviseOnSizes(config, use), ...adviseOnBatches(config)];
 }
 
-function adviseOnSafety({ retries, enableIdempotence, acks }: ProducerConfig): ConfigAdvice[] {
-  const advice: ConfigAdvice[] = [];
+type Advising = Generator<ConfigAdvice>;
+
+function advice(code: AdviceCode, setting: string, found: unknown, better: string): ConfigAdvice {
+  return { code, setting, found: String(found), better };
+}
+
+function* adviseOnSafety({ retries, enableIdempotence, acks }: ProducerConfig): Advising {
   if (retries === 0) {
-    advice.push({
-      code: 'NO_RETRIES',
-      setting: 'retries',
-      found: '0',
-      better: 'nothing set: a leader that moves, or a connection that breaks, loses records without retries',
-    });
+    const why = 'a leader that moves, or a connection that breaks, loses records without retries';
+    yield advice('NO_RETRIES', 'retries', retries, `nothing set: ${why}`);
   }
-  if (!enableIdempotence) {
-    // Without acks=all there can be no idempotence.
-    const setting = acks === -1 ? 'enable.idempotence' : 'acks';
-    advice.push({
-      code: 'NO_IDEMPOTENCE',
-      setting,
-      found: acks === -1 ? 'false' : String(acks),
-      better:
-        acks === -1
-          ? 'true: without it a record that is repeated may be there twice'
-          : 'all: with less a broker that dies takes acknowledged records with it, and repeated ones may be there twice',
-    });
+  if (enableIdempotence) return;
+  // Without acks=all there can be no idempotence.
+  if (acks === -1) {
+    const better = 'true: without it a record that is repeated may be there twice';
+    yield advice('NO_IDEMPOTENCE', 'enable.idempotence', false, better);
+  } else {
+    const better =
+      'all: with less a broker that dies takes acknowledged records with it, and repeated ones may be there twice';
+    yield advice('NO_IDEMPOTENCE', 'acks', acks, better);
   }
-  return advice;
 }
 
-function adviseOnSizes(
+function* adviseOnSizes(
   { maxRequestSizeBytes, compressionType }: ProducerConfig,
-  { largestRecordBytes, topicMaxMessageBytes }: IntendedUse,
-): ConfigAdvice[] {
-  const advice: ConfigAdvice[] = [];
-  if (largestRecordBytes !== undefined && largestRecordBytes > maxRequestSizeBytes) {
-    advice.push({
-      code: 'OVERSIZED_FOR_REQUEST',
-      setting: 'max.request.size',
-      found: String(maxRequestSizeBytes),
-      better: `at least ${largestRecordBytes}, the size of the largest record: larger ones are refused`,
-    });
+  use: IntendedUse,
+): Advising {
+  const { largestRecordBytes = maxRequestSizeBytes, topicMaxMessageBytes = Infinity } = use;
+  if (largestRecordBytes > maxRequestSizeBytes) {
+    const better = `at least ${largestRecordBytes}, the size of the largest record: larger ones are refused`;
+    yield advice('OVERSIZED_FOR_REQUEST', 'max.request.size', maxRequestSizeBytes, better);
   }
-  const largest = Math.min(maxRequestSizeBytes, largestRecordBytes ?? maxRequestSizeBytes);
   // A broker looks at the compressed batch; what compresses well may pass, what doesn't will not.
-  if (topicMaxMessageBytes !== undefined && largest > topicMaxMessageBytes) {
+  if (Math.min(maxRequestSizeBytes, largestRecordBytes) > topicMaxMessageBytes) {
     const unless = compressionType === 'none' ? '' : ', unless it compresses well';
-    advice.push({
-      code: 'OVERSIZED_FOR_TOPIC',
-      setting: 'max.request.size',
-      found: String(maxRequestSizeBytes),
-      better: `at most ${topicMaxMessageBytes}, the topic's max.message.bytes: the broker refuses what is larger${unless}`,
-    });
+    const better = `at most ${topicMaxMessageBytes}, the topic's max.message.bytes: the broker refuses what is larger${unless}`;
+    yield advice('OVERSIZED_FOR_TOPIC', 'max.request.size', maxRequestSizeBytes, better);
   }
-  return advice;
 }
 
-function adviseOnBatches({ lingerMs, batchSizeBytes }: ProducerConfig): ConfigAdvice[] {
+function* adviseOnBatches({ lingerMs, batchSizeBytes }: ProducerConfig): Advising {
   if (batchSizeBytes < SMALL_BATCH_BYTES) {
-    return [
-      {
-        code: 'SMALL_BATCHES',
-        setting: 'batch.size',
-        found: String(batchSizeBytes),
-        better: `${SMALL_BATCH_BYTES} or more: batches of a record or two cost many times the CPU, here and at the broker`,
-      },
-    ];
+    const why = 'batches of a record or two cost many times the CPU, here and at the broker';
+    yield advice('SMALL_BATCHES', 'batch.size', batchSizeBytes, `${SMALL_BATCH_BYTES} or more: ${why}`);
+  } else if (lingerMs === 0) {
+    const why = 'without linger most batches hold one record, which costs many times the CPU';
+    yield advice('SMALL_BATCHES', 'linger.ms', lingerMs, `5 or more: ${why}, here and at the broker`);
   }
-  if (lingerMs > 0) return [];
-  return [
-    {
-      code: 'SMALL_BATCHES',
-      setting: 'linger.ms',
-      found: '0',
-      better:
-        '5 or more: without linger most batches hold one record, which costs many times the CPU, here and at the broker',
-    },
-  ];
 }
 
 /**
@@ -116,10 +90,6 @@ function adviseOnBatches({ lingerMs, batchSizeBytes }: ProducerConfig): ConfigAd
  * same key. One broker then does all the work, and more partitions don't help.
  */
 export function adviseOnPartition(setting: string, found: string): ConfigAdvice {
-  return {
-    code: 'HARD_CODED_PARTITION',
-    setting,
-    found,
-    better: 'a key that tells devices apart, or none: like this all records go to one partition',
-  };
+  const better = 'a key that tells devices apart, or none: like this all records go to one partition';
+  return advice('HARD_CODED_PARTITION', setting, found, better);
 }

@@ -2,16 +2,12 @@ import { boolean, choice, integer, secret, setting, text } from './setting.ts';
 import type { SettingType, SettingValue } from './setting.ts';
 
 const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
-export type SecurityProtocol = (typeof SECURITY_PROTOCOLS)[number];
 
 const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
-export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 
 const STORE_TYPES = ['PEM', 'PKCS12', 'JKS'] as const;
-export type StoreType = (typeof STORE_TYPES)[number];
 
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
-export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 const LOGIN_HANDLERS = ['OAuthBearerLoginCallbackHandler', 'OAuthBearerUnsecuredLoginCallbackHandler'];
 
@@ -273,7 +269,7 @@ function anyCase(word: string): string {
   return word.replaceAll(/[A-Z]/g, (letter) => `[${letter}${letter.toLowerCase()}]`);
 }
 
-function tlsVersions(): SettingType<readonly TlsVersion[]> {
+function tlsVersions(): SettingType<readonly (typeof TLS_VERSIONS)[number][]> {
   return {
     expected: `one or more of ${TLS_VERSIONS.join(', ')}, as a list or separated by commas`,
     json: { type: ['string', 'array'], items: { enum: TLS_VERSIONS } },
@@ -300,10 +296,7 @@ function duration(): SettingType<number> {
   return {
     expected: `an integer from 1 to ${MAX_INT}, or Infinity`,
     json: { anyOf: [{ const: 'Infinity' }, finite.json] },
-    parse: (value) =>
-      value === Number.POSITIVE_INFINITY || value === 'Infinity'
-        ? Number.POSITIVE_INFINITY
-        : finite.parse(value),
+    parse: (value) => (String(value) === 'Infinity' ? Infinity : finite.parse(value)),
   };
 }
 
@@ -312,17 +305,8 @@ function acks(): SettingType<-1 | 0 | 1> {
     expected: 'all, 1 or 0',
     json: { enum: ['all', -1, 0, 1, '-1', '0', '1'] },
     parse(value) {
-      switch (String(value)) {
-        case 'all':
-        case '-1':
-          return -1;
-        case '1':
-          return 1;
-        case '0':
-          return 0;
-        default:
-          return undefined;
-      }
+      const wanted = value === 'all' ? '-1' : String(value);
+      return ([-1, 0, 1] as const).find((acks) => String(acks) === wanted);
     },
   };
 }

@@ -1,5 +1,4 @@
-import type { KeyFault } from '../../core/fault.ts';
-import { nearest } from '../../core/fault.ts';
+import { keyFault, nearest, type KeyFault } from '../../core/fault.ts';
 import { SETTINGS, unsupported, type ProducerConfig } from './config-table.ts';
 
 /** Values as a YAML file or the environment gives them, under Kafka's own names. */
@@ -18,13 +17,13 @@ export function parseProducerConfig(raw: RawProducerConfig): { config: ProducerC
     config[field] = parsed ?? setting.default;
     if (given !== undefined && parsed === undefined) {
       const found = setting.type.isSecret === true ? HIDDEN : show(given);
-      faults.push({ path: [setting.name], found, expected: setting.type.expected });
+      faults.push(keyFault([setting.name], found, setting.type.expected));
     }
   }
   const names: readonly string[] = Object.values(SETTINGS).map(({ name }) => name);
   for (const name of Object.keys(raw)) {
-    if (!names.includes(name))
-      faults.push({ path: [name], found: showUnknown(name, raw[name]), expected: unknownName(name, names) });
+    if (names.includes(name)) continue;
+    faults.push(keyFault([name], showUnknown(name, raw[name]), unknownName(name, names)));
   }
   // Built from the table, which has a setting for every field of the type.
   const adjusted = adjust(config as unknown as ProducerConfig, raw);
@@ -37,48 +36,37 @@ export function parseProducerConfig(raw: RawProducerConfig): { config: ProducerC
  * delivery.timeout.ms to longer lingers and request timeouts.
  */
 function adjust(config: ProducerConfig, raw: RawProducerConfig): ProducerConfig {
-  const least = config.lingerMs + config.requestTimeoutMs;
+  const enableIdempotence = config.acks === -1 && config.retries > 0;
+  const deliveryTimeoutMs = Math.max(config.deliveryTimeoutMs, config.lingerMs + config.requestTimeoutMs);
   return {
     ...config,
-    enableIdempotence:
-      raw['enable.idempotence'] === undefined
-        ? config.acks === -1 && config.retries > 0
-        : config.enableIdempotence,
-    deliveryTimeoutMs:
-      raw['delivery.timeout.ms'] === undefined
-        ? Math.max(config.deliveryTimeoutMs, least)
-        : config.deliveryTimeoutMs,
+    ...(raw['enable.idempotence'] === undefined && { enableIdempotence }),
+    ...(raw['delivery.timeout.ms'] === undefined && { deliveryTimeoutMs }),
   };
 }
 
 /** The rules that hold between settings; those of idempotence are Java's (ProducerConfig.postProcessAndValidate). */
-function conflicts(config: ProducerConfig, raw: RawProducerConfig): KeyFault[] {
-  const faults: KeyFault[] = [];
-  const conflict = (name: string, expected: string) => {
-    faults.push({ path: [name], found: show(raw[name]), expected });
-  };
+function* conflicts(config: ProducerConfig, raw: RawProducerConfig): Generator<KeyFault> {
+  const conflict = (name: string, expected: string) => keyFault([name], show(raw[name]), expected);
   if (config.enableIdempotence) {
     const why = "because 'enable.idempotence' is true";
-    if (config.acks !== -1) conflict('acks', `all, ${why}`);
-    if (config.retries === 0) conflict('retries', `more than 0, ${why}`);
+    if (config.acks !== -1) yield conflict('acks', `all, ${why}`);
+    if (config.retries === 0) yield conflict('retries', `more than 0, ${why}`);
   }
-  const least = config.lingerMs + config.requestTimeoutMs;
-  if (config.deliveryTimeoutMs < least) {
-    conflict(
-      'delivery.timeout.ms',
-      `at least ${least}, the sum of 'linger.ms' (${config.lingerMs}) and 'request.timeout.ms' (${config.requestTimeoutMs})`,
-    );
+  const { lingerMs, requestTimeoutMs, retryBackoffMs, reconnectBackoffMs, batchSizeBytes } = config;
+  if (config.deliveryTimeoutMs < lingerMs + requestTimeoutMs) {
+    const terms = `'linger.ms' (${lingerMs}) and 'request.timeout.ms' (${requestTimeoutMs})`;
+    yield conflict('delivery.timeout.ms', `at least ${lingerMs + requestTimeoutMs}, the sum of ${terms}`);
   }
-  if (config.retryBackoffMaxMs < config.retryBackoffMs) {
-    conflict('retry.backoff.max.ms', `at least 'retry.backoff.ms' (${config.retryBackoffMs})`);
+  if (config.retryBackoffMaxMs < retryBackoffMs) {
+    yield conflict('retry.backoff.max.ms', `at least 'retry.backoff.ms' (${retryBackoffMs})`);
   }
-  if (config.reconnectBackoffMaxMs < config.reconnectBackoffMs) {
-    conflict('reconnect.backoff.max.ms', `at least 'reconnect.backoff.ms' (${config.reconnectBackoffMs})`);
+  if (config.reconnectBackoffMaxMs < reconnectBackoffMs) {
+    yield conflict('reconnect.backoff.max.ms', `at least 'reconnect.backoff.ms' (${reconnectBackoffMs})`);
   }
-  if (config.bufferMemoryBytes < config.batchSizeBytes) {
-    conflict('buffer.memory', `at least 'batch.size' (${config.batchSizeBytes})`);
+  if (config.bufferMemoryBytes < batchSizeBytes) {
+    yield conflict('buffer.memory', `at least 'batch.size' (${batchSizeBytes})`);
   }
-  return faults;
 }
 
 function unknownName(name: string, names: readonly string[]): string {

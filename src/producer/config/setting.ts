@@ -68,11 +68,7 @@ export function boolean(): SettingType<boolean> {
   return {
     expected: 'true or false',
     json: { enum: [true, false, 'true', 'false'] },
-    parse(value) {
-      if (typeof value === 'boolean') return value;
-      if (value === 'true') return true;
-      return value === 'false' ? false : undefined;
-    },
+    parse: (value) => [true, false].find((candidate) => candidate === value || String(candidate) === value),
   };
 }
 
