@@ -30,35 +30,39 @@ import {
 const LISTENER_PATH = 'of ws and wss, the path of the URL; of unix, the file of the socket';
 
 const listener = section({
-  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix']).default('tcp').describe('How devices talk to it.'),
+  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix'])
+    .default('tcp')
+    .describe('How devices talk to this listener.'),
   host: text('an address or a host name')
     .optional()
     .describe(
-      'Of all but unix: what it listens on. Default: 127.0.0.1. `0.0.0.0`: all of IPv4; `::`: all of IPv6 and IPv4.',
+      'The address to listen on; not for unix. Default: 127.0.0.1. `0.0.0.0`: all of IPv4; `::`: all of IPv6 and IPv4.',
     ),
   port: integer(0, 65_535)
     .optional()
     .describe(
-      'Of all but unix. Default: 1883, 8883, 8083, 8084 in the order of the types; 0 takes any free port.',
+      'The port to listen on; not for unix. Default: 1883, 8883, 8083, 8084 in the order of the types; 0 takes any free port.',
     ),
   path: textLike(/^[^\s?#]+$/, LISTENER_PATH)
     .optional()
     .describe(
-      "Of ws and wss: the one path of the URL; left out, any. Of unix: the socket's file, which must be named.",
+      "For ws and wss, the only URL path that is accepted; left out, any. For unix, the socket's file, which must be named.",
     ),
   tls: section({
     cert: path('file', 'a PEM file with the certificate, relative to this file').describe(
-      'Read again when it changes.',
+      'The certificate chain as a PEM file. It is read again when it changes.',
     ),
     key: path('file', 'a PEM file with the private key, relative to this file').describe(
-      'Its key, without a password.',
+      "The certificate's private key, without a password.",
     ),
     'client.ca': path('file', 'a PEM file with authorities of client certificates')
       .optional()
-      .describe('Only clients with a certificate of one of them get in; left out, clients need none.'),
+      .describe(
+        'Only clients with a certificate from one of these authorities get in; left out, clients need none.',
+      ),
   })
     .optional()
-    .describe('Of tls and wss, which must have it.'),
+    .describe('The certificate to show to clients. tls and wss need it; other types must not have it.'),
   'proxy.protocol': boolean()
     .default(false)
     .describe('Whether each connection begins with a PROXY protocol header.'),
@@ -74,24 +78,26 @@ const mqtt = section({
     .describe('Where devices connect: [mqtt.md](mqtt.md). Default: TCP on 127.0.0.1:1883.'),
   'inflight.quota': integer(1, 65_535)
     .default(64)
-    .describe('Publications of one connection that may be on their way at once.'),
+    .describe('How many publications of one connection may be on their way at once.'),
   'read.ahead.bytes': integer(1_024, 268_435_456)
     .default(65_536)
-    .describe("What one connection may send beyond that before it isn't read any more."),
+    .describe('How much more one connection may send before the gateway stops reading from it.'),
   'memory.limit.bytes': integer(1_048_576, 1_099_511_627_776)
     .default(268_435_456)
-    .describe('What all connections together may have sent ahead: [mqtt.md](mqtt.md).'),
+    .describe('The same limit for all connections together: [mqtt.md](mqtt.md).'),
   'max.packet.bytes': integer(128, 268_435_460)
     .default(262_144)
-    .describe('A connection with a larger packet is closed.'),
+    .describe('The largest packet. A connection that sends a larger one is closed.'),
   'connect.timeout.ms': integer(100, 600_000)
     .default(10_000)
-    .describe('From the accepted connection to its CONNECT.'),
-  'max.connections': integer(1, 1_000_000).default(20_000).describe('Connections beyond that are closed.'),
+    .describe('How long a new connection may take to send its CONNECT.'),
+  'max.connections': integer(1, 1_000_000)
+    .default(20_000)
+    .describe('The most connections at once. Further ones are closed.'),
   'refusal.delay.ms': integer(0, 60_000)
     .default(1_000)
     .describe(
-      'How long a client that is refused waits for its end: [mqtt.md](mqtt.md#devices-that-come-again-and-again).',
+      'How long the connection of a refused client stays open: [mqtt.md](mqtt.md#devices-that-come-again-and-again).',
     ),
   'sys.interval.ms': integer(0, 3_600_000)
     .default(10_000)
@@ -100,23 +106,27 @@ const mqtt = section({
     store: choice(['disk', 'memory'])
       .default('disk')
       .describe(
-        'Where sessions, and what they hold for absent clients, are kept: [mqtt.md](mqtt.md#sessions).',
+        'Where sessions and their messages for absent clients are kept: [mqtt.md](mqtt.md#sessions).',
       ),
     directory: path('data', 'a folder, relative to this file')
       .default('.sluice/sessions')
-      .describe('Their folder, of one gateway alone.'),
-    max: integer(1, 10_000_000).default(100_000).describe('Sessions of absent clients.'),
+      .describe('The folder of the sessions. Only one gateway may use it.'),
+    max: integer(1, 10_000_000).default(100_000).describe('The most sessions of absent clients.'),
     'expiry.ms': integer(1_000, 31_536_000_000)
       .default(604_800_000)
-      .describe('After so long an absence a session ends.'),
+      .describe('A session ends when its client has been absent for so long.'),
     subscriptions: integer(1, 100_000)
       .default(1_000)
-      .describe('Topic filters of one session; others are refused in the SUBACK.'),
-    'queue.messages': integer(1, 10_000).default(1_000).describe('What a session holds for its client.'),
-    'queue.bytes': integer(1_024, 268_435_456).default(4_194_304).describe('The same in bytes.'),
+      .describe('The most topic filters of one session; more are refused in the SUBACK.'),
+    'queue.messages': integer(1, 10_000)
+      .default(1_000)
+      .describe('The most messages that a session holds for its client.'),
+    'queue.bytes': integer(1_024, 268_435_456)
+      .default(4_194_304)
+      .describe('The most bytes that a session holds for its client.'),
     'queue.total.bytes': integer(1_024, 17_179_869_184)
       .default(268_435_456)
-      .describe('The bytes of all sessions.'),
+      .describe('The most bytes that all sessions together hold.'),
   }).prefault({}),
 });
 
@@ -191,32 +201,42 @@ const kafka = section({
     .default('sluice')
     .describe("The gateway's name in the brokers' logs and quotas."),
   local: section({
-    port: integer(1, 65_535).default(9092).describe('Of the local Kafka.'),
-    data: path('data', 'a folder, relative to this file').default('.sluice/kafka').describe('Its folder.'),
+    port: integer(1, 65_535).default(9092).describe('The port of the local Kafka.'),
+    data: path('data', 'a folder, relative to this file')
+      .default('.sluice/kafka')
+      .describe('The folder of the local Kafka.'),
   }).prefault({}),
   // 0.1.0 had a choice here. Who wrote its default down has changed nothing.
   adapter: z
     .literal('native', { error: ONE_PRODUCER })
     .optional()
-    .describe('Of old configurations: the producer is the native one.'),
+    .describe('Only for old configurations: the producer is always the native one.'),
   ...kafkaSecurityShape,
   'schema.registry': section({
     url: z
       .string({ error: REGISTRY_URL })
       .refine((value) => value.split(',').every(isRegistryUrl), { error: REGISTRY_URL })
-      .describe('Its base URL; of several instances, all.'),
+      .describe("The registry's base URL, or a list with those of all its instances."),
     'basic.auth.user.info': textLike(/^[^:]+:/, 'user:password')
       .optional()
-      .describe('How to log in.'),
+      .describe('How to log in to the registry.'),
   })
     .optional()
     .describe('The Schema Registry, for profiles with a `subject`: [profiles.md](profiles.md#records).'),
   producer: producerKeys,
   topics: section({
-    create: boolean().default(true).describe("Whether topics that don't exist are created."),
-    partitions: integer(1, 100_000).default(8).describe('Of those.'),
-    'replication.factor': integer(1, 32_767).optional().describe("Of those; left out, the brokers' default."),
-    config: scalars.default({}).describe("Of those, under Kafka's own names: `{ min.insync.replicas: 2 }`."),
+    create: boolean().default(true).describe("Whether the gateway creates topics that don't exist."),
+    partitions: integer(1, 100_000)
+      .default(8)
+      .describe('The partitions of a topic that the gateway creates.'),
+    'replication.factor': integer(1, 32_767)
+      .optional()
+      .describe("The replicas of a topic that the gateway creates; left out, the brokers' default."),
+    config: scalars
+      .default({})
+      .describe(
+        "Settings of a topic that the gateway creates, under Kafka's own names: `{ min.insync.replicas: 2 }`.",
+      ),
   }).prefault({}),
 });
 
@@ -245,10 +265,12 @@ const commands = z.array(
         .describe("What names the device: the record's `key`, or a `header`."),
       'device.header': text('the name of a record header')
         .default('device')
-        .describe('The name of that header.'),
+        .describe('The name of the header that names the device.'),
       'mqtt.topic': template(['device', 'correlation'], MQTT_TOPIC)
         .refine((value) => !/[+#]/.test(value), { error: MQTT_TOPIC })
-        .describe('What the device has subscribed to: a template of `{device}` and `{correlation}`.'),
+        .describe(
+          'The MQTT topic that the device has subscribed to: a template of `{device}` and `{correlation}`.',
+        ),
       'client.id': template(['device'], 'an MQTT client id with {device}')
         .default('{device}')
         .describe("The device's MQTT client id: a template of `{device}`."),
@@ -259,25 +281,29 @@ const commands = z.array(
         ),
       'expiry.ms': integer(1, 31_536_000_000)
         .optional()
-        .describe("How long a command lives, from the record's timestamp on; left out, for ever."),
+        .describe("How long a command is valid, counted from the record's timestamp; left out, for ever."),
       'expiry.header': text('the name of a record header')
         .default('expiry-ms')
-        .describe('A header with the milliseconds that one command lives.'),
+        .describe('The header that says for how many milliseconds this one command is valid.'),
       'undelivered.topic': kafkaTopic()
         .optional()
-        .describe("Where commands go that don't reach their device. Default: `<topic>.undelivered`."),
+        .describe(
+          "The Kafka topic for commands that don't reach their device. Default: `<topic>.undelivered`.",
+        ),
       'ack.timeout.ms': integer(1_000, 86_400_000)
         .default(60_000)
-        .describe("How long a command may wait for the device's PUBACK, where it isn't stored on disk."),
+        .describe("How long a command that isn't stored on disk may wait for the device's PUBACK."),
       'max.in.flight': integer(1, 1_000_000)
         .default(10_000)
-        .describe('Commands of a partition on their way at once; more are not read.'),
+        .describe(
+          'How many commands of one partition may be on their way at once. No more are read until one arrives.',
+        ),
       'max.in.flight.per.device': integer(1, 65_535)
         .default(1_000)
-        .describe("How many of them may be one device's."),
+        .describe('How many commands may be on their way to one device.'),
       'max.in.flight.bytes': integer(65_536, 1_073_741_824)
         .default(16_777_216)
-        .describe('What all commands on their way may hold in memory.'),
+        .describe('The most memory that all commands on their way may take.'),
       reply: section({
         'mqtt.topic': text(
           'a topic pattern with {device}, e.g. devices/{device}/replies/{correlation}',
@@ -285,11 +311,11 @@ const commands = z.array(
           "Where devices answer: a topic pattern with the level `{device}`, and `{correlation}` if the replies' header is wanted.",
         ),
         topic: kafkaTopic().describe(
-          "The Kafka topic of replies: payloads as they come, keyed by device, headers `mqtt.topic`, `mqtt.client.id`, `received.at` and the correlation's.",
+          "The Kafka topic for replies. A record has the payload as it came, the device as its key, and the headers `mqtt.topic`, `mqtt.client.id`, `received.at` and the correlation's.",
         ),
       })
         .optional()
-        .describe('Left out, nobody waits for replies.'),
+        .describe('How devices reply; left out, no replies are awaited.'),
     },
     'such as { topic: device-commands, mqtt.topic: "devices/{device}/commands" }',
   ),
@@ -297,11 +323,13 @@ const commands = z.array(
 );
 
 const presence = section({
-  topic: kafkaTopic().describe('Where the records go, keyed by client id.'),
+  topic: kafkaTopic().describe('The Kafka topic of the records; their key is the client id.'),
   gateway: text('the name of this gateway in presence records')
     .optional()
-    .describe("The gateway's name in these records; left out, the machine's."),
-  'max.pending': integer(1, 10_000_000).default(100_000).describe('Devices whose state may wait for Kafka.'),
+    .describe("The gateway's name in these records. Default: the machine's name."),
+  'max.pending': integer(1, 10_000_000)
+    .default(100_000)
+    .describe('The most devices whose state may wait for Kafka.'),
 });
 
 const journal = section({
@@ -311,65 +339,77 @@ const journal = section({
     'at least one folder',
   )
     .default(['.sluice/journal'])
-    .describe('Its folders, in order of preference.'),
+    .describe("The journal's folders, in order of preference."),
   'max.bytes': integer(1_048_576, 1_099_511_627_776)
     .default(4_294_967_296)
-    .describe('Of all segments; at least four segments. One spare file besides.'),
+    .describe(
+      'The most bytes of all segments together, at least four segments. One spare file is kept besides.',
+    ),
   'max.age.ms': unlimitedOr(60_000, 'milliseconds, 60000 or more, or unlimited')
     .default('unlimited')
-    .describe('What waits longer is dropped.'),
+    .describe('Records that wait longer are dropped.'),
   'when.full': choice(FULL_POLICIES)
     .default('block')
-    .describe('Devices wait, or records are dropped; a device profile may have its own.'),
+    .describe(
+      'What happens when the journal is full: devices wait, or records are dropped. A device profile may say otherwise.',
+    ),
   'segment.bytes': integer(65_536, 1_073_741_824)
     .default(67_108_864)
-    .describe('Of one file; the largest record is a quarter of it.'),
+    .describe('The size of one file. The largest record is a quarter of it.'),
   'segment.max.age.ms': integer(1_000, 2_592_000_000)
     .default(3_600_000)
-    .describe('A segment is closed at this age.'),
-  'commit.interval.ms': integer(0, 60_000).default(5).describe('How long a record waits for company.'),
+    .describe('The age at which a segment is closed.'),
+  'commit.interval.ms': integer(0, 60_000)
+    .default(5)
+    .describe('How long a record waits for others that share its write.'),
   'commit.bytes': integer(4_096, 268_435_456)
     .default(1_048_576)
-    .describe('So much company, and it waits no longer.'),
+    .describe('A write begins at once when so many bytes wait for it.'),
   'buffer.bytes': integer(1_048_576, 1_073_741_824)
     .default(16_777_216)
     .describe('Memory for records on their way to the disk.'),
-  'checkpoint.interval.ms': integer(10, 600_000).default(1_000).describe('Bounds the repeats after a crash.'),
-  'stalled.after.ms': integer(10, 600_000).default(1_000).describe('When a slow disk is reported.'),
+  'checkpoint.interval.ms': integer(10, 600_000)
+    .default(1_000)
+    .describe('How often progress is written down. After a crash, at most what came since is repeated.'),
+  'stalled.after.ms': integer(10, 600_000)
+    .default(1_000)
+    .describe('A write that takes longer is reported as a slow disk.'),
   'key.file': path('file', 'a file with the key, relative to this file')
     .optional()
-    .describe('Encrypts what is written from now on, with the key in this file.'),
+    .describe('The file with the key that encrypts everything written from now on.'),
   'key.env': text('the name of an environment variable')
     .optional()
-    .describe('The same, with the key in this variable.'),
+    .describe('The environment variable with that key, in place of a file.'),
   'spill.after.ms': integer(10, 600_000)
     .default(1_000)
-    .describe('Contract `kafka-or-journal`: so long Kafka may take before the disk is used.'),
-  'spill.buffer.share': share().default(0.5).describe('The same when so much of `buffer.memory` is taken.'),
+    .describe('Contract `kafka-or-journal`: the disk is used when Kafka takes longer than this.'),
+  'spill.buffer.share': share()
+    .default(0.5)
+    .describe('Contract `kafka-or-journal`: the disk is used when this share of `buffer.memory` is taken.'),
   'replay.rate': unlimitedOr(1, 'records a second, 1 or more, or unlimited')
     .default('unlimited')
-    .describe('Records a second that are brought back at most.'),
+    .describe('The most records a second that are read back from the journal.'),
   'replay.share': share()
     .default(0.5)
-    .describe("Of the gateway's time that bringing back may take while devices send."),
+    .describe("The share of the gateway's time that reading back may take while devices send."),
 });
 
 const audit = section({
   directory: path('data', 'a folder of this gateway alone, relative to this file').describe(
-    'Where the log is.',
+    'The folder of the log.',
   ),
   'max.bytes': integer(1_048_576, 1_099_511_627_776)
     .default(1_073_741_824)
-    .describe('Of all segments together; the oldest are removed for it.'),
+    .describe('The most bytes of all segments together. The oldest are removed to keep to it.'),
   'segment.bytes': integer(65_536, 1_073_741_824)
     .default(67_108_864)
-    .describe('Of one segment, at most half of `max.bytes`.'),
+    .describe('The size of one segment, at most half of `max.bytes`.'),
   'buffer.bytes': integer(65_536, 268_435_456)
     .default(8_388_608)
     .describe('Memory for entries that are not on the disk yet.'),
   'sync.interval.ms': integer(10, 60_000)
     .default(1_000)
-    .describe('How long an entry waits at most for its write and fdatasync.'),
+    .describe('The longest time that an entry waits for its write and fdatasync.'),
 });
 
 export const configSchema = section({
@@ -378,21 +418,23 @@ export const configSchema = section({
     host: text('an address or a host name')
       .default('127.0.0.1')
       .describe(
-        'Of `/healthz`, `/readyz`, `/metrics` and `/api`. There is no login: open it to trusted machines alone.',
+        'The address of `/healthz`, `/readyz`, `/metrics` and `/api`. There is no login: open it to trusted machines alone.',
       ),
-    port: integer(0, 65_535).default(8080).describe('0 takes any free port.'),
+    port: integer(0, 65_535).default(8080).describe('The port of the HTTP server; 0 takes any free port.'),
   }).prefault({}),
   kafka: kafka.prefault({}),
   commands: commands
     .default([])
-    .describe('Kafka topics bridged down to devices: [commands.md](commands.md).'),
+    .describe('Kafka topics whose records go to devices: [commands.md](commands.md).'),
   presence: presence
     .optional()
-    .describe('Which devices are connected, as records; left out, nowhere: [mqtt.md](mqtt.md#presence).'),
+    .describe(
+      'Writes records that say which devices are connected; left out, none: [mqtt.md](mqtt.md#presence).',
+    ),
   journal: journal
     .prefault({})
     .describe(
-      'Store and forward, of which only profiles with such a contract make use: [journal.md](journal.md).',
+      'Store and forward. Only profiles whose contract needs the journal use it: [journal.md](journal.md).',
     ),
   profiles: text('a folder of device profiles, relative to this file')
     .default('devices')
@@ -401,29 +443,35 @@ export const configSchema = section({
   'profiles.reload': choice(['change', 'signal'])
     .default('change')
     .describe(
-      'When they are read again: when a file changes and at SIGHUP, or only then: [profiles.md](profiles.md#changes-while-it-runs).',
+      'When profiles are read again: when a file changes and at SIGHUP, or at SIGHUP only: [profiles.md](profiles.md#changes-while-it-runs).',
     ),
   unrouted: choice(['local', 'dead-letter', 'refuse'])
     .default('local')
     .describe(
-      'What becomes of a message that no profile matches: local subscribers alone have it, or it goes to `unrouted.topic`, or its connection is closed.',
+      'What happens to a message that no profile matches: only local subscribers get it, or it goes to `unrouted.topic`, or its connection is closed.',
     ),
-  'unrouted.topic': kafkaTopic().default('unrouted.dlq').describe('Where `dead-letter` puts it.'),
-  audit: audit.optional().describe('The log of what was acknowledged; left out, none: [audit.md](audit.md).'),
+  'unrouted.topic': kafkaTopic()
+    .default('unrouted.dlq')
+    .describe('The Kafka topic for messages that no profile matches, with `dead-letter`.'),
+  audit: audit
+    .optional()
+    .describe('The log of acknowledged messages; left out, none is written: [audit.md](audit.md).'),
   dlq: section({
     'state.topic': kafkaTopic()
       .default('sluice.dlq.state')
-      .describe('Where it is remembered which dead letters are done: [dead-letters.md](dead-letters.md).'),
+      .describe('The folder that remembers which dead letters are done: [dead-letters.md](dead-letters.md).'),
   }).prefault({}),
   log: section({
-    level: choice(['debug', 'info', 'warn', 'error']).default('info').describe('The least that is logged.'),
+    level: choice(['debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('The least severe level that is logged.'),
     format: choice(['auto', 'json', 'pretty'])
       .default('auto')
-      .describe('`pretty` is for people; `auto`: pretty on a terminal, else json.'),
+      .describe('The form of log lines. `pretty` is for people; `auto`: pretty on a terminal, else json.'),
   }).prefault({}),
   'shutdown.timeout.ms': integer(0, 3_600_000)
     .default(30_000)
-    .describe('How long a stop may take to hand to Kafka what devices have sent.'),
+    .describe('How long a stop may take to deliver to Kafka what devices have sent.'),
 });
 
 /** sluice.yaml as it is written, with defaults filled in. */

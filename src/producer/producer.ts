@@ -233,7 +233,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     return this.#context.port.connectionState();
   }
 
-  /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
+  /** Batches wait to be compressed: the processor does not keep up. Callers that can should send less for a moment. */
   get isBehind(): boolean {
     return this.#context.port.isBehind;
   }

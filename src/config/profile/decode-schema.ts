@@ -19,20 +19,22 @@ const EXPECTED = `${WORDS.join(', ')}, or a map of ${KINDS.join(', ')}`;
 const messageName = text("the message's full name, e.g. fleet.EnvSensor");
 
 const messageChoice = section({
-  level: text('the name of a topic level').optional().describe('A named level of the topic tells it.'),
+  level: text('the name of a topic level')
+    .optional()
+    .describe('A named level of the topic tells the message.'),
   byte: z
     .literal('first', { error: 'first' })
     .optional()
-    .describe('The first byte tells it, as a number; the message begins behind it.'),
+    .describe('The first byte, as a number, tells the message, which begins behind it.'),
   field: text('the path of a field of `header`')
     .optional()
-    .describe('A field tells it: its text, its number, or the name of its enum value.'),
+    .describe('A field tells the message: by its text, its number, or the name of its enum value.'),
   header: messageName
     .optional()
     .describe('The message in which `field` is found; default: the first of `messages`.'),
   messages: z
     .record(text('a value'), messageName, { error: 'a map of values to messages' })
-    .describe('Which message goes with which value.'),
+    .describe('The message for each value.'),
 }).refine(({ level, byte, field }) => [level, byte, field].filter((key) => key !== undefined).length === 1, {
   error: 'one of level, byte, field, and messages',
 });
@@ -45,10 +47,14 @@ const protobuf = section({
     .union([messageName, messageChoice], {
       error: "the message's full name, e.g. fleet.EnvSensor, or a map of level, byte or field, and messages",
     })
-    .describe('Which message of the schema a payload is; where it can be several, what tells which.'),
+    .describe(
+      'The message of the schema that payloads are. Where there are several, this says what tells them apart.',
+    ),
   delimited: boolean()
     .default(false)
-    .describe('The payload is any number of messages, each behind its length as a varint; each is a record.'),
+    .describe(
+      'The payload is any number of messages, each with its length as a varint in front. Each becomes a record.',
+    ),
 });
 
 const textType = choice(TEXT_TYPES);
@@ -58,14 +64,14 @@ const column = z.union([text('a name'), z.record(text('a name'), textType)], {
 
 const csv = section({
   columns: list(column, 'a list of columns', 'at least one column').describe(
-    'From left to right: a name, or `name: type`; a number unless it says otherwise.',
+    'The columns from left to right: a name, or `name: type`. A column without a type is a number.',
   ),
   separator: z
     .string({ error: 'one character' })
     .regex(/^[^\w"\r\n]$/, { error: 'one character that is no letter, digit or quote' })
     .default(',')
-    .describe('What stands between the columns.'),
-  'header.lines': integer(0, 100).default(0).describe('Lines at the top that are no readings.'),
+    .describe('The character between the columns.'),
+  'header.lines': integer(0, 100).default(0).describe('How many lines at the top are no readings.'),
 });
 
 const pattern = section({
@@ -75,7 +81,7 @@ const pattern = section({
   types: z
     .record(text('a group'), textType, { error: 'a map of groups to types' })
     .default({})
-    .describe('What the groups stand for; a number unless it says otherwise.'),
+    .describe('The types of the groups. A group without a type is a number.'),
   lines: boolean().default(false).describe('Each line is a record.'),
 });
 
@@ -83,7 +89,9 @@ export const decodeSchema = z.union(
   [
     choice(WORDS),
     section({
-      format: choice(WORDS).optional().describe('A format without settings, where `decode` has other keys.'),
+      format: choice(WORDS)
+        .optional()
+        .describe('A format without settings, for a `decode` that has other keys.'),
       protobuf: protobuf
         .optional()
         .describe('Protocol Buffers, proto2, proto3 and editions; fields by the names of the schema.'),
@@ -99,15 +107,17 @@ export const decodeSchema = z.union(
         .optional()
         .describe('Avro in its binary encoding, without a header; fields by the names of the schema.'),
       thrift: section({
-        protocol: choice(['binary', 'compact']).default('binary').describe("Which of Thrift's protocols."),
+        protocol: choice(['binary', 'compact'])
+          .default('binary')
+          .describe('The Thrift protocol of the payload.'),
       })
         .optional()
         .describe(
-          'A struct; its fields are named by their numbers, `2.1` is field 1 of the struct in field 2.',
+          'A Thrift struct. Its fields are named by their numbers: `2.1` is field 1 of the struct in field 2.',
         ),
       compression: choice(COMPRESSIONS)
         .optional()
-        .describe('What the payload is compressed with; `auto`: by its first bytes, or not at all.'),
+        .describe('How the payload is compressed. `auto`: its first bytes tell, and it may be uncompressed.'),
       'max.inflated.bytes': integer(1_024, 268_435_456)
         .optional()
         .describe('A payload that inflates to more is a dead letter; default 1048576.'),

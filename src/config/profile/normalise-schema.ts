@@ -34,7 +34,7 @@ const range = section({
   else: choice(CHECK_POLICIES)
     .default('mark')
     .describe(
-      'What happens to another one. `reject`: the message becomes a dead letter; `mark`: the value stays, with quality OUT_OF_RANGE; `drop`: the value is left out.',
+      'What happens to a value outside. `reject`: the message becomes a dead letter; `mark`: the value stays, with quality OUT_OF_RANGE; `drop`: the value is left out.',
     ),
 });
 
@@ -55,7 +55,7 @@ export const metricSchema = section(
   {
     field: text(FIELD).describe('Where in the payload the value is.'),
     bit: integer(0, 63).optional().describe('Takes this bit of an integer, 0 the lowest, as true or false.'),
-    enum: enumNames.optional().describe('Names for numbers; one that has no name becomes its digits.'),
+    enum: enumNames.optional().describe('Names for numbers. A number without a name becomes its digits.'),
     scale: number.optional().describe('Multiplies the value: value * scale + offset.'),
     offset: number.optional().describe('Added to the value, after `scale`.'),
     from: text(UNIT).optional().describe('The unit in which the device measures; converted to `unit`.'),
@@ -65,7 +65,7 @@ export const metricSchema = section(
       .describe(
         'The type that consumers get, whatever the payload has. `integer` rounds; a text must be a number to become one.',
       ),
-    range: range.optional().describe('Which values can be right, in `unit`.'),
+    range: range.optional().describe('The values that can be right, in `unit`.'),
     required: choice(CHECK_POLICIES)
       .optional()
       .describe(
@@ -100,13 +100,13 @@ const TIME = 'a map of field and either unit or format';
 
 export const timeSchema = section({
   field: text(FIELD).describe('Where in the payload the time is.'),
-  unit: choice(TIME_UNITS).optional().describe('Of a number: what it counts since 1970-01-01 UTC.'),
+  unit: choice(TIME_UNITS).optional().describe('For a number: the unit that it counts since 1970-01-01 UTC.'),
   format: text('iso8601, or a pattern of yyyy MM dd HH mm ss SSS Z')
     .optional()
-    .describe('Of a text: `iso8601`, or a pattern such as `dd.MM.yyyy HH:mm:ss`.'),
+    .describe('For a text: `iso8601`, or a pattern such as `dd.MM.yyyy HH:mm:ss`.'),
   zone: textLike(/^[+-]\d\d:\d\d$/, ZONE)
     .optional()
-    .describe("The offset from UTC of texts that don't say theirs; without it they are UTC."),
+    .describe('The offset from UTC of texts that name none. Default: UTC.'),
   'behind.ms': integer(0, 3650 * DAY_MS)
     .optional()
     .describe('How far in the past event time may lie; default 7 days. Mind the retention of the topic.'),
@@ -117,7 +117,7 @@ export const timeSchema = section({
   outside: choice(['receipt', 'correct', 'dead-letter'])
     .optional()
     .describe(
-      "What happens to a message whose time lies outside. `receipt` (default): the record's timestamp is the time of receipt; `correct`: the device's time, corrected by what its clock is off; `dead-letter`.",
+      "What happens to a message whose time lies outside. `receipt` (default): the record's timestamp is the time of receipt; `correct`: it is the device's time, corrected by the error of its clock; `dead-letter`.",
     ),
 }).refine(({ unit, format }) => (unit === undefined) !== (format === undefined), { error: TIME });
 
@@ -146,7 +146,7 @@ export const sequenceSchema = section({
 export const filterSchema = section({
   'min.interval.ms': integer(0, 30 * DAY_MS)
     .default(0)
-    .describe('At most one message of a device in this time, by event time.'),
+    .describe('A device has at most one message in this time, by event time.'),
   'max.silence.ms': integer(1, 30 * DAY_MS)
     .optional()
     .describe(
@@ -167,11 +167,13 @@ export const registrySchema = section({
       error: COLUMNS,
     })
     .default([])
-    .describe('What the envelope says of the device: columns, or attribute name -> column.'),
+    .describe(
+      'The columns that the envelope gets as attributes of the device: a list, or attribute name -> column.',
+    ),
   unknown: choice(['accept', 'quarantine', 'refuse'])
     .default('accept')
     .describe(
-      'What happens to messages of devices that the list lacks. `quarantine`: their records go to a topic of their own until the device is registered; `refuse`: the connection is closed.',
+      'What happens to messages of devices that are not in the list. `quarantine`: their records go to a topic of their own until the device is registered; `refuse`: the connection is closed.',
     ),
   'quarantine.topic': kafkaTopic().optional().describe('Default: the Kafka topic + `.quarantine`.'),
 });

@@ -49,7 +49,7 @@ const number = z.number({ error: NUMBER });
 const signal = section({
   base: number
     .default(0)
-    .describe('The value that it moves about; of a counter, what it grows by in an hour on average.'),
+    .describe('The value that readings move about. For a counter: its average growth in an hour.'),
   amplitude: number
     .default(0)
     .describe('Height of the daily cycle: added at `peak.hour`, taken off twelve hours later.'),
@@ -61,14 +61,14 @@ const signal = section({
   noise: number
     .nonnegative({ error: 'a number of 0 or more' })
     .default(0)
-    .describe('Standard deviation of what is random from reading to reading.'),
+    .describe('Standard deviation of the noise from reading to reading.'),
   drift: number
     .nonnegative({ error: 'a number of 0 or more' })
     .default(0)
     .describe('How far the value wanders in an hour; it comes back within a day.'),
   min: number.optional().describe('No reading is lower; a counter begins no lower.'),
   max: number.optional().describe('No reading is higher; a counter stops there.'),
-  counter: boolean().default(false).describe('Whether it only ever grows, as a meter does.'),
+  counter: boolean().default(false).describe('Whether the value only ever grows, as a meter does.'),
   integer: boolean().default(false).describe('Whether readings are whole numbers.'),
   choices: list(
     z.union([z.string(), z.boolean()], { error: 'text, true or false' }),
@@ -86,7 +86,7 @@ const simulation = section({
     })
     .default({})
     .describe(
-      'What stands in named levels of the topic; a level that is not listed holds the name of the device.',
+      'The values of named levels of the topic. A level that is not listed holds the name of the device.',
     ),
   signals: z
     .record(name, signal, { error: 'a map of field paths to signals' })
@@ -132,11 +132,13 @@ const outputSchema = section(
     ),
     'topics.max': integer(1, 10_000)
       .optional()
-      .describe('How many topics the template may name, default 100; what comes after is a dead letter.'),
+      .describe(
+        'How many topics the template may name, default 100. Messages for further topics are dead letters.',
+      ),
     'dead.letter.topic': kafkaTopic()
       .optional()
       .describe(
-        'Where messages go that are not understood. Default: the topic + `.dlq`, of a template the type + `.dlq`.',
+        'The Kafka topic for messages that are not understood. Default: the topic + `.dlq`, or the type + `.dlq` if the topic is a template.',
       ),
     key: text('a template of topic levels, {device} and {type}, or none')
       .optional()
@@ -151,7 +153,7 @@ const outputSchema = section(
     format: choice(OUTPUT_FORMATS)
       .optional()
       .describe(
-        'Of the envelope: `protobuf` (default; proto/sluice/v1/telemetry.proto), `json` or `avro` (their schemas stand beside it).',
+        'The encoding of the envelope: `protobuf` (default; proto/sluice/v1/telemetry.proto), `json` or `avro` (their schemas stand beside it).',
       ),
     subject: text('a Schema Registry subject, or a template of one, e.g. "{topic}-value"')
       .optional()
@@ -161,7 +163,7 @@ const outputSchema = section(
     headers: z
       .array(choice(OUTPUT_HEADERS), { error: HEADERS })
       .optional()
-      .describe('What of the MQTT message goes along as headers, e.g. mqtt.qos; default: [topic].'),
+      .describe('The parts of the MQTT message that become headers, e.g. mqtt.qos. Default: [topic].'),
     cloudevents: cloudEvents
       .optional()
       .describe('CloudEvents 1.0 attributes as headers (Kafka binding, binary mode).'),
@@ -174,7 +176,7 @@ export const profileSchema = section({
     .max(255, { error: 'at most 255 characters' })
     .describe('Names the device type in envelopes, headers and metrics.'),
   topic: text('a topic pattern, e.g. fleet/{site}/{device}/telemetry').describe(
-    "Which topics are this device type's. `{name}` matches one level, `{name:a|b}` one of several, `{name...}` all that is left; `+` and `#` as in MQTT.",
+    'The MQTT topics of this device type. `{name}` matches one level, `{name:a|b}` one of several, `{name...}` all that is left; `+` and `#` as in MQTT.',
   ),
   stop: boolean()
     .default(false)
@@ -185,7 +187,9 @@ export const profileSchema = section({
   ),
   time: timeSchema
     .optional()
-    .describe('The event time by the device; without it, or where a message has none, the time of receipt.'),
+    .describe(
+      'The event time by the device. Without it, or in a message that has none, it is the time of receipt.',
+    ),
   sequence: sequenceSchema
     .optional()
     .describe("The device's own count of its messages: finds missing, repeated and late ones."),
@@ -194,14 +198,16 @@ export const profileSchema = section({
       error: 'a map of names to text',
     })
     .default({})
-    .describe('What the envelope says of the message as a whole: constant text, or with topic levels in it.'),
+    .describe(
+      'Attributes of the message as a whole in the envelope: constant text, or text with topic levels in it.',
+    ),
   metrics: z
     .record(name, metricSchema, { error: 'a map of metric names to { field, unit }' })
     .default({})
-    .describe('What the envelope has of the payload, in this order.'),
+    .describe('The metrics that the envelope takes from the payload, in this order.'),
   filter: filterSchema.optional().describe('Which messages of a device are held back, by time.'),
   registry: registrySchema.optional().describe('A list of known devices.'),
-  produce: outputSchema.describe('The records.'),
+  produce: outputSchema.describe('The records that go to Kafka.'),
   ack: choice(CONTRACT_NAMES)
     .default('kafka')
     .describe(`When a device is acknowledged. ${contractsInWords()}.`),
@@ -209,7 +215,7 @@ export const profileSchema = section({
     'when.full': choice(FULL_POLICIES)
       .optional()
       .describe(
-        'When the journal is full: devices of this type wait; or the oldest records of this type are dropped for new ones; or new ones are. What is dropped was acknowledged, and is counted. Without it as `journal.when.full` in sluice.yaml says.',
+        'What happens when the journal is full: devices of this type wait; or their oldest records are dropped for new ones; or new records are dropped. Dropped records were acknowledged, and are counted. Default: `journal.when.full` in sluice.yaml.',
       ),
   })
     .optional()

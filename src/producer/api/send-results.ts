@@ -3,8 +3,8 @@ import type { BatchResult } from '../batches/producer-batch.ts';
 import type { ProducerError } from '../errors.ts';
 
 /**
- * Hears once what became of a send, never before `send()` returned. As in Java `metadata` is there in any case:
- * with an error it names the topic, the partition if one was chosen (otherwise -1), and -1 for the rest.
+ * Is called once with the result of a send, never before `send()` has returned. As in Java there is always
+ * `metadata`. With an error it names the topic, the partition if one was chosen (otherwise -1), and -1 for the rest.
  */
 export type SendCallback = (error: ProducerError | undefined, metadata: RecordMetadata) => void;
 
@@ -33,7 +33,7 @@ export class SendSlots {
     this.#free.push(slot);
   }
 
-  /** Tells the sender of the record what became of it; throws what the callback throws. */
+  /** Calls the callback with the result of its record; throws what the callback throws. */
   complete(slot: number, result: BatchResult, index: number): void {
     const callback = this.#callbacks[slot] as SendCallback;
     const timestampMs = this.#timestamps[slot] as number;
@@ -82,7 +82,7 @@ export class SendPromise<T> extends Promise<T> {
     return super.then(onFulfilled, onRejected);
   }
 
-  /** To be called before it is rejected: whoever observes it hears of the rejection nevertheless. */
+  /** To be called before it is rejected. Handlers that are attached to it get the rejection nevertheless. */
   tolerateRejection(): void {
     super.then(undefined, () => {});
   }

@@ -84,7 +84,7 @@ export class Sends<K, V> implements RecordTarget {
         }
         promise.tolerateRejection();
         reject(error);
-        // Whoever has awaited something else in the meantime gets the rest of this turn to look.
+        // A caller that has awaited something else in the meantime gets the rest of this turn to look.
         setImmediate(() => {
           if (!promise.observed) mistakes.unobservedFailure(error);
         });

@@ -73,7 +73,7 @@ export class BatchCompressor {
       batch.compressed = { type: 'none', bytes: records };
       this.#warn(type, error);
     }
-    // The thread goes to whoever has waited longest.
+    // The thread goes to the batch that has waited longest.
     const next = this.#waiting.shift();
     if (next === undefined) this.#inPool--;
     else next();
@@ -95,7 +95,7 @@ function halfOfPool(): number {
   return Math.max(1, Math.floor((Number.isFinite(threads) ? threads : DEFAULT_POOL_THREADS) / 2));
 }
 
-/** What changes the bytes at all. */
+/** The compression types that change the bytes. */
 export type Codec = Exclude<CompressionType, 'none'>;
 
 /** The levels of the codecs that have any. */
@@ -135,12 +135,12 @@ export async function compress(
 const gzipInPool = promisify(gzip);
 const zstdInPool = promisify(zstdCompress);
 
-/** Of snappy-java's stream: a magic, its version, and the least version that can read it. */
+/** The header of snappy-java's stream: a magic, its version, and the least version that can read it. */
 const XERIAL_HEADER = Buffer.from([0x82, ...Buffer.from('SNAPPY\0'), 0, 0, 0, 1, 0, 0, 0, 1]);
 
 /**
  * Snappy as all Kafka clients have it: the stream format of snappy-java, blocks with their lengths. The whole batch
- * is one block: each of its own would be another way to the pool and back, and whoever reads it holds the batch anyway.
+ * is one block: more blocks would each go to the pool and back, and a reader holds the whole batch anyway.
  */
 function inSnappyStream(block: Buffer): Buffer {
   const length = Buffer.allocUnsafe(4);

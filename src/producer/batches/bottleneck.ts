@@ -1,6 +1,6 @@
 import { WaitingLine } from '../../core/waiting-line.ts';
 
-/** What there is too little of: knowledge of the topic, a partition's share of memory, or memory. */
+/** What a record lacks: metadata of its topic, room in its partition's share of memory, or memory. */
 export type BottleneckKind = 'metadata' | 'partition' | 'memory';
 
 /**

@@ -24,14 +24,14 @@ export class PartitionQueue implements TopicPartition {
   /** -1: unknown, or there is none at present. */
   leaderId = -1;
   leaderEpoch = -1;
-  /** Of batches in both lists. */
+  /** Bytes of the batches in both lists. */
   bytes = 0;
 
   readonly sent: QueuedBatch[] = [];
   readonly waiting: QueuedBatch[] = [];
   /** Records whose targets have been told, or are about to be; only grows. */
   settledRecords = 0;
-  /** Who waits for so many of them, fewest first. */
+  /** Flushes that wait for so many settled records, fewest first. */
   readonly #flushes: { readonly records: number; readonly resolve: () => void }[] = [];
 
   producerId = -1n;

@@ -10,7 +10,7 @@ import {
 } from './record-batch.ts';
 import type { CompressedRecords } from './record-batch.ts';
 
-/** What became of a batch; one object, shared by all of its records. */
+/** The result of a batch; one object, shared by all of its records. */
 export interface BatchResult {
   readonly topic: string;
   readonly partition: number;
@@ -44,8 +44,8 @@ export interface BatchRecord {
 }
 
 /**
- * Who is told what became of a record: one object for many records, so that the hot path allocates nothing
- * a record.
+ * Gets the results of records: one object for many records, so that the hot path allocates nothing for each
+ * record.
  */
 export interface RecordTarget {
   /**
@@ -76,8 +76,8 @@ export interface TopicPartition {
 
 /**
  * The records for one partition that travel together. Records are written straight into `buffer` in their wire
- * form, behind the room for the header, and never touched again; whoever waits for them stands in two plain
- * arrays beside. A batch has one final result, set once.
+ * form, behind the room for the header, and never touched again. Their targets stand in two plain arrays
+ * beside. A batch has one final result, set once.
  *
  * `Queue` is the PartitionQueue that it stands in: a parameter, so that a batch knows nothing of queues.
  */

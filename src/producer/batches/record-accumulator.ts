@@ -10,7 +10,6 @@ import {
   contentBytes,
   upperBoundBytes,
 } from './record-batch.ts';
-import type {} from './record-batch.ts';
 
 /** What {@link RecordAccumulator.ready} found. */
 export interface ReadyCheckResult {
@@ -197,7 +196,7 @@ export class RecordAccumulator {
     if (queue.isEmpty) this.#active.delete(queue);
     for (const batch of settled) {
       batch.notify(onThrow);
-      // Not before: whoever hears of a failed record may read it.
+      // Not before: a target may read its failed record.
       this.#deallocate(batch);
     }
     if (settled.length === 0) return;

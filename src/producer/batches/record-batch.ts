@@ -9,7 +9,7 @@ export const BATCH_HEADER_BYTES = 61;
 /** Upper bound of what the first record of a batch adds to its key, value and headers (Java: MAX_RECORD_OVERHEAD). */
 const MAX_RECORD_OVERHEAD_BYTES = 21;
 
-/** The same of any record: its length, attributes, time, offset, and the lengths of key and value, at their longest. */
+/** The same for any record: its length, attributes, time, offset, and the lengths of key and value, at their longest. */
 export const ANY_RECORD_OVERHEAD_BYTES = 5 + 1 + 8 + 5 + 5 + 5;
 
 /** A codec's number in a batch's attributes (Kafka protocol guide, "Record Batch"). */
@@ -85,7 +85,7 @@ export function isIntact(batch: Uint8Array): boolean {
 /** A record without a time of its own (RecordBatch.NO_TIMESTAMP): every broker takes it. */
 const NO_TIMESTAMP_MS = -1;
 
-/** What of a producer's configuration bounds a single record; bytes. */
+/** The settings that bound a single record; bytes. */
 export type RecordLimits = Pick<ProducerConfig, 'maxRequestSizeBytes' | 'bufferMemoryBytes'>;
 
 /** Bytes that a record takes at most in a batch of its own, header included: what max.request.size is compared with. */

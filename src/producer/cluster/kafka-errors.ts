@@ -163,7 +163,7 @@ export const KafkaErrorCode = {
   ...(Object.fromEntries(TABLE.map(([code, name]) => [name, code])) as KafkaErrorCodes),
 } as const;
 
-/** What a broker says of records, and not of their topic or of itself. */
+/** Errors that are about records, and not about their topic or the broker. */
 const RECORD_FAULTS: readonly number[] = [
   KafkaErrorCode.MESSAGE_TOO_LARGE,
   KafkaErrorCode.RECORD_LIST_TOO_LARGE,

@@ -102,7 +102,7 @@ export interface BrokerPort {
    */
   produce(brokerId: number, batches: readonly ProducerBatch[]): Promise<ProduceResponse>;
   connectionState(): ConnectionState;
-  /** Batches wait to be compressed: the processor does not keep up, and whoever can should send less for a moment. */
+  /** Batches wait to be compressed: the processor does not keep up. Callers that can should send less for a moment. */
   readonly isBehind: boolean;
   /** Ends all connections; what is in flight is rejected. */
   close(): Promise<void>;

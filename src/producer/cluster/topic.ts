@@ -19,7 +19,7 @@ export interface TopicOptions extends PartitioningOptions {
   readonly partitioner: Partitioner | undefined;
 }
 
-/** So many predecessors of a topic are told from it; brokers are behind by moments. */
+/** How many former ids a topic remembers. Few are enough: brokers are behind by moments. */
 const FORMER_IDS = 8;
 
 /**
@@ -43,7 +43,7 @@ export class Topic implements PartitionView {
   readonly #options: TopicOptions;
   readonly #builtIn: BuiltInPartitioner;
   #topicId: string | undefined;
-  /** Of topics of this name that are no more, the last ones. */
+  /** Ids of the last topics that had this name before. */
   #formerIds: readonly string[] = [];
   #growths: Growth[] = [];
 

@@ -14,7 +14,7 @@ const LOGIN_HANDLERS = ['OAuthBearerLoginCallbackHandler', 'OAuthBearerUnsecured
 /** How a client and its brokers know each other: the rows of the settings' table for TLS and SASL. */
 export const SECURITY_SETTINGS = {
   securityProtocol: setting('security.protocol', word(SECURITY_PROTOCOLS), 'PLAINTEXT').meaning(
-    'How brokers are talked to: in the clear or over TLS (SSL), and with a login (SASL) or without.',
+    'How the producer talks to brokers: in the clear or over TLS (SSL), with a login (SASL) or without.',
   ),
   saslMechanism: setting('sasl.mechanism', word(SASL_MECHANISMS)).meaning(
     "How we log in. (Kafka's default, GSSAPI, is not supported.)",
@@ -29,19 +29,19 @@ export const SECURITY_SETTINGS = {
     "Short for the password in sasl.jaas.config. (librdkafka's name; Java has none.)",
   ),
   saslOauthbearerTokenEndpointUrl: setting('sasl.oauthbearer.token.endpoint.url', text()).meaning(
-    'Where a token is had: an https: URL (OAuth 2 client credentials), or a file: URL of a file that somebody else keeps fresh.',
+    'The source of tokens: an https: URL (OAuth 2 client credentials), or a file: URL of a file that another program keeps fresh.',
   ),
   saslOauthbearerClientId: setting('sasl.oauthbearer.client.credentials.client.id', text()).meaning(
-    'Who asks for a token; or clientId in sasl.jaas.config.',
+    'The client that asks for a token; or clientId in sasl.jaas.config.',
   ),
   saslOauthbearerClientSecret: setting('sasl.oauthbearer.client.credentials.client.secret', secret()).meaning(
-    'Its secret; or clientSecret in sasl.jaas.config.',
+    "The client's secret; or clientSecret in sasl.jaas.config.",
   ),
   saslOauthbearerScope: setting('sasl.oauthbearer.scope', text()).meaning(
     'The scope to ask for; or scope in sasl.jaas.config.',
   ),
   saslLoginCallbackHandlerClass: setting('sasl.login.callback.handler.class', loginHandler()).meaning(
-    'Accepted so that settings can be pasted: what is done follows from the other settings.',
+    'Accepted so that settings can be pasted. It has no effect: the other settings decide.',
   ),
   sslTruststoreType: setting('ssl.truststore.type', word(STORE_TYPES), 'PEM').meaning(
     "PEM. Stores that only Java can read (Kafka's default, JKS) are refused with the command that converts them.",
@@ -50,7 +50,7 @@ export const SECURITY_SETTINGS = {
     'PEM file of the authorities (CAs) whose brokers are trusted; left out, the public ones that Node knows.',
   ),
   sslTruststoreCertificates: setting('ssl.truststore.certificates', text()).meaning(
-    'The same as a text, instead of a file.',
+    'The same authorities as PEM text, instead of a file.',
   ),
   sslKeystoreType: setting('ssl.keystore.type', word(STORE_TYPES), 'PEM').meaning(
     'PEM or PKCS12. JKS is refused with the command that converts it.',
@@ -109,13 +109,13 @@ export const SETTINGS = {
     'Brokers to ask first, host:port, as a list or separated by commas; the others are learnt from them.',
   ),
   clientId: setting('client.id', text(0), 'sluice-producer').meaning(
-    "Who we are in the brokers' logs, metrics and quotas. (Kafka's default is empty, which helps nobody.)",
+    "The producer's name in the brokers' logs, metrics and quotas. (Kafka's default is empty, which helps nobody.)",
   ),
   acks: setting('acks', acks(), -1).meaning(
     'What a broker waits for before it acknowledges: all in-sync replicas, itself (1), or nothing (0).',
   ),
   enableIdempotence: setting('enable.idempotence', boolean(), true).meaning(
-    'Each record is written once and in order, whatever has to be repeated. Needs acks=all.',
+    'Each record is written once and in order, even if its batch is repeated. Needs acks=all.',
   ),
   batchSizeBytes: setting('batch.size', integer(1_024, 64 * MIB), 16_384).meaning(
     'Bytes of records that are gathered for one partition. A larger record gets a batch of its own.',
@@ -166,7 +166,7 @@ export const SETTINGS = {
     'How long after its first record a batch fails if it is not delivered. Infinity: never.',
   ),
   metadataMaxAgeMs: setting('metadata.max.age.ms', integer(0, MAX_INT), 300_000).meaning(
-    'What is known of topics and leaders is read again after this time.',
+    'Metadata about topics and leaders is read again after this time.',
   ),
   reconnectBackoffMs: setting('reconnect.backoff.ms', integer(0, 3_600_000), 50).meaning(
     'The first pause before another attempt to reach a broker; it doubles, give or take a fifth.',

@@ -33,7 +33,7 @@ export interface BoundSchema {
   readonly references: ReadonlyMap<string, Schema>;
 }
 
-/** What was made of schemas, each once, however many records wait for it. */
+/** Bindings to schemas. Each is made once, however many records wait for it. */
 class Bindings<Key, Binding> {
   readonly #make: (topic: string, key: Key) => Promise<Binding>;
   readonly #made = new Map<Key, Binding>();

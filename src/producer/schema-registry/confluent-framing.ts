@@ -61,7 +61,7 @@ export function readMessageIndexes(data: Uint8Array): FramedMessage | undefined 
       const byte = data[offset++];
       if (byte === undefined) return -1;
       value += (byte & 0x7f) * 2 ** shift;
-      // Zigzag of what is never negative: an odd number is.
+      // An index is never negative, and zigzag makes odd numbers of negative ones only.
       if (byte < 0x80) return value % 2 === 0 ? value / 2 : -1;
     }
     return -1;

@@ -34,7 +34,7 @@ const SEQUENCE_FAULTS: readonly number[] = [
 
 const WARNING_INTERVAL_MS = 10_000;
 
-/** Decides what becomes of a batch after each send: done, again, in parts, or failed. */
+/** Decides after each send how a batch goes on: it is done, goes again whole or in parts, or has failed. */
 export class ProduceResults {
   readonly #context: ProducerContext;
   readonly #accumulator: RecordAccumulator;

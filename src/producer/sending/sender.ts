@@ -19,7 +19,7 @@ export interface SenderOptions {
   readonly availability: BrokerAvailability;
 }
 
-/** What is on its way to one broker. */
+/** The requests on their way to one broker. */
 interface BrokerTraffic {
   requests: number;
   /** The broker asked us to pause until then; monotonic milliseconds. */
@@ -57,8 +57,8 @@ export class Sender {
   }
 
   /**
-   * Connections came or went. As in Java's client a cluster that is gone is looked for, even while there is nothing
-   * to send: whoever asks whether it can be reached is told of its return.
+   * Connections came or went. As in Java's client the producer looks for a cluster that is gone, even while there is
+   * nothing to send. So its connection state tells soon that the cluster is back.
    */
   #connectionsChanged(): void {
     const { port, loop } = this.#context;

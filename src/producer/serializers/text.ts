@@ -132,7 +132,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
  * A UUID as Java's UUIDSerializer writes it: not its 16 bytes but its text form of 36 characters, in lower case,
- * so that a key has the same bytes, and the same partition, whoever produces it.
+ * so that a key has the same bytes, and the same partition, as from any other producer.
  */
 export class UUIDSerializer extends Encoded implements Serializer<string> {
   serialize(topic: string, data: string | null): Uint8Array | null {
