@@ -67,13 +67,18 @@ export function writeFully(file: OpenFile, bytes: Buffer, position: number): voi
 /** Reads up to `bytes` from `position`; shorter only where the file ends. */
 export function readFully(file: ReadableFile, position: number, bytes: number): Buffer {
   const target = Buffer.alloc(bytes);
+  return target.subarray(0, fill(file, target, position));
+}
+
+/** Reads from `position` on until the target is full or the file ends; returns how many bytes. */
+export function fill(file: Pick<ReadableFile, 'read'>, target: Buffer, position: number): number {
   let filled = 0;
-  while (filled < bytes) {
+  while (filled < target.length) {
     const count = file.read(target.subarray(filled), position + filled);
     if (count === 0) break;
     filled += count;
   }
-  return target.subarray(0, filled);
+  return filled;
 }
 
 /** Opens a file for as long as `use` runs. */

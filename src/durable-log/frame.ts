@@ -66,6 +66,19 @@ export function writeFrameHeader(target: Buffer, position: number, type: number,
   target[position + 8] = bodyBytes >>> 24;
 }
 
+/** Records as frames with blank CRCs, and room for a commit frame behind them. */
+export function recordFrames(records: readonly Buffer[]): Buffer {
+  const bytes = records.reduce((sum, { length }) => sum + FRAME_HEADER_BYTES + length, 0);
+  const plain = Buffer.alloc(bytes + COMMIT_FRAME_BYTES);
+  let at = 0;
+  for (const record of records) {
+    writeFrameHeader(plain, at, FrameType.Record, record.length);
+    plain.set(record, at + FRAME_HEADER_BYTES);
+    at += FRAME_HEADER_BYTES + record.length;
+  }
+  return plain;
+}
+
 export function bodyBytesAt(source: Buffer, position: number): number {
   return source.readUInt32LE(position + 5);
 }
@@ -166,12 +179,8 @@ export class GroupWriter {
   }
 }
 
-/** The frames from `start` on that are sealed together. */
-function nextRun(
-  plain: Buffer,
-  start: number,
-  plainBytes: number,
-): { readonly end: number; readonly records: number } {
+/** The frames from `start` on that are sealed together: where they end, and how many they are. */
+function nextRun(plain: Buffer, start: number, plainBytes: number) {
   let end = start;
   let records = 0;
   while (end < plainBytes) {

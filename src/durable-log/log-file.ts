@@ -1,12 +1,5 @@
 import { encodeHeader, type LogKind, newSeed } from './file-header.ts';
-import {
-  COMMIT_FRAME_BYTES,
-  FRAME_HEADER_BYTES,
-  type FrameSeed,
-  FrameType,
-  GroupWriter,
-  writeFrameHeader,
-} from './frame.ts';
+import { COMMIT_FRAME_BYTES, type FrameSeed, GroupWriter, recordFrames } from './frame.ts';
 import type { AppendedFile, LogDirectory } from './log-directory.ts';
 import { LogScanner } from './log-scanner.ts';
 
@@ -14,13 +7,14 @@ import { LogScanner } from './log-scanner.ts';
 export class LogFile {
   readonly #file: AppendedFile;
   readonly #writer: GroupWriter;
-  #bytes: number;
+  /** Of the file. */
+  bytes: number;
   #records = 0;
 
   private constructor(file: AppendedFile, seed: FrameSeed, bytes: number) {
     this.#file = file;
     this.#writer = new GroupWriter(seed, undefined);
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   static async create(directory: LogDirectory, name: string, kind: LogKind): Promise<LogFile> {
@@ -29,11 +23,6 @@ export class LogFile {
     const header = encodeHeader(kind, seed);
     await file.write(header);
     return new LogFile(file, seed, header.length);
-  }
-
-  /** Of the file. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Writes records as one group. Not yet durable. */
@@ -52,17 +41,11 @@ export class LogFile {
   }
 
   #encode(records: readonly Buffer[]): Buffer {
-    const bytes = records.reduce((sum, { length }) => sum + FRAME_HEADER_BYTES + length, 0);
-    const plain = Buffer.allocUnsafe(bytes + COMMIT_FRAME_BYTES);
-    let at = 0;
-    for (const record of records) {
-      writeFrameHeader(plain, at, FrameType.Record, record.length);
-      plain.set(record, at + FRAME_HEADER_BYTES);
-      at += FRAME_HEADER_BYTES + record.length;
-    }
+    const plain = recordFrames(records);
+    const bytes = plain.length - COMMIT_FRAME_BYTES;
     const group = { bytes, records: records.length, firstNumber: this.#records };
-    const encoded = this.#writer.encode(plain, group, this.#bytes, 0);
-    this.#bytes += encoded.length;
+    const encoded = this.#writer.encode(plain, group, this.bytes, 0);
+    this.bytes += encoded.length;
     this.#records += records.length;
     return encoded;
   }
@@ -95,9 +78,7 @@ export function* readGroups(bytes: Buffer, seed: FrameSeed): Generator<LogPart> 
   const scanner = new LogScanner(source, seed, undefined, limits);
   for (let group; (group = scanner.next()) !== undefined;) {
     const { runs, committed, damage } = group;
-    const records = runs.buffers.map((buffer, index) =>
-      buffer.subarray(runs.starts[index], runs.ends[index]),
-    );
+    const records = runs.buffers.map((_, index) => runs.body(index));
     yield { records, committed, damagedBytes: damage?.bytes ?? 0 };
   }
   const tornBytes = bytes.length - scanner.offset;

@@ -1,5 +1,5 @@
 import { HEADER_BYTES } from './file-header.ts';
-import type { ReadableFile } from './file-system.ts';
+import { fill, type ReadableFile } from './file-system.ts';
 import type { FrameCipher } from './frame-cipher.ts';
 import {
   bodyBytesAt,
@@ -30,6 +30,11 @@ export class RecordRuns {
     this.buffers.push(buffer);
     this.starts.push(start);
     this.ends.push(end);
+  }
+
+  /** A record's bytes: a view. */
+  body(index: number): Buffer {
+    return (this.buffers[index] as Buffer).subarray(this.starts[index], this.ends[index]);
   }
 
   /** Gives those that have no number yet theirs, in order from `first`. */
@@ -73,8 +78,15 @@ export interface ScanLimits {
   readonly records: number | undefined;
 }
 
+/** A place between two groups of a file. */
+export interface LogPlace {
+  readonly offset: number;
+  /** Of the next record. */
+  readonly recordNumber: number;
+}
+
 /** Where the first group of a file begins. */
-const BEGINNING = { offset: HEADER_BYTES, recordNumber: 0 };
+export const BEGINNING: LogPlace = { offset: HEADER_BYTES, recordNumber: 0 };
 
 const WINDOW_BYTES = 1 << 20;
 /** A search for sound frames in damaged bytes gives up after computing checksums over so many bytes. */
@@ -108,7 +120,7 @@ export class LogScanner {
     seed: FrameSeed,
     cipher: FrameCipher | undefined,
     limits: ScanLimits,
-    start: { readonly offset: number; readonly recordNumber: number } = BEGINNING,
+    start: LogPlace = BEGINNING,
   ) {
     this.#file = file;
     this.#seed = seed;
@@ -209,11 +221,7 @@ export class LogScanner {
   }
 
   /** The first frames behind `bad` that lead, one sound frame after the other, exactly to the commit. */
-  #resync(
-    bad: number,
-    commitOffset: number,
-    atMostRecords: number,
-  ): { readonly offset: number; readonly runs: RecordRuns } | undefined {
+  #resync(bad: number, commitOffset: number, atMostRecords: number) {
     this.#resyncBudget = RESYNC_BUDGET_BYTES;
     for (let offset = bad + 1; offset < commitOffset; offset++) {
       if (this.#resyncBudget <= 0) return undefined;
@@ -237,10 +245,7 @@ export class LogScanner {
   }
 
   /** The first valid commit frame at or behind `from`. */
-  #findCommit(
-    from: number,
-    end: number,
-  ): { readonly commit: GroupCommit; readonly offset: number } | undefined {
+  #findCommit(from: number, end: number): { commit: GroupCommit; offset: number } | undefined {
     let at = from;
     while (at + COMMIT_FRAME_BYTES <= end) {
       const bytes = Math.min(WINDOW_BYTES, end - at);
@@ -306,14 +311,8 @@ export class LogScanner {
     if (offset >= this.#windowOffset && offset + bytes <= this.#windowOffset + this.#window.length) return;
     const wanted = Math.max(bytes, Math.min(WINDOW_BYTES, this.#limits.endOffset - offset));
     // A new one each time: records that were handed out are views on the old.
-    const window = Buffer.alloc(wanted);
-    let filled = 0;
-    while (filled < wanted) {
-      const count = this.#file.read(window.subarray(filled), offset + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    this.#window = window;
+    this.#window = Buffer.alloc(wanted);
     this.#windowOffset = offset;
+    fill(this.#file, this.#window, offset);
   }
 }

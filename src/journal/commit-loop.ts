@@ -182,7 +182,7 @@ export class CommitLoop {
   #timer: Cancel | undefined;
   #stopped = false;
   #hurried = false;
-  #flushes: { readonly records: number; readonly resolve: () => void }[] = [];
+  readonly #flushes: { readonly records: number; readonly resolve: () => void }[] = [];
   #appended = 0;
   #durable = 0;
 
@@ -228,11 +228,9 @@ export class CommitLoop {
     }
     if (dueMs <= nowMs && this.#yields(nowMs)) dueMs = nowMs + YIELD_STEP_MS;
     this.#timer?.();
-    this.#timer = undefined;
     if (dueMs <= nowMs) void this.#commit();
     else {
       this.#timer = this.#options.clock.schedule(() => {
-        this.#timer = undefined;
         this.#schedule();
       }, dueMs - nowMs);
     }
@@ -260,7 +258,6 @@ export class CommitLoop {
   async #commit(): Promise<void> {
     if (this.#committingSinceMs !== undefined || this.#stopped) return;
     this.#timer?.();
-    this.#timer = undefined;
     const chunks = this.#queue.beginCommit();
     this.#lastBeganMs = this.#nowMs();
     this.#committingSinceMs = this.#lastBeganMs;
@@ -302,11 +299,10 @@ export class CommitLoop {
       });
       this.#queue.recycle(chunk);
     }
-    const durableRecords = this.#durable;
-    const done = this.#flushes.filter(({ records }) => records <= durableRecords);
-    this.#flushes = this.#flushes.filter(({ records }) => records > durableRecords);
+    while (this.#flushes[0] !== undefined && this.#flushes[0].records <= this.#durable) {
+      this.#flushes.shift()?.resolve();
+    }
     this.#hurried = this.#flushes.length > 0;
-    for (const { resolve } of done) resolve();
   }
 
   #takeFault(fault: DiskFault | undefined, failed: boolean): void {
@@ -329,10 +325,8 @@ export class CommitLoop {
     const { stalledAfterMs } = this.#options.settings;
     const since = this.#committingSinceMs;
     if (since !== undefined && this.#nowMs() - since > stalledAfterMs) {
-      return {
-        state: 'stalled',
-        reason: `the disk has not answered for ${Math.round(this.#nowMs() - since)} ms`,
-      };
+      const reason = `the disk has not answered for ${Math.round(this.#nowMs() - since)} ms`;
+      return { state: 'stalled', reason };
     }
     if (this.fault === undefined) return undefined;
     const state = this.#failures > 0 ? 'faulty' : 'degraded';
@@ -353,7 +347,6 @@ export class CommitLoop {
   stop(): void {
     this.#stopped = true;
     this.#timer?.();
-    this.#timer = undefined;
     for (const { resolve } of this.#flushes.splice(0)) resolve();
   }
 }

@@ -66,11 +66,11 @@ export function resolveSettings(settings: JournalSettings): ResolvedSettings {
   if (new Set(directories).size !== directories.length) {
     throw contradiction("the journal's directories must differ");
   }
-  for (const name of NUMBERS) {
-    const value = resolved[name];
-    if (Number.isFinite(value) && value >= 0) continue;
+  for (const [name, value] of Object.entries({ ...resolved, maxAgeMs: 0 })) {
+    if (typeof value !== 'number' || (Number.isFinite(value) && value >= 0)) continue;
     throw contradiction(`the journal's ${name} is ${value}; expected a number, 0 or more`);
   }
+  // This one may be Infinity.
   if (!(maxAgeMs > 0)) {
     throw contradiction(`the journal's maxAgeMs is ${maxAgeMs}; expected a number above 0`);
   }
@@ -89,17 +89,6 @@ export function resolveSettings(settings: JournalSettings): ResolvedSettings {
     maxRecordBytes: Math.floor(Math.min(segmentBytes / 4, bufferBytes / 2)),
   };
 }
-
-const NUMBERS = [
-  'maxBytes',
-  'segmentBytes',
-  'segmentMaxAgeMs',
-  'commitIntervalMs',
-  'commitBytes',
-  'bufferBytes',
-  'checkpointIntervalMs',
-  'stalledAfterMs',
-] as const;
 
 function contradiction(message: string): JournalError {
   return new JournalError('JOURNAL_SETTINGS', message);

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AuditedSink } from '../../src/features/audit/audit-trail.ts';
-import type { AuditedResult } from '../../src/features/audit/audit-log.ts';
 import { CONTRACTS } from '../../src/core/contract.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { Outcome } from '../../src/core/publication.ts';
@@ -10,13 +9,7 @@ import { decodeHeaders, NO_HEADERS, type SerializedRecord } from '../../src/core
 import { FILTERED, REFUSED, type DecodeFault, type Route } from '../../src/core/route.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { acknowledgedButLost, balances } from '../../src/delivery/ledger/ledger.ts';
-import type {
-  Bottleneck,
-  RecordError,
-  RecordResult,
-  RecordSink,
-  RecordTarget,
-} from '../../src/delivery/ports.ts';
+import type { RecordError, RecordSink, RecordTarget } from '../../src/delivery/ports.ts';
 import { newDelivery } from './delivery-rig.ts';
 
 const topic = { name: 'fleet/d1', id: 1 };
@@ -335,10 +328,7 @@ describe('a publication that becomes several records', () => {
     const noted: number[] = [];
     const { sink, delivery, connection } = setUpWith(
       () => [batchRoute('a')],
-      (producer) =>
-        new AuditedSink<RecordResult & AuditedResult, Bottleneck | SluiceError>(producer, () =>
-          noted.push(sink.taken.length - sink.inFlight.length),
-        ),
+      (producer) => new AuditedSink(producer, () => noted.push(sink.taken.length - sink.inFlight.length)),
     );
     connection.publish(1, '1,2,3');
     sink.complete(1);

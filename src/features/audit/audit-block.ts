@@ -51,9 +51,10 @@ interface BlockHead {
 export class BlockWriter {
   readonly #buffer: Buffer;
   #position = 0;
-  #count = 0;
-  #firstMs = 0;
-  #lastMs = 0;
+  /** Entries in it, and the times of the first and the last. */
+  count = 0;
+  firstMs = 0;
+  lastMs = 0;
   readonly #logs: (readonly [string, number])[] = [];
   /** By log: the last known offset. */
   readonly #offsets: number[] = [];
@@ -66,22 +67,6 @@ export class BlockWriter {
     this.#buffer = Buffer.allocUnsafe(bytes);
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
-  get bytes(): number {
-    return this.#position;
-  }
-
-  get firstMs(): number {
-    return this.#firstMs;
-  }
-
-  get lastMs(): number {
-    return this.#lastMs;
-  }
-
   /** False: there is no room. */
   add(
     timeMs: number,
@@ -92,12 +77,12 @@ export class BlockWriter {
     digest: number,
   ): boolean {
     if (this.#position + ENTRY_BYTES > this.#buffer.length) return false;
-    if (this.#count === 0) {
-      this.#firstMs = timeMs;
-      this.#lastMs = timeMs;
+    if (this.count === 0) {
+      this.firstMs = timeMs;
+      this.lastMs = timeMs;
     }
     const log = this.#log(topic, partition);
-    this.#varint(zigzag(timeMs - this.#lastMs));
+    this.#varint(zigzag(timeMs - this.lastMs));
     this.#varint(log);
     if (offset < 0) this.#varint(0);
     else {
@@ -111,14 +96,14 @@ export class BlockWriter {
       for (let i = 0; i < length; i++) this.#buffer[this.#position++] = key[i] as number;
     }
     this.#position = this.#buffer.writeUInt32LE(digest, this.#position);
-    this.#lastMs = timeMs;
-    this.#count++;
+    this.lastMs = timeMs;
+    this.count++;
     return true;
   }
 
   /** The block, to be compressed. */
   finish(): Buffer {
-    const head: BlockHead = { timeMs: this.#firstMs, count: this.#count, logs: this.#logs };
+    const head: BlockHead = { timeMs: this.firstMs, count: this.count, logs: this.#logs };
     const json = Buffer.from(JSON.stringify(head), 'utf8');
     const length = Buffer.allocUnsafe(4);
     length.writeUInt32LE(json.length);
@@ -127,7 +112,7 @@ export class BlockWriter {
 
   clear(): void {
     this.#position = 0;
-    this.#count = 0;
+    this.count = 0;
     this.#logs.length = 0;
     this.#offsets.length = 0;
     this.#indexes.clear();

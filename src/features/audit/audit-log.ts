@@ -45,15 +45,13 @@ export class AuditLog {
   #filling: BlockWriter;
   /** Behind it; undefined while it is being written. */
   #spare: BlockWriter | undefined;
-  #cancelTimer: Cancel = () => {};
-  #timerSet = false;
+  #timer: Cancel | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #isWriting = false;
   #closed = false;
 
   #segment: LogFile | undefined;
   #segmentNumber = 0;
-  #gap: { fromMs: number; toMs: number; entries: number } | undefined;
+  #gap: AuditGap | undefined;
   #failure: string | undefined;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
   #entriesSynced = 0;
@@ -93,13 +91,12 @@ export class AuditLog {
         this.#leaveOut(this.#timeMs, this.#timeMs, 1);
       }
     }
-    if (!this.#timerSet) this.#setTimer();
+    if (this.#timer === undefined) this.#setTimer();
   }
 
   #setTimer(): void {
-    this.#timerSet = true;
-    this.#cancelTimer = this.#options.clock.schedule(() => {
-      this.#timerSet = false;
+    this.#timer = this.#options.clock.schedule(() => {
+      this.#timer = undefined;
       this.#flush();
       // What comes while a write takes longer than the interval waits for the next one.
       if (this.#filling.count > 0 && !this.#closed) this.#setTimer();
@@ -113,11 +110,9 @@ export class AuditLog {
     const full = this.#filling;
     this.#filling = spare;
     this.#spare = undefined;
-    this.#isWriting = true;
     this.#writing = this.#write(full).finally(() => {
       full.clear();
       this.#spare = full;
-      this.#isWriting = false;
     });
   }
 
@@ -136,7 +131,8 @@ export class AuditLog {
       await this.#abandonSegment();
       if (gap !== undefined) this.#mergeGap(gap);
       if (block.count > 0) this.#leaveOut(block.firstMs, block.lastMs, block.count);
-      this.#failed(error);
+      this.#failure = errorMessage(error);
+      this.#warn(this.#failure);
     }
   }
 
@@ -179,13 +175,12 @@ export class AuditLog {
     await segment?.close();
   }
 
-  /** What was written last may be half there: the next frame begins a file of its own. */
-  async #abandonSegment(): Promise<void> {
-    try {
-      await this.#endSegment();
-    } catch {
-      // A file that can't be written to may not close either; its descriptor is gone in any case.
-    }
+  /**
+   * What was written last may be half there: the next frame begins a file of its own. A file that can't be written to
+   * may not close either; its descriptor is gone in any case.
+   */
+  #abandonSegment(): Promise<void> {
+    return this.#endSegment().catch(() => undefined);
   }
 
   #leaveOut(fromMs: number, toMs: number, entries: number): void {
@@ -195,34 +190,26 @@ export class AuditLog {
   }
 
   #mergeGap({ fromMs, toMs, entries }: AuditGap): void {
-    if (this.#gap === undefined) {
-      this.#gap = { fromMs, toMs, entries };
-      return;
-    }
-    this.#gap.fromMs = Math.min(this.#gap.fromMs, fromMs);
-    this.#gap.toMs = Math.max(this.#gap.toMs, toMs);
-    this.#gap.entries += entries;
-  }
-
-  #failed(error: unknown): void {
-    this.#failure = errorMessage(error);
-    this.#warn(this.#failure);
+    const gap = this.#gap ?? { fromMs, toMs, entries: 0 };
+    this.#gap = {
+      fromMs: Math.min(gap.fromMs, fromMs),
+      toMs: Math.max(gap.toMs, toMs),
+      entries: gap.entries + entries,
+    };
   }
 
   #warn(reason: string): void {
     const { clock, logger } = this.#options;
     if (clock.monotonicMs() - this.#loggedAtMs < LOG_EVERY_MS) return;
     this.#loggedAtMs = clock.monotonicMs();
-    logger.error(
-      { reason, leftOut: this.#entriesLost },
-      'entries are missing in the audit log; what they are about will not be judged',
-    );
+    const fields = { reason, leftOut: this.#entriesLost };
+    logger.error(fields, 'entries are missing in the audit log; what they are about will not be judged');
   }
 
   /** Takes what is there to the disk, and ends. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#cancelTimer();
+    this.#timer?.();
     await this.#writing;
     this.#flush();
     await this.#writing;
@@ -230,28 +217,21 @@ export class AuditLog {
   }
 
   metrics(): Metric[] {
-    const rows: [string, Metric['kind'], string, () => number][] = [
-      [
-        'entries_total',
-        'counter',
-        'Entries of the audit log that are on the disk.',
-        () => this.#entriesSynced,
-      ],
-      [
-        'entries_left_out_total',
-        'counter',
-        'Entries that the audit log lacks, because its disk failed or did not keep up.',
-        () => this.#entriesLost,
-      ],
-      ['bytes_total', 'counter', 'Bytes written to the audit log.', () => this.#bytesWritten],
+    const leftOut = 'Entries that the audit log lacks, because its disk failed or did not keep up.';
+    const rows: [name: string, help: string, read: () => number][] = [
+      ['entries_total', 'Entries of the audit log that are on the disk.', () => this.#entriesSynced],
+      ['entries_left_out_total', leftOut, () => this.#entriesLost],
+      ['bytes_total', 'Bytes written to the audit log.', () => this.#bytesWritten],
       [
         'writing',
-        'gauge',
         '1 while a write or sync of the audit log is under way.',
-        () => Number(this.#isWriting),
+        () => Number(this.#spare === undefined),
       ],
     ];
-    return rows.map(([name, kind, help, read]) => ({ name: `sluice_audit_${name}`, kind, help, read }));
+    return rows.map(([name, help, read]) => {
+      const kind = name.endsWith('_total') ? 'counter' : 'gauge';
+      return { name: `sluice_audit_${name}`, kind, help, read };
+    });
   }
 }
 

@@ -2,67 +2,63 @@ import type { SluiceConfig } from '../../config/config.ts';
 import { type Clock, within } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SerializedRecord } from '../../core/record.ts';
-import type { PartitionedSink } from '../../delivery/ports.ts';
+import type { PartitionedSink, RecordResult, RecordSink, RecordTarget } from '../../delivery/ports.ts';
 import { NodeLogDirectory } from '../../durable-log/log-directory.ts';
 import type { Producer } from '../../producer/producer.ts';
 import { type AuditedResult, AuditLog } from './audit-log.ts';
 
-/** Who is told what became of a record, as the producer sees it. */
-export interface CompletionTarget<R> {
-  recordCompleted(token: number, result: R, index: number): void;
-}
+/** What the producer says of a batch: more than delivery asks for. */
+type Result = RecordResult & AuditedResult;
 
-/** A producer, as whoever appends records to it sees it. */
-export interface AppendableSink<R, Refusal> {
-  tryAppend(record: SerializedRecord, target: CompletionTarget<R>, token: number): Refusal | undefined;
-}
+/** Whoever waits for records, with a note of each that Kafka has: after it has been told. */
+class AuditedTarget implements RecordTarget {
+  readonly owner: RecordTarget;
+  readonly #note: (result: Result, index: number) => void;
 
-type Result = AuditedResult & { readonly error: unknown };
+  constructor(owner: RecordTarget, note: (result: Result, index: number) => void) {
+    this.owner = owner;
+    this.#note = note;
+  }
+
+  recordCompleted(token: number, result: Result, index: number): void {
+    this.owner.recordCompleted(token, result, index);
+    if (result.error === undefined) this.#note(result, index);
+  }
+}
 
 /**
  * A producer in front of which every completion is noted: after whoever waits for it has been told, so that the
  * entry follows the acknowledgement. Without an audit log nothing of this is there, and it costs nothing.
  */
-export class AuditedSink<R extends Result, Refusal> implements AppendableSink<R, Refusal> {
-  readonly #sink: AppendableSink<R, Refusal>;
-  readonly #note: (result: AuditedResult, index: number) => void;
-  /** There are a few targets, which live as long as the gateway. */
-  readonly #targets = new WeakMap<CompletionTarget<R>, CompletionTarget<R>>();
-  /** The other way round. */
-  readonly #owners = new WeakMap<CompletionTarget<R>, CompletionTarget<R>>();
-  #lastTarget: CompletionTarget<R> | undefined;
-  #lastAudited: CompletionTarget<R> | undefined;
+export class AuditedSink implements RecordSink {
+  readonly #sink: RecordSink;
+  readonly #note: (result: Result, index: number) => void;
+  /** There are a few, which live as long as the gateway. */
+  readonly #targets = new WeakMap<RecordTarget, AuditedTarget>();
+  #last: AuditedTarget | undefined;
 
-  constructor(sink: AppendableSink<R, Refusal>, note: (result: AuditedResult, index: number) => void) {
+  constructor(sink: RecordSink, note: (result: Result, index: number) => void) {
     this.#sink = sink;
     this.#note = note;
   }
 
-  tryAppend(record: SerializedRecord, target: CompletionTarget<R>, token: number): Refusal | undefined {
-    return this.#sink.tryAppend(record, this.#audited(target), token);
+  tryAppend(
+    record: SerializedRecord,
+    target: RecordTarget,
+    token: number,
+  ): ReturnType<RecordSink['tryAppend']> {
+    if (this.#last?.owner !== target) this.#last = this.#audited(target);
+    return this.#sink.tryAppend(record, this.#last, token);
   }
 
   /** Who was appended with, of a target as the producer knows it. */
-  ownerOf(target: CompletionTarget<R>): CompletionTarget<R> {
-    return this.#owners.get(target) ?? target;
+  ownerOf(target: RecordTarget): RecordTarget {
+    return target instanceof AuditedTarget ? target.owner : target;
   }
 
-  #audited(target: CompletionTarget<R>): CompletionTarget<R> {
-    if (target === this.#lastTarget && this.#lastAudited !== undefined) return this.#lastAudited;
-    let audited = this.#targets.get(target);
-    if (audited === undefined) {
-      const note = this.#note;
-      audited = {
-        recordCompleted(token, result, index) {
-          target.recordCompleted(token, result, index);
-          if (result.error === undefined) note(result, index);
-        },
-      };
-      this.#targets.set(target, audited);
-      this.#owners.set(audited, target);
-    }
-    this.#lastTarget = target;
-    this.#lastAudited = audited;
+  #audited(target: RecordTarget): AuditedTarget {
+    const audited = this.#targets.get(target) ?? new AuditedTarget(target, this.#note);
+    this.#targets.set(target, audited);
     return audited;
   }
 }

@@ -9,7 +9,7 @@ import { SluiceError } from '../../core/errors.ts';
 import { NodeLogDirectory } from '../../durable-log/log-directory.ts';
 import { TopicReader } from '../../kafka/connection/topic-reader.ts';
 import { textOf } from '../tail/tail-record.ts';
-import type { AuditEntry } from './audit-block.ts';
+import type { AuditEntry, AuditGap } from './audit-block.ts';
 import { Comparison, type Difference, type DifferenceKind } from './comparison.ts';
 import { readAuditLog } from './log-reader.ts';
 
@@ -54,18 +54,12 @@ async function audit(options: AuditArguments): Promise<void> {
   refuseFaults(faults);
   const directory = options.directory ?? blueprint.config.audit?.directory;
   if (directory === undefined) {
-    throw new SluiceError(
-      'NO_AUDIT_LOG',
-      'no audit log is kept: set audit.directory, or name one with --directory',
-    );
+    const advice = 'set audit.directory, or name one with --directory';
+    throw new SluiceError('NO_AUDIT_LOG', `no audit log is kept: ${advice}`);
   }
   const { producer: config, security } = blueprint;
-  const reader = new TopicReader({
-    config,
-    security,
-    clock: systemClock,
-    logger: processLogger('warn', 'auto'),
-  });
+  const logger = processLogger('warn', 'auto');
+  const reader = new TopicReader({ config, security, clock: systemClock, logger });
   const report = new Report(options);
   try {
     await compareAll(directory, reader, report, options);
@@ -96,7 +90,7 @@ async function compareAll(
       }
     } else if (item.kind === 'gap') {
       const { gap } = item;
-      if (gap.fromMs < until && gap.toMs >= since) report.gap(gap.fromMs, gap.toMs, gap.entries);
+      if (gap.fromMs < until && gap.toMs >= since) report.gap(gap);
     } else if (item.kind === 'damage') report.damaged(item.segment, item.bytes);
     else report.unsyncedBytes += item.bytes;
   }
@@ -126,74 +120,60 @@ class Report {
 
   differs({ kind, entry }: Difference): void {
     this.#counts[kind]++;
-    const { topic, partition, offset, timeMs, key } = entry;
-    const keyText = key === null ? null : (textOf(key) ?? key.toString('hex'));
-    if (this.#options.json === true) {
-      this.#line({
-        difference: kind,
-        topic,
-        partition,
-        offset,
-        acknowledged: instantText(timeMs),
-        key: keyText,
-      });
-      return;
-    }
-    // Of what retention takes there may be millions: they are counted.
-    if (kind === 'deleted' && this.#options.strict !== true) return;
+    const { topic, partition, offset, timeMs } = entry;
+    const key = entry.key === null ? null : (textOf(entry.key) ?? entry.key.toString('hex'));
+    const acknowledged = instantText(timeMs);
     const place = `${topic}/${partition}/${offset < 0 ? '?' : offset}`;
-    process.stdout.write(
-      `${kind.padEnd(9)}  ${place}  key ${printable(keyText ?? '-')}  acknowledged ${instantText(timeMs)}\n`,
+    const text = `${kind.padEnd(9)}  ${place}  key ${printable(key ?? '-')}  acknowledged ${acknowledged}`;
+    // Of what retention takes there may be millions: they are counted.
+    const isCounted = kind === 'deleted' && this.#options.strict !== true;
+    this.#say(
+      { difference: kind, topic, partition, offset, acknowledged, key },
+      isCounted ? undefined : text,
     );
   }
 
-  gap(fromMs: number, toMs: number, entries: number): void {
+  gap({ fromMs, toMs, entries }: AuditGap): void {
     this.notJudged += entries;
-    if (this.#options.json === true)
-      this.#line({ gap: entries, from: instantText(fromMs), to: instantText(toMs) });
-    else
-      process.stdout.write(
-        `not judged: ${entries} entries from ${instantText(fromMs)} to ${instantText(toMs)} could not be written\n`,
-      );
+    const [from, to] = [instantText(fromMs), instantText(toMs)];
+    const text = `not judged: ${entries} entries from ${from} to ${to} could not be written`;
+    this.#say({ gap: entries, from, to }, text);
   }
 
   damaged(segment: string, bytes: number): void {
     this.#damagedBytes += bytes;
-    if (this.#options.json === true) this.#line({ damage: segment, bytes });
-    else process.stdout.write(`damaged    ${bytes} bytes of ${segment}: its entries can't be judged\n`);
+    const text = `damaged    ${bytes} bytes of ${segment}: its entries can't be judged`;
+    this.#say({ damage: segment, bytes }, text);
   }
 
   end(): void {
     const { missing, different, deleted, 'no-topic': noTopic } = this.#counts;
-    const { strict = false, json = false } = this.#options;
+    const { strict = false } = this.#options;
     const bad = missing + different + noTopic + (strict ? deleted : 0);
     const ok = bad === 0 && this.#damagedBytes === 0;
     if (!ok) process.exitCode = DIFFERENT;
     const logBegins = Number.isFinite(this.#firstMs) ? instantText(this.#firstMs) : null;
-    if (json) {
-      const { judged, notJudged, unsyncedBytes } = this;
-      const counts = { judged, missing, different, deleted, noTopic, damagedBytes: this.#damagedBytes };
-      this.#line({ verdict: ok ? 'ok' : 'different', ...counts, notJudged, unsyncedBytes, logBegins });
-      return;
-    }
+    const { judged, notJudged, unsyncedBytes } = this;
+    const counts = { judged, missing, different, deleted, noTopic, damagedBytes: this.#damagedBytes };
+    const begins = `the audit log begins ${logBegins ?? 'nowhere: it is empty'}`;
     const lines = [
-      `${this.judged} acknowledged records compared; the audit log begins ${logBegins ?? 'nowhere: it is empty'}`,
+      `${judged} acknowledged records compared; ${begins}`,
       `  missing in Kafka    ${missing}`,
       `  different in Kafka  ${different}`,
-      ...(noTopic > 0 ? [`  without a topic     ${noTopic}`] : []),
-      `  deleted since       ${deleted}${strict ? '' : '  (before the beginning of their logs)'}`,
-      ...(this.notJudged > 0 ? [`  not judged          ${this.notJudged}`] : []),
-      ...(this.unsyncedBytes > 0
-        ? [
-            `  ${this.unsyncedBytes} bytes at the end of the log are not known to be synced, and are not judged`,
-          ]
-        : []),
-      ok ? 'verdict: ok' : 'verdict: DIFFERENT',
     ];
-    process.stdout.write(`${lines.join('\n')}\n`);
+    if (noTopic > 0) lines.push(`  without a topic     ${noTopic}`);
+    lines.push(`  deleted since       ${deleted}${strict ? '' : '  (before the beginning of their logs)'}`);
+    if (notJudged > 0) lines.push(`  not judged          ${notJudged}`);
+    const unsynced = `${unsyncedBytes} bytes at the end of the log are not known to be synced`;
+    if (unsyncedBytes > 0) lines.push(`  ${unsynced}, and are not judged`);
+    lines.push(ok ? 'verdict: ok' : 'verdict: DIFFERENT');
+    const verdict = { verdict: ok ? 'ok' : 'different', ...counts, notJudged, unsyncedBytes, logBegins };
+    this.#say(verdict, lines.join('\n'));
   }
 
-  #line(document: object): void {
-    process.stdout.write(`${JSON.stringify(document)}\n`);
+  /** For a program, or for a person; undefined: nothing. */
+  #say(document: object, text: string | undefined): void {
+    const line = this.#options.json === true ? JSON.stringify(document) : text;
+    if (line !== undefined) process.stdout.write(`${line}\n`);
   }
 }

@@ -1,19 +1,17 @@
+import type { LogRange } from '../../kafka/connection/topic-reader.ts';
 import { type AuditEntry, digestOf } from './audit-block.ts';
+
+/** Where a partition's log begins and ends. */
+interface LogBounds {
+  readonly begin: number;
+  readonly end: number;
+}
 
 /** What is read from Kafka. */
 export interface KafkaLogs {
   /** undefined: there is no such topic. */
-  describe(
-    topic: string,
-  ): Promise<
-    { readonly partitions: readonly { readonly begin: number; readonly end: number }[] } | undefined
-  >;
-  read(range: {
-    readonly topic: string;
-    readonly partition: number;
-    readonly from: number;
-    readonly to: number;
-  }): AsyncIterable<readonly StoredRecord[]>;
+  describe(topic: string): Promise<{ readonly partitions: readonly LogBounds[] } | undefined>;
+  read(range: LogRange): AsyncIterable<readonly StoredRecord[]>;
 }
 
 interface StoredRecord {
@@ -52,10 +50,8 @@ const UNPLACED_MAX = 100_000;
 export class Comparison {
   readonly #kafka: KafkaLogs;
   readonly #onDifference: (difference: Difference) => void;
-  readonly #bounds = new Map<
-    string,
-    readonly { readonly begin: number; readonly end: number }[] | undefined
-  >();
+  /** By topic; undefined: there is no such topic. */
+  readonly #bounds = new Map<string, readonly LogBounds[] | undefined>();
   readonly #unplaced = new Map<string, Unplaced[]>();
   #unplacedCount = 0;
   /** By log: the last known offset. */
@@ -151,12 +147,7 @@ export class Comparison {
       for (const { entry } of list) this.#differs('no-topic', entry);
       return;
     }
-    const wanted = new Map<number, AuditEntry[]>();
-    for (const { entry } of list) {
-      const same = wanted.get(entry.digest) ?? [];
-      same.push(entry);
-      wanted.set(entry.digest, same);
-    }
+    const wanted = Map.groupBy(list, ({ entry }) => entry.digest);
     // Not Math.min(...): there may be more entries than a call may have arguments.
     let from = bounds.end;
     let to = bounds.begin;
@@ -169,7 +160,7 @@ export class Comparison {
     for await (const records of this.#kafka.read({ topic, partition, from, to })) {
       for (const { key, value } of records) wanted.get(digestOf(key, value))?.pop();
     }
-    for (const entries of wanted.values()) for (const entry of entries) this.#differs('missing', entry);
+    for (const left of wanted.values()) for (const { entry } of left) this.#differs('missing', entry);
   }
 
   /** Asked again where an entry lies behind the end that was known. */

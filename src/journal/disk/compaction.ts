@@ -6,24 +6,17 @@ import {
   tryRemove,
   writeFully,
 } from '../../durable-log/file-system.ts';
-import type { FrameCipher } from '../../durable-log/frame-cipher.ts';
-import {
-  COMMIT_FRAME_BYTES,
-  FRAME_HEADER_BYTES,
-  FrameType,
-  GroupWriter,
-  writeFrameHeader,
-} from '../../durable-log/frame.ts';
+import { COMMIT_FRAME_BYTES, GroupWriter, recordFrames } from '../../durable-log/frame.ts';
 import type { LogScanner, RecordRuns } from '../../durable-log/log-scanner.ts';
 import type { SegmentProgress } from '../recovery/checkpoint.ts';
 import { RecordSet } from '../recovery/record-set.ts';
 import {
   COMPACTING_SUFFIX,
   encodeSegmentHeader,
+  type NewHeader,
   newHeader,
   SalvagedFile,
   scannerOf,
-  type SegmentHeader,
   segmentPath,
   type StoredSegment,
 } from './segment-file.ts';
@@ -46,8 +39,7 @@ export class Compaction {
   readonly #source: SalvagedFile;
   readonly #target: OpenFile;
   readonly #scanner: LogScanner;
-  readonly #header: SegmentHeader;
-  readonly #cipher: FrameCipher | undefined;
+  readonly #new: NewHeader;
   readonly #writer: GroupWriter;
   #offset = HEADER_BYTES;
 
@@ -56,10 +48,8 @@ export class Compaction {
     this.#segment = segment;
     this.#path = segmentPath(segment) + COMPACTING_SUFFIX;
     this.#source = new SalvagedFile(fs.open(segmentPath(segment), 'read'));
-    const { header, cipher } = newHeader(segment.header, journalKey);
-    this.#header = header;
-    this.#cipher = cipher;
-    this.#writer = new GroupWriter(header, cipher);
+    this.#new = newHeader(segment.header, journalKey);
+    this.#writer = new GroupWriter(this.#new.header, this.#new.cipher);
     this.#scanner = scannerOf(segment, this.#source);
     this.#target = fs.open(this.#path, 'create');
   }
@@ -103,19 +93,10 @@ export class Compaction {
   }
 
   #writeGroup(runs: RecordRuns, from: number, to: number): void {
-    let bytes = 0;
-    for (let index = from; index < to; index++) {
-      bytes += FRAME_HEADER_BYTES + (runs.ends[index] as number) - (runs.starts[index] as number);
-    }
-    const plain = Buffer.alloc(bytes + COMMIT_FRAME_BYTES);
-    let at = 0;
-    for (let index = from; index < to; index++) {
-      const body = (runs.buffers[index] as Buffer).subarray(runs.starts[index], runs.ends[index]);
-      writeFrameHeader(plain, at, FrameType.Record, body.length);
-      plain.set(body, at + FRAME_HEADER_BYTES);
-      at += FRAME_HEADER_BYTES + body.length;
-    }
-    const group = { bytes, records: to - from, firstNumber: runs.recordNumbers[from] as number };
+    const bodies = Array.from({ length: to - from }, (_, index) => runs.body(from + index));
+    const plain = recordFrames(bodies);
+    const bytes = plain.length - COMMIT_FRAME_BYTES;
+    const group = { bytes, records: bodies.length, firstNumber: runs.recordNumbers[from] as number };
     const encoded = this.#writer.encode(plain, group, this.#offset, this.#segment.header.createdAtMs);
     writeFully(this.#target, encoded, this.#offset);
     this.#offset += encoded.length;
@@ -123,18 +104,15 @@ export class Compaction {
 
   #finish(): void {
     const segment = this.#segment;
-    const header: SegmentHeader = {
-      ...this.#header,
-      compactedEnd: this.#offset,
-      compactedRecords: segment.records,
-    };
+    const ends = { compactedEnd: this.#offset, compactedRecords: segment.records };
+    const header = { ...this.#new.header, ...ends };
     writeFully(this.#target, encodeSegmentHeader(header), 0);
     this.#target.sync();
     this.#target.close();
     this.#source.close();
     this.#fs.rename(this.#path, segmentPath(segment));
     segment.header = header;
-    segment.cipher = this.#cipher;
+    segment.cipher = this.#new.cipher;
     segment.endOffset = this.#offset;
     segment.generation++;
     this.#fs.syncDirectory(segment.directory);

@@ -4,6 +4,7 @@ import type { DamagedBytes } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import type { RecallMark, SegmentProgress } from '../recovery/checkpoint.ts';
 import type { ResolvedSettings } from '../settings.ts';
+import type { SegmentEnd } from './segment-file.ts';
 import type { Chunk } from './segment-writer.ts';
 
 /** What the disk's side needs to know. */
@@ -20,18 +21,12 @@ export interface DiskFault {
   readonly message: string;
 }
 
-export interface SegmentInfo {
-  readonly id: number;
-  readonly bytes: number;
-  readonly records: number;
-}
-
 /** What is on the disk. */
 export interface DiskState {
   /** Segments that were closed since the last answer, oldest first; when the journal opens, all. */
-  readonly closed: readonly SegmentInfo[];
+  readonly closed: readonly SegmentEnd[];
   /** The segment being written, as far as it is durable. */
-  readonly current: SegmentInfo | undefined;
+  readonly current: SegmentEnd | undefined;
   /** Bytes of all segments; a spare file is not counted. */
   readonly usedBytes: number;
 }

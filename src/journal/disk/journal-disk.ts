@@ -10,7 +10,7 @@ import {
   saveCheckpoint,
   type SegmentProgress,
 } from '../recovery/checkpoint.ts';
-import { recover } from '../recovery/recovery.ts';
+import { Recovery } from '../recovery/recovery.ts';
 import { Compaction } from './compaction.ts';
 import {
   type CommitResult,
@@ -25,7 +25,6 @@ import {
   type OpenResult,
   type Placement,
   type ReadResult,
-  type SegmentInfo,
   type Survey,
 } from './disk-port.ts';
 import { loadKey } from './journal-key.ts';
@@ -52,7 +51,7 @@ export class JournalDisk implements DiskOperations {
   /** Closed segments, oldest first. */
   readonly #segments = new Map<number, StoredSegment>();
   #closedBytes = 0;
-  #newlyClosed: SegmentInfo[] = [];
+  #newlyClosed: SegmentEnd[] = [];
   readonly #removal: SegmentRemoval;
   #current: SegmentWriter | undefined;
   /** How the last segment that this life wrote ended. */
@@ -93,7 +92,7 @@ export class JournalDisk implements DiskOperations {
         this.#fs.ensureDirectory(directory);
         this.#locks.set(directory, this.#lock(directory));
       }
-      const found = recover(this.#fs, settings.directories, this.#key);
+      const found = new Recovery(this.#fs, settings.directories, this.#key).run();
       const { checkpoint, segments, report, nextId } = found;
       for (const segment of segments) this.#add(segment);
       for (const directory of found.spares) this.#removal.files.spares.add(directory);
@@ -199,7 +198,7 @@ export class JournalDisk implements DiskOperations {
   #add(segment: StoredSegment): void {
     this.#segments.set(segment.id, segment);
     this.#closedBytes += segment.endOffset;
-    this.#newlyClosed.push(infoOf(segment));
+    this.#newlyClosed.push(endOf(segment));
   }
 
   read(cursor: DiskCursor, maxBytes: number): ReadResult {
@@ -351,7 +350,7 @@ export class JournalDisk implements DiskOperations {
   }
 
   #state(): DiskState {
-    const current = this.#current === undefined ? undefined : infoOf(this.#current.stored);
+    const current = this.#current === undefined ? undefined : endOf(this.#current.stored);
     const closed = this.#newlyClosed;
     this.#newlyClosed = [];
     return { closed, current, usedBytes: this.#usedBytes };
@@ -360,10 +359,6 @@ export class JournalDisk implements DiskOperations {
 
 function endOf({ id, endOffset, records }: StoredSegment): SegmentEnd {
   return { id, endOffset, records };
-}
-
-function infoOf({ id, endOffset: bytes, records }: StoredSegment): SegmentInfo {
-  return { id, bytes, records };
 }
 
 /** Another process has the journal. */

@@ -4,7 +4,7 @@ import { encodeHeader, HEADER_BYTES, newSeed, readHeader } from '../../durable-l
 import type { ReadableFile } from '../../durable-log/file-system.ts';
 import { FrameCipher, KEY_CHECK_BYTES, SALT_BYTES } from '../../durable-log/frame-cipher.ts';
 import type { FrameSeed } from '../../durable-log/frame.ts';
-import { LogScanner } from '../../durable-log/log-scanner.ts';
+import { type LogPlace, LogScanner } from '../../durable-log/log-scanner.ts';
 import { JournalError } from '../errors.ts';
 
 const SEGMENT_NAME = /^(\d{12})\.segment$/;
@@ -58,7 +58,7 @@ export function segmentPath(segment: { readonly id: number; readonly directory: 
 export function scannerOf(
   { header, cipher, endOffset, records }: StoredSegment,
   file: ReadableFile,
-  start?: { readonly offset: number; readonly recordNumber: number },
+  start?: LogPlace,
 ): LogScanner {
   return new LogScanner(file, header, cipher, { endOffset, records }, start);
 }

@@ -1,6 +1,5 @@
-import { HEADER_BYTES } from '../../durable-log/file-header.ts';
 import { discard, type FileSystem, readFully, withFile, writeFully } from '../../durable-log/file-system.ts';
-import { RecordRuns } from '../../durable-log/log-scanner.ts';
+import { BEGINNING, type LogPlace, RecordRuns } from '../../durable-log/log-scanner.ts';
 import { systemCode } from '../errors.ts';
 import { type Damage, type DiskCursor, DiskFaultError, faultOf, type ReadResult } from './disk-port.ts';
 import {
@@ -70,18 +69,14 @@ export class SegmentReader {
       runs.append(group.runs);
       if (group.damage !== undefined) damage.push({ segmentId: segment.id, ...group.damage });
     }
-    const ended = scanner.offset >= segment.endOffset;
+    const { id: segmentId, generation, endOffset, records } = segment;
+    const toNumber = scanner.offset >= endOffset ? records : scanner.recordNumber;
     return {
-      segmentId: segment.id,
+      segmentId,
       ...pack(runs, bytes),
       fromNumber: start.recordNumber,
-      toNumber: ended ? segment.records : scanner.recordNumber,
-      next: {
-        segmentId: segment.id,
-        generation: segment.generation,
-        offset: scanner.offset,
-        recordNumber: ended ? segment.records : scanner.recordNumber,
-      },
+      toNumber,
+      next: { segmentId, generation, offset: scanner.offset, recordNumber: toNumber },
       atEnd: false,
       damage,
       setAside: damage.flatMap((piece) => this.#setAside(segment, piece) ?? []),
@@ -135,14 +130,9 @@ function nextSegment(
   return undefined;
 }
 
-function startIn(
-  segment: StoredSegment,
-  cursor: DiskCursor,
-): { readonly offset: number; readonly recordNumber: number } {
-  if (segment.id !== cursor.segmentId || segment.generation !== cursor.generation || cursor.offset === 0) {
-    return { offset: HEADER_BYTES, recordNumber: 0 };
-  }
-  return cursor;
+function startIn(segment: StoredSegment, cursor: DiskCursor): LogPlace {
+  const isSame = segment.id === cursor.segmentId && segment.generation === cursor.generation;
+  return isSame && cursor.offset > 0 ? cursor : BEGINNING;
 }
 
 function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends' | 'recordNumbers'> {
@@ -150,8 +140,7 @@ function pack(runs: RecordRuns, bytes: number): Pick<ReadResult, 'bytes' | 'ends
   const ends = new Uint32Array(runs.count);
   let at = 0;
   for (let index = 0; index < runs.count; index++) {
-    const source = runs.buffers[index] as Buffer;
-    const body = source.subarray(runs.starts[index], runs.ends[index]);
+    const body = runs.body(index);
     packed.set(body, at);
     at += body.length;
     ends[index] = at;

@@ -48,19 +48,10 @@ export interface Recovered {
 /**
  * Finds out what the directories hold. Nothing is ever appended to a segment of a former life: its last groups may
  * be in the page cache only, and a second life in the same file would encrypt offsets twice.
- *
- * @throws JournalError JOURNAL_VERSION, JOURNAL_KEY; what the file system throws if a directory can't be read
  */
-export function recover(
-  fs: FileSystem,
-  directories: readonly string[],
-  journalKey: Buffer | undefined,
-): Recovered {
-  return new Recovery(fs, loadCheckpoint(fs, directories), journalKey).run(directories);
-}
-
-class Recovery {
+export class Recovery {
   readonly #fs: FileSystem;
+  readonly #directories: readonly string[];
   readonly #checkpoint: Checkpoint | undefined;
   readonly #journalKey: Buffer | undefined;
   /** Segments' files, oldest first. */
@@ -78,14 +69,16 @@ class Recovery {
   #unacknowledged = 0;
   #gone = 0;
 
-  constructor(fs: FileSystem, checkpoint: Checkpoint | undefined, journalKey: Buffer | undefined) {
+  constructor(fs: FileSystem, directories: readonly string[], journalKey: Buffer | undefined) {
     this.#fs = fs;
-    this.#checkpoint = checkpoint;
+    this.#directories = directories;
+    this.#checkpoint = loadCheckpoint(fs, directories);
     this.#journalKey = journalKey;
   }
 
-  run(directories: readonly string[]): Recovered {
-    for (const directory of directories) this.#list(directory);
+  /** @throws JournalError JOURNAL_VERSION, JOURNAL_KEY, JOURNAL_UNAVAILABLE; what the file system throws */
+  run(): Recovered {
+    for (const directory of this.#directories) this.#list(directory);
     this.#files.sort((a, b) => a.id - b.id);
     this.#readHeaders();
     this.#reportMissing();
@@ -207,14 +200,14 @@ class Recovery {
   #missingSegments(): readonly Damage[] {
     if (this.#checkpoint === undefined) return [];
     const nextId = this.#checkpoint.reservedId - RESERVED_IDS;
-    const expected = new Map<number, { readonly endOffset: number }>();
+    const expected = new Map<number, SegmentEnd>();
     for (const end of this.#checkpoint.ends) expected.set(end.id, end);
     for (const { header } of this.#headed) {
       if (header.previous.id >= nextId) expected.set(header.previous.id, header.previous);
     }
     for (const id of [...this.#formerIds, ...this.#files.map((file) => file.id)]) expected.delete(id);
-    return [...expected]
-      .map(([segmentId, { endOffset: bytes }]) => {
+    return [...expected.values()]
+      .map(({ id: segmentId, endOffset: bytes }) => {
         const lostRecords = this.#openRecordsOf(segmentId);
         return { segmentId, offset: 0, bytes, lostRecords, gone: true as const };
       })

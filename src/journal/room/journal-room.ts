@@ -5,7 +5,8 @@ import { AgeLimit, DropOldest, type DropOldestOptions } from './drop-oldest.ts';
 export class WaitingRoom {
   readonly #waiters: (() => void)[] = [];
   readonly #hasRoom: () => boolean;
-  #waking = false;
+  /** True during {@link wake}: the caller has waited, and goes before those that come new. */
+  waking = false;
 
   constructor(hasRoom: () => boolean) {
     this.#hasRoom = hasRoom;
@@ -15,11 +16,6 @@ export class WaitingRoom {
     return this.#waiters.length;
   }
 
-  /** True during {@link wake}: the caller has waited, and goes before those that come new. */
-  get waking(): boolean {
-    return this.#waking;
-  }
-
   /** Calls back once, when another try is worthwhile. The callback should try at once: room is not reserved. */
   wait(callback: () => void): void {
     this.#waiters.push(callback);
@@ -27,15 +23,15 @@ export class WaitingRoom {
 
   /** Calls those that wait, in order, while there is room; whoever is refused again goes to the end. */
   wake(): void {
-    if (this.#waking) return;
-    this.#waking = true;
+    if (this.waking) return;
+    this.waking = true;
     try {
       // Those who queue again during the round have their turn in the next one.
       for (let turns = this.#waiters.length; turns > 0 && this.#hasRoom(); turns--) {
         (this.#waiters.shift() as () => void)();
       }
     } finally {
-      this.#waking = false;
+      this.waking = false;
     }
   }
 

@@ -1,24 +1,34 @@
-import type { DiskState, SegmentInfo } from '../disk/disk-port.ts';
+import type { DiskState } from '../disk/disk-port.ts';
+import type { SegmentEnd } from '../disk/segment-file.ts';
 import { type Position, positionOf, recordNumberOf, segmentOf } from '../journal-record.ts';
 import type { SegmentProgress } from '../recovery/checkpoint.ts';
 import { RecordSet } from '../recovery/record-set.ts';
 
 /** What is known of one segment on the event loop's side. */
-interface SegmentEntry {
+class SegmentEntry {
   readonly id: number;
-  records: number;
-  bytes: number;
-  closed: boolean;
+  records = 0;
+  bytes = 0;
+  closed = false;
   /** Time that passed since, as {@link SegmentBook.passTime} was told. */
-  closedForMs: number;
+  closedForMs = 0;
   /** Delivered, lost to damage, or dropped. */
-  done: RecordSet;
+  done = new RecordSet();
   /** Records that somebody is sending on; readers of this process leave them out. */
-  readonly claimed: RecordSet;
+  readonly claimed = new RecordSet();
   /** `done.size` at the last look: one that does not grow is stuck. */
-  doneAtLastLook: number;
+  doneAtLastLook = 0;
   /** Records not done when it was last compacted. */
-  openAtCompaction: number;
+  openAtCompaction = 0;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  get progress(): SegmentProgress {
+    const { id, done, closedForMs } = this;
+    return { id, low: done.low, bits: done.bitsAboveLow(), closedForMs };
+  }
 }
 
 /** Compacting pays when at least three quarters of what a segment holds are done. */
@@ -61,13 +71,13 @@ export class SegmentBook {
   /** Takes over what an answer of the disk says. */
   update(state: DiskState): void {
     for (const info of state.closed) this.#close(this.#entry(info.id), info);
-    if (state.current !== undefined) this.#entry(state.current.id).bytes = state.current.bytes;
+    if (state.current !== undefined) this.#entry(state.current.id).bytes = state.current.endOffset;
   }
 
-  #close(entry: SegmentEntry, { bytes, records }: SegmentInfo): void {
+  #close(entry: SegmentEntry, { endOffset, records }: SegmentEnd): void {
     entry.records = records;
     this.end = Math.max(this.end, positionOf(entry.id, records));
-    entry.bytes = bytes;
+    entry.bytes = endOffset;
     entry.closed = true;
     entry.openAtCompaction = records;
     this.dirty = true;
@@ -77,17 +87,7 @@ export class SegmentBook {
   #entry(id: number): SegmentEntry {
     let entry = this.#entries.get(id);
     if (entry === undefined) {
-      entry = {
-        id,
-        records: 0,
-        bytes: 0,
-        closed: false,
-        closedForMs: 0,
-        done: new RecordSet(),
-        claimed: new RecordSet(),
-        doneAtLastLook: 0,
-        openAtCompaction: 0,
-      };
+      entry = new SegmentEntry(id);
       this.#entries.set(id, entry);
     }
     return entry;
@@ -142,7 +142,7 @@ export class SegmentBook {
     const progress: SegmentProgress[] = [];
     // The finished ones too: a file that was removed may be back after a loss of power.
     for (const entry of this.#entries.values()) {
-      if (entry.done.size > 0 || entry.closedForMs > 0) progress.push(progressOf(entry));
+      if (entry.done.size > 0 || entry.closedForMs > 0) progress.push(entry.progress);
     }
     for (const id of finished) this.#forget(id);
     return { progress, finished };
@@ -168,12 +168,11 @@ export class SegmentBook {
       if (open > 0 && open <= entry.openAtCompaction * WORTHWHILE_SHARE && !this.#isPinned(entry.id))
         chosen = entry;
     }
-    return chosen === undefined ? undefined : progressOf(chosen);
+    return chosen?.progress;
   }
 
   progressOf(segmentId: number): SegmentProgress | undefined {
-    const entry = this.#entries.get(segmentId);
-    return entry === undefined ? undefined : progressOf(entry);
+    return this.#entries.get(segmentId)?.progress;
   }
 
   compacted(segmentId: number, bytes: number): void {
@@ -198,8 +197,4 @@ export class SegmentBook {
   passTime(elapsedMs: number): void {
     for (const entry of this.#entries.values()) if (entry.closed) entry.closedForMs += elapsedMs;
   }
-}
-
-function progressOf({ id, done, closedForMs }: SegmentEntry): SegmentProgress {
-  return { id, low: done.low, bits: done.bitsAboveLow(), closedForMs };
 }

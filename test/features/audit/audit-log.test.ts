@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HEADER_BYTES } from '../../../src/durable-log/file-header.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
+import { SluiceError } from '../../../src/core/errors.ts';
 import { NO_HEADERS } from '../../../src/core/record.ts';
+import type { RecordError, RecordSink } from '../../../src/delivery/ports.ts';
 import {
   type AuditEntry,
   BlockWriter,
@@ -316,18 +318,14 @@ describe('the audit log', () => {
 describe('a producer that is audited', () => {
   it('notes a record after whoever waits for it was told, and only what Kafka has', () => {
     const heard: string[] = [];
-    let complete: ((error: unknown) => void) | undefined;
-    const producer = {
-      tryAppend(
-        _record: unknown,
-        target: {
-          recordCompleted: (token: number, result: AuditedResult & { error: unknown }, index: number) => void;
-        },
-        token: number,
-      ): undefined {
+    let complete: ((error?: RecordError) => void) | undefined;
+    const producer: RecordSink = {
+      tryAppend(_record, target, token) {
         complete = (error) => {
-          target.recordCompleted(token, { ...batch(7, ['x']), error }, 0);
+          const noted = { topic: 't', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
+          target.recordCompleted(token, { ...batch(7, ['x']), record: () => noted, error }, 0);
         };
+        return undefined;
       },
     };
     const sink = new AuditedSink(producer, (result, index) => {
@@ -340,9 +338,9 @@ describe('a producer that is audited', () => {
     };
     const record = { topic: 't', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
     sink.tryAppend(record, target, 1);
-    complete!(undefined);
+    complete!();
     sink.tryAppend(record, target, 2);
-    complete!(new Error('no'));
+    complete!(new SluiceError('TIMED_OUT', 'no'));
     expect(heard).toEqual(['told 1 true', 'noted 7', 'told 2 false']);
   });
 });

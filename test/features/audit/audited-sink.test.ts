@@ -1,13 +1,11 @@
 import { expect, it } from 'vitest';
 import { NO_HEADERS } from '../../../src/core/record.ts';
-import type { AuditedResult } from '../../../src/features/audit/audit-log.ts';
-import { AuditedSink, type CompletionTarget } from '../../../src/features/audit/audit-trail.ts';
+import type { RecordTarget } from '../../../src/delivery/ports.ts';
+import { AuditedSink } from '../../../src/features/audit/audit-trail.ts';
 
-type Result = AuditedResult & { readonly error: unknown };
-
-it('tells whose record it is that the producer still holds: an audit log does not hide it from the journal', () => {
-  const held: CompletionTarget<Result>[] = [];
-  const sink = new AuditedSink<Result, never>(
+it('an audited producer tells whose record it still holds, so that the audit log hides none from the journal', () => {
+  const held: RecordTarget[] = [];
+  const sink = new AuditedSink(
     {
       tryAppend: (_record, target) => {
         held.push(target);
@@ -16,7 +14,7 @@ it('tells whose record it is that the producer still holds: an audit log does no
     },
     () => {},
   );
-  const owner: CompletionTarget<Result> = { recordCompleted() {} };
+  const owner: RecordTarget = { recordCompleted() {} };
   const record = { topic: 't', key: null, value: null, timestampMs: 0, headers: NO_HEADERS };
   sink.tryAppend(record, owner, 1);
   expect(held[0]).not.toBe(owner);

@@ -61,13 +61,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     throw lockFault(directory.path, error);
   }
   try {
-    const { generation, damaged } = await recover(
-      directory,
-      (record) => {
-        state.apply(record);
-      },
-      logger,
-    );
+    const { generation, damaged } = await recover(directory, state, logger);
     if (damaged) state.doubt();
     state.recall(recalled, !damaged);
     const log = new StoreLog({ directory, generation, snapshot: () => state.snapshot(), clock, logger });
@@ -82,42 +76,26 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
 
 function lockFault(place: string, error: unknown): SessionStoreError {
   if (!(error instanceof SluiceError)) return unusable(place, error);
-  return new SessionStoreError(
-    'SESSIONS_LOCKED',
-    `sessions can't be kept: ${error.message}; stop that gateway, or give this one a folder of its own ` +
-      '(mqtt.sessions.directory)',
-    { cause: error },
-  );
+  const advice = 'stop that gateway, or give this one a folder of its own (mqtt.sessions.directory)';
+  const message = `sessions can't be kept: ${error.message}; ${advice}`;
+  return new SessionStoreError('SESSIONS_LOCKED', message, { cause: error });
 }
 
 function unusable(place: string, error: unknown): SessionStoreError {
-  return new SessionStoreError(
-    'SESSIONS_UNAVAILABLE',
-    `sessions can't be kept in ${place}: ${errorMessage(error)}; correct its permissions or set ` +
-      'mqtt.sessions.directory, or mqtt.sessions.store: memory to keep them only as long as the gateway runs',
-    { cause: error },
-  );
-}
-
-/** What an earlier life of the gateway has left. */
-export interface Recovered {
-  /** The number of the latest file. */
-  readonly generation: number;
-  /** Something was damaged: single changes may be missing among those that were applied. */
-  readonly damaged: boolean;
+  const fault = `sessions can't be kept in ${place}: ${errorMessage(error)}`;
+  const memory = 'mqtt.sessions.store: memory to keep them only as long as the gateway runs';
+  const advice = `correct its permissions or set mqtt.sessions.directory, or ${memory}`;
+  return new SessionStoreError('SESSIONS_UNAVAILABLE', `${fault}; ${advice}`, { cause: error });
 }
 
 /**
- * Reads the latest file whole and hands its records to `apply`, in order. A file with damage is set aside under the
+ * Reads the latest file whole and applies its records to `state`, in order; says the file's number, and whether
+ * something was damaged, so that single changes may be missing. A file with damage is set aside under the
  * name `*.damaged`, for whoever wants to look; what is sound in it counts. An unfinished write at the end, as a
  * kill -9 leaves it, is no damage: nobody was told that it is kept.
  * @throws SessionStoreError SESSIONS_VERSION; the file is left as it is
  */
-export async function recover(
-  directory: LogDirectory,
-  apply: (record: StoreRecord) => void,
-  logger: Logger,
-): Promise<Recovered> {
+async function recover(directory: LogDirectory, state: OpenStoreOptions['state'], logger: Logger) {
   const names = (await directory.list()).map(({ name }) => name);
   const generations = names.flatMap((name) => generationOf(name) ?? []).toSorted((a, b) => b - a);
   for (const name of names) if (name.endsWith('.log.tmp')) await directory.remove(name);
@@ -125,38 +103,27 @@ export async function recover(
   for (const generation of generations) {
     const name = fileName(generation);
     const bytes = await directory.read(name);
-    const outcome = replay(bytes, `${directory.path}/${name}`, apply);
-    if (outcome.damagedBytes > 0) {
+    const parts = partsOf(bytes, `${directory.path}/${name}`);
+    const lost = { records: [], committed: false, damagedBytes: Math.max(bytes.length, 1) };
+    const { records, damagedBytes, unfinishedBytes } = replay(parts ?? [lost], state);
+    if (damagedBytes > 0) {
       damaged = true;
-      await directory.rename(name, `${name}.damaged`);
-      logger.error(
-        { file: `${name}.damaged`, damagedBytes: outcome.damagedBytes, records: outcome.records },
-        'the store of sessions is damaged: what is sound in it counts, the file is set aside',
-      );
-    } else if (outcome.unfinishedBytes > 0) {
-      logger.warn(
-        { file: name, bytes: outcome.unfinishedBytes },
-        'the last write to the store of sessions was not finished when the gateway ended',
-      );
+      const file = `${name}.damaged`;
+      await directory.rename(name, file);
+      const what = 'the store of sessions is damaged: what is sound in it counts, the file is set aside';
+      logger.error({ file, damagedBytes, records }, what);
+    } else if (unfinishedBytes > 0) {
+      const what = 'the last write to the store of sessions was not finished when the gateway ended';
+      logger.warn({ file: name, bytes: unfinishedBytes }, what);
     }
     // Older ones were complete in this one, or this one is of no use at all.
-    if (outcome.readable) break;
+    if (parts !== undefined) break;
   }
   return { generation: generations[0] ?? 0, damaged };
 }
 
-interface Replay {
-  readonly readable: boolean;
-  readonly records: number;
-  readonly damagedBytes: number;
-  readonly unfinishedBytes: number;
-}
-
-function replay(bytes: Buffer, file: string, apply: (record: StoreRecord) => void): Replay {
-  const parts = partsOf(bytes, file);
-  if (parts === undefined) {
-    return { readable: false, records: 0, damagedBytes: Math.max(bytes.length, 1), unfinishedBytes: 0 };
-  }
+/** Applies the records of a file. */
+function replay(parts: Iterable<LogPart>, state: OpenStoreOptions['state']) {
   let records = 0;
   let damagedBytes = 0;
   let unfinishedBytes = 0;
@@ -165,7 +132,7 @@ function replay(bytes: Buffer, file: string, apply: (record: StoreRecord) => voi
     unfinishedBytes += part.tornBytes ?? 0;
     for (const body of part.records) {
       try {
-        apply(decodeRecord(body));
+        state.apply(decodeRecord(body));
         records++;
       } catch (error) {
         if (!(error instanceof RangeError)) throw new Error(errorMessage(error), { cause: error });
@@ -173,7 +140,7 @@ function replay(bytes: Buffer, file: string, apply: (record: StoreRecord) => voi
       }
     }
   }
-  return { readable: true, records, damagedBytes, unfinishedBytes };
+  return { records, damagedBytes, unfinishedBytes };
 }
 
 /** undefined: nothing of the file can be read. @throws SessionStoreError for one of a newer version */
@@ -181,10 +148,9 @@ function partsOf(bytes: Buffer, file: string): Iterable<LogPart> | undefined {
   const [header] = readHeader(bytes, STORE_KIND.magic);
   if (header === undefined) return readFirstSessions(bytes);
   if (header.version <= STORE_KIND.version) return readGroups(bytes, header);
-  throw new SessionStoreError(
-    'SESSIONS_VERSION',
-    `sessions are kept in ${file} in format ${header.version}, and this version of sluice reads up to ` +
-      `${STORE_KIND.version}: run the newer one, or set mqtt.sessions.directory to another folder and begin without ` +
-      'these sessions',
-  );
+  const known = `this version of sluice reads up to ${STORE_KIND.version}`;
+  const fault = `sessions are kept in ${file} in format ${header.version}, and ${known}`;
+  const advice =
+    'run the newer one, or set mqtt.sessions.directory to another folder and begin without these';
+  throw new SessionStoreError('SESSIONS_VERSION', `${fault}: ${advice} sessions`);
 }

@@ -127,7 +127,8 @@ export class StoreLog implements SessionLog {
   #closing = false;
   #closed = false;
   #cancelRetry: Cancel | undefined;
-  #atRest: (() => void) | undefined;
+  /** Nothing is under way any more, after {@link close}. */
+  readonly #atRest = Promise.withResolvers<undefined>();
 
   constructor(options: StoreLogOptions) {
     this.#options = options;
@@ -165,13 +166,10 @@ export class StoreLog implements SessionLog {
   /** Has everything on disk and ends; gives up waiting for the disk when `deadline` resolves. */
   async close(deadline: Promise<void>): Promise<void> {
     this.#closing = true;
-    const atRest = new Promise<void>((resolve) => {
-      this.#atRest = resolve;
-    });
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.#start();
-    await Promise.race([atRest, deadline]);
+    await Promise.race([this.#atRest.promise, deadline]);
     this.#closed = true;
     if (!this.#running) await this.#current?.close();
     this.#options.directory.unlock();
@@ -200,7 +198,7 @@ export class StoreLog implements SessionLog {
       await this.#failed(error);
     }
     this.#running = false;
-    if (this.#closing) this.#atRest?.();
+    if (this.#closing) this.#atRest.resolve(undefined);
     else if (this.#waiting.length > 0) this.#start();
   }
 
@@ -209,13 +207,9 @@ export class StoreLog implements SessionLog {
   }
 
   #isRewriteDue(): boolean {
-    const current = this.#current;
-    if (current === undefined) return true;
-    return (
-      !this.#closing &&
-      current.bytes > MIN_REWRITE_BYTES &&
-      current.bytes > REWRITE_FACTOR * this.#snapshotBytes
-    );
+    if (this.#current === undefined) return true;
+    const enoughBytes = Math.max(MIN_REWRITE_BYTES, REWRITE_FACTOR * this.#snapshotBytes);
+    return !this.#closing && this.#current.bytes > enoughBytes;
   }
 
   /** One group of changes: written and synced. */
@@ -245,8 +239,7 @@ export class StoreLog implements SessionLog {
     for (let bytes = 0; bytes < SNAPSHOT_SLICE_BYTES && !isDone;) {
       const next = rewrite.records.next();
       isDone = next.done === true;
-      if (next.done === true) break;
-      for (const record of next.value) {
+      for (const record of next.done === true ? [] : next.value) {
         const body = encodeRecord(record);
         slice.push(body);
         bytes += body.length;
@@ -306,24 +299,15 @@ export class StoreLog implements SessionLog {
     this.#rewrite = undefined;
     this.#dropPending();
     this.#overflown = false;
-    for (const file of files) {
-      try {
-        await file?.close();
-      } catch {
-        // It is not used any more.
-      }
-    }
+    // Whether that fails is of no interest: they are not used any more.
+    for (const file of files) await file?.close().catch(() => undefined);
   }
 
   async #failed(error: unknown): Promise<void> {
     const reason = errorMessage(error);
     this.stats.failures++;
-    if (this.stats.fault === undefined) {
-      this.#options.logger.error(
-        { reason },
-        "sessions can't be written to disk: whoever is to be told that something is kept waits",
-      );
-    }
+    const what = "sessions can't be written to disk: whoever is to be told that something is kept waits";
+    if (this.stats.fault === undefined) this.#options.logger.error({ reason }, what);
     this.stats.fault = reason;
     await this.#abandonFiles();
     if (this.#closing) return;
