@@ -32,3 +32,10 @@ test('every source file that ARCHITECTURE.md names in brackets is there', () => 
   );
   expect(missing).toEqual([]);
 });
+
+test('every place that CONTRIBUTING.md names in src is there', () => {
+  const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  const named = [...page.matchAll(/\bsrc\/[\w./-]+/g)].map(([path]) => path.replace(/[.,;]$/, ''));
+  expect(named.length).toBeGreaterThan(15);
+  expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
