@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { LISTENER_TYPES } from '../core/listener.ts';
 import { toCommands } from './commands.ts';
 import { KAFKA_SECURITY_KEYS, configSchema, type ConfigDocument } from './schema.ts';
 import { inProgramTerms, type Folders, type InProgramTerms } from './key.ts';
@@ -77,13 +78,11 @@ function toJournal({ keyFile, keyEnv, ...journal }: Terms['journal']) {
   };
 }
 
-/** The ports that clients try when they are told none; WebSocket has none for MQTT, these are the usual ones. */
-const DEFAULT_PORTS = { tcp: 1883, tls: 8883, ws: 8083, wss: 8084 } as const;
-
 /** Certificates are looked for beside the configuration file, sockets where data are. */
 function toListener({ type, path, ...listener }: Terms['mqtt']['listeners'][number], folders: Folders) {
   const { host = '127.0.0.1', port, tls, proxyProtocol } = listener;
   if (type === 'unix') return { type, path: resolve(folders.data, path ?? 'sluice.sock'), proxyProtocol };
-  const urlPath = type === 'ws' || type === 'wss' ? path : undefined;
-  return { type, host, port: port ?? DEFAULT_PORTS[type], path: urlPath, tls, proxyProtocol };
+  const facts = LISTENER_TYPES[type];
+  const urlPath = facts.path === 'url' ? path : undefined;
+  return { type, host, port: port ?? facts.port, path: urlPath, tls, proxyProtocol };
 }

@@ -1,3 +1,4 @@
+import { LISTENER_TYPES } from '../core/listener.ts';
 import { keyFault, type KeyFault } from '../core/fault.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
 import { parseTopicPattern } from '../core/topic-pattern.ts';
@@ -54,7 +55,7 @@ function faultsOfListener({ type, host, port, path, tls }: Listener) {
     const found = typeof value === 'object' ? 'a map' : JSON.stringify(value);
     faults.push([key, found, `nothing here: a listener of type ${type} has none, ${of}`]);
   };
-  const isTls = type === 'tls' || type === 'wss';
+  const { isTls, path: pathOf } = LISTENER_TYPES[type];
   if (!isTls) stray('tls', tls, 'those of type tls and wss have');
   if (isTls && tls === undefined) {
     const expected = `tls: { cert: server.pem, key: server.key }, which a listener of type ${type} must have`;
@@ -65,8 +66,8 @@ function faultsOfListener({ type, host, port, path, tls }: Listener) {
     stray('port', port, 'its path says where it is');
     if (path === undefined) faults.push(['path', 'nothing', 'path: the file of the unix domain socket']);
   }
-  if (type === 'tcp' || type === 'tls') stray('path', path, 'those of type ws, wss and unix have');
-  if ((type === 'ws' || type === 'wss') && path !== undefined && !path.startsWith('/')) {
+  if (pathOf === undefined) stray('path', path, 'those of type ws, wss and unix have');
+  if (pathOf === 'url' && path !== undefined && !path.startsWith('/')) {
     faults.push(['path', JSON.stringify(path), 'a path that begins with /']);
   }
   return faults;

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { LISTENER_TYPE_NAMES } from '../core/listener.ts';
 import { FULL_POLICIES } from '../core/profile/profile.ts';
 import { SECURITY_SETTINGS, SETTINGS } from '../producer/config/config-table.ts';
 import {
@@ -30,9 +31,7 @@ import {
 const LISTENER_PATH = 'of ws and wss, the path of the URL; of unix, the file of the socket';
 
 const listener = section({
-  type: choice(['tcp', 'tls', 'ws', 'wss', 'unix'])
-    .default('tcp')
-    .describe('How devices talk to this listener.'),
+  type: choice(LISTENER_TYPE_NAMES).default('tcp').describe('How devices talk to this listener.'),
   host: text('an address or a host name')
     .optional()
     .describe(

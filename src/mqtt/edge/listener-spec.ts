@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { LISTENER_TYPES, type PortListenerType } from '../../core/listener.ts';
 import type { TlsFiles } from './tls-credentials.ts';
 
 /** Where devices connect, and what carries their MQTT. */
@@ -6,7 +7,7 @@ export type ListenerSpec = PortSpec | UnixSpec;
 
 /** A TCP port. */
 export interface PortSpec {
-  readonly type: 'tcp' | 'tls' | 'ws' | 'wss';
+  readonly type: PortListenerType;
   /** An address or a host name; `0.0.0.0` is all of IPv4, `::` all of both. */
   readonly host: string;
   /** 0 takes any free port. */
@@ -40,13 +41,12 @@ export interface ListenerAddress {
   readonly url: string;
 }
 
-const SCHEMES = { tcp: 'mqtt', tls: 'mqtts', ws: 'ws', wss: 'wss' } as const;
-
 /** A listener's URL, reachable from this machine. */
 export function listenerUrl(spec: ListenerSpec): string {
-  if (spec.type === 'unix') return `mqtt+unix://${spec.path}`;
-  const path = spec.type === 'ws' || spec.type === 'wss' ? (spec.path ?? '/') : '';
-  return `${SCHEMES[spec.type]}://${urlHost(spec.host)}:${spec.port}${path === '/' ? '' : path}`;
+  const { scheme, path: pathOf } = LISTENER_TYPES[spec.type];
+  if (spec.type === 'unix') return `${scheme}://${spec.path}`;
+  const path = pathOf === 'url' ? (spec.path ?? '/') : '';
+  return `${scheme}://${urlHost(spec.host)}:${spec.port}${path === '/' ? '' : path}`;
 }
 
 /** A host as it stands in a URL, and reachable from this machine. */
@@ -59,7 +59,7 @@ export function urlHost(host: string): string {
 /** The listener for clients that have no certificate and no load balancer: our own simulated devices. */
 export function plainListener(listeners: readonly ListenerSpec[]): ListenerSpec | undefined {
   const plain = listeners.filter(({ type, proxyProtocol }) => {
-    return (type === 'tcp' || type === 'ws') && proxyProtocol !== true;
+    return type !== 'unix' && !LISTENER_TYPES[type].isTls && proxyProtocol !== true;
   });
   return plain.find(({ type }) => type === 'tcp') ?? plain[0];
 }

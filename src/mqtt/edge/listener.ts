@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
+import { LISTENER_TYPES } from '../../core/listener.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Handshakes, type HandshakeEnd } from './handshakes.ts';
 import { listenerName, listenerUrl, type ListenerAddress, type ListenerSpec } from './listener-spec.ts';
@@ -58,8 +59,9 @@ export class Listener {
       max: maxConnections,
       failed: handshakeFailed,
     });
-    this.#tls = spec.type === 'tls' || spec.type === 'wss' ? this.#tlsServer() : undefined;
-    this.#http = spec.type === 'ws' || spec.type === 'wss' ? this.#httpServer() : undefined;
+    const { isTls, path } = LISTENER_TYPES[spec.type];
+    this.#tls = isTls ? this.#tlsServer() : undefined;
+    this.#http = path === 'url' ? this.#httpServer() : undefined;
     this.#server = createServer(
       // A dead peer of a connection without keepalive is found by TCP's own.
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, highWaterMark: HIGH_WATER_MARK },
