@@ -6,6 +6,12 @@ import type { Metric } from '../core/metric.ts';
 import { prometheusRegistry } from './prometheus.ts';
 import type { Readiness } from '../core/readiness.ts';
 
+/** What `/api/capture` is asked for. */
+interface CaptureQuery {
+  readonly topic?: string;
+  readonly count?: string;
+}
+
 export interface AdminServerOptions {
   readonly host: string;
   /** 0 takes any free port. */
@@ -18,10 +24,9 @@ export interface AdminServerOptions {
   /** The states of all deliveries. */
   readonly ledger?: () => unknown;
   /** Begins a capture of MQTT messages as lines of text, or says why not. */
-  readonly capture?: (query: {
-    readonly topic?: string;
-    readonly count?: string;
-  }) => { readonly lines: Readable } | { readonly problem: string; readonly busy: boolean };
+  readonly capture?: (
+    query: CaptureQuery,
+  ) => { readonly lines: Readable } | { readonly problem: string; readonly busy: boolean };
 }
 
 /** The admin port is taken, or its address doesn't exist on this machine. */
@@ -51,7 +56,7 @@ export class AdminServer {
       return { types: options.devices?.(limit) ?? [] };
     });
     this.#http.get('/api/ledger', () => options.ledger?.() ?? {});
-    this.#http.get<{ Querystring: { topic?: string; count?: string } }>('/api/capture', (request, reply) =>
+    this.#http.get<{ Querystring: CaptureQuery }>('/api/capture', (request, reply) =>
       this.#capture(request, request.query, reply),
     );
     this.#http.get('/metrics', async (_request, reply) =>
@@ -63,11 +68,7 @@ export class AdminServer {
    * Payloads are for the operator alone. So a client must be on this machine, and must not be a browser: a page of
    * somebody else's could make the browser send the request (DNS rebinding).
    */
-  #capture(
-    request: FastifyRequest,
-    query: { readonly topic?: string; readonly count?: string },
-    reply: FastifyReply,
-  ): FastifyReply {
+  #capture(request: FastifyRequest, query: CaptureQuery, reply: FastifyReply): FastifyReply {
     if (!isLoopback(request.socket.remoteAddress ?? '') || request.headers['sec-fetch-site'] !== undefined) {
       return reply.code(403).send({ problem: 'captures are for `sluice capture` on the same machine' });
     }
@@ -86,18 +87,12 @@ export class AdminServer {
     try {
       await this.#http.listen({ host, port });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-        throw new AdminListenError(
-          'ADMIN_PORT_IN_USE',
-          `the admin port ${host}:${port} is in use by another process: stop it, or set admin.port (SLUICE_ADMIN__PORT) to a free port`,
-          { cause: error },
-        );
-      }
-      throw new AdminListenError(
-        'ADMIN_LISTEN_FAILED',
-        `the admin port ${host}:${port} can't be opened: ${errorMessage(error)}; check admin.host and admin.port`,
-        { cause: error },
-      );
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      const problem = isTaken
+        ? 'is in use by another process: stop it, or set admin.port (SLUICE_ADMIN__PORT) to a free port'
+        : `can't be opened: ${errorMessage(error)}; check admin.host and admin.port`;
+      const code = isTaken ? 'ADMIN_PORT_IN_USE' : 'ADMIN_LISTEN_FAILED';
+      throw new AdminListenError(code, `the admin port ${host}:${port} ${problem}`, { cause: error });
     }
   }
 

@@ -1,6 +1,8 @@
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
 import type { QoS } from '../../core/publication.ts';
-import { decodeHeaders, type EncodedHeaders, type Header } from '../../core/record.ts';
+import { decodeHeaders, type Header } from '../../core/record.ts';
+import type { TopicReader } from '../../kafka/connection/topic-reader.ts';
+import type { StoredRecord } from '../../kafka/protocol/record-batch-reader.ts';
 import { parseRanges, type Range } from './ranges.ts';
 
 /** Where a record lies in Kafka. */
@@ -16,33 +18,10 @@ export function placeText({ topic, partition, offset }: Place): string {
 }
 
 /** A record as it lies in Kafka. */
-export interface StoredLetter extends Place {
-  /** Milliseconds since 1970-01-01 UTC. */
-  readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: EncodedHeaders;
-}
+export type StoredLetter = StoredRecord;
 
 /** What is read from Kafka: parts of topics, from offset to offset. */
-export interface LetterSource {
-  /** undefined: there is no such topic. */
-  describe(topic: string): Promise<
-    | {
-        readonly id: string | undefined;
-        readonly partitions: readonly { readonly begin: number; readonly end: number }[];
-      }
-    | undefined
-  >;
-  /** The first offset of this time or later; undefined: there is none. */
-  offsetAt(topic: string, partition: number, timestampMs: number): Promise<number | undefined>;
-  read(range: {
-    readonly topic: string;
-    readonly partition: number;
-    readonly from: number;
-    readonly to: number;
-  }): AsyncIterable<readonly StoredLetter[]>;
-}
+export type LetterSource = Pick<TopicReader, 'describe' | 'offsetAt' | 'read'>;
 
 /** A dead letter, its headers understood. What its headers don't say is empty, 0 or undefined. */
 export interface DeadLetter extends Omit<StoredLetter, 'headers'> {

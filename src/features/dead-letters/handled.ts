@@ -66,7 +66,8 @@ export class HandledLetters {
   readonly #send: Send | undefined;
   readonly #blocks = new Map<string, Block>();
   readonly #changed = new Set<string>();
-  #attempt: Attempt | undefined;
+  /** What was begun and not finished: by a replay that died, or that runs. Written by this class alone. */
+  attempt: Attempt | undefined;
 
   private constructor(topic: string, send: Send | undefined) {
     this.#topic = topic;
@@ -90,15 +91,10 @@ export class HandledLetters {
   /** A later record of the same key counts, and one without a value forgets it. */
   #apply(key: string, value: string | null): void {
     const document: unknown = value === null ? undefined : JSON.parse(value);
-    if (key === ATTEMPT_KEY) this.#attempt = document as Attempt | undefined;
+    if (key === ATTEMPT_KEY) this.attempt = document as Attempt | undefined;
     else if (!key.startsWith(PREFIX)) return;
     else if (document === undefined) this.#blocks.delete(key);
     else this.#blocks.set(key, blockOf(document as BlockDocument));
-  }
-
-  /** What was begun and not finished: by a replay that died, or that runs. */
-  get attempt(): Attempt | undefined {
-    return this.#attempt;
   }
 
   of(log: LetterLog, offset: number): Handling {
@@ -145,7 +141,7 @@ export class HandledLetters {
   /** To be called, and waited for, before the first record is written. */
   async begin(attempt: Attempt): Promise<void> {
     await this.#append([[ATTEMPT_KEY, attempt]]);
-    this.#attempt = attempt;
+    this.attempt = attempt;
   }
 
   /** Writes what was marked, and that nothing is being written any more. */
@@ -155,8 +151,8 @@ export class HandledLetters {
       return [key, block && documentOf(block)] as const;
     });
     this.#changed.clear();
-    await this.#append(this.#attempt === undefined ? changes : [...changes, [ATTEMPT_KEY, undefined]]);
-    this.#attempt = undefined;
+    await this.#append(this.attempt === undefined ? changes : [...changes, [ATTEMPT_KEY, undefined]]);
+    this.attempt = undefined;
   }
 
   /** Resolves when all of it is in Kafka, in this order; a key without a document is forgotten. */

@@ -9,7 +9,7 @@ import type { RankedMatch } from '../../route/route-table.ts';
 import { whyNot } from '../../route/specificity.ts';
 import type { CompiledProfile } from '../../decode/profile/profile-route.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
-import { Rehearsal, telemetryOf, type Fate, type RehearsedRecord, type RehearsalClock } from './rehearsal.ts';
+import { Rehearsal, telemetryOf, type Fate, type RehearsalClock } from './rehearsal.ts';
 
 /** A profile whose topic pattern matches, and what it says before a payload is looked at. */
 export interface RouteExplanation {
@@ -211,9 +211,6 @@ function otherOf({ type, topic: pattern }: DeviceProfile, topic: string): Explan
 
 /** Every Kafka topic that an explanation's records go to. */
 export function topicsOf({ routes, unrouted }: Explanation): string[] {
-  const records: (RehearsedRecord | undefined)[] = [
-    ...routes.flatMap(({ fates }) => fates.map(({ record }) => record)),
-    unrouted?.fate?.record,
-  ];
-  return [...new Set(records.flatMap((record) => (record === undefined ? [] : [record.topic])))];
+  const fates = [...routes.flatMap((route) => route.fates), unrouted?.fate];
+  return [...new Set(fates.map((fate) => fate?.record?.topic).filter((topic) => topic !== undefined))];
 }

@@ -43,7 +43,7 @@ export function changesBetween(present: Side, next: Side): Change[] {
   compare('topic', from.topic, to.topic);
   compare('key', bytesText(from.key), bytesText(to.key));
   compare('timestamp', instantText(from.timestampMs), instantText(to.timestampMs));
-  compareMaps('headers', headersOf(from), headersOf(to), compare);
+  compareMaps('headers.', headersOf(from), headersOf(to), compare);
   compareValues(present, next, compare);
   return changes;
 }
@@ -52,23 +52,17 @@ type Compare = (what: string, from: string, to: string) => void;
 
 /** A fate in a word or two; of a dead letter with its code. */
 export function kindText(fate: Fate | undefined): string {
-  switch (fate?.kind) {
-    case undefined:
-      return 'nothing';
-    case 'record':
-      return 'a record';
-    case 'dead-letter':
-      return `a dead letter (${fate.reason?.code ?? ''})`;
-    case 'filtered':
-      return 'filtered';
-    case 'refused':
-      return 'refused';
-    case 'local':
-      return 'local only';
-    case 'none':
-      return 'no telemetry';
-  }
+  if (fate === undefined) return 'nothing';
+  return fate.kind === 'dead-letter' ? `a dead letter (${fate.reason?.code ?? ''})` : KINDS[fate.kind];
 }
+
+const KINDS = {
+  record: 'a record',
+  filtered: 'filtered',
+  refused: 'refused',
+  local: 'local only',
+  none: 'no telemetry',
+} as const;
 
 function headersOf({ headers }: RehearsedRecord): Map<string, string> {
   return new Map(
@@ -77,13 +71,13 @@ function headersOf({ headers }: RehearsedRecord): Map<string, string> {
 }
 
 function compareMaps(
-  what: string,
+  prefix: string,
   from: ReadonlyMap<string, string>,
   to: ReadonlyMap<string, string>,
   compare: Compare,
 ): void {
   for (const name of new Set([...from.keys(), ...to.keys()])) {
-    compare(`${what}.${name}`, from.get(name) ?? NOTHING, to.get(name) ?? NOTHING);
+    compare(`${prefix}${name}`, from.get(name) ?? NOTHING, to.get(name) ?? NOTHING);
   }
 }
 
@@ -102,9 +96,7 @@ function compareValues(present: Side, next: Side, compare: Compare): void {
   }
   compare('subject', subjects[0] ?? NOTHING, subjects[1] ?? NOTHING);
   const fields = [before, after].map(fieldsOf) as [Map<string, string>, Map<string, string>];
-  compareMaps('', ...fields, (what, a, b) => {
-    compare(what.slice(1), a, b);
-  });
+  compareMaps('', ...fields, compare);
   const orders = fields.map((all) => [...all.keys()].join(', '));
   // The same, in another order.
   if (sameSet(...fields)) compare('order', orders[0] ?? '', orders[1] ?? '');

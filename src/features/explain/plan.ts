@@ -61,10 +61,7 @@ export class Plan {
   readonly #groups = new Map<string, Group>();
   readonly #topics = new Map<string, { present: number; next: number }>();
   readonly #seen = new Set<string>();
-  #messages = 0;
-  #changed = 0;
-  #newFailures = 0;
-  #mended = 0;
+  readonly #counts = { messages: 0, changedMessages: 0, newFailures: 0, mended: 0 };
   #ungrouped = 0;
   #firstAtMs: number | undefined;
   #lastAtMs: number | undefined;
@@ -77,7 +74,7 @@ export class Plan {
   }
 
   perform(message: CapturedMessage): void {
-    this.#messages++;
+    this.#counts.messages++;
     this.#firstAtMs ??= message.receivedAtMs;
     this.#lastAtMs = message.receivedAtMs;
     const present = byPlace(this.#present.perform(message));
@@ -94,19 +91,16 @@ export class Plan {
       );
       if (changes.length === 0) continue;
       changed = true;
-      if (!isFailure(from) && isFailure(to)) this.#newFailures++;
-      if (isFailure(from) && to !== undefined && !isFailure(to)) this.#mended++;
+      if (!isFailure(from) && isFailure(to)) this.#counts.newFailures++;
+      if (isFailure(from) && to !== undefined && !isFailure(to)) this.#counts.mended++;
       for (const change of changes) this.#group((to ?? from)?.type, change, message);
     }
-    if (changed) this.#changed++;
+    if (changed) this.#counts.changedMessages++;
   }
 
   report(): PlanReport {
     return {
-      messages: this.#messages,
-      changedMessages: this.#changed,
-      newFailures: this.#newFailures,
-      mended: this.#mended,
+      ...this.#counts,
       firstAtMs: this.#firstAtMs,
       lastAtMs: this.#lastAtMs,
       topics: [...this.#topics]
@@ -136,24 +130,14 @@ export class Plan {
         this.#ungrouped++;
         return;
       }
-      group = {
-        type,
-        what,
-        from: alike ? from : undefined,
-        to: alike ? to : undefined,
-        records: 0,
-        examples: [],
-      };
+      const ends = alike ? { from, to } : { from: undefined, to: undefined };
+      group = { type, what, ...ends, records: 0, examples: [] };
       this.#groups.set(name, group);
     }
     group.records++;
     if (group.examples.length >= this.#examples) return;
-    group.examples.push({
-      index: this.#messages,
-      topic: message.topic,
-      from: shortened(from),
-      to: shortened(to),
-    });
+    const texts = { from: shortened(from), to: shortened(to) };
+    group.examples.push({ index: this.#counts.messages, topic: message.topic, ...texts });
   }
 }
 

@@ -24,6 +24,7 @@ import { neverSendable, upperBoundBytes, type RecordLimits } from '../../produce
 import { framePrefix } from '../../producer/schema-registry/confluent-framing.ts';
 import { RouteCache } from '../../route/route-cache.ts';
 import type { CapturedMessage } from '../capture/captured-message.ts';
+import { numbersOf, parseRanges } from '../dead-letters/ranges.ts';
 
 /** A record that would have been produced. */
 export interface RehearsedRecord {
@@ -64,7 +65,7 @@ const MAX_TOPICS = 10_000;
  * It remembers of devices what the gateway would.
  */
 export class Rehearsal {
-  readonly #blueprint: Blueprint;
+  readonly blueprint: Blueprint;
   readonly #clock: RehearsalClock;
   readonly #stage: Stage;
   readonly #delivery: Delivery;
@@ -73,7 +74,7 @@ export class Rehearsal {
 
   /** The blueprint must have been drawn with the clock, and serves this rehearsal alone. `begins` is called before each fate. */
   constructor(blueprint: Blueprint, clock: RehearsalClock, begins: () => void = () => undefined) {
-    this.#blueprint = blueprint;
+    this.blueprint = blueprint;
     this.#clock = clock;
     this.#stage = new Stage(blueprint.producer, begins);
     blueprint.services.framings.assume();
@@ -95,10 +96,6 @@ export class Rehearsal {
       clock,
       logger: silentLogger,
     });
-  }
-
-  get blueprint(): Blueprint {
-    return this.#blueprint;
   }
 
   /** The topic's routes, in order: those that {@link perform} takes. */
@@ -199,36 +196,24 @@ class Stage implements RecordSink, RouteListener {
     const copied = copyOf(record);
     const headers = new Map(copied.headers);
     const code = headers.get(DEAD_LETTER_HEADERS.code);
+    const said =
+      code === undefined ? undefined : { code, message: headers.get(DEAD_LETTER_HEADERS.message) ?? '' };
+    this.#taken.push({ target, token });
     const shared = headers.get(DEAD_LETTER_HEADERS.reading);
-    if (code !== undefined && shared !== undefined) {
+    if (said !== undefined && shared !== undefined) {
       // It comes behind all readings, and is the fate of each that it names.
-      const why = { code, message: headers.get(DEAD_LETTER_HEADERS.message) ?? '' };
-      for (const each of namedReadings(shared)) {
+      for (const each of numbersOf(parseRanges(shared))) {
         // In the order in which the route has spoken of them.
         const next = this.#fates.findIndex((fate) => fate.type === type && (fate.reading ?? -1) > each);
-        const { device: from, fault: reason = why } = this.#bad.get(each) ?? {};
+        const { device: from, fault: reason = said } = this.#bad.get(each) ?? {};
         const fate: Fate = { kind: 'dead-letter', type, reading: each, device: from, record: copied, reason };
         this.#fates.splice(next < 0 ? this.#fates.length : next, 0, fate);
       }
-      this.#taken.push({ target, token });
       return undefined;
     }
-    const reason =
-      fault === undefined && code === undefined
-        ? undefined
-        : {
-            code: fault?.code ?? code ?? '',
-            message: fault?.message ?? headers.get(DEAD_LETTER_HEADERS.message) ?? '',
-          };
-    this.#fates.push({
-      kind: reason === undefined ? 'record' : 'dead-letter',
-      type,
-      reading,
-      device,
-      record: copied,
-      reason,
-    });
-    this.#taken.push({ target, token });
+    const reason = fault === undefined ? said : { code: fault.code, message: fault.message };
+    const kind = reason === undefined ? 'record' : 'dead-letter';
+    this.#fates.push({ kind, type, reading, device, record: copied, reason });
     return undefined;
   }
 }
@@ -240,14 +225,6 @@ const ACKNOWLEDGED: RecordResult = {
     throw new Error('nobody looks at a record that was acknowledged');
   },
 };
-
-/** Of a dead letter's header, such as `0-2,7`. */
-function* namedReadings(text: string): Generator<number> {
-  for (const range of text.split(',')) {
-    const [first = 0, last = first] = range.split('-').map(Number);
-    for (let reading = first; reading <= last; reading++) yield reading;
-  }
-}
 
 function copyOf({ topic, key, value, timestampMs, headers }: SerializedRecord): RehearsedRecord {
   return {

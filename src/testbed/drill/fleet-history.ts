@@ -19,45 +19,33 @@ interface OpenHistory extends DeviceHistory {
 
 /**
  * The devices' own account of a drill, with times: it watches a fleet from the outside, and is what Kafka is
- * compared with. Sixteen bytes a message.
+ * compared with. Sixteen bytes a message. Its public fields are read by others and written by itself alone.
  */
 export class FleetHistory {
   readonly #clock: Clock;
-  readonly #devices = new Map<string, OpenHistory>();
-  #sent = 0;
-  #acknowledged = 0;
+  /** By device id. */
+  readonly devices = new Map<string, OpenHistory>();
+  sent = 0;
+  acknowledged = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** By device id. */
-  get devices(): ReadonlyMap<string, DeviceHistory> {
-    return this.#devices;
-  }
-
-  get sent(): number {
-    return this.#sent;
-  }
-
-  get acknowledged(): number {
-    return this.#acknowledged;
-  }
-
   readonly joined = (device: string): void => {
-    this.#devices.set(device, { sentAtMs: [], acknowledgedAtMs: [], lostAtMs: [], settled: 0 });
+    this.devices.set(device, { sentAtMs: [], acknowledgedAtMs: [], lostAtMs: [], settled: 0 });
   };
 
   readonly sentOne = (device: string, sequence: number): void => {
     const history = this.#of(device);
     history.sentAtMs[sequence - 1] = this.#clock.monotonicMs();
     history.acknowledgedAtMs[sequence - 1] = Number.POSITIVE_INFINITY;
-    this.#sent++;
+    this.sent++;
   };
 
   readonly acknowledgedOne = (device: string, sequence: number): void => {
     this.#of(device).acknowledgedAtMs[sequence - 1] = this.#clock.monotonicMs();
-    this.#acknowledged++;
+    this.acknowledged++;
   };
 
   readonly connectionLost = (device: string): void => {
@@ -66,7 +54,7 @@ export class FleetHistory {
 
   /** Whether everything that was sent before this moment is acknowledged. */
   isSettled(beforeMs: number): boolean {
-    for (const history of this.#devices.values()) {
+    for (const history of this.devices.values()) {
       const { sentAtMs, acknowledgedAtMs } = history;
       while ((acknowledgedAtMs[history.settled] ?? Infinity) < Infinity) history.settled++;
       if ((sentAtMs[history.settled] ?? Infinity) < beforeMs) return false;
@@ -75,7 +63,7 @@ export class FleetHistory {
   }
 
   #of(device: string): OpenHistory {
-    const history = this.#devices.get(device);
+    const history = this.devices.get(device);
     if (history === undefined) throw new RangeError(`the device ${device} never joined`);
     return history;
   }

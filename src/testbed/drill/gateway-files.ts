@@ -4,10 +4,14 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { variableName } from '../../config/environment.ts';
 import { KAFKA_SECURITY_KEYS } from '../../config/schema.ts';
 import type { ConfigDocument } from '../../config/schema.ts';
+import type { DrillSetting } from './report/drill-result.ts';
 
 const DRILL_DEVICE_TYPE = 'sluice-drill';
 
-export interface GatewayFilesOptions {
+export interface GatewayFilesOptions extends Pick<
+  DrillSetting,
+  'contract' | 'journalBytes' | 'paddingBytes'
+> {
   /** The operator's configuration: the gateway under test has its settings, and none of its destinations. */
   readonly loaded: LoadedConfig;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -16,11 +20,6 @@ export interface GatewayFilesOptions {
   /** Of the proxies. */
   readonly bootstrapServers: readonly string[];
   readonly topic: string;
-  readonly contract: string;
-  /** A journal of this size; undefined: as large as the operator's. */
-  readonly journalBytes: number | undefined;
-  /** How much longer each message is made. */
-  readonly paddingBytes: number;
 }
 
 /**

@@ -188,7 +188,8 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #links = new Set<Link>();
   #state: WireState = { kind: 'open' };
-  #swallowedBytes = 0;
+  /** What silence has taken so far, in both directions; what is sent on dead connections counts too. */
+  swallowedBytes = 0;
 
   static async open(options: TcpProxyOptions): Promise<TcpProxy> {
     const proxy = new TcpProxy(options);
@@ -212,11 +213,6 @@ export class TcpProxy {
   /** Connections at this moment. */
   get connections(): number {
     return this.#links.size;
-  }
-
-  /** What silence has taken so far, in both directions; what is sent on dead connections counts too. */
-  get swallowedBytes(): number {
-    return this.#swallowedBytes;
   }
 
   setState(state: WireState): void {
@@ -254,7 +250,7 @@ export class TcpProxy {
         this.#links.delete(link);
       },
       onSwallowed: (bytes) => {
-        this.#swallowedBytes += bytes;
+        this.swallowedBytes += bytes;
       },
     });
     this.#links.add(link);

@@ -47,6 +47,11 @@ export type SimulatedType = { readonly profile: DeviceProfile } & (
 /** A fleet that can't be simulated as asked. Codes begin with `FLEET_`. */
 export class FleetError extends SluiceError {}
 
+/** Says of a profile that it can't be simulated. */
+export function unfit(problem: string, options?: ErrorOptions): FleetError {
+  return new FleetError('FLEET_PROFILE', problem, options);
+}
+
 /** Silences (lost coverage, a flat battery) last this many of a device's turns on average. */
 const MEAN_SILENCE_TURNS = 8;
 
@@ -138,7 +143,7 @@ export class SimulatedDevice {
     const parsed = parseTopicPattern(profile.topic);
     if ('problem' in parsed) {
       const { found, expected } = parsed.problem;
-      throw new FleetError('FLEET_PROFILE', `${profile.file}: topic is ${found}; expected ${expected}`);
+      throw unfit(`${profile.file}: topic is ${found}; expected ${expected}`);
     }
     const levels = parsed.pattern.levels.map((level) => {
       if (level.kind === 'literal') return level.text;
@@ -156,23 +161,16 @@ export class SimulatedDevice {
 function simulationOf(profile: DeviceProfile): SimulationSpec {
   const { simulate } = profile;
   if (simulate === undefined) {
-    throw new FleetError(
-      'FLEET_PROFILE',
-      `the profile ${profile.type} (${profile.file}) has no simulate: section; add one to simulate this type`,
-    );
+    const { type, file } = profile;
+    throw unfit(`the profile ${type} (${file}) has no simulate: section; add one to simulate this type`);
   }
   for (const [name, values] of simulate.levels) {
-    if (values.length > 0) continue;
-    throw new FleetError(
-      'FLEET_PROFILE',
-      `${profile.file}: simulate.levels.${name} has no values to pick from`,
-    );
+    if (values.length === 0)
+      throw unfit(`${profile.file}: simulate.levels.${name} has no values to pick from`);
   }
   if (!(simulate.dropout >= 0 && simulate.dropout < 1)) {
-    throw new FleetError(
-      'FLEET_PROFILE',
-      `${profile.file}: simulate.dropout is ${simulate.dropout}; expected a share from 0 to below 1`,
-    );
+    const found = `simulate.dropout is ${simulate.dropout}`;
+    throw unfit(`${profile.file}: ${found}; expected a share from 0 to below 1`);
   }
   return simulate;
 }

@@ -3,7 +3,7 @@ import { errorMessage } from '../../core/errors.ts';
 import { Latency, type LatencyPercentiles } from '../../core/latency.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { QoS } from '../../core/publication.ts';
-import { FleetError, SimulatedDevice, type SimulatedType } from './device.ts';
+import { FleetError, SimulatedDevice, unfit, type SimulatedType } from './device.ts';
 import type { FleetSnapshot, FleetSummary } from './fleet-report.ts';
 import { Member, type FleetObserver } from './member.ts';
 import { openMqttLink, type LinkOptions, type OpenLink } from './mqtt-link.ts';
@@ -133,17 +133,8 @@ export class Fleet {
   }
 
   #member(index: number): Member {
-    const {
-      types,
-      devices,
-      count,
-      seed,
-      prefix = '',
-      qos,
-      window = DEFAULT_WINDOW,
-      backlog = window,
-      observer,
-    } = this.#options;
+    const { types, devices, count, seed, prefix = '', qos } = this.#options;
+    const { window = DEFAULT_WINDOW, backlog = window, observer = {} } = this.#options;
     const type = types[index % types.length] as SimulatedType;
     const device = new SimulatedDevice(type, Math.floor(index / types.length) + 1, { seed, prefix });
     const quota = count === undefined ? Infinity : Math.floor((count + devices - 1 - index) / devices);
@@ -154,14 +145,10 @@ export class Fleet {
       backlog,
       countsAcknowledgements: qos > 0,
       clock: this.#clock,
-      observer: observer ?? {},
+      observer,
       latency: this.#latency,
-      settled: () => {
-        this.#settled();
-      },
-      failed: (error) => {
-        this.#fail(error);
-      },
+      settled: this.#settled,
+      failed: this.#fail,
     });
   }
 
@@ -183,15 +170,9 @@ export class Fleet {
     };
     // Devices that lost one gateway together must not come back to it in one instant.
     const reconnectMs = 500 + 1000 * new Random(seed, `reconnect/${member.device.id}`).uniform();
-    const link = openLink(
-      {
-        url,
-        clientId: member.device.id,
-        qos,
-        reconnectMs,
-        keepaliveSeconds,
-        ...this.#sessionOptions(member.device),
-      },
+    const options = { url, clientId: member.device.id, qos, reconnectMs, keepaliveSeconds };
+    member.link = openLink(
+      { ...options, ...this.#sessionOptions(member.device) },
       {
         up: () => {
           firstAnswer();
@@ -217,7 +198,6 @@ export class Fleet {
         },
       },
     );
-    member.link = link;
   }
 
   #sessionOptions({ session }: SimulatedDevice): Pick<LinkOptions, 'commands' | 'will'> {
@@ -240,13 +220,11 @@ export class Fleet {
     if (this.#phase !== 'connecting' || this.#up === 0) return;
     if (this.#up + this.#givenUp === this.#members.length) this.#publish();
     else {
-      this.#patience ??= this.#clock.schedule(() => {
-        this.#publish();
-      }, CONNECT_PATIENCE_MS);
+      this.#patience ??= this.#clock.schedule(this.#publish, CONNECT_PATIENCE_MS);
     }
   }
 
-  #publish(): void {
+  readonly #publish = (): void => {
     if (this.#phase !== 'connecting') return;
     this.#patience?.();
     this.#phase = 'publishing';
@@ -254,9 +232,9 @@ export class Fleet {
     if (this.#options.rate > 0) this.#pacer = new Pacer(this.#options.rate, this.#publishingSinceMs);
     else for (const member of this.#members) member.takeAllTurns();
     this.#tick();
-  }
+  };
 
-  #tick(): void {
+  readonly #tick = (): void => {
     this.#timer = undefined;
     if (this.#phase !== 'publishing') return;
     const nowMs = this.#clock.monotonicMs();
@@ -278,10 +256,8 @@ export class Fleet {
       endMs - nowMs,
       pacer === undefined ? UNPACED_TICK_MS : LONGEST_TICK_MS,
     );
-    this.#timer = this.#clock.schedule(() => {
-      this.#tick();
-    }, delayMs);
-  }
+    this.#timer = this.#clock.schedule(this.#tick, delayMs);
+  };
 
   /** The next device in turn publishes; one that stays silent or has sent its share passes its turn on. */
   #giveTurn(): void {
@@ -307,35 +283,31 @@ export class Fleet {
 
   #endBy(timeoutMs: number): void {
     this.#timer?.();
-    this.#timer = this.#clock.schedule(() => {
-      this.#end();
-    }, timeoutMs);
+    this.#timer = this.#clock.schedule(this.#end, timeoutMs);
   }
 
-  #settled(): void {
+  readonly #settled = (): void => {
     if (this.#phase === 'draining' && this.#members.every((member) => member.inFlight === 0)) this.#end();
-  }
+  };
 
-  #fail(error: unknown): void {
+  readonly #fail = (error: unknown): void => {
     this.#ended.reject(error);
     this.#end();
-  }
+  };
 
-  #end(): void {
+  readonly #end = (): void => {
     if (this.#phase === 'ended') return;
     this.#timer?.();
     const summary = this.#summary();
     this.#phase = 'ended';
-    Promise.all(this.#members.map((member) => member.disconnect(DISCONNECT_TIMEOUT_MS))).then(
-      () => {
-        this.#ended.resolve({ ...summary, phase: 'ended' });
-      },
-      (error: unknown) => {
+    void Promise.all(this.#members.map((member) => member.disconnect(DISCONNECT_TIMEOUT_MS)))
+      .catch((error: unknown) => {
         this.#options.logger.warn({ reason: errorMessage(error) }, 'a device could not disconnect');
+      })
+      .then(() => {
         this.#ended.resolve({ ...summary, phase: 'ended' });
-      },
-    );
-  }
+      });
+  };
 
   #summary(): FleetSummary {
     const snapshot = this.snapshot();
@@ -353,11 +325,9 @@ function tryOut(type: SimulatedType, seed: number, nowMs: number): void {
   try {
     device.read(1, nowMs);
   } catch (error) {
-    throw new FleetError(
-      'FLEET_PROFILE',
-      `${type.profile.file}: the simulated readings of ${type.profile.type} can't be encoded: ${errorMessage(error)}`,
-      { cause: error },
-    );
+    const { file, type: name } = type.profile;
+    const problem = `the simulated readings of ${name} can't be encoded: ${errorMessage(error)}`;
+    throw unfit(`${file}: ${problem}`, { cause: error });
   }
 }
 

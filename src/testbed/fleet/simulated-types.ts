@@ -1,12 +1,11 @@
-import { SluiceError } from '../../core/errors.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { payloadWriter } from '../../decode/decoders.ts';
 import { EdgeNodeWriter } from '../../decode/sparkplug/edge-node-writer.ts';
-import type { SimulatedType } from './device.ts';
+import { unfit, type SimulatedType } from './device.ts';
 
 /**
  * The device types that a fleet can play: those of `wanted`, or all whose profile has a `simulate:` section.
- * @throws {SluiceError} `FLEET_PROFILE` when a wanted type is not there or can't be simulated, or none is left.
+ * @throws {FleetError} `FLEET_PROFILE` when a wanted type is not there or can't be simulated, or none is left.
  */
 export function simulatedTypes(
   profiles: readonly DeviceProfile[],
@@ -15,16 +14,13 @@ export function simulatedTypes(
   const unknown = wanted.find((type) => profiles.every((profile) => profile.type !== type));
   if (unknown !== undefined) {
     const known = profiles.map(({ type }) => type).join(', ');
-    throw new SluiceError('FLEET_PROFILE', `no device profile has the type ${unknown}; there are: ${known}`);
+    throw unfit(`no device profile has the type ${unknown}; there are: ${known}`);
   }
   const chosen = profiles.filter(({ type, simulate }) =>
     wanted.length > 0 ? wanted.includes(type) : simulate !== undefined,
   );
   if (chosen.length === 0) {
-    throw new SluiceError(
-      'FLEET_PROFILE',
-      'no device profile has a simulate: section; add one to simulate it',
-    );
+    throw unfit('no device profile has a simulate: section; add one to simulate it');
   }
   return chosen.map(simulatedType);
 }
@@ -34,8 +30,5 @@ function simulatedType(profile: DeviceProfile): SimulatedType {
   if (decode.kind === 'sparkplug') return { profile, session: (device) => new EdgeNodeWriter(device) };
   const encode = payloadWriter(decode);
   if (encode !== undefined) return { profile, encode };
-  throw new SluiceError(
-    'FLEET_PROFILE',
-    `devices of type ${type} can't be simulated: nothing writes their payloads`,
-  );
+  throw unfit(`devices of type ${type} can't be simulated: nothing writes their payloads`);
 }

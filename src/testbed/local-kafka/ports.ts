@@ -61,16 +61,11 @@ export async function probeCluster(port: number, timeoutMs = 2_000): Promise<Clu
       socket.destroy();
       resolve(view);
     };
+    const fail = (): void => {
+      finish(undefined);
+    };
     // Not the clock port: this is how long a real peer on a real socket may keep us waiting.
-    socket.setTimeout(timeoutMs, () => {
-      finish(undefined);
-    });
-    socket.on('error', () => {
-      finish(undefined);
-    });
-    socket.on('close', () => {
-      finish(undefined);
-    });
+    socket.setTimeout(timeoutMs, fail).on('error', fail).on('close', fail);
     socket.on('connect', () => socket.write(metadataRequest()));
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
