@@ -121,9 +121,9 @@ export class Gateway {
     services.topics.connect((topic) => {
       this.#topics.add(topic);
     });
-    services.commands.connect((topic, payload) => {
+    services.commands.publish = (topic, payload) => {
       this.#ingress.publish(topic, payload);
-    });
+    };
     connectSchemaRegistry(blueprint.config, blueprint.services.framings, this.#by('schema-registry'));
   }
 

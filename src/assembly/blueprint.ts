@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import type { SluiceConfig } from '../config/config.ts';
+import type { Environment } from '../config/environment.ts';
 import { isSecret } from '../config/key.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { GATEWAY_DEFAULTS, NO_PRODUCER_KEYS } from '../config/schema.ts';
@@ -43,7 +44,7 @@ export interface DrawnBlueprint {
  */
 export function drawBlueprint(
   file: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   { running, ...surroundings }: { readonly running?: Blueprint } & Surroundings = {},
 ): DrawnBlueprint {
   const loaded = loadConfig(file, environment);
@@ -68,19 +69,15 @@ export function drawBlueprint(
  * The security of connections to Kafka, for every client alike. Files that the configuration names are looked at.
  * Relative paths start at the configuration file's folder.
  */
-export function kafkaSecurity(
-  loaded: LoadedConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-): { readonly security: ClientSecurity; readonly faults: readonly ConfigFault[] } {
+export function kafkaSecurity(loaded: LoadedConfig, environment: Environment) {
   const { kafka } = loaded.config;
   const parsed = parseProducerConfig(kafka.security);
   const sources = { ...processSources(), folder: dirname(loaded.file), environment };
   const { security, faults } = clientSecurity(parsed.config, sources);
   const found = parsed.faults.length > 0 ? parsed.faults : [...faults, ...localFaults(loaded)];
-  return {
-    security,
-    faults: found.map((fault) => loaded.locate({ ...fault, path: ['kafka', ...fault.path] })),
-  };
+  const locate = (fault: KeyFault): ConfigFault =>
+    loaded.locate({ ...fault, path: ['kafka', ...fault.path] });
+  return { security, faults: found.map(locate) };
 }
 
 /** Our own local Kafka is on loopback and has neither certificates nor users. */

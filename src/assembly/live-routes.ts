@@ -1,4 +1,4 @@
-import type { FullPolicy } from '../core/profile/profile.ts';
+import type { DeviceProfile, FullPolicy } from '../core/profile/profile.ts';
 import { deadLetterTopicFor } from '../core/profile/output-spec.ts';
 import type { Topic } from '../core/publication.ts';
 import type { DeviceTypes } from '../delivery/dead-letter.ts';
@@ -7,11 +7,7 @@ import { RouteCache } from '../route/route-cache.ts';
 import type { RouteSet } from './route-set.ts';
 
 /** The facts about a type that are asked for by its name. */
-interface LiveType {
-  readonly deadLetterTopic: string;
-  readonly pattern: string;
-  readonly whenFull: FullPolicy | undefined;
-}
+type LiveType = Pick<DeviceProfile, 'produce' | 'topic' | 'whenFull'>;
 
 /** The routes in use: resolved once for each topic, and exchanged as a whole. */
 export class LiveRoutes implements DeviceTypes {
@@ -49,7 +45,8 @@ export class LiveRoutes implements DeviceTypes {
   }
 
   deadLetterTopic(type: string): string | undefined {
-    return this.#types.get(type)?.deadLetterTopic;
+    const known = this.#types.get(type);
+    return known && deadLetterTopicFor(known.produce, type);
   }
 
   /** What happens to its records when the journal is full; undefined: the default for all. */
@@ -59,12 +56,10 @@ export class LiveRoutes implements DeviceTypes {
 
   /** The topic pattern of a type. */
   pattern(type: string): string | undefined {
-    return this.#types.get(type)?.pattern;
+    return this.#types.get(type)?.topic;
   }
 
   #noteTypes(): void {
-    for (const { type, topic, produce, whenFull } of this.#set.profiles) {
-      this.#types.set(type, { deadLetterTopic: deadLetterTopicFor(produce, type), pattern: topic, whenFull });
-    }
+    for (const profile of this.#set.profiles) this.#types.set(profile.type, profile);
   }
 }

@@ -28,7 +28,7 @@ export class ValueFramings {
   #assumed = false;
   /** Why subjects have no schema yet. */
   readonly #problems = new Map<string, string>();
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
   readonly #retries = new Set<Cancel>();
   /** Grows when earlier questions don't count any more. */
   #round = 0;
@@ -77,9 +77,7 @@ export class ValueFramings {
   }
 
   #callWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const callback of waiting) callback();
+    for (const callback of this.#waiting.splice(0)) callback();
   }
 
   #prefix(format: OutputFormat, subject: string): Uint8Array | undefined {

@@ -27,6 +27,9 @@ const PREFIX = /^SLUICE_/i;
 const SERVICE_LINK =
   /^SLUICE(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 
+/** A process's variables, or what stands for them. */
+export type Environment = Readonly<NodeJS.Dict<string>>;
+
 /** The file's data with the environment's on top, and which variable set which key. */
 export interface Overlay {
   readonly data: unknown;
@@ -35,11 +38,7 @@ export interface Overlay {
 }
 
 /** Lays the environment's SLUICE_ variables over `data`, which is left as it is. Never throws. */
-export function overlayEnvironment(
-  schema: z.ZodType,
-  data: unknown,
-  environment: Readonly<Record<string, string | undefined>>,
-): Overlay {
+export function overlayEnvironment(schema: z.ZodType, data: unknown, environment: Environment): Overlay {
   const result = data === null || data === undefined ? {} : structuredClone(data);
   const variables: { path: KeyPath; name: string }[] = [];
   const faults: ConfigFault[] = [];

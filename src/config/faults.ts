@@ -63,18 +63,12 @@ function withoutEmptySections(schema: unknown, data: unknown): unknown {
 
 /** Removes what is at the path; where there is nothing, what would contain it. False if that is the root. */
 function removeNearest(data: unknown, path: KeyPath): boolean {
-  let owner: unknown;
-  let last: string | number = '';
-  let value = data;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) break;
-    owner = value;
-    last = key;
-    value = (value as Record<string | number, unknown>)[key];
-  }
-  if (Array.isArray(owner)) owner.splice(Number(last), 1);
-  else if (typeof owner === 'object' && owner !== null) Reflect.deleteProperty(owner, last);
-  else return false;
+  const depth = path.findLastIndex((_, index) => valueAt(data, path.slice(0, index + 1)) !== undefined);
+  const key = path[depth];
+  if (key === undefined) return false;
+  const owner = valueAt(data, path.slice(0, depth)) as object;
+  if (Array.isArray(owner)) owner.splice(Number(key), 1);
+  else Reflect.deleteProperty(owner, key);
   return true;
 }
 

@@ -6,7 +6,7 @@ import type { DeviceProfile } from '../core/profile/profile.ts';
 import { replyKey, replyProfiles } from './commands.ts';
 import { toConfig, type SluiceConfig } from './config.ts';
 import { configFaults, profileFaults } from './cross-faults.ts';
-import { overlayEnvironment } from './environment.ts';
+import { overlayEnvironment, type Environment } from './environment.ts';
 import { parseDocument } from './faults.ts';
 import { isPrefix, isSecret, keyText, valueAt, type KeyPath } from './key.ts';
 import { profileSchema, toProfile, type ProfileDocument } from './profile/profile-schema.ts';
@@ -46,10 +46,7 @@ const SHIPPED_FILE = resolve(import.meta.dirname, '../..', DEFAULT_FILE);
  * sluice.yaml of the working directory, or else the one that comes with Sluice. Never throws for what a
  * person wrote: every fault is in `faults`.
  */
-export function loadConfig(
-  file: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
-): LoadedConfig {
+export function loadConfig(file: string | undefined, environment: Environment): LoadedConfig {
   const chosen = file ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : SHIPPED_FILE);
   const main = loadMain(chosen, environment);
   const { config, document } = main;
@@ -83,7 +80,7 @@ export function loadConfig(
 }
 
 /** The configuration file with the environment over it. */
-function loadMain(file: string, environment: Readonly<Record<string, string | undefined>>) {
+function loadMain(file: string, environment: Environment) {
   const yaml = readYamlFile(file);
   const overlay = overlayEnvironment(configSchema, yaml.data, environment);
   const variableOf = (key: KeyPath): string | undefined =>

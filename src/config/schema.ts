@@ -155,6 +155,8 @@ export const GATEWAY_DEFAULTS: Readonly<Record<string, string | number>> = {
   'batch.size': 131_072,
 };
 
+const OWN_DEFAULTS = Object.entries(GATEWAY_DEFAULTS).map(([name, value]) => `\`${name}\` ${value}`);
+
 /** Settings of the producer that stand elsewhere, or that the gateway decides; and what to write instead. */
 export const NO_PRODUCER_KEYS: Readonly<Record<string, string>> = {
   'bootstrap.servers': 'nothing here: brokers are set once, in kafka.bootstrap.servers',
@@ -178,13 +180,11 @@ const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a 
 const scalars = z.record(z.string(), scalar, { error: 'a map of names to text, numbers, true or false' });
 
 /** The producer's own table checks what is in it, see NO_PRODUCER_KEYS. */
-export const producerKeys = scalars.default({}).describe(
-  `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${Object.entries(
-    GATEWAY_DEFAULTS,
-  )
-    .map(([name, value]) => `\`${name}\` ${value}`)
-    .join(', ')}.`,
-);
+export const producerKeys = scalars
+  .default({})
+  .describe(
+    `Settings under Kafka's own names: [producer.md](producer.md#settings). The gateway's own defaults: ${OWN_DEFAULTS.join(', ')}.`,
+  );
 
 const REGISTRY_URL = 'http://host:port or https://host:port, several with commas';
 const isRegistryUrl = (url: string): boolean => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '');

@@ -1,12 +1,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 
 /** A distribution of durations, in milliseconds with a resolution of a microsecond; undefined without any. */
-export interface LatencyPercentiles {
-  readonly p50Ms: number | undefined;
-  readonly p99Ms: number | undefined;
-  readonly p999Ms: number | undefined;
-  readonly maxMs: number | undefined;
-}
+export type LatencyPercentiles = Readonly<Record<'p50Ms' | 'p99Ms' | 'p999Ms' | 'maxMs', number | undefined>>;
 
 /** `recent()` looks back on between one and two of these. */
 const RECENT_MS = 5_000;
@@ -50,12 +45,8 @@ export class Latency {
 }
 
 function percentiles(histogram: RecordableHistogram): LatencyPercentiles {
-  const at = (percentile: number): number | undefined =>
-    histogram.count === 0 ? undefined : histogram.percentile(percentile) / 1000;
-  return {
-    p50Ms: at(50),
-    p99Ms: at(99),
-    p999Ms: at(99.9),
-    maxMs: histogram.count === 0 ? undefined : histogram.max / 1000,
-  };
+  if (histogram.count === 0)
+    return { p50Ms: undefined, p99Ms: undefined, p999Ms: undefined, maxMs: undefined };
+  const at = (percentile: number): number => histogram.percentile(percentile) / 1000;
+  return { p50Ms: at(50), p99Ms: at(99), p999Ms: at(99.9), maxMs: histogram.max / 1000 };
 }

@@ -86,15 +86,20 @@ export function decodeHeaders(encoded: EncodedHeaders): Header[] {
   return headers;
 }
 
-function zigzagVarint(value: number): Uint8Array {
-  let rest = ((value << 1) ^ (value >> 31)) >>> 0;
+function zigzagVarint(value: number): Buffer {
+  return unsignedVarint((value << 1) ^ (value >> 31));
+}
+
+/** UNSIGNED_VARINT of the Kafka protocol: seven bits a byte, the lowest first. */
+export function unsignedVarint(value: number): Buffer {
+  let rest = value >>> 0;
   const bytes: number[] = [];
   while (rest > 0x7f) {
     bytes.push((rest & 0x7f) | 0x80);
     rest >>>= 7;
   }
   bytes.push(rest);
-  return Uint8Array.from(bytes);
+  return Buffer.from(bytes);
 }
 
 /**

@@ -1,18 +1,16 @@
 import type { PatternLevel, TopicPattern } from '../core/topic-pattern.ts';
 
+const RANKS: Readonly<Record<PatternLevel['kind'], number>> = {
+  literal: 0,
+  choice: 0,
+  named: 1,
+  any: 1,
+  rest: 2,
+};
+
 /** A smaller rank is more specific. undefined: the pattern ends before this level. */
 function rank(level: PatternLevel | undefined): number {
-  switch (level?.kind) {
-    case undefined:
-    case 'literal':
-    case 'choice':
-      return 0;
-    case 'named':
-    case 'any':
-      return 1;
-    case 'rest':
-      return 2;
-  }
+  return level === undefined ? 0 : RANKS[level.kind];
 }
 
 /** Why one of two patterns that match the same topic goes before the other, in words. */

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { NO_HEADERS } from '../../src/core/record.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { NegotiatedVersions } from '../../src/kafka/protocol/api-versions.ts';
+import { NegotiatedVersions, type NegotiatedSender } from '../../src/kafka/protocol/api-versions.ts';
 import { BrokerConnection } from '../../src/kafka/connection/broker-connection.ts';
 import { encodeProduceRequest, parseProduceResponse } from '../../src/kafka/protocol/produce.ts';
 import { fetchMetadata, initProducerId } from '../../src/kafka/protocol/requests.ts';
@@ -45,12 +45,18 @@ afterEach(async () => {
   channel = undefined;
 });
 
+/** The channel, as if the broker spoke these versions. */
+const speaking = (to: AuthenticatedChannel, versions: NegotiatedVersions): NegotiatedSender => ({
+  request: (api, body) => to.request(api, body),
+  versions,
+});
+
 /** A broker that has just started is still loading now and then. */
 async function producerId(from: AuthenticatedChannel, versions = newest): Promise<ProducerIdAndEpoch> {
   let id: ProducerIdAndEpoch | undefined;
   await until(
     async () => {
-      id = await initProducerId(from, versions.of('initProducerId')).catch(() => undefined);
+      id = await initProducerId(speaking(from, versions)).catch(() => undefined);
       return id !== undefined;
     },
     { what: 'a producer id' },
@@ -105,10 +111,7 @@ describe('the versions of the protocol', () => {
           [22, [0, version < 9 ? 3 : 4]],
         ]),
       );
-      const { topics, brokers } = await fetchMetadata(to, only.of('metadata'), [
-        'protocol-versions',
-        'absent',
-      ]);
+      const { topics, brokers } = await fetchMetadata(speaking(to, only), ['protocol-versions', 'absent']);
       expect(brokers).toHaveLength(1);
       expect(topics).toMatchObject([
         { name: 'protocol-versions', errorCode: 0, partitions: [{ leaderId: 1, leaderEpoch: 0 }] },

@@ -4,7 +4,6 @@ import {
   TEXT_TYPES,
   type CsvSpec,
   type DecoderSpec,
-  type FormatSpec,
   type MessageChoice,
   type TextType,
 } from '../../core/profile/decoder-spec.ts';
@@ -135,40 +134,27 @@ export const decodeSchema = z.union(
 );
 
 type Decode = InProgramTerms<z.output<typeof decodeSchema>>;
-type DecodeMap = Exclude<Decode, string>;
-/** Of which there is one. */
-type Formats = { [Key in 'format' | (typeof KINDS)[number]]: DecodeMap[Key] | undefined };
 
 export function toDecoder(decode: Decode): DecoderSpec {
   if (typeof decode === 'string') return { kind: decode };
+  // Of the formats there is one.
   const { format, protobuf, csv, text, avro, thrift, ...wrapping } = decode;
-  const spec = toFormat({ format, protobuf, csv, text, avro, thrift });
-  return { ...spec, ...wrapping };
-}
-
-function toFormat({ format, protobuf, csv, text, avro, thrift }: Formats): FormatSpec {
   if (protobuf !== undefined) {
-    const { file, message, delimited } = protobuf;
-    return {
-      kind: 'protobuf',
-      file,
-      message: typeof message === 'string' ? message : toChoice(message),
-      ...(delimited && { delimited }),
-    };
+    const { file, message: given, delimited } = protobuf;
+    const message = typeof given === 'string' ? given : toChoice(given);
+    return { kind: 'protobuf', file, message, ...(delimited && { delimited }), ...wrapping };
   }
-  if (csv !== undefined) return { kind: 'csv', ...csv, columns: csv.columns.flatMap(toColumns) };
-  if (text !== undefined) return { kind: 'text', ...text, types: new Map(Object.entries(text.types)) };
-  if (avro !== undefined) return { kind: 'avro', ...avro };
-  if (thrift !== undefined) return { kind: 'thrift', ...thrift };
-  return { kind: format ?? 'raw' };
+  if (csv !== undefined) return { kind: 'csv', ...csv, columns: csv.columns.flatMap(toColumns), ...wrapping };
+  if (text !== undefined) {
+    return { kind: 'text', ...text, types: new Map(Object.entries(text.types)), ...wrapping };
+  }
+  if (avro !== undefined) return { kind: 'avro', ...avro, ...wrapping };
+  if (thrift !== undefined) return { kind: 'thrift', ...thrift, ...wrapping };
+  return { kind: format ?? 'raw', ...wrapping };
 }
 
-function toChoice({
-  level,
-  field,
-  header,
-  messages,
-}: InProgramTerms<z.output<typeof messageChoice>>): MessageChoice {
+function toChoice(given: InProgramTerms<z.output<typeof messageChoice>>): MessageChoice {
+  const { level, field, header, messages } = given;
   const names = new Map(Object.entries(messages));
   if (level !== undefined) return { by: { level }, messages: names };
   if (field === undefined) return { by: { kind: 'byte' }, messages: names };

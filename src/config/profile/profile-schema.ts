@@ -171,6 +171,8 @@ const outputSchema = section(
   'such as { topic: telemetry }',
 );
 
+const WITH_JOURNAL = contractsThat(({ needsJournal }) => needsJournal).map((each) => `\`ack: ${each}\``);
+
 export const profileSchema = section({
   type: text("the device type's name")
     .max(255, { error: 'at most 255 characters' })
@@ -219,13 +221,7 @@ export const profileSchema = section({
       ),
   })
     .optional()
-    .describe(
-      `What the gateway's journal does for this type; of use with ${contractsThat(
-        ({ needsJournal }) => needsJournal,
-      )
-        .map((each) => `\`ack: ${each}\``)
-        .join(' and ')}.`,
-    ),
+    .describe(`What the gateway's journal does for this type; of use with ${WITH_JOURNAL.join(' and ')}.`),
   simulate: simulation.optional().describe('How `sluice fleet` plays such a device.'),
 });
 
@@ -257,7 +253,7 @@ export function toProfile(document: ProfileDocument, file: string): DeviceProfil
     ...(sequence && { sequence }),
     attributes: new Map(Object.entries(profile.attributes)),
     metrics: new Map(Object.entries(profile.metrics).map(([name, metric]) => [name, toMetric(metric)])),
-    ...(filter && { filter: { ...filter, maxSilenceMs: filter.maxSilenceMs } }),
+    ...(filter && { filter }),
     ...(registry && { registry: toRegistry(registry, `${fixedTopic(produce.topic, type)}.quarantine`) }),
     produce,
     ack: CONTRACTS[ack],

@@ -78,7 +78,7 @@ export interface FilterSpec {
   /** At most one message a device in this time, by event time; 0: no limit. */
   readonly minIntervalMs: number;
   /** After this time one passes, whatever the deadbands say; undefined: there is no such time. */
-  readonly maxSilenceMs: number | undefined;
+  readonly maxSilenceMs?: number | undefined;
 }
 
 /** What is known of the devices from elsewhere. */

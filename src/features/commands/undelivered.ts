@@ -121,11 +121,10 @@ export class Undelivered implements RecordTarget {
   /** A record that Kafka never takes must not hold up the others: it is where it was, in the command topic. */
   #unwritable({ command, kafkaTopic, done }: Waiting, error: RecordError): void {
     const { topic, partition, offset, obstacle } = command;
-    const fields = { topic, partition, offset: String(offset), code: obstacle.code };
-    this.#logger.error(
-      { ...fields, undelivered: kafkaTopic, reason: error.message },
-      'a command that was not delivered can not be written to Kafka; it stands in the command topic alone',
-    );
+    const fields = { topic, partition, offset: String(offset), code: obstacle.code, undelivered: kafkaTopic };
+    const text =
+      'a command that was not delivered can not be written to Kafka; it stands in the command topic alone';
+    this.#logger.error({ ...fields, reason: error.message }, text);
     done();
   }
 }

@@ -58,11 +58,11 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
   }
 
   connected(connection: DeviceConnection): void {
-    this.#note(connection, 'connected', undefined, false);
+    this.#note(connection, { event: 'connected', reason: undefined, willSent: false });
   }
 
   disconnected(connection: DeviceConnection, reason: string, willSent: boolean): void {
-    this.#note(connection, 'disconnected', reason, willSent);
+    this.#note(connection, { event: 'disconnected', reason, willSent });
   }
 
   /** Resolves when Kafka has everything. */
@@ -72,12 +72,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
     }
   }
 
-  #note(
-    connection: DeviceConnection,
-    event: DeviceState['event'],
-    reason: string | undefined,
-    willSent: boolean,
-  ): void {
+  #note(connection: DeviceConnection, change: Pick<DeviceState, 'event' | 'reason' | 'willSent'>): void {
     const { deviceId } = connection;
     const overtaken = this.#waiting.get(deviceId);
     if (overtaken === undefined && this.#waiting.size >= this.#options.maxPending) {
@@ -89,7 +84,7 @@ export class PresenceRecords implements PresenceObserver, RecordTarget {
     this.#waiting.delete(deviceId);
     const superseded = overtaken === undefined ? 0 : overtaken.superseded + 1;
     const atMs = this.#options.clock.wallMs();
-    this.#waiting.set(deviceId, { connection, event, reason, willSent, atMs, superseded });
+    this.#waiting.set(deviceId, { connection, ...change, atMs, superseded });
     if (!this.#isBlocked) this.#drain();
   }
 

@@ -155,12 +155,8 @@ function soleMember(): PartitionAssigner {
       const self = members.filter(
         ({ memberMetadata }) => MemberMetadata.decode(memberMetadata)?.userData.equals(token) === true,
       );
-      return Promise.resolve(
-        self.map(({ memberId }) => ({
-          memberId,
-          memberAssignment: MemberAssignment.encode({ version, assignment, userData: Buffer.alloc(0) }),
-        })),
-      );
+      const memberAssignment = MemberAssignment.encode({ version, assignment, userData: Buffer.alloc(0) });
+      return Promise.resolve(self.map(({ memberId }) => ({ memberId, memberAssignment })));
     },
     protocol: ({ topics }) => ({
       name,

@@ -127,7 +127,9 @@ export class GroupReader {
           retryMs = REFUSED_RETRY_MS;
         }
       } catch (error) {
-        this.#report(this.#explain(error), before);
+        const reason = errorMessage(error);
+        const problem = error instanceof BrokerSecurityError ? reason : `${this.#options.topic}: ${reason}`;
+        this.#report(problem, before);
         retryMs = before === undefined ? FIRST_RETRY_MS : Math.min(MAX_RETRY_MS, retryMs * 2);
       }
       await pause(this.#options.clock, retryMs, this.#stopping.signal);
@@ -197,10 +199,5 @@ export class GroupReader {
     if (last !== undefined) this.#taken.set(partition, last.offset + 1n);
     this.#ends.set(partition, endOffset);
     return taken;
-  }
-
-  #explain(error: unknown): string {
-    const reason = errorMessage(error);
-    return error instanceof BrokerSecurityError ? reason : `${this.#options.topic}: ${reason}`;
   }
 }

@@ -109,11 +109,11 @@ export class ClusterPort implements BrokerPort {
   }
 
   fetchMetadata(topics: readonly string[]): Promise<ClusterMetadata> {
-    return this.#askAny((channel) => fetchMetadata(channel, channel.versions.of('metadata'), topics));
+    return this.#askAny((channel) => fetchMetadata(channel, topics));
   }
 
   initProducerId(): Promise<ProducerIdAndEpoch> {
-    return this.#askAny((channel) => initProducerId(channel, channel.versions.of('initProducerId')));
+    return this.#askAny((channel) => initProducerId(channel));
   }
 
   /** Has one broker answer, of those that {@link setBrokers} named. */

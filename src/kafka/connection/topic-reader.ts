@@ -1,6 +1,7 @@
 import { pause } from '../../core/clock.ts';
 import { ProducerError } from '../../producer/errors.ts';
 import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
+import type { TopicMetadata } from '../../producer/cluster/port.ts';
 import { ClusterPort, type PortOptions } from './cluster-port.ts';
 import { EARLIEST, fetchRecords, LATEST, listOffset } from '../protocol/requests.ts';
 import { readBatches, type StoredRecord } from '../protocol/record-batch-reader.ts';
@@ -24,12 +25,6 @@ export interface TopicLogs {
   readonly partitions: readonly LogBounds[];
 }
 
-interface KnownTopic {
-  readonly id: string | undefined;
-  /** By partition. */
-  readonly leaders: readonly number[];
-}
-
 /** A part of a partition's log: offsets from `from` on, and below `to`. */
 export interface LogRange {
   readonly topic: string;
@@ -51,7 +46,7 @@ const OFFSET_OUT_OF_RANGE = 1;
 export class TopicReader {
   readonly #options: TopicReaderOptions;
   readonly #port: ClusterPort;
-  readonly #topics = new Map<string, KnownTopic>();
+  readonly #topics = new Map<string, TopicMetadata>();
 
   constructor(options: TopicReaderOptions) {
     this.#options = options;
@@ -63,12 +58,12 @@ export class TopicReader {
     const found = await this.#retrying(() => this.#look(topic));
     if (found === undefined) return undefined;
     const partitions = await Promise.all(
-      found.leaders.map(async (_, partition) => ({
+      found.partitions.map(async (_, partition) => ({
         begin: await this.#offset(topic, partition, EARLIEST),
         end: await this.#offset(topic, partition, LATEST),
       })),
     );
-    return { id: found.id, partitions };
+    return { id: found.topicId, partitions };
   }
 
   /** The first offset of the partition whose record is of this time or later; undefined: there is none. */
@@ -78,9 +73,7 @@ export class TopicReader {
   }
 
   #offset(topic: string, partition: number, timestamp: bigint): Promise<number> {
-    return this.#askLeader(topic, partition, (channel) =>
-      listOffset(channel, channel.versions.of('listOffsets'), topic, partition, timestamp),
-    );
+    return this.#askLeader(topic, partition, (channel) => listOffset(channel, topic, partition, timestamp));
   }
 
   /**
@@ -94,7 +87,7 @@ export class TopicReader {
       const fetched = await this.#askLeader(topic, partition, async (channel) => {
         const options = { topic, partition, offset: position, waitMs: FETCH_WAIT_MS, maxBytes: FETCH_BYTES };
         try {
-          return await fetchRecords(channel, channel.versions.of('fetch'), options);
+          return await fetchRecords(channel, options);
         } catch (error) {
           if (error instanceof KafkaError && error.errorCode === OFFSET_OUT_OF_RANGE) return undefined;
           throw error;
@@ -120,16 +113,15 @@ export class TopicReader {
   }
 
   /** Learns the leaders of the topic's partitions; undefined: it doesn't exist. */
-  async #look(topic: string): Promise<KnownTopic | undefined> {
+  async #look(topic: string): Promise<TopicMetadata | undefined> {
     const { brokers, topics } = await this.#port.fetchMetadata([topic]);
     this.#port.setBrokers(brokers);
     const [found] = topics;
     const errorCode = found?.errorCode ?? KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
     if (found === undefined || errorCode === KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
     if (found.errorCode !== KafkaErrorCode.NONE) throw new KafkaError(found.errorCode, `topic ${topic}`);
-    const known = { id: found.topicId, leaders: found.partitions.map(({ leaderId }) => leaderId) };
-    this.#topics.set(topic, known);
-    return known;
+    this.#topics.set(topic, found);
+    return found;
   }
 
   #askLeader<T>(
@@ -140,7 +132,7 @@ export class TopicReader {
     const place = `${topic}-${partition}`;
     return this.#retrying(async () => {
       const known = this.#topics.get(topic) ?? (await this.#look(topic));
-      const leader = known?.leaders[partition];
+      const leader = known?.partitions[partition]?.leaderId;
       if (leader === undefined) throw new KafkaError(KafkaErrorCode.UNKNOWN_TOPIC_OR_PARTITION, place);
       try {
         if (leader === -1) throw new KafkaError(KafkaErrorCode.LEADER_NOT_AVAILABLE, place);

@@ -17,6 +17,11 @@ export interface RequestSender {
   request(api: ApiVersion, body: readonly Uint8Array[]): Promise<Buffer>;
 }
 
+/** The same, when it is known what the broker speaks. */
+export interface NegotiatedSender extends RequestSender {
+  readonly versions: NegotiatedVersions;
+}
+
 const KAFKA_2_1 = 'Kafka 2.1 or newer is needed';
 const LOGIN = 'a login needs Kafka 2.1 or newer';
 const IDEMPOTENCE = 'idempotence needs Kafka 2.5 or newer: set enable.idempotence to false, or upgrade';

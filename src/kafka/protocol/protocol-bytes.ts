@@ -1,3 +1,5 @@
+import { unsignedVarint } from '../../core/record.ts';
+
 /**
  * Reads the primitive types of the protocol (Kafka protocol guide, "Protocol Primitive Types"): those of flexible
  * versions (KIP-482), with compact strings and arrays and tagged fields, or those of the versions before.
@@ -23,27 +25,22 @@ export class ProtocolReader {
   }
 
   int8(): number {
-    const value = this.#bytes.readInt8(this.#position);
-    this.#position += 1;
-    return value;
+    return this.#bytes.readInt8(this.#position++);
   }
 
   int16(): number {
-    const value = this.#bytes.readInt16BE(this.#position);
     this.#position += 2;
-    return value;
+    return this.#bytes.readInt16BE(this.#position - 2);
   }
 
   int32(): number {
-    const value = this.#bytes.readInt32BE(this.#position);
     this.#position += 4;
-    return value;
+    return this.#bytes.readInt32BE(this.#position - 4);
   }
 
   int64(): bigint {
-    const value = this.#bytes.readBigInt64BE(this.#position);
     this.#position += 8;
-    return value;
+    return this.#bytes.readBigInt64BE(this.#position - 8);
   }
 
   unsignedVarint(): number {
@@ -126,17 +123,6 @@ export function int64(value: bigint): Buffer {
   const bytes = Buffer.allocUnsafe(8);
   bytes.writeBigInt64BE(value);
   return bytes;
-}
-
-function unsignedVarint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value >>> 0;
-  while (rest > 0x7f) {
-    bytes.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  bytes.push(rest);
-  return Buffer.from(bytes);
 }
 
 /** Writes what differs between flexible versions (KIP-482) and those before. */

@@ -1,15 +1,15 @@
 import { KafkaError, KafkaErrorCode } from '../../producer/cluster/kafka-errors.ts';
 import type { ClusterMetadata, ProducerIdAndEpoch } from '../../producer/cluster/port.ts';
-import type { ApiVersion, RequestSender } from './api-versions.ts';
+import type { NegotiatedSender } from './api-versions.ts';
 import { readBroker } from './produce.ts';
 import { ProtocolReader, ProtocolWriter, int16, int32, int64, int8 } from './protocol-bytes.ts';
 
 /** Metadata 7 to 12: the brokers, and the named topics. Never creates a topic. */
 export async function fetchMetadata(
-  broker: RequestSender,
-  api: ApiVersion,
+  broker: NegotiatedSender,
   topics: readonly string[],
 ): Promise<ClusterMetadata> {
+  const api = broker.versions.of('metadata');
   const { version } = api;
   const write = new ProtocolWriter(api.requestTags);
   const noTopicId = version >= 10 ? [int64(0n), int64(0n)] : [];
@@ -54,7 +54,8 @@ function readLeader(reader: ProtocolReader) {
 }
 
 /** InitProducerId 3 and up, without a transactional id. */
-export async function initProducerId(broker: RequestSender, api: ApiVersion): Promise<ProducerIdAndEpoch> {
+export async function initProducerId(broker: NegotiatedSender): Promise<ProducerIdAndEpoch> {
+  const api = broker.versions.of('initProducerId');
   const write = new ProtocolWriter(api.requestTags);
   const transactionTimeoutMs = 0x7fff_ffff;
   const noProducerYet = [int64(-1n), int16(-1)];
@@ -80,12 +81,12 @@ const NO_EPOCH = int32(-1);
  * @throws KafkaError
  */
 export async function listOffset(
-  broker: RequestSender,
-  api: ApiVersion,
+  broker: NegotiatedSender,
   topic: string,
   partition: number,
   timestamp: bigint,
 ): Promise<number> {
+  const api = broker.versions.of('listOffsets');
   const write = new ProtocolWriter(api.requestTags);
   const body = [
     NO_REPLICA,
@@ -123,11 +124,9 @@ export interface FetchOptions {
 }
 
 /** Fetch 7 to 12, for one partition, outside of any fetch session (KIP-227). */
-export async function fetchRecords(
-  broker: RequestSender,
-  api: ApiVersion,
-  { topic, partition, offset, waitMs, maxBytes }: FetchOptions,
-): Promise<{ readonly highWatermark: number; readonly records: Buffer }> {
+export async function fetchRecords(broker: NegotiatedSender, options: FetchOptions) {
+  const { topic, partition, offset, waitMs, maxBytes } = options;
+  const api = broker.versions.of('fetch');
   const { version } = api;
   const write = new ProtocolWriter(api.requestTags);
   const body = [

@@ -35,15 +35,14 @@ export function tokenProvider(
   options: JaasOptions,
   sources: SecuritySources,
 ): () => Promise<BearerToken> {
-  const extensions = (): Record<string, string> =>
-    Object.fromEntries(
-      [...prefixed(options, 'extension_')].map(([name, value]) => [
-        name,
-        followReferences('sasl.jaas.config', value, sources),
-      ]),
-    );
   const source = tokenSource(config, options, sources);
-  return async () => ({ value: await source(), extensions: extensions() });
+  return async () => {
+    const extensions: Record<string, string> = {};
+    for (const [name, value] of prefixed(options, 'extension_')) {
+      extensions[name] = followReferences('sasl.jaas.config', value, sources);
+    }
+    return { value: await source(), extensions };
+  };
 }
 
 /** The options whose names begin with `prefix`, without it. */
@@ -101,13 +100,8 @@ function tokenRequest(config: SecurityConfig, options: JaasOptions, sources: Sec
   return { clientId, clientSecret, scope };
 }
 
-interface FetchedToken {
-  readonly value: string;
-  /** Undefined when nobody says. */
-  readonly lifetimeMs: number | undefined;
-}
-
-async function fetchToken(url: string, request: TokenRequest): Promise<FetchedToken> {
+/** `lifetimeMs` is undefined when nobody says. */
+async function fetchToken(url: string, request: TokenRequest) {
   const { clientId, clientSecret, scope } = request;
   const basic = Buffer.from(`${clientId}:${clientSecret}`);
   let response: Response;
@@ -139,7 +133,7 @@ function noToken(url: string, why: string, options?: ErrorOptions): TokenError {
 }
 
 /** One request at a time, and none while the last token has life left. */
-function cached(fetchOne: () => Promise<FetchedToken>, nowMs: () => number): () => Promise<string> {
+function cached(fetchOne: () => ReturnType<typeof fetchToken>, nowMs: () => number): () => Promise<string> {
   let value = '';
   let refreshAtMs = Number.NEGATIVE_INFINITY;
   let pending: Promise<string> | undefined;

@@ -80,11 +80,8 @@ function keystore(config: SecurityConfig, sources: SecuritySources): SecureConte
   }
   const bytes = readNamedFile('ssl.keystore.location', location, sources);
   if (isJks(bytes)) {
-    throw new SecurityConfigError(
-      'ssl.keystore.location',
-      `a Java keystore (JKS), ${location}`,
-      `PEM or PKCS12; to convert it: keytool -importkeystore -srckeystore ${location} -destkeystore client.p12 -deststoretype PKCS12`,
-    );
+    const expected = `PEM or PKCS12; to convert it: keytool -importkeystore -srckeystore ${location} -destkeystore client.p12 -deststoretype PKCS12`;
+    throw new SecurityConfigError('ssl.keystore.location', `a Java keystore (JKS), ${location}`, expected);
   }
   // Since Java 9 keytool writes PKCS12, whatever the file's name or the setting's type says.
   if (isBinary(bytes)) return { pfx: bytes, ...secret('ssl.keystore.password', config.sslKeystorePassword) };

@@ -9,6 +9,7 @@ import {
   ProtocolReader,
   ProtocolWriter,
 } from '../../../src/kafka/protocol/protocol-bytes.ts';
+import { NegotiatedVersions } from '../../../src/kafka/protocol/api-versions.ts';
 import { fetchMetadata } from '../../../src/kafka/protocol/requests.ts';
 import { parseProduceResponse } from '../../../src/kafka/protocol/produce.ts';
 
@@ -97,8 +98,10 @@ describe('the addresses of brokers', () => {
     );
     const { bytes } = wire.toClient(answer);
     const { brokers, clusterId } = await fetchMetadata(
-      { request: () => Promise.resolve(bytes.subarray(9)) },
-      { key: 3, version: 12, requestTags: true, responseTags: true },
+      {
+        request: () => Promise.resolve(bytes.subarray(9)),
+        versions: new NegotiatedVersions('test', new Map([[3, [0, 12]]])),
+      },
       [],
     );
     expect({ brokers, clusterId }).toEqual({
