@@ -4,9 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { drawBlueprint } from '../src/assembly/blueprint.ts';
-import { Explainer, RuleBook, type Explanation } from '../src/features/explain/explain.ts';
-import { RehearsalClock } from '../src/features/explain/rehearsal.ts';
+import { Explainer, type Explanation } from '../src/features/explain/explain.ts';
 import { readCapture } from '../src/features/capture/capture-file.ts';
 import { explanationText } from '../src/features/explain/explain-text.ts';
 import type { MetricSpec } from '../src/core/profile/normaliser-spec.ts';
@@ -18,10 +16,7 @@ const CAPTURE = 'examples/capture.jsonl';
 
 /** Every page by its path from the project's folder. */
 export async function devicePages(): Promise<ReadonlyMap<string, string>> {
-  const clock = new RehearsalClock();
-  const rules = new RuleBook();
-  const { blueprint } = drawBlueprint(join(root, 'sluice.yaml'), {}, { clock, trace: rules });
-  const explainer = new Explainer(blueprint, clock, rules);
+  const explainer = new Explainer(join(root, 'sluice.yaml'), {});
   const samples = new Map<string, { readonly index: number; readonly explanation: Explanation }>();
   let index = 0;
   for await (const entry of readCapture(join(root, CAPTURE))) {
@@ -32,7 +27,7 @@ export async function devicePages(): Promise<ReadonlyMap<string, string>> {
     if (type !== undefined && !samples.has(type)) samples.set(type, { index, explanation });
   }
   const pages = new Map<string, string>();
-  const sorted = blueprint.profiles.toSorted((a, b) => (a.type < b.type ? -1 : 1));
+  const sorted = explainer.blueprint.profiles.toSorted((a, b) => (a.type < b.type ? -1 : 1));
   for (const profile of sorted) {
     const sample = samples.get(profile.type);
     if (sample === undefined) throw new Error(`${CAPTURE} has no message of ${profile.type}`);

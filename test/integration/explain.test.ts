@@ -6,9 +6,7 @@ import { join, resolve } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { drawBlueprint } from '../../src/assembly/blueprint.ts';
-import { Explainer, RuleBook } from '../../src/features/explain/explain.ts';
-import { RehearsalClock } from '../../src/features/explain/rehearsal.ts';
+import { Explainer } from '../../src/features/explain/explain.ts';
 import { readCapture } from '../../src/features/capture/capture-file.ts';
 import { partitionCounts, partitionOf } from '../../src/features/explain/partition-counts.ts';
 import { PLAINTEXT } from '../../src/kafka/security/security.ts';
@@ -126,10 +124,7 @@ it('what explain says of captured messages is, byte by byte, what the gateway ha
   }
   expect(output).toContain(`${messages} messages of it/#`);
 
-  const clock = new RehearsalClock();
-  const rules = new RuleBook();
-  const { blueprint } = drawBlueprint(join(gateway.folder, 'sluice.yaml'), {}, { clock, trace: rules });
-  const explainer = new Explainer(blueprint, clock, rules);
+  const explainer = new Explainer(join(gateway.folder, 'sluice.yaml'), {});
   const servers = bootstrapServers.split(',');
   const found = await partitionCounts({ bootstrapServers: servers, security: PLAINTEXT, topics: TOPICS });
   expect(found?.get('explained')).toBe(3);

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
-import { drawBlueprint, type Blueprint } from '../../assembly/blueprint.ts';
-import { Explainer, RuleBook, topicsOf, type Explanation } from './explain.ts';
-import { RehearsalClock } from './rehearsal.ts';
+import type { Blueprint } from '../../assembly/blueprint.ts';
+import { Explainer, topicsOf, type Explanation } from './explain.ts';
 import { readCapture } from '../capture/capture-file.ts';
 import type { CapturedMessage } from '../capture/captured-message.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
@@ -10,7 +9,6 @@ import { explanationJson } from './explain-json.ts';
 import { explanationText } from './explain-text.ts';
 import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { partitionCounts, type PartitionCounts } from './partition-counts.ts';
-import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 interface ExplainArguments {
   readonly topic?: string;
@@ -55,13 +53,9 @@ export function explainCommand(): Command {
 }
 
 async function explain(options: ExplainArguments): Promise<void> {
-  const clock = new RehearsalClock();
-  const rules = new RuleBook();
-  const { blueprint, faults } = drawBlueprint(options.config, process.env, { clock, trace: rules });
-  refuseFaults(faults);
-  const explainer = new Explainer(blueprint, clock, rules);
+  const explainer = new Explainer(options.config, process.env);
   const explanation = await explained(explainer, options);
-  const partitions = await partitionsOf(explanation, blueprint, options.offline === true);
+  const partitions = await partitionsOf(explanation, explainer.blueprint, options.offline === true);
   const show = options.json === true ? explanationJson : explanationText;
   process.stdout.write(show(explanation, partitions));
 }

@@ -9,7 +9,7 @@ import type { RankedMatch } from '../../route/route-table.ts';
 import { whyNot } from '../../route/specificity.ts';
 import type { CompiledProfile } from '../../decode/profile/profile-route.ts';
 import type { Blueprint } from '../../assembly/blueprint.ts';
-import { Rehearsal, telemetryOf, type Fate, type RehearsalClock } from './rehearsal.ts';
+import { Rehearsal, telemetryOf, type Fate } from './rehearsal.ts';
 
 /** A profile whose topic pattern matches, and what it says before a payload is looked at. */
 export interface RouteExplanation {
@@ -51,7 +51,7 @@ export interface Explanation {
 }
 
 /** Takes down what rules do, a chapter for each record or what stands in its place. */
-export class RuleBook implements Trace {
+class RuleBook implements Trace {
   #chapters: TraceEntry[][] = [];
 
   note(entry: TraceEntry): void {
@@ -73,12 +73,18 @@ export class RuleBook implements Trace {
 /** Explains messages by performing them: with routes that tell what they do, and the gateway's delivery. */
 export class Explainer {
   readonly #rehearsal: Rehearsal;
-  readonly #rules: RuleBook;
+  readonly #rules = new RuleBook();
 
-  /** The blueprint must have been drawn with this clock, and with the book as its trace. */
-  constructor(blueprint: Blueprint, clock: RehearsalClock, rules: RuleBook) {
-    this.#rehearsal = new Rehearsal(blueprint, clock, rules.begin);
-    this.#rules = rules;
+  /**
+   * Of a configuration file.
+   * @throws SluiceError CONFIG_INVALID
+   */
+  constructor(file: string | undefined, environment: NodeJS.ProcessEnv) {
+    this.#rehearsal = new Rehearsal(file, environment, this.#rules);
+  }
+
+  get blueprint(): Blueprint {
+    return this.#rehearsal.blueprint;
   }
 
   /** Performs a message that nobody asks about, for what the gateway then remembers. */
@@ -97,7 +103,7 @@ export class Explainer {
   }
 
   #explanation(topic: string, message: CapturedMessage | undefined): Explanation {
-    const { routes: table, config, profiles } = this.#rehearsal.blueprint;
+    const { routes: table, config, profiles } = this.blueprint;
     const ranked = table.rank(topic);
     // Before it is performed: reading it needs what was remembered before it.
     const inspected = new Map(
@@ -130,7 +136,7 @@ export class Explainer {
     const fates = this.#rehearsal.perform(message);
     const chapters = this.#rules.take();
     return fates.map((fate, index) => {
-      const profile = this.#rehearsal.blueprint.profiles.find(({ type }) => type === fate.type);
+      const profile = this.blueprint.profiles.find(({ type }) => type === fate.type);
       const noted = chapters[index] ?? [];
       const rules = profile === undefined ? [] : [...this.#boundRules(profile, fate, noted), ...noted];
       const { kind, type, reading, record, reason } = fate;
@@ -151,7 +157,7 @@ export class Explainer {
     const source = 'template' in where ? where.template : `field ${where.field}`;
     const rules: TraceEntry[] = [{ rule: 'device', says: `${source} -> ${device.id}` }];
     if (registry !== undefined) {
-      const { devices } = this.#rehearsal.blueprint.services.registries.open(registry);
+      const { devices } = this.blueprint.services.registries.open(registry);
       const row = devices.find(device.id);
       const cells = [...registry.attributes].map(([name, column]) => `${name} = ${row?.get(column) ?? ''}`);
       const says =

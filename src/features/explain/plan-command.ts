@@ -1,11 +1,9 @@
 import { Command } from 'commander';
-import { drawBlueprint } from '../../assembly/blueprint.ts';
 import { Plan } from './plan.ts';
-import { Rehearsal, RehearsalClock } from './rehearsal.ts';
+import { Rehearsal } from './rehearsal.ts';
 import { readCapture } from '../capture/capture-file.ts';
 import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { planJson, planText, type PlanInput } from './plan-text.ts';
-import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 
 interface PlanArguments {
   readonly capture: string;
@@ -40,7 +38,11 @@ export function planCommand(): Command {
 }
 
 async function plan({ capture, config, against, examples, json }: PlanArguments): Promise<void> {
-  const performed = new Plan(rehearsal(against), rehearsal(config), examples);
+  const performed = new Plan(
+    new Rehearsal(against, process.env),
+    new Rehearsal(config, process.env),
+    examples,
+  );
   let missed = 0;
   let cut = false;
   for await (const entry of readCapture(capture)) {
@@ -52,11 +54,4 @@ async function plan({ capture, config, against, examples, json }: PlanArguments)
   const input: PlanInput = { capture, present: against, next: config, missed, cut };
   process.stdout.write(json === true ? planJson(report, input) : planText(report, input));
   if (report.changedMessages > 0) process.exitCode = CHANGED;
-}
-
-function rehearsal(file: string): Rehearsal {
-  const clock = new RehearsalClock();
-  const { blueprint, faults } = drawBlueprint(file, process.env, { clock });
-  refuseFaults(faults);
-  return new Rehearsal(blueprint, clock);
 }

@@ -24,14 +24,17 @@ export interface ChangeGroup {
   readonly examples: readonly Example[];
 }
 
-export interface PlanReport {
-  readonly messages: number;
-  readonly changedMessages: number;
+interface Totals {
+  messages: number;
+  changedMessages: number;
   /** Records that fail with the new configuration and did not before; and the other way round. */
-  readonly newFailures: number;
-  readonly mended: number;
-  readonly firstAtMs: number | undefined;
-  readonly lastAtMs: number | undefined;
+  newFailures: number;
+  mended: number;
+  firstAtMs: number | undefined;
+  lastAtMs: number | undefined;
+}
+
+export interface PlanReport extends Readonly<Totals> {
   /** Records a Kafka topic, and of what is none, in brackets; sorted. */
   readonly topics: readonly { readonly topic: string; readonly present: number; readonly next: number }[];
   readonly groups: readonly ChangeGroup[];
@@ -61,10 +64,15 @@ export class Plan {
   readonly #groups = new Map<string, Group>();
   readonly #topics = new Map<string, { present: number; next: number }>();
   readonly #seen = new Set<string>();
-  readonly #counts = { messages: 0, changedMessages: 0, newFailures: 0, mended: 0 };
+  readonly #totals: Totals = {
+    messages: 0,
+    changedMessages: 0,
+    newFailures: 0,
+    mended: 0,
+    firstAtMs: undefined,
+    lastAtMs: undefined,
+  };
   #ungrouped = 0;
-  #firstAtMs: number | undefined;
-  #lastAtMs: number | undefined;
 
   /** `examples` is how many messages are kept of each change. */
   constructor(present: Rehearsal, next: Rehearsal, examples: number) {
@@ -74,9 +82,10 @@ export class Plan {
   }
 
   perform(message: CapturedMessage): void {
-    this.#counts.messages++;
-    this.#firstAtMs ??= message.receivedAtMs;
-    this.#lastAtMs = message.receivedAtMs;
+    const totals = this.#totals;
+    totals.messages++;
+    totals.firstAtMs ??= message.receivedAtMs;
+    totals.lastAtMs = message.receivedAtMs;
     const present = byPlace(this.#present.perform(message));
     const next = byPlace(this.#next.perform(message));
     let changed = false;
@@ -91,18 +100,16 @@ export class Plan {
       );
       if (changes.length === 0) continue;
       changed = true;
-      if (!isFailure(from) && isFailure(to)) this.#counts.newFailures++;
-      if (isFailure(from) && to !== undefined && !isFailure(to)) this.#counts.mended++;
+      if (!isFailure(from) && isFailure(to)) totals.newFailures++;
+      if (isFailure(from) && to !== undefined && !isFailure(to)) totals.mended++;
       for (const change of changes) this.#group((to ?? from)?.type, change, message);
     }
-    if (changed) this.#counts.changedMessages++;
+    if (changed) totals.changedMessages++;
   }
 
   report(): PlanReport {
     return {
-      ...this.#counts,
-      firstAtMs: this.#firstAtMs,
-      lastAtMs: this.#lastAtMs,
+      ...this.#totals,
       topics: [...this.#topics]
         .map(([topic, counts]) => ({ topic, ...counts }))
         .sort((a, b) => (a.topic < b.topic ? -1 : 1)),
@@ -137,7 +144,7 @@ export class Plan {
     group.records++;
     if (group.examples.length >= this.#examples) return;
     const texts = { from: shortened(from), to: shortened(to) };
-    group.examples.push({ index: this.#counts.messages, topic: message.topic, ...texts });
+    group.examples.push({ index: this.#totals.messages, topic: message.topic, ...texts });
   }
 }
 

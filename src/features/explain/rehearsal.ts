@@ -1,4 +1,5 @@
-import type { Blueprint } from '../../assembly/blueprint.ts';
+import { drawBlueprint, type Blueprint } from '../../assembly/blueprint.ts';
+import { refuseFaults } from '../../cli/terminal/usable-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import { CONTRACTS } from '../../core/contract.ts';
 import { DEAD_LETTER_HEADERS } from '../../core/dead-letter.ts';
@@ -7,7 +8,7 @@ import { silentLogger } from '../../core/logger.ts';
 import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { Outcome, type Publication, type PublicationOrigin, type Topic } from '../../core/publication.ts';
 import { decodeHeaders, type SerializedRecord } from '../../core/record.ts';
-import { FILTERED, REFUSED, type Batch, type DecodeFault, type Route } from '../../core/route.ts';
+import { FILTERED, REFUSED, type Batch, type DecodeFault, type Route, type Trace } from '../../core/route.ts';
 import {
   envelopeFormat,
   messageIndexesOf,
@@ -66,17 +67,26 @@ const MAX_TOPICS = 10_000;
  */
 export class Rehearsal {
   readonly blueprint: Blueprint;
-  readonly #clock: RehearsalClock;
+  readonly #clock = new RehearsalClock();
   readonly #stage: Stage;
   readonly #delivery: Delivery;
   readonly #routes: RouteCache<readonly (RehearsedRoute & DeliveryRoute)[]>;
   readonly #topics = new Map<string, Topic>();
 
-  /** The blueprint must have been drawn with the clock, and serves this rehearsal alone. `begins` is called before each fate. */
-  constructor(blueprint: Blueprint, clock: RehearsalClock, begins: () => void = () => undefined) {
+  /**
+   * Of a configuration file. `rules` are told what the profiles' rules do, and when a message or a reading begins.
+   * @throws SluiceError CONFIG_INVALID
+   */
+  constructor(
+    file: string | undefined,
+    environment: NodeJS.ProcessEnv,
+    rules?: Trace & { readonly begin: () => void },
+  ) {
+    const clock = this.#clock;
+    const { blueprint, faults } = drawBlueprint(file, environment, { clock, ...(rules && { trace: rules }) });
+    refuseFaults(faults);
     this.blueprint = blueprint;
-    this.#clock = clock;
-    this.#stage = new Stage(blueprint.producer, begins);
+    this.#stage = new Stage(blueprint.producer, rules?.begin);
     blueprint.services.framings.assume();
     const ledger = new Ledger();
     this.#routes = new RouteCache(({ name }) =>
@@ -135,9 +145,9 @@ export class Rehearsal {
 }
 
 /** Where Kafka would be: it takes every record that the producer would take, and keeps it to be looked at. */
-class Stage implements RecordSink, RouteListener {
+class Stage implements RecordSink {
   readonly #limits: RecordLimits;
-  /** Called before each fate. */
+  /** Called before a route looks at a message or reading. */
   readonly begins: () => void;
   #fates: Fate[] = [];
   #outcome: Outcome | undefined;
@@ -147,7 +157,7 @@ class Stage implements RecordSink, RouteListener {
   readonly #bad = new Map<number, Verdict>();
   #taken: { readonly target: RecordTarget; readonly token: number }[] = [];
 
-  constructor(limits: RecordLimits, begins: () => void) {
+  constructor(limits: RecordLimits, begins: () => void = () => undefined) {
     this.#limits = limits;
     this.begins = begins;
   }
@@ -178,43 +188,51 @@ class Stage implements RecordSink, RouteListener {
   /** A route has spoken. */
   said(verdict: Verdict): void {
     this.#verdict = verdict;
-    const { type, reading, device, ends, fault } = verdict;
-    if (fault !== undefined && reading !== undefined) this.#bad.set(reading, verdict);
-    if (ends !== undefined) this.#fates.push({ ...NOTHING, kind: ends, type, reading, device });
+    const { fault, ...whose } = verdict;
+    if (fault !== undefined && whose.reading !== undefined) this.#bad.set(whose.reading, verdict);
+    if (fault !== FILTERED && fault !== REFUSED) return;
+    this.#fates.push({ ...NOTHING, ...whose, kind: fault === FILTERED ? 'filtered' : 'refused' });
   }
 
   tryAppend(record: SerializedRecord, target: RecordTarget, token: number): SluiceError | undefined {
-    const { type, reading, device, fault } = this.#verdict ?? {};
+    const { fault, ...whose } = this.#verdict ?? NOBODY;
     const refusal = neverSendable(record, upperBoundBytes(record), this.#limits);
     if (refusal !== undefined) {
       // There is no dead letter for a dead letter.
-      if (fault !== undefined)
-        this.#fates.push({ ...NOTHING, kind: 'refused', type, reading, reason: refusal });
-      this.#verdict = { type, reading, device, fault: refusal, ends: undefined };
+      if (fault !== undefined) {
+        this.#fates.push({ ...NOTHING, ...whose, device: undefined, kind: 'refused', reason: refusal });
+      }
+      this.#verdict = { ...whose, fault: refusal };
       return refusal;
     }
+    this.#taken.push({ target, token });
     const copied = copyOf(record);
     const headers = new Map(copied.headers);
     const code = headers.get(DEAD_LETTER_HEADERS.code);
-    const said =
-      code === undefined ? undefined : { code, message: headers.get(DEAD_LETTER_HEADERS.message) ?? '' };
-    this.#taken.push({ target, token });
+    const told = code && { code, message: headers.get(DEAD_LETTER_HEADERS.message) ?? '' };
     const shared = headers.get(DEAD_LETTER_HEADERS.reading);
-    if (said !== undefined && shared !== undefined) {
-      // It comes behind all readings, and is the fate of each that it names.
-      for (const each of numbersOf(parseRanges(shared))) {
-        // In the order in which the route has spoken of them.
-        const next = this.#fates.findIndex((fate) => fate.type === type && (fate.reading ?? -1) > each);
-        const { device: from, fault: reason = said } = this.#bad.get(each) ?? {};
-        const fate: Fate = { kind: 'dead-letter', type, reading: each, device: from, record: copied, reason };
-        this.#fates.splice(next < 0 ? this.#fates.length : next, 0, fate);
-      }
-      return undefined;
+    if (told && shared !== undefined) this.#sharedLetter(copied, whose.type, told, shared);
+    else {
+      const reason = fault ? { code: fault.code, message: fault.message } : told || undefined;
+      this.#fates.push({ ...whose, kind: reason ? 'dead-letter' : 'record', record: copied, reason });
     }
-    const reason = fault === undefined ? said : { code: fault.code, message: fault.message };
-    const kind = reason === undefined ? 'record' : 'dead-letter';
-    this.#fates.push({ kind, type, reading, device, record: copied, reason });
     return undefined;
+  }
+
+  /** It comes behind all readings, and is the fate of each that it names. */
+  #sharedLetter(
+    record: RehearsedRecord,
+    type: string | undefined,
+    told: DecodeFault,
+    readings: string,
+  ): void {
+    for (const reading of numbersOf(parseRanges(readings))) {
+      // In the order in which the route has spoken of them.
+      const next = this.#fates.findIndex((fate) => fate.type === type && (fate.reading ?? -1) > reading);
+      const { device, fault: reason = told } = this.#bad.get(reading) ?? {};
+      const fate: Fate = { kind: 'dead-letter', type, reading, device, record, reason };
+      this.#fates.splice(next < 0 ? this.#fates.length : next, 0, fate);
+    }
   }
 }
 
@@ -240,28 +258,18 @@ function copyOf({ topic, key, value, timestampMs, headers }: SerializedRecord): 
 }
 
 /** What a route says of a message, or of one of its readings. */
-export interface Verdict {
-  readonly type: string | undefined;
-  readonly reading: number | undefined;
+interface Verdict extends Pick<Fate, 'type' | 'reading' | 'device'> {
   /** Why it is no record; undefined: it is one. */
   readonly fault: DecodeFault | undefined;
-  /** Who it is from, where the route came so far. */
-  readonly device: BoundDevice | undefined;
-  /** Where no record follows. */
-  readonly ends: 'filtered' | 'refused' | undefined;
 }
 
-/** Hears of every message and every reading, before and after its route has looked at it. */
-export interface RouteListener {
-  begins(): void;
-  said(verdict: Verdict): void;
-}
+const NOBODY: Verdict = { type: undefined, reading: undefined, device: undefined, fault: undefined };
 
 /**
- * The gateway's own route, with somebody who listens to what it says. Its contract is `kafka`: in a rehearsal all
- * records are acknowledged at once, and nothing needs a journal.
+ * The gateway's own route, with a stage that hears what it says of every message and every reading. Its contract is
+ * `kafka`: in a rehearsal all records are acknowledged at once, and nothing needs a journal.
  */
-export class RehearsedRoute implements Route {
+class RehearsedRoute implements Route {
   readonly inner: ProfileRoute;
   readonly profile: string;
   readonly pattern: string;
@@ -269,22 +277,22 @@ export class RehearsedRoute implements Route {
   readonly topic: string;
   readonly deadLetterTopic: string;
   readonly batch: Batch | undefined;
-  readonly #listener: RouteListener;
+  readonly #stage: Stage;
 
-  constructor(inner: ProfileRoute, listener: RouteListener) {
+  constructor(inner: ProfileRoute, stage: Stage) {
     this.inner = inner;
     this.profile = inner.profile;
     this.pattern = inner.pattern;
     this.topic = inner.topic;
     this.deadLetterTopic = inner.deadLetterTopic;
-    this.#listener = listener;
+    this.#stage = stage;
     const { batch } = inner;
     this.batch = batch && {
       open: (publication) => {
         const opened = batch.open(publication);
         if (typeof opened === 'number') return opened;
-        this.#listener.begins();
-        this.#said(opened, undefined, undefined);
+        stage.begins();
+        stage.said({ ...NOBODY, type: this.profile, fault: opened });
         return opened;
       },
       select: (index) => {
@@ -301,9 +309,10 @@ export class RehearsedRoute implements Route {
   }
 
   toRecord(publication: Publication, record: SerializedRecord): DecodeFault | undefined {
-    this.#listener.begins();
+    this.#stage.begins();
     const fault = this.inner.toRecord(publication, record);
-    this.#said(fault, this.inner.batch?.selected, this.inner.device);
+    const { batch, device } = this.inner;
+    this.#stage.said({ type: this.profile, reading: batch?.selected, device, fault });
     return fault;
   }
 
@@ -314,15 +323,10 @@ export class RehearsedRoute implements Route {
   whenReady(callback: () => void): void {
     this.inner.whenReady(callback);
   }
-
-  #said(fault: DecodeFault | undefined, reading: number | undefined, device: BoundDevice | undefined): void {
-    const ends = fault === FILTERED ? 'filtered' : fault === REFUSED ? 'refused' : undefined;
-    this.#listener.said({ type: this.profile, reading, fault, device, ends });
-  }
 }
 
 /** A clock that stands where the last message was received: what went by between two messages has gone by. */
-export class RehearsalClock implements Clock {
+class RehearsalClock implements Clock {
   /** Milliseconds since 1970-01-01 UTC. */
   nowMs = 0;
 

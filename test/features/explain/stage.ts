@@ -1,8 +1,6 @@
-import { drawBlueprint } from '../../../src/assembly/blueprint.ts';
-import { Explainer, RuleBook } from '../../../src/features/explain/explain.ts';
-import { Rehearsal, RehearsalClock } from '../../../src/features/explain/rehearsal.ts';
+import { Explainer } from '../../../src/features/explain/explain.ts';
+import { Rehearsal } from '../../../src/features/explain/rehearsal.ts';
 import type { CapturedMessage } from '../../../src/features/capture/captured-message.ts';
-import { describeFault } from '../../../src/config/faults.ts';
 import { ConfigFolder } from '../../config/files.ts';
 
 /** When the messages of these tests are received. */
@@ -19,18 +17,11 @@ export class RehearsalFolder extends ConfigFolder {
   }
 
   explainer(file: string): Explainer {
-    const clock = new RehearsalClock();
-    const rules = new RuleBook();
-    const { blueprint, faults } = drawBlueprint(file, {}, { clock, trace: rules });
-    if (faults.length > 0) throw new Error(faults.map(describeFault).join('\n'));
-    return new Explainer(blueprint, clock, rules);
+    return new Explainer(file, {});
   }
 
   rehearsal(file: string): Rehearsal {
-    const clock = new RehearsalClock();
-    const { blueprint, faults } = drawBlueprint(file, {}, { clock });
-    if (faults.length > 0) throw new Error(faults.map(describeFault).join('\n'));
-    return new Rehearsal(blueprint, clock);
+    return new Rehearsal(file, {});
   }
 }
 
