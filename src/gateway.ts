@@ -17,7 +17,7 @@ import { connectSchemaRegistry } from './assembly/value-framing.ts';
 import { within, type Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import type { Metric } from './core/metric.ts';
-import { deviceMetrics, edgeNodeMetrics, reportDevices } from './decode/device-metrics.ts';
+import { deviceMetrics, reportDevices } from './decode/device-metrics.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Ledger, acknowledgedButLost, reportLedger } from './delivery/ledger/ledger.ts';
 import { LedgerWatch } from './delivery/ledger/ledger-watch.ts';
@@ -184,7 +184,7 @@ export class Gateway {
       ...this.#blueprint.config.admin,
       readiness: () => this.readiness(),
       metrics: () => this.#metrics(),
-      devices: (worst) => reportDevices(this.#routes.set.devices, worst),
+      devices: (worst) => reportDevices(this.#routes.set.compiled.values(), worst),
       ledger: () => reportLedger(this.#delivery.ledger, this.#routes.set.profiles),
       capture: (query) => openCapture(this.#captures, query),
     });
@@ -201,8 +201,7 @@ export class Gateway {
       ...storageMetrics(() => this.#ingress.storage),
       ...producerMetrics(this.#producer.stats, () => this.#producer.buffer),
       ...(this.#audit.log?.metrics() ?? []),
-      ...deviceMetrics(() => this.#routes.set.devices),
-      ...edgeNodeMetrics(() => this.#routes.set.edgeNodes),
+      ...deviceMetrics(() => this.#routes.set.compiled.values()),
       ...this.#reload.metrics(),
       ...this.#commands.metrics(),
       ...(this.#presence?.metrics() ?? []),

@@ -3,10 +3,8 @@ import type { LoadedConfig } from '../config/load.ts';
 import { keyFault, type ConfigFault, type KeyFault } from '../core/fault.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../core/profile/output-spec.ts';
 import type { DeviceProfile } from '../core/profile/profile.ts';
-import type { DeviceTable } from '../decode/normalise/device-table.ts';
 import { schemaFiles } from '../decode/decoders.ts';
 import { SharedReaders } from '../decode/formats/payload-format.ts';
-import type { TypedEdgeNodes } from '../decode/device-metrics.ts';
 import { compileProfile } from '../decode/profile/compile-profile.ts';
 import type { CompiledProfile } from '../decode/profile/profile-route.ts';
 import { RouteTable } from '../route/route-table.ts';
@@ -18,10 +16,6 @@ export interface RouteSet {
   readonly routes: RouteTable<CompiledProfile>;
   /** By device type. */
   readonly compiled: ReadonlyMap<string, CompiledProfile>;
-  /** The memory of devices, one table for each profile. */
-  readonly devices: readonly DeviceTable[];
-  /** The memory of Sparkplug's edge nodes. */
-  readonly edgeNodes: readonly TypedEdgeNodes[];
   /** Every Kafka topic that records may go to, dead letters included; sorted. */
   readonly kafkaTopics: readonly string[];
   /** The sources of the set: the configuration file, the profiles' folder, and the files that profiles name. */
@@ -61,10 +55,6 @@ export function compileRouteSet(
     profiles: loaded.profiles,
     routes,
     compiled,
-    devices: [...compiled.values()].map(({ devices }) => devices),
-    edgeNodes: [...compiled].flatMap(([type, { edgeNodes: nodes }]) =>
-      nodes === undefined ? [] : [{ type, nodes }],
-    ),
     kafkaTopics: kafkaTopics(loaded),
     sources: sources(loaded),
   };

@@ -246,7 +246,7 @@ describe('what is remembered of devices', () => {
     pass();
     send(4, 20);
     expect(record.topic).toBe('other');
-    expect(routes.set.devices[0]?.totals.missing).toBe(2);
+    expect([...routes.set.compiled.values()][0]?.devices.totals.missing).toBe(2);
   });
 
   test('begins anew where it does not', () => {
@@ -255,7 +255,7 @@ describe('what is remembered of devices', () => {
     files.write('devices/sensor.yaml', SENSOR.replace('field: n', 'field: n, modulo: 256'));
     pass();
     send(4, 20);
-    expect(routes.set.devices[0]?.totals.missing).toBe(0);
+    expect([...routes.set.compiled.values()][0]?.devices.totals.missing).toBe(0);
   });
 
   test('is not touched by a set that is refused', () => {
@@ -264,7 +264,7 @@ describe('what is remembered of devices', () => {
     files.write('devices/sensor.yaml', SENSOR.replace('field: n', 'field: nope'));
     pass();
     send(3, 20);
-    expect(routes.set.devices[0]?.totals.missing).toBe(1);
+    expect([...routes.set.compiled.values()][0]?.devices.totals.missing).toBe(1);
   });
 
   test("of Sparkplug's edge nodes lasts as long as the type is read as Sparkplug", () => {
@@ -273,12 +273,12 @@ describe('what is remembered of devices', () => {
       'type: plant\ntopic: spBv1.0/#\ndecode: sparkplug\ndevice: $source\nproduce: { topic: telemetry }\n',
     );
     run();
-    const before = routes.set.edgeNodes[0]?.nodes;
+    const before = [...routes.set.compiled.values()][0]?.edgeNodes;
     files.write(
       'devices/sensor.yaml',
       'type: plant\ntopic: spBv1.0/#\ndecode: sparkplug\ndevice: $source\nmetrics: { t: { field: T } }\nproduce: { topic: plant }\n',
     );
     pass();
-    expect([exchanges, routes.set.edgeNodes[0]?.nodes === before]).toEqual([1, true]);
+    expect([exchanges, [...routes.set.compiled.values()][0]?.edgeNodes === before]).toEqual([1, true]);
   });
 });

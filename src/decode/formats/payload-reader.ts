@@ -63,6 +63,65 @@ export interface ReadingBatch {
   close(): void;
 }
 
+/** A payload that was taken apart. */
+export interface Apart<Reading, Rest> {
+  readonly readings: readonly Reading[];
+  /** What stands beside the readings. */
+  readonly rest: Rest;
+}
+
+/** The readings of a payload that a reader takes apart all at once. */
+export class ListBatch<Reading, Rest> implements ReadingBatch {
+  readonly #split: (payload: Buffer) => Apart<Reading, Rest> | DecodeFault;
+  readonly #bytes: (reading: Reading) => Uint8Array;
+  readonly #alone: (reading: Reading, rest: Rest) => Uint8Array | undefined;
+  #apart: Apart<Reading, Rest> | undefined;
+  /** undefined before the first {@link select}, and after {@link close}. */
+  selected: { readonly reading: Reading; readonly rest: Rest } | undefined;
+
+  constructor(
+    split: (payload: Buffer) => Apart<Reading, Rest> | DecodeFault,
+    bytes: (reading: Reading) => Uint8Array,
+    alone: (reading: Reading, rest: Rest) => Uint8Array | undefined,
+  ) {
+    this.#split = split;
+    this.#bytes = bytes;
+    this.#alone = alone;
+  }
+
+  open(payload: Buffer): number | DecodeFault {
+    const apart = this.#split(payload);
+    if ('code' in apart) return apart;
+    const { length } = apart.readings;
+    if (length > MAX_READINGS) {
+      return {
+        code: 'BATCH_TOO_LARGE',
+        message: `the payload has ${length} readings, more than ${MAX_READINGS}`,
+      };
+    }
+    this.#apart = apart;
+    return length;
+  }
+
+  select(index: number): void {
+    const { readings, rest } = this.#apart as Apart<Reading, Rest>;
+    this.selected = { reading: readings[index] as Reading, rest };
+  }
+
+  bytes(): Uint8Array | undefined {
+    return this.selected && this.#bytes(this.selected.reading);
+  }
+
+  alone(): Uint8Array | undefined {
+    return this.selected && this.#alone(this.selected.reading, this.selected.rest);
+  }
+
+  close(): void {
+    this.#apart = undefined;
+    this.selected = undefined;
+  }
+}
+
 /** A field that a payload's schema doesn't have, or that no single value can be read from. */
 export interface FieldProblem {
   /** Index of the field that was asked for. */
@@ -84,11 +143,6 @@ export const PAYLOAD_EMPTY: DecodeFault = {
 /** The payload is not what the profile's decoder reads. */
 export function decodeFailed(message: string): DecodeFault {
   return { code: 'DECODE_FAILED', message };
-}
-
-/** More readings than one payload may hold. */
-export function tooManyReadings(found: number, limit: number): DecodeFault {
-  return { code: 'BATCH_TOO_LARGE', message: `the payload has ${found} readings, more than ${limit}` };
 }
 
 /** A field without which there is no record is absent. */

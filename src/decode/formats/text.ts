@@ -5,16 +5,15 @@ import type { CsvSpec, TextSpec, TextType } from '../../core/profile/decoder-spe
 import type { DecodeFault } from '../../core/route.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 import {
-  MAX_READINGS,
   PAYLOAD_EMPTY,
+  ListBatch,
   decodeFailed,
   fieldType,
-  tooManyReadings,
   type FieldInfo,
   type FieldType,
   type Inspection,
   type PayloadReader,
-  type ReadingBatch,
+  type Apart,
 } from './payload-reader.ts';
 import { problemsOf, type CompiledReader, type PayloadFormat, type PlainPayload } from './payload-format.ts';
 
@@ -41,13 +40,10 @@ const FIELD_TYPES: Readonly<Record<TextType, FieldType>> = {
 class TextReader implements PayloadReader {
   readonly contentType: string;
   readonly fields: readonly FieldInfo[];
-  readonly batch: ReadingBatch | undefined;
+  readonly batch: ListBatch<string, readonly string[]> | undefined;
   readonly #format: TextFormat;
   /** By slot: the column's index. */
   readonly #columns: readonly number[];
-  #header: readonly string[] = [];
-  #lines: readonly string[] = [];
-  #selected: string | undefined;
 
   /** `fields` are names of the format's columns. */
   constructor(format: TextFormat, fields: readonly string[]) {
@@ -57,20 +53,23 @@ class TextReader implements PayloadReader {
     this.fields = this.#columns.map((column) => ({
       type: FIELD_TYPES[format.columns[column]?.type ?? 'text'],
     }));
-    if (format.lines) this.batch = this.#batch();
+    if (!format.lines) return;
+    this.batch = new ListBatch(
+      (payload) => notText(payload) ?? this.#split(payload),
+      (line) => Buffer.from(line, 'utf8'),
+      (line, header) => Buffer.from([...header, line].join('\n'), 'utf8'),
+    );
   }
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
     values.clear(payload);
-    if (this.#format.lines) return this.#take(this.#selected ?? '', values);
-    if (payload.length === 0) return PAYLOAD_EMPTY;
-    if (!isUtf8(payload)) return decodeFailed('not text: invalid UTF-8');
-    return this.#take(payload.toString('utf8'), values);
+    if (this.batch !== undefined) return this.#take(this.batch.selected?.reading ?? '', values);
+    return notText(payload) ?? this.#take(payload.toString('utf8'), values);
   }
 
   inspect(payload: Buffer): Inspection | DecodeFault {
-    if (payload.length === 0) return PAYLOAD_EMPTY;
-    if (!isUtf8(payload)) return decodeFailed('not text: invalid UTF-8');
+    const fault = notText(payload);
+    if (fault !== undefined) return fault;
     const { lines, columns } = this.#format;
     const texts = lines ? this.#split(payload).readings : [payload.toString('utf8')];
     const tree = texts.map((text) => {
@@ -98,41 +97,19 @@ class TextReader implements PayloadReader {
     return problem === undefined ? undefined : fieldType(name, JSON.stringify(text.slice(0, 40)), problem);
   }
 
-  #split(payload: Buffer): { readonly header: string[]; readonly readings: string[] } {
+  #split(payload: Buffer): Apart<string, readonly string[]> {
     const lines = payload.toString('utf8').split(/\r?\n/);
     const { headerLines } = this.#format;
     return {
-      header: lines.slice(0, headerLines),
+      rest: lines.slice(0, headerLines),
       readings: lines.slice(headerLines).filter((line) => line.trim() !== ''),
     };
   }
+}
 
-  #batch(): ReadingBatch {
-    return {
-      open: (payload) => {
-        if (payload.length === 0) return PAYLOAD_EMPTY;
-        if (!isUtf8(payload)) return decodeFailed('not text: invalid UTF-8');
-        const { header, readings } = this.#split(payload);
-        if (readings.length > MAX_READINGS) return tooManyReadings(readings.length, MAX_READINGS);
-        this.#header = header;
-        this.#lines = readings;
-        return readings.length;
-      },
-      select: (index) => {
-        this.#selected = this.#lines[index];
-      },
-      bytes: () => (this.#selected === undefined ? undefined : Buffer.from(this.#selected, 'utf8')),
-      alone: () =>
-        this.#selected === undefined
-          ? undefined
-          : Buffer.from([...this.#header, this.#selected].join('\n'), 'utf8'),
-      close: () => {
-        this.#header = [];
-        this.#lines = [];
-        this.#selected = undefined;
-      },
-    };
-  }
+function notText(payload: Buffer): DecodeFault | undefined {
+  if (payload.length === 0) return PAYLOAD_EMPTY;
+  return isUtf8(payload) ? undefined : decodeFailed('not text: invalid UTF-8');
 }
 
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?$/;

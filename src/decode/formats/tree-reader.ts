@@ -4,17 +4,16 @@ import { parseFieldPaths, type FieldPath, type FieldPaths } from './field-path.t
 import type { PayloadFormat, PayloadWriter } from './payload-format.ts';
 import { ValueKind, type FieldValues } from './field-values.ts';
 import {
-  MAX_READINGS,
+  ListBatch,
   PAYLOAD_EMPTY,
   decodeFailed,
   fieldMissing,
   fieldType,
-  tooManyReadings,
   type FieldInfo,
   type FieldProblem,
   type Inspection,
   type PayloadReader,
-  type ReadingBatch,
+  type Apart,
 } from './payload-reader.ts';
 
 /** A format whose payloads are parsed into plain values: objects or maps, arrays, and single values. */
@@ -83,16 +82,12 @@ export function writeAsJson(value: unknown): Uint8Array {
 export class TreeReader implements PayloadReader {
   readonly contentType: string;
   readonly fields: readonly FieldInfo[];
-  readonly batch: ReadingBatch | undefined;
+  readonly batch: ListBatch<unknown, unknown> | undefined;
   readonly #format: TreeFormat;
   readonly #paths: FieldPaths;
   readonly #known: readonly TreeField[];
   readonly #wantsScalar: boolean;
   readonly #plain = new PlainValues();
-  // Of a batch.
-  #root: unknown;
-  #elements: readonly unknown[] = [];
-  #selected: { readonly element: unknown } | undefined;
 
   constructor(format: TreeFormat, paths: FieldPaths, known: readonly TreeField[]) {
     this.#format = format;
@@ -101,12 +96,21 @@ export class TreeReader implements PayloadReader {
     this.contentType = format.contentType;
     this.fields = known.map(({ info }) => info);
     this.#wantsScalar = paths.paths.some(({ keys }) => keys.length === 0);
-    if (paths.list !== undefined) this.batch = this.#batch(paths.list);
+    const { list } = paths;
+    if (list === undefined) return;
+    this.batch = new ListBatch(
+      (payload) => this.#split(payload, list),
+      (element) => format.write(element),
+      (element, root) => (format.readsItsOwn ? format.write(withMember(root, list, [element])) : undefined),
+    );
   }
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
     values.clear(payload);
-    if (this.batch !== undefined) return this.#store(this.#root, this.#selected?.element, values);
+    if (this.batch !== undefined) {
+      const { selected } = this.batch;
+      return this.#store(selected?.rest, selected?.reading, values);
+    }
     const parsed = this.#parse(payload);
     return 'fault' in parsed ? parsed.fault : this.#store(parsed.root, undefined, values);
   }
@@ -150,38 +154,19 @@ export class TreeReader implements PayloadReader {
     return undefined;
   }
 
-  #batch(list: readonly string[]): ReadingBatch {
-    const name = list.length === 0 ? 'the payload' : `field ${list.join('.')}`;
-    return {
-      open: (payload) => {
-        const parsed = this.#parse(payload);
-        if ('fault' in parsed) return parsed.fault;
-        let value = parsed.root;
-        for (const key of list) value = member(value, key);
-        if (value === undefined && this.#format.emptyListIsAbsent === true) return 0;
-        if (value === undefined || value === null) return fieldMissing('list of readings', name);
-        if (!Array.isArray(value))
-          return fieldType(name.replace('field ', ''), 'no list', 'a list of readings');
-        if (value.length > MAX_READINGS) return tooManyReadings(value.length, MAX_READINGS);
-        this.#root = parsed.root;
-        this.#elements = value;
-        return value.length;
-      },
-      select: (index) => {
-        this.#selected = { element: this.#elements[index] };
-      },
-      bytes: () => (this.#selected === undefined ? undefined : this.#format.write(this.#selected.element)),
-      alone: () => {
-        const format = this.#format;
-        if (!format.readsItsOwn || this.#selected === undefined) return undefined;
-        return format.write(withMember(this.#root, list, [this.#selected.element]));
-      },
-      close: () => {
-        this.#root = undefined;
-        this.#elements = [];
-        this.#selected = undefined;
-      },
-    };
+  /** The elements of a list, and the tree that they stand in. */
+  #split(payload: Buffer, list: readonly string[]): Apart<unknown, unknown> | DecodeFault {
+    const parsed = this.#parse(payload);
+    if ('fault' in parsed) return parsed.fault;
+    const { root } = parsed;
+    let value = root;
+    for (const key of list) value = member(value, key);
+    if (Array.isArray(value)) return { readings: value, rest: root };
+    if (value === undefined && this.#format.emptyListIsAbsent === true) return { readings: [], rest: root };
+    const name = list.join('.');
+    const where = list.length === 0 ? 'the payload' : `field ${name}`;
+    if (value === undefined || value === null) return fieldMissing('list of readings', where);
+    return fieldType(list.length === 0 ? where : name, 'no list', 'a list of readings');
   }
 }
 

@@ -1,13 +1,4 @@
-import {
-  deflateRawSync,
-  deflateSync,
-  gunzipSync,
-  gzipSync,
-  inflateRawSync,
-  inflateSync,
-  zstdCompressSync,
-  zstdDecompressSync,
-} from 'node:zlib';
+import zlib from 'node:zlib';
 import { MAX_INFLATED_BYTES, type Compression, type WrappingSpec } from '../../core/profile/decoder-spec.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { DecodeFault } from '../../core/route.ts';
@@ -123,10 +114,10 @@ function wrappedContentType(compression: Compression | undefined): string | unde
 
 /** Each compression, both ways. */
 const COMPRESSIONS = {
-  gzip: { inflate: gunzipSync, compress: gzipSync },
-  zlib: { inflate: inflateSync, compress: deflateSync },
-  deflate: { inflate: inflateRawSync, compress: deflateRawSync },
-  zstd: { inflate: zstdDecompressSync, compress: zstdCompressSync },
+  gzip: { inflate: zlib.gunzipSync, compress: zlib.gzipSync },
+  zlib: { inflate: zlib.inflateSync, compress: zlib.deflateSync },
+  deflate: { inflate: zlib.inflateRawSync, compress: zlib.deflateRawSync },
+  zstd: { inflate: zlib.zstdDecompressSync, compress: zlib.zstdCompressSync },
 } as const;
 
 /** undefined: nothing has to be compressed for a reader of this. */

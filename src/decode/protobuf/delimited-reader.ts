@@ -1,14 +1,14 @@
 import type { DecodeFault } from '../../core/route.ts';
 import {
+  ListBatch,
   MAX_READINGS,
   PAYLOAD_EMPTY,
   decodeFailed,
-  tooManyReadings,
   type BoundTopic,
   type FieldInfo,
   type Inspection,
   type PayloadReader,
-  type ReadingBatch,
+  type Apart,
 } from '../formats/payload-reader.ts';
 import type { FieldValues } from '../formats/field-values.ts';
 
@@ -16,32 +16,13 @@ import type { FieldValues } from '../formats/field-values.ts';
 export class DelimitedReader implements PayloadReader {
   readonly contentType: string;
   readonly fields: readonly FieldInfo[];
-  readonly batch: ReadingBatch;
+  readonly batch = new ListBatch(split, (message) => message, delimited);
   readonly #inner: PayloadReader;
-  #messages: readonly Buffer[] = [];
-  #selected: Buffer | undefined;
 
   constructor(inner: PayloadReader) {
     this.#inner = inner;
     this.contentType = inner.contentType;
     this.fields = inner.fields;
-    this.batch = {
-      open: (payload) => {
-        const messages = split(payload);
-        if ('code' in messages) return messages;
-        this.#messages = messages;
-        return messages.length;
-      },
-      select: (index) => {
-        this.#selected = this.#messages[index];
-      },
-      bytes: () => this.#selected,
-      alone: () => this.#selected && delimited(this.#selected),
-      close: () => {
-        this.#messages = [];
-        this.#selected = undefined;
-      },
-    };
   }
 
   bind(topic: BoundTopic): PayloadReader {
@@ -50,8 +31,9 @@ export class DelimitedReader implements PayloadReader {
   }
 
   inspect(payload: Buffer): Inspection | DecodeFault {
-    const messages = split(payload);
-    if ('code' in messages) return messages;
+    const apart = split(payload);
+    if ('code' in apart) return apart;
+    const { readings: messages } = apart;
     const seen = messages.map((message) => this.#inner.inspect?.(message) ?? { tree: undefined, notes: [] });
     const first = seen[0];
     return {
@@ -64,15 +46,16 @@ export class DelimitedReader implements PayloadReader {
   }
 
   read(payload: Buffer, values: FieldValues): DecodeFault | undefined {
-    return this.#inner.read(this.#selected ?? payload, values);
+    return this.#inner.read(this.batch.selected?.reading ?? payload, values);
   }
 }
 
-function split(payload: Buffer): readonly Buffer[] | DecodeFault {
+function split(payload: Buffer): Apart<Buffer, undefined> | DecodeFault {
   if (payload.length === 0) return PAYLOAD_EMPTY;
   const messages: Buffer[] = [];
   let position = 0;
-  while (position < payload.length) {
+  // One more than may be is enough to refuse them.
+  while (position < payload.length && messages.length <= MAX_READINGS) {
     let length = 0;
     let shift = 0;
     for (;;) {
@@ -83,11 +66,10 @@ function split(payload: Buffer): readonly Buffer[] | DecodeFault {
       shift += 7;
     }
     if (length > payload.length - position) return decodeFailed('a message cut short');
-    if (messages.length === MAX_READINGS) return tooManyReadings(MAX_READINGS + 1, MAX_READINGS);
     messages.push(payload.subarray(position, position + length));
     position += length;
   }
-  return messages;
+  return { readings: messages, rest: undefined };
 }
 
 /** A message behind its length. */

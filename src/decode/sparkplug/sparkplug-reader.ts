@@ -8,6 +8,7 @@ import {
   PAYLOAD_EMPTY,
   type BoundTopic,
   type FieldInfo,
+  type FieldType,
   type Inspection,
   type PayloadReader,
   type ReadingBatch,
@@ -33,23 +34,28 @@ import {
   type WireMetric,
 } from './message.ts';
 
-/**
- * What a profile may name besides metrics:
- * `$source` (`<edge node>` or `<edge node>/<device>`, or the host of a STATE), `$group`, `$node`, `$device`,
- * `$message` (NBIRTH, DDATA, ...), `$online` (false in a death, true in a birth, as said in a STATE), `$timestamp`
- * (the message's, in ms), `$seq`, `$bdSeq`, and `$metrics`: all metrics as JSON, those that no field names too.
- */
-const OWN_FIELDS: Readonly<Record<string, FieldInfo>> = {
-  $source: { type: 'string' },
-  $group: { type: 'string' },
-  $node: { type: 'string' },
-  $device: { type: 'string' },
-  $message: { type: 'string' },
-  $online: { type: 'bool' },
-  $timestamp: { type: 'integer' },
-  $seq: { type: 'integer' },
-  $bdSeq: { type: 'integer' },
-  $metrics: { type: 'string' },
+/** A field that a profile may name besides metrics. */
+interface OwnField {
+  readonly type: FieldType;
+  of(message: Understood): SparkplugValue | undefined;
+}
+
+/** `$source` is `<edge node>` or `<edge node>/<device>`, or the host of a STATE. */
+const OWN_FIELDS: Readonly<Record<string, OwnField>> = {
+  $source: { type: 'string', of: ({ topic }) => topic.source },
+  /** NBIRTH, DDATA, ... */
+  $message: { type: 'string', of: ({ topic }) => topic.kind },
+  $group: { type: 'string', of: ({ topic }) => topic.group || undefined },
+  $node: { type: 'string', of: ({ topic }) => topic.node || undefined },
+  $device: { type: 'string', of: ({ topic }) => topic.device || undefined },
+  /** False in a death, true in a birth, as said in a STATE. */
+  $online: { type: 'bool', of: ({ online }) => online },
+  /** The message's, in milliseconds. */
+  $timestamp: { type: 'integer', of: ({ payload }) => payload.timestamp },
+  $seq: { type: 'integer', of: ({ payload }) => payload.seq },
+  $bdSeq: { type: 'integer', of: ({ payload }) => bdSeqOf(payload) },
+  /** All metrics as JSON, those that no field names too. */
+  $metrics: { type: 'string', of: ({ metrics }) => toJson(metrics) },
 };
 
 /** Any name may be a metric's; those that begin with `$` are ours. */
@@ -81,10 +87,13 @@ interface NamedMetric {
   readonly historical: true | undefined;
 }
 
-/** A message, understood, and what it changes once it is taken. */
+/** A message, understood. */
 interface Understood {
-  readonly values: ReadonlyMap<string, SparkplugValue | undefined>;
+  readonly topic: SparkplugTopic;
+  readonly payload: SparkplugPayload;
   readonly metrics: readonly NamedMetric[];
+  /** undefined: it says nothing of that. */
+  readonly online: boolean | undefined;
 }
 
 const NO_READING = 0;
@@ -115,7 +124,7 @@ class SparkplugReader implements PayloadReader {
     this.#type = type;
     this.#nodes = nodes;
     this.#topic = topic;
-    this.fields = names.map((name) => OWN_FIELDS[name] ?? { type: 'any' });
+    this.fields = names.map((name) => ({ type: OWN_FIELDS[name]?.type ?? 'any' }));
     this.batch = {
       open: (payload) => this.#open(payload),
       select: () => {
@@ -143,9 +152,12 @@ class SparkplugReader implements PayloadReader {
     values.clear(payload);
     const message = this.#message;
     if (message === undefined) return decodeFailed('not a message of Sparkplug B that has a reading');
+    const metrics = new Map(message.metrics.map(({ name, value }) => [name, value]));
     this.#plain.begin();
     for (const [slot, name] of this.#names.entries()) {
-      const value = name === '$metrics' ? toJson(message.metrics) : message.values.get(name);
+      // Only ours begin so: a metric may well be called `constructor`.
+      const own = name.startsWith('$') ? OWN_FIELDS[name] : undefined;
+      const value = own === undefined ? metrics.get(name) : own.of(message);
       const fault = this.#plain.put(values, slot, name, value, typeof value === 'bigint');
       if (fault !== undefined) return fault;
     }
@@ -161,19 +173,17 @@ class SparkplugReader implements PayloadReader {
     if (typeof opened !== 'number') return opened;
     const kind = this.#topic?.kind ?? '';
     if (message === undefined) return { tree: undefined, notes: [`Sparkplug B ${kind}: no record`] };
-    const own = [...message.values].filter(([name, value]) => name.startsWith('$') && value !== undefined);
+    const own = Object.entries(OWN_FIELDS).map(([name, { of }]) => [name, of(message)] as const);
+    const known = own.filter(([, value]) => value !== undefined);
     return {
-      tree: { ...Object.fromEntries(own), $metrics: message.metrics },
+      tree: { ...Object.fromEntries(known), $metrics: message.metrics },
       notes: [`Sparkplug B ${kind}`, ...this.#sequenceNotes(message)],
     };
   }
 
   /** What will be made of the message's number, as {@link #checkSeq} does. */
-  #sequenceNotes({ values }: Understood): string[] {
-    const topic = this.#topic;
-    const seq = values.get('$seq');
-    if (topic === undefined || seq === undefined || topic.kind === 'NBIRTH' || topic.kind === 'NDEATH')
-      return [];
+  #sequenceNotes({ topic, payload: { seq } }: Understood): string[] {
+    if (seq === undefined || topic.kind === 'NBIRTH' || topic.kind === 'NDEATH') return [];
     const node = this.#nodes.find(topic);
     if (node === undefined) return ['no birth of its edge node is known: a rebirth is asked for'];
     if (node.lastSeq === undefined) return [];
@@ -214,11 +224,8 @@ class SparkplugReader implements PayloadReader {
     if (state === undefined)
       return decodeFailed('not a STATE: {"online":..., "timestamp":...}, ONLINE or OFFLINE');
     const { online, timestamp } = state;
-    const values = new Map<string, SparkplugValue | undefined>(topicValues(topic));
-    values
-      .set('$online', online)
-      .set('$timestamp', timestamp === undefined ? undefined : BigInt(Math.trunc(timestamp)));
-    this.#message = { values, metrics: [] };
+    const said = timestamp === undefined ? {} : { timestamp: BigInt(Math.trunc(timestamp)) };
+    this.#message = { topic, payload: said, metrics: [], online };
     return ONE_READING;
   }
 
@@ -244,7 +251,7 @@ class SparkplugReader implements PayloadReader {
       }
       for (const [alias, metric] of born) this.#nodes.addMetric(node, topic.source, alias, metric);
     };
-    this.#message = understood(topic, message, metrics, true);
+    this.#message = { topic, payload: message, metrics, online: true };
     return ONE_READING;
   }
 
@@ -256,7 +263,7 @@ class SparkplugReader implements PayloadReader {
       this.#nodes.stats.staleDeaths++;
       return NO_READING;
     }
-    this.#message = understood(topic, message, [], false);
+    this.#message = { topic, payload: message, metrics: [], online: false };
     return ONE_READING;
   }
 
@@ -286,7 +293,8 @@ class SparkplugReader implements PayloadReader {
       if (node !== undefined) this.#checkSeq(topic, node, seqOf(message));
       else this.#nodes.requestRebirth(topic);
     };
-    this.#message = understood(topic, message, metrics, topic.kind === 'DDEATH' ? false : undefined);
+    const online = topic.kind === 'DDEATH' ? false : undefined;
+    this.#message = { topic, payload: message, metrics, online };
     return ONE_READING;
   }
 
@@ -328,37 +336,6 @@ function named(metric: WireMetric, name: string, datatype: number): NamedMetric 
     timestamp: metric.timestamp,
     historical: metric.is_historical === true ? true : undefined,
   };
-}
-
-function understood(
-  topic: SparkplugTopic,
-  message: SparkplugPayload,
-  metrics: readonly NamedMetric[],
-  online: boolean | undefined,
-): Understood {
-  const values = new Map<string, SparkplugValue | undefined>(
-    metrics.map(({ name, value }) => [name, value ?? undefined]),
-  );
-  for (const [name, value] of topicValues(topic)) values.set(name, value);
-  values.set('$online', online).set('$timestamp', message.timestamp);
-  values.set('$seq', message.seq).set('$bdSeq', bdSeqOf(message));
-  return { values, metrics };
-}
-
-function topicValues({
-  kind,
-  group,
-  node,
-  device,
-  source,
-}: SparkplugTopic): [string, SparkplugValue | undefined][] {
-  return [
-    ['$source', source],
-    ['$message', kind],
-    ['$group', group === '' ? undefined : group],
-    ['$node', node === '' ? undefined : node],
-    ['$device', device === '' ? undefined : device],
-  ];
 }
 
 function seqOf({ seq }: SparkplugPayload): number | undefined {
