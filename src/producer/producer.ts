@@ -15,7 +15,7 @@ import type { Topic } from './cluster/topic.ts';
 import type { ProducerConfig } from './config/config-table.ts';
 import type { ProducerContext } from './context.ts';
 import { InvalidRecordError, ProducerClosedError, type ProducerError } from './errors.ts';
-import { kafkaMetrics, noStats, type KafkaMetrics } from './metrics.ts';
+import { kafkaMetrics, noStats, type BufferFigures, type KafkaMetrics } from './metrics.ts';
 import { ProduceResults } from './sending/produce-results.ts';
 import { ProducerIds } from './sending/producer-ids.ts';
 import { SenderLoop } from './sending/sender-loop.ts';
@@ -244,7 +244,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
   }
 
   /** buffer.memory, in bytes: all of it, and what no batch holds. */
-  get buffer(): { readonly totalBytes: number; readonly availableBytes: number } {
+  get buffer(): BufferFigures {
     return this.#accumulator.pool;
   }
 

@@ -147,7 +147,6 @@ export class ScriptedPort implements BrokerPort {
     this.metadataRequests++;
     if (this.metadataFailure !== undefined) return Promise.reject(this.metadataFailure);
     return Promise.resolve({
-      clusterId: 'scripted',
       brokers: [1, 2, 3].map((nodeId) => ({ nodeId, host: '127.0.0.1', port: nodeId })),
       topics: topics.map(
         (name) => this.topics.get(name) ?? { name, errorCode: 3, topicId: undefined, partitions: [] },

@@ -27,7 +27,7 @@ export async function fetchMetadata(
 function readMetadata(reader: ProtocolReader, version: number): ClusterMetadata {
   reader.int32(); // throttle_time_ms
   const brokers = reader.array(() => readBroker(reader));
-  const clusterId = reader.nullableString();
+  reader.nullableString(); // cluster_id
   reader.int32(); // controller_id
   const topics = reader.array(() => {
     const errorCode = reader.int16();
@@ -40,7 +40,7 @@ function readMetadata(reader: ProtocolReader, version: number): ClusterMetadata 
     partitions.sort((a, b) => a.index - b.index);
     return { name, errorCode, topicId, partitions };
   });
-  return { clusterId, brokers, topics };
+  return { brokers, topics };
 }
 
 function readLeader(reader: ProtocolReader) {

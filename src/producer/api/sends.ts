@@ -95,7 +95,7 @@ export class Sends<K, V> implements RecordTarget {
 
   send(record: ProducerRecord<K, V>, callback: SendCallback): void {
     if (this.#closed) {
-      this.refuse(record, callback, new ProducerClosedError());
+      this.#refuse(record, callback, new ProducerClosedError());
       return;
     }
     const line = this.#lines.get(record.topic);
@@ -103,7 +103,7 @@ export class Sends<K, V> implements RecordTarget {
       if (line === undefined) this.#sendNow(record, callback);
       else this.#sendBehind(line, record, callback);
     } catch (error) {
-      this.refuse(record, callback, asProducerError(error, record.topic));
+      this.#refuse(record, callback, asProducerError(error, record.topic));
     }
   }
 
@@ -116,7 +116,7 @@ export class Sends<K, V> implements RecordTarget {
     const serialized = this.#serialize(record);
     const refusal = this.#append(record, serialized, callback);
     if (refusal === undefined) return;
-    if (refusal instanceof ProducerError) this.refuse(record, callback, refusal);
+    if (refusal instanceof ProducerError) this.#refuse(record, callback, refusal);
     else this.#queue(this.#openLine(record.topic), record, callback, copyOf(serialized));
   }
 
@@ -196,14 +196,14 @@ export class Sends<K, V> implements RecordTarget {
           head.serialized = copyOf(this.#serialize(head.record));
         }
         const refusal = this.#append(head.record, head.serialized, head.callback);
-        if (refusal instanceof ProducerError) this.refuse(head.record, head.callback, refusal);
+        if (refusal instanceof ProducerError) this.#refuse(head.record, head.callback, refusal);
         else if (refusal !== undefined) {
           line.waitsFor = refusal.kind;
           refusal.wait(this.#suspend(line));
           return;
         }
       } catch (error) {
-        this.refuse(head.record, head.callback, asProducerError(error, line.topic));
+        this.#refuse(head.record, head.callback, asProducerError(error, line.topic));
       }
       line.shift();
     }
@@ -224,7 +224,7 @@ export class Sends<K, V> implements RecordTarget {
     wait.then(resume, (error: unknown) => {
       if (line.head === head) {
         line.shift();
-        this.refuse(head.record, head.callback, asProducerError(error, line.topic));
+        this.#refuse(head.record, head.callback, asProducerError(error, line.topic));
       }
       resume();
     });
@@ -252,7 +252,7 @@ export class Sends<K, V> implements RecordTarget {
     for (let head = line.head; head !== undefined && head.deadlineMs <= nowMs; head = line.head) {
       const error = this.#blocked(line, head);
       line.shift();
-      this.refuse(head.record, head.callback, error);
+      this.#refuse(head.record, head.callback, error);
     }
     if (line.head === undefined) this.#closeLine(line);
     else this.#armTimer(line);
@@ -274,18 +274,16 @@ export class Sends<K, V> implements RecordTarget {
       return new MaxBlockTimeoutError('metadata', message, cause === undefined ? undefined : { cause });
     }
     const room = waitsFor === 'partition' ? "its partition's share of buffer.memory" : 'buffer.memory';
-    return new MaxBlockTimeoutError(
-      'memory',
-      `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all) ${within}: ` +
-        `Kafka takes records more slowly than they are sent, or not at all`,
-    );
+    const lack = `no room for a record for topic '${topic}' in ${room} (${bufferMemoryBytes} bytes in all)`;
+    const why = 'Kafka takes records more slowly than they are sent, or not at all';
+    return new MaxBlockTimeoutError('memory', `${lack} ${within}: ${why}`);
   }
 
   /** Everything that waits fails: the producer gives up. */
   abandon(error: ProducerError): void {
     for (const line of [...this.#lines.values()]) {
       for (let send = line.shift(); send !== undefined; send = line.shift()) {
-        this.refuse(send.record, send.callback, error);
+        this.#refuse(send.record, send.callback, error);
       }
       this.#closeLine(line);
     }
@@ -296,11 +294,8 @@ export class Sends<K, V> implements RecordTarget {
   }
 
   /** The record is not taken. Its callback is called after send() has returned: only then has the caller its promise. */
-  refuse(
-    { topic, partition = -1 }: ProducerRecord<K, V>,
-    callback: SendCallback,
-    error: ProducerError,
-  ): void {
+  #refuse(record: ProducerRecord<K, V>, callback: SendCallback, error: ProducerError): void {
+    const { topic, partition = -1 } = record;
     queueMicrotask(() => {
       try {
         callback(error, failureMetadata(topic, partition));
@@ -328,16 +323,14 @@ function serializerOf<T>(part: RecordPart, given: Serializer<T> | undefined): Se
   // Without a serializer the type parameter is its default: bytes.
   const serializer = given ?? (new ByteArraySerializer() as Serializer<unknown>);
   if (serializer.part !== undefined && serializer.part !== part) {
-    throw new ProducerError(
-      'CONFIG_INVALID',
-      `the serializer of the ${part} is made for the ${serializer.part}`,
-    );
+    const message = `the serializer of the ${part} is made for the ${serializer.part}`;
+    throw new ProducerError('CONFIG_INVALID', message);
   }
   return serializer;
 }
 
 /** A send that could not be appended at once. */
-export interface WaitingSend<K, V> {
+interface WaitingSend<K, V> {
   readonly record: ProducerRecord<K, V>;
   readonly callback: SendCallback;
   /** Monotonic milliseconds at which max.block.ms is over. */
@@ -346,11 +339,12 @@ export interface WaitingSend<K, V> {
   serialized: SerializedRecord | undefined;
   /** Resolves when the serializers are ready, or should be asked again. */
   preparing: Promise<void> | undefined;
-  onTaken?: (() => void)[];
+  /** Resolved when the send leaves the line, if anybody waits for that. */
+  taken?: PromiseWithResolvers<void>;
 }
 
 /** The sends that wait for one topic: first in, first out, so that none overtakes another of its key. */
-export class SendLine<K, V> {
+class SendLine<K, V> {
   readonly topic: string;
   readonly #sends: WaitingSend<K, V>[] = [];
   #first = 0;
@@ -381,12 +375,9 @@ export class SendLine<K, V> {
   }
 
   /** Resolves when all that stand in line now have left it. */
-  whenTaken(): Promise<void> {
+  async whenTaken(): Promise<void> {
     const { tail } = this;
-    if (tail === undefined) return Promise.resolve();
-    return new Promise((resolve) => {
-      (tail.onTaken ??= []).push(resolve);
-    });
+    if (tail !== undefined) await (tail.taken ??= Promise.withResolvers()).promise;
   }
 
   /** Takes the head out. An array's own shift() would move all the others each time. */
@@ -394,7 +385,7 @@ export class SendLine<K, V> {
     const { head } = this;
     if (head === undefined) return undefined;
     this.#first++;
-    for (const resolve of head.onTaken ?? []) resolve();
+    head.taken?.resolve();
     if (this.#first >= 1_024 && this.#first * 2 >= this.#sends.length) {
       this.#sends.splice(0, this.#first);
       this.#first = 0;

@@ -151,10 +151,6 @@ export function errorCodes(): readonly { code: number; name: string; retriable: 
   return TABLE.map(([code, name, flags]) => ({ code, name, retriable: (flags & RETRIABLE) !== 0 }));
 }
 
-const BY_CODE = new Map<number, readonly [code: number, name: string, flags: number]>(
-  TABLE.map((row) => [row[0], row]),
-);
-
 type KafkaErrorCodes = { readonly [Row in (typeof TABLE)[number] as Row[1]]: Row[0] };
 
 /** The codes by their names. */
@@ -179,7 +175,8 @@ export class KafkaError extends ProducerError {
   readonly staleMetadata: boolean;
 
   constructor(errorCode: number, what: string, brokerMessage: string | null = null) {
-    const [, name, flags] = BY_CODE.get(errorCode) ?? [errorCode, `KAFKA_ERROR_${errorCode}`, FATAL];
+    const known = TABLE.find(([code]) => code === errorCode);
+    const [, name, flags] = known ?? [errorCode, `KAFKA_ERROR_${errorCode}`, FATAL];
     const detail = brokerMessage === null ? '' : `: ${brokerMessage}`;
     super(name, `${what} was refused by Kafka with ${name}${detail}`, {
       retriable: (flags & RETRIABLE) !== 0,

@@ -26,7 +26,6 @@ export interface TopicMetadata {
 }
 
 export interface ClusterMetadata {
-  readonly clusterId: string | null;
   readonly brokers: readonly BrokerEndpoint[];
   /** One entry for each topic that was asked for. */
   readonly topics: readonly TopicMetadata[];

@@ -61,11 +61,9 @@ class Bindings<Key, Binding> {
   get(topic: string, key: Key): Binding {
     const binding = this.#made.get(key);
     if (binding !== undefined) return binding;
-    throw new SerializationError(
-      'SCHEMA_NOT_PREPARED',
-      topic,
-      `the schema for topic '${topic}' is not there yet: await prepare() before serialize() or deserialize()`,
-    );
+    const advice = 'await prepare() before serialize() or deserialize()';
+    const message = `the schema for topic '${topic}' is not there yet: ${advice}`;
+    throw new SerializationError('SCHEMA_NOT_PREPARED', topic, message);
   }
 }
 
@@ -158,11 +156,7 @@ function orUnusable<T>(topic: string, schema: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    throw new SerializationError(
-      'UNUSABLE_SCHEMA',
-      topic,
-      `${schema} can't be used for topic '${topic}': ${errorMessage(error)}`,
-      { cause: error },
-    );
+    const message = `${schema} can't be used for topic '${topic}': ${errorMessage(error)}`;
+    throw new SerializationError('UNUSABLE_SCHEMA', topic, message, { cause: error });
   }
 }

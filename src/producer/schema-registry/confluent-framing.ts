@@ -24,11 +24,9 @@ export function readSchemaId(topic: string, data: Uint8Array): number {
   if (id !== undefined) return id;
   const found =
     data.length < FRAME_BYTES ? `it has ${data.length} bytes` : `it begins with byte ${data[0] ?? 0}`;
-  throw new SerializationError(
-    'UNKNOWN_MAGIC_BYTE',
-    topic,
-    `data from topic '${topic}' is not in Confluent's wire format (byte 0, schema id of 4 bytes): ${found}`,
-  );
+  const format = "Confluent's wire format (byte 0, schema id of 4 bytes)";
+  const message = `data from topic '${topic}' is not in ${format}: ${found}`;
+  throw new SerializationError('UNKNOWN_MAGIC_BYTE', topic, message);
 }
 
 /** The schema id, or undefined if the bytes are not in this format. */

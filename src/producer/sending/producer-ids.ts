@@ -29,27 +29,27 @@ export class ProducerIds {
     const restMs =
       this.#attempts === 0 ? 0 : this.#lastAttemptMs + this.#context.retryBackoffMs(this.#attempts) - nowMs;
     if (restMs > 0) return restMs;
-    this.#inProgress = true;
-    const { port, clock, logger, loop } = this.#context;
-    port.initProducerId().then(
-      (id) => {
-        this.#inProgress = false;
-        this.current = id;
-        this.#attempts = 0;
-        this.lastError = undefined;
-        logger.debug({ producerId: String(id.producerId), epoch: id.epoch }, 'producer id received');
-        loop.wakeup();
-      },
-      (error: unknown) => {
-        this.#inProgress = false;
-        this.#attempts++;
-        this.#lastAttemptMs = clock.monotonicMs();
-        this.#report(error);
-        this.lastError = error;
-        loop.wakeup();
-      },
-    );
+    void this.#request();
     return Number.POSITIVE_INFINITY;
+  }
+
+  async #request(): Promise<void> {
+    const { port, clock, logger, loop } = this.#context;
+    this.#inProgress = true;
+    try {
+      const id = await port.initProducerId();
+      this.current = id;
+      this.#attempts = 0;
+      this.lastError = undefined;
+      logger.debug({ producerId: String(id.producerId), epoch: id.epoch }, 'producer id received');
+    } catch (error) {
+      this.#attempts++;
+      this.#lastAttemptMs = clock.monotonicMs();
+      this.#report(error);
+      this.lastError = error;
+    }
+    this.#inProgress = false;
+    loop.wakeup();
   }
 
   /** What passes by itself is detail; what a person must mend is said once. */

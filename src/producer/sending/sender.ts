@@ -108,13 +108,18 @@ export class Sender {
     while (canSend && hasRoom()) {
       const batches = accumulator.drain(brokerId, nowMs);
       if (batches.length === 0) break;
-      this.#send(brokerId, traffic, batches, nowMs);
+      void this.#send(brokerId, traffic, batches, nowMs);
     }
     // The broker's readiness, or the answer to a request in flight, wakes us up.
     return Number.POSITIVE_INFINITY;
   }
 
-  #send(brokerId: number, traffic: BrokerTraffic, batches: readonly QueuedBatch[], nowMs: number): void {
+  async #send(
+    brokerId: number,
+    traffic: BrokerTraffic,
+    batches: readonly QueuedBatch[],
+    nowMs: number,
+  ): Promise<void> {
     const { port, stats, mistakes, loop } = this.#context;
     const { producerIds, results } = this.#options;
     for (const batch of batches) {
@@ -126,26 +131,14 @@ export class Sender {
     stats.requestTotal++;
     stats.requestsInFlight++;
     traffic.requests++;
-    const ended = (handle: () => void) => {
-      traffic.requests--;
-      stats.requestsInFlight--;
-      handle();
-      // A request has one batch of a partition at most.
-      results.settle(batches.map(({ queue }) => queue));
-      loop.wakeup();
-    };
-    port.produce(brokerId, batches).then(
-      (response) => {
-        ended(() => {
-          this.#onResponse(traffic, batches, response, nowMs);
-        });
-      },
-      (error: unknown) => {
-        ended(() => {
-          this.#onFailure(batches, error);
-        });
-      },
-    );
+    const response = await port.produce(brokerId, batches).catch(asProducerError);
+    traffic.requests--;
+    stats.requestsInFlight--;
+    if (response instanceof ProducerError) this.#onFailure(batches, response);
+    else this.#onResponse(traffic, batches, response, nowMs);
+    // A request has one batch of a partition at most.
+    results.settle(batches.map(({ queue }) => queue));
+    loop.wakeup();
   }
 
   #onResponse(
@@ -169,23 +162,25 @@ export class Sender {
   }
 
   /** No answer: every batch of the request may be in Kafka, or not. */
-  #onFailure(batches: readonly QueuedBatch[], thrown: unknown): void {
+  #onFailure(batches: readonly QueuedBatch[], error: ProducerError): void {
     const { stats, clock } = this.#context;
-    const error =
-      thrown instanceof ProducerError
-        ? thrown
-        : new BrokerUnavailableError(`the request failed: ${errorMessage(thrown)}`, { cause: thrown });
+    const { metadata, results } = this.#options;
     stats.requestErrorTotal++;
-    for (const batch of batches) this.#options.results.onNoAnswer(batch, error, clock.monotonicMs());
-    this.#options.metadata.requestUpdate();
+    for (const batch of batches) results.onNoAnswer(batch, error, clock.monotonicMs());
+    metadata.requestUpdate();
   }
 
   #trafficOf(brokerId: number): BrokerTraffic {
-    let traffic = this.#traffic.get(brokerId);
-    if (traffic === undefined) {
-      traffic = { requests: 0, throttledUntilMs: Number.NEGATIVE_INFINITY };
-      this.#traffic.set(brokerId, traffic);
-    }
+    const traffic = this.#traffic.get(brokerId) ?? {
+      requests: 0,
+      throttledUntilMs: Number.NEGATIVE_INFINITY,
+    };
+    this.#traffic.set(brokerId, traffic);
     return traffic;
   }
+}
+
+function asProducerError(thrown: unknown): ProducerError {
+  if (thrown instanceof ProducerError) return thrown;
+  return new BrokerUnavailableError(`the request failed: ${errorMessage(thrown)}`, { cause: thrown });
 }

@@ -5,8 +5,8 @@ import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
 import type { SchemaReference } from '../schema-registry/schema.ts';
 import { avroName, avroSchemaText, avroType, firstMisfit } from './avro-types.ts';
 import type { AvroOptions, AvroSchema, AvroType } from './avro-types.ts';
-import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
-import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
+import { RegistrySerializer } from './registry-serializer.ts';
+import { asBuffer, cannotDeserialize, type Deserializer } from './serializer.ts';
 
 export interface AvroSerializerOptions extends AvroOptions {
   readonly schema: AvroSchema;
@@ -32,53 +32,31 @@ interface Encoder {
  * Avro's binary encoding, without a container file's header: both sides know the schema, or its id stands in front.
  * Records, maps, arrays and enums are plain objects, arrays and strings; bytes are a Uint8Array.
  */
-export class AvroSerializer<T = unknown> implements Serializer<T> {
-  readonly part: RecordPart | undefined;
-  readonly #plain: Encoder | undefined;
-  readonly #schemas: TopicSchemas<Encoder> | undefined;
+export class AvroSerializer<T = unknown> extends RegistrySerializer<T, Encoder> {
   /** Where a datum is written before its length is known; grows with the data, within reason. */
   #scratch: Buffer = Buffer.allocUnsafeSlow(1024);
 
   /** @throws Error if the schema is none, or the registry's options contradict each other */
   constructor(options: AvroSerializerOptions | RegisteredAvroOptions) {
-    const text = avroSchemaText(options.schema);
-    if ('registry' in options) {
-      const { references } = options;
-      this.#schemas = new TopicSchemas(
-        options,
-        { type: 'AVRO', text, references },
-        recordName(text, options),
-        ({ id, schema, references: referred }) => {
-          const type = avroType(schema.text, referred.values(), options);
-          return { type, prefix: framePrefix(id), plainBytes: type.typeName === 'bytes' };
-        },
-      );
-    } else {
-      this.#plain = { type: avroType(text, [], options), prefix: new Uint8Array(0), plainBytes: false };
-    }
-    this.part = this.#schemas?.part;
+    if ('registry' in options) super(topicSchemas(options));
+    else super(undefined, plainEncoder(options));
   }
 
-  prepare(topic: string): Promise<void> | undefined {
-    return this.#schemas?.prepare(topic);
+  protected formatOf({ type }: Encoder): string {
+    return `Avro (${avroName(type)})`;
   }
 
-  serialize(topic: string, data: T | null): Uint8Array | null {
-    if (data === null) return null;
-    const encoder = this.#plain ?? (this.#schemas as TopicSchemas<Encoder>).encoder(topic);
-    if (encoder.plainBytes && data instanceof Uint8Array) return Buffer.concat([encoder.prefix, data]);
+  protected encode(data: T, { type, prefix, plainBytes }: Encoder): Uint8Array {
+    if (plainBytes && data instanceof Uint8Array) return Buffer.concat([prefix, data]);
     try {
-      return this.#encode(encoder, data);
+      return this.#write(data, type, prefix);
     } catch (error) {
-      throw cannotSerialize(
-        topic,
-        `Avro (${avroName(encoder.type)})`,
-        firstMisfit(encoder.type, data) ?? error,
-      );
+      const misfit = firstMisfit(type, data);
+      throw misfit === undefined ? error : new TypeError(misfit);
     }
   }
 
-  #encode({ type, prefix }: Encoder, data: T): Uint8Array {
+  #write(data: T, type: AvroType, prefix: Uint8Array): Uint8Array {
     let scratch = this.#scratch;
     scratch.set(prefix);
     let end = type.encode(data, scratch, prefix.length);
@@ -91,6 +69,20 @@ export class AvroSerializer<T = unknown> implements Serializer<T> {
     }
     return Buffer.from(scratch.subarray(0, end));
   }
+}
+
+function plainEncoder(options: AvroSerializerOptions): Encoder {
+  const type = avroType(avroSchemaText(options.schema), [], options);
+  return { type, prefix: new Uint8Array(0), plainBytes: false };
+}
+
+function topicSchemas(options: RegisteredAvroOptions): TopicSchemas<Encoder> {
+  const text = avroSchemaText(options.schema);
+  const own = { type: 'AVRO', text, references: options.references } as const;
+  return new TopicSchemas(options, own, recordName(text, options), ({ id, schema, references }) => {
+    const type = avroType(schema.text, references.values(), options);
+    return { type, prefix: framePrefix(id), plainBytes: type.typeName === 'bytes' };
+  });
 }
 
 export interface AvroDeserializerOptions extends AvroOptions {
@@ -121,9 +113,8 @@ export class AvroDeserializer<T = unknown> implements Deserializer<T> {
   /** @throws Error if the schema is none */
   constructor(options: AvroDeserializerOptions | RegisteredAvroDeserializerOptions) {
     if ('registry' in options) {
-      const { readerSchema } = options;
-      const reader =
-        readerSchema === undefined ? undefined : avroType(avroSchemaText(readerSchema), [], options);
+      const text = options.readerSchema && avroSchemaText(options.readerSchema);
+      const reader = text === undefined ? undefined : avroType(text, [], options);
       this.#schemas = new WriterSchemas(options.registry, (bound) => decoderOf(bound, reader, options));
     } else {
       const type = avroType(avroSchemaText(options.schema), [], options);
@@ -156,11 +147,8 @@ function decoderOf(
   options: AvroOptions,
 ): Decoder {
   const writer = avroType(schema.text, references.values(), options);
-  return {
-    type: reader ?? writer,
-    resolver: reader === undefined ? undefined : reader.createResolver(writer),
-    plainBytes: writer.typeName === 'bytes',
-  };
+  const plainBytes = writer.typeName === 'bytes';
+  return { type: reader ?? writer, resolver: reader?.createResolver(writer), plainBytes };
 }
 
 /** A schema that uses types of others can't be compiled yet, but its name stands in its own text. */

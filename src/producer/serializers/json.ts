@@ -1,8 +1,8 @@
 import { TopicSchemas, type RegistrySerializerOptions } from '../schema-registry/bound-schemas.ts';
 import { FRAME_BYTES, framePrefix, readSchemaId } from '../schema-registry/confluent-framing.ts';
 import type { SchemaReference } from '../schema-registry/schema.ts';
-import { asBuffer, cannotDeserialize, cannotSerialize } from './serializer.ts';
-import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
+import { RegistrySerializer } from './registry-serializer.ts';
+import { asBuffer, cannotDeserialize, type Deserializer } from './serializer.ts';
 
 export interface JsonSerializerOptions {
   /** As of `JSON.stringify`, e.g. to write a bigint as text. */
@@ -16,51 +16,39 @@ export interface RegisteredJsonOptions extends JsonSerializerOptions, RegistrySe
   readonly references?: readonly SchemaReference[];
 }
 
+const NO_PREFIX = new Uint8Array(0);
+
 /** `JSON.stringify` in UTF-8. null is a tombstone, not the text `null`. */
-export class JsonSerializer<T = unknown> implements Serializer<T> {
-  readonly part: RecordPart | undefined;
+export class JsonSerializer<T = unknown> extends RegistrySerializer<T, Uint8Array> {
   readonly #replacer: JsonSerializerOptions['replacer'];
-  readonly #schemas: TopicSchemas<Uint8Array> | undefined;
 
   /** @throws TypeError if the registry's options contradict each other */
   constructor(options: JsonSerializerOptions | RegisteredJsonOptions = {}) {
+    super('registry' in options ? topicSchemas(options) : undefined, NO_PREFIX);
     this.#replacer = options.replacer;
-    if ('registry' in options) {
-      const { schema, references } = options;
-      const text = typeof schema === 'string' ? schema : JSON.stringify(schema);
-      this.#schemas = new TopicSchemas(options, { type: 'JSON', text, references }, titleOf(text), ({ id }) =>
-        framePrefix(id),
-      );
-    }
-    this.part = this.#schemas?.part;
   }
 
-  prepare(topic: string): Promise<void> | undefined {
-    return this.#schemas?.prepare(topic);
+  protected formatOf(): string {
+    return 'JSON';
   }
 
-  serialize(topic: string, data: T | null): Uint8Array | null {
-    if (data === null) return null;
-    const prefix = this.#schemas?.encoder(topic);
-    const text = this.#stringify(topic, data);
-    if (prefix === undefined) return Buffer.from(text, 'utf8');
-    const bytes = Buffer.allocUnsafe(FRAME_BYTES + Buffer.byteLength(text, 'utf8'));
+  protected encode(data: T, prefix: Uint8Array): Uint8Array {
+    // Its type leaves out that it answers undefined for undefined, functions and symbols.
+    const text: unknown = JSON.stringify(data, this.#replacer);
+    if (typeof text !== 'string') throw new TypeError(`JSON has no ${typeof data}`);
+    if (prefix.length === 0) return Buffer.from(text, 'utf8');
+    const bytes = Buffer.allocUnsafe(prefix.length + Buffer.byteLength(text, 'utf8'));
     bytes.set(prefix);
-    bytes.write(text, FRAME_BYTES, 'utf8');
+    bytes.write(text, prefix.length, 'utf8');
     return bytes;
   }
+}
 
-  #stringify(topic: string, data: T): string {
-    let text: unknown;
-    try {
-      // Its type leaves out that it answers undefined for undefined, functions and symbols.
-      text = JSON.stringify(data, this.#replacer);
-    } catch (error) {
-      throw cannotSerialize(topic, 'JSON', error);
-    }
-    if (typeof text !== 'string') throw cannotSerialize(topic, 'JSON', `JSON has no ${typeof data}`);
-    return text;
-  }
+function topicSchemas(options: RegisteredJsonOptions): TopicSchemas<Uint8Array> {
+  const { schema, references } = options;
+  const text = typeof schema === 'string' ? schema : JSON.stringify(schema);
+  const own = { type: 'JSON', text, references } as const;
+  return new TopicSchemas(options, own, titleOf(text), ({ id }) => framePrefix(id));
 }
 
 export interface JsonDeserializerOptions<T> {

@@ -4,8 +4,8 @@ import { framePrefix, readMessageIndexes, readSchemaId } from '../schema-registr
 import { protoMessages } from '../schema-registry/proto-messages.ts';
 import type { SchemaRegistry } from '../schema-registry/schema-registry.ts';
 import type { SchemaReference } from '../schema-registry/schema.ts';
-import { cannotDeserialize, cannotSerialize, SerializationError } from './serializer.ts';
-import type { Deserializer, RecordPart, Serializer } from './serializer.ts';
+import { RegistrySerializer } from './registry-serializer.ts';
+import { cannotDeserialize, SerializationError, type Deserializer } from './serializer.ts';
 
 /**
  * A message type: a `Type` of protobufjs, a class that its `pbjs` generated, or one of ts-proto. The library comes
@@ -42,55 +42,42 @@ export interface RegisteredProtobufOptions<T>
 
 const NO_PREFIX = new Uint8Array(0);
 
-export class ProtobufSerializer<T> implements Serializer<T> {
-  readonly part: RecordPart | undefined;
+export class ProtobufSerializer<T> extends RegistrySerializer<T, Uint8Array> {
   readonly #type: ProtobufType<T>;
   readonly #verify: boolean;
-  readonly #schemas: TopicSchemas<Uint8Array> | undefined;
 
   /** @throws TypeError if the schema has no such message, or the registry's options contradict each other */
   constructor(options: ProtobufSerializerOptions<T> | RegisteredProtobufOptions<T>) {
+    super('registry' in options ? topicSchemas(options) : undefined, NO_PREFIX);
     this.#type = options.type;
     this.#verify = options.verify ?? true;
-    if ('registry' in options) {
-      const { schema: text, references } = options;
-      const message = options.message ?? nameOf(options.type);
-      // Now rather than at the first record.
-      indexesOf(text, message);
-      this.#schemas = new TopicSchemas(
-        options,
-        { type: 'PROTOBUF', text, references },
-        message,
-        ({ id, schema }) => framePrefix(id, indexesOf(schema.text, message)),
-      );
-    }
-    this.part = this.#schemas?.part;
   }
 
-  prepare(topic: string): Promise<void> | undefined {
-    return this.#schemas?.prepare(topic);
+  protected formatOf(): string {
+    return 'Protobuf';
   }
 
-  serialize(topic: string, data: T | null): Uint8Array | null {
-    if (data === null) return null;
-    const prefix = this.#schemas?.encoder(topic) ?? NO_PREFIX;
-    const payload = this.#encode(topic, data);
+  protected encode(data: T, prefix: Uint8Array): Uint8Array {
+    const problem = this.#verify ? this.#type.verify?.(data as never) : null;
+    if (typeof problem === 'string') throw new TypeError(problem);
+    const payload = this.#type.encode(data).finish();
     if (prefix.length === 0) return payload;
     const bytes = Buffer.allocUnsafe(prefix.length + payload.length);
     bytes.set(prefix);
     bytes.set(payload, prefix.length);
     return bytes;
   }
+}
 
-  #encode(topic: string, data: T): Uint8Array {
-    try {
-      const problem = this.#verify ? this.#type.verify?.(data as never) : null;
-      if (typeof problem === 'string') throw new TypeError(problem);
-      return this.#type.encode(data).finish();
-    } catch (error) {
-      throw cannotSerialize(topic, 'Protobuf', error);
-    }
-  }
+function topicSchemas<T>(options: RegisteredProtobufOptions<T>): TopicSchemas<Uint8Array> {
+  const { schema: text, references } = options;
+  const message = options.message ?? nameOf(options.type);
+  // Now rather than at the first record.
+  indexesOf(text, message);
+  const own = { type: 'PROTOBUF', text, references } as const;
+  return new TopicSchemas(options, own, message, ({ id, schema }) =>
+    framePrefix(id, indexesOf(schema.text, message)),
+  );
 }
 
 /** Protobuf in Confluent's wire format. */
@@ -132,12 +119,9 @@ export class ProtobufDeserializer<T> implements Deserializer<T> {
     const name = names?.get(framed.messageIndexes.join());
     const type = name === undefined ? undefined : this.#types[name];
     if (type === undefined) {
-      throw new SerializationError(
-        'UNEXPECTED_SCHEMA',
-        topic,
-        `data from topic '${topic}' is ${name === undefined ? 'of no message of its schema' : `a ${name}`}, ` +
-          `not one of ${Object.keys(this.#types).join(', ')}`,
-      );
+      const found = name === undefined ? 'of no message of its schema' : `a ${name}`;
+      const message = `data from topic '${topic}' is ${found}, not one of ${Object.keys(this.#types).join(', ')}`;
+      throw new SerializationError('UNEXPECTED_SCHEMA', topic, message);
     }
     return decode(topic, type, data.subarray(framed.offset));
   }

@@ -77,30 +77,19 @@ export class SerializationError extends ProducerError {
 
 /** `reason` completes "...: "; what was thrown becomes the cause. Never quotes a record's contents at length. */
 export function cannotSerialize(topic: string, format: string, reason: unknown): SerializationError {
-  return new SerializationError(
-    'SERIALIZATION_FAILED',
-    topic,
-    `data for topic '${topic}' can't be serialized as ${format}: ${text(reason)}`,
-    cause(reason),
-  );
+  const what = `data for topic '${topic}' can't be serialized as ${format}`;
+  return failure('SERIALIZATION_FAILED', topic, what, reason);
 }
 
 /** `reason` completes "...: "; what was thrown becomes the cause. */
 export function cannotDeserialize(topic: string, format: string, reason: unknown): SerializationError {
-  return new SerializationError(
-    'DESERIALIZATION_FAILED',
-    topic,
-    `data from topic '${topic}' can't be read as ${format}: ${text(reason)}`,
-    cause(reason),
-  );
+  const what = `data from topic '${topic}' can't be read as ${format}`;
+  return failure('DESERIALIZATION_FAILED', topic, what, reason);
 }
 
-function text(reason: unknown): string {
-  return typeof reason === 'string' ? reason : errorMessage(reason);
-}
-
-function cause(reason: unknown): ErrorOptions | undefined {
-  return typeof reason === 'string' ? undefined : { cause: reason };
+function failure(code: string, topic: string, what: string, reason: unknown): SerializationError {
+  if (typeof reason === 'string') return new SerializationError(code, topic, `${what}: ${reason}`);
+  return new SerializationError(code, topic, `${what}: ${errorMessage(reason)}`, { cause: reason });
 }
 
 /** Bytes as they are, without a copy. */

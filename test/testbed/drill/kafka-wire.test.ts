@@ -97,16 +97,16 @@ describe('the addresses of brokers', () => {
       write.noTags(),
     );
     const { bytes } = wire.toClient(answer);
-    const { brokers, clusterId } = await fetchMetadata(
+    const { brokers, topics } = await fetchMetadata(
       {
         request: () => Promise.resolve(bytes.subarray(9)),
         versions: new NegotiatedVersions('test', new Map([[3, [0, 12]]])),
       },
       [],
     );
-    expect({ brokers, clusterId }).toEqual({
+    expect({ brokers, topics }).toEqual({
       brokers: [{ nodeId: 5, host: '127.0.0.1', port: 10_092 }],
-      clusterId: 'cluster',
+      topics: [],
     });
   });
 
