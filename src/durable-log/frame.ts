@@ -69,9 +69,10 @@ export function writeFrameHeader(target: Buffer, position: number, type: number,
 /** Records as frames with blank CRCs, and room for a commit frame behind them. */
 export function recordFrames(records: readonly Buffer[]): Buffer {
   const bytes = records.reduce((sum, { length }) => sum + FRAME_HEADER_BYTES + length, 0);
-  const plain = Buffer.alloc(bytes + COMMIT_FRAME_BYTES);
+  const plain = Buffer.allocUnsafe(bytes + COMMIT_FRAME_BYTES);
   let at = 0;
   for (const record of records) {
+    plain.fill(0, at, at + 4);
     writeFrameHeader(plain, at, FrameType.Record, record.length);
     plain.set(record, at + FRAME_HEADER_BYTES);
     at += FRAME_HEADER_BYTES + record.length;

@@ -58,7 +58,7 @@ describe('the record codec', () => {
     );
   });
 
-  it('refuses a timestamp that is none', () => {
+  it('refuses a timestamp that is no whole number of milliseconds', () => {
     const meta = { account: '', clientId: '', packetId: 0, qos: 0 as const, publicationNumber: 0 };
     for (const timestampMs of [-1, 1.5, Number.NaN, 2 ** 60]) {
       const record = { topic: 't', key: null, value: null, headers: encodeHeaders([]), timestampMs };

@@ -64,7 +64,7 @@ class Routes {
 }
 
 describe('routes with policies of their own in one full journal', () => {
-  it('with `drop-oldest` gives up its own oldest records alone, and what that makes room for is its own', async () => {
+  it('with `drop-oldest` give up their own oldest records alone, and what that makes room for is their own', async () => {
     const routes = await Routes.open({ keeps: 'block', spills: 'drop-oldest' });
     const { journal } = routes.rig;
     let number = 0;
@@ -108,7 +108,7 @@ describe('routes with policies of their own in one full journal', () => {
     await journal.close();
   });
 
-  it('with `drop-newest` drops what comes of that route, while others wait', async () => {
+  it('with `drop-newest` drop what comes of that route, while others wait', async () => {
     const routes = await Routes.open({ keeps: 'block', skips: 'drop-newest' });
     const next = await routes.fill('keeps');
     for (let number = next; number < next + 50; number++) {
@@ -121,7 +121,7 @@ describe('routes with policies of their own in one full journal', () => {
     await routes.rig.journal.close();
   });
 
-  it('with `drop-oldest` and nothing of its own in there waits like the others, and drops nothing of theirs', async () => {
+  it('with `drop-oldest` and nothing of their own in there wait like the others, and drop nothing of theirs', async () => {
     const routes = await Routes.open({ keeps: 'block', spills: 'drop-oldest' });
     const { journal } = routes.rig;
     const next = await routes.fill('keeps');
@@ -137,7 +137,7 @@ describe('routes with policies of their own in one full journal', () => {
     await journal.close();
   });
 
-  it('what was given up stays given up after a crash, and nothing else is', async () => {
+  it('do not get back what they gave up after a crash, and nothing else is given up', async () => {
     const routes = await Routes.open({ keeps: 'block', spills: 'drop-oldest' });
     const { journal, fs } = routes.rig;
     for (let number = 0; journal.stats.droppedRecords === 0; number++) {
@@ -158,7 +158,7 @@ describe('routes with policies of their own in one full journal', () => {
     await again.rig.journal.close();
   });
 
-  it('on a disk without space gives up what may go, and everybody goes on', async () => {
+  it('on a disk without space give up what may go, and everybody goes on', async () => {
     const routes = await Routes.open({ keeps: 'block', spills: 'drop-oldest' });
     const { journal, fs } = routes.rig;
     for (let number = 0; number < 200; number++) {

@@ -159,7 +159,7 @@ describe('the audit log', () => {
     await log.close();
   });
 
-  it('and of what was acknowledged and not synced when the power went, an audit names nothing as missing', async () => {
+  it('lets an audit name nothing as missing that was acknowledged and not synced when the power went', async () => {
     const { files, timers, log } = setUp();
     add(log, 0, ['a']);
     timers.fire();

@@ -37,7 +37,7 @@ describe('a file that is removed', () => {
     expect(files.giveBack()).toBe(true);
   });
 
-  it('shares a piece with others that are small', () => {
+  it('is given back in one piece with others when they are small', () => {
     const fs = new MemoryFs();
     const paths = Array.from({ length: 8 }, (_, i) => `/a/${i}`);
     for (const path of paths) fs.put(path, Buffer.alloc(MIB / 2));
@@ -104,7 +104,7 @@ function openBytes(folder: string): number[] {
 }
 
 describe('while finished segments are removed', () => {
-  it('a commit waits for a piece of it, not for all of it', async () => {
+  it('a commit waits for one piece of them, not for all', async () => {
     const fs = new MemoryFs();
     const rig = await openRig(fs, { segmentBytes: 6 * MIB, maxBytes: 48 * MIB, bufferBytes: 16 * MIB });
     let next = 0;

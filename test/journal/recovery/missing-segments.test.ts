@@ -152,7 +152,7 @@ describe('a journal whose checkpoints were deleted', () => {
   });
 });
 
-describe('one of several directories', () => {
+describe('one of several directories of a journal', () => {
   const settings = { directories: ['/a', '/b'] };
 
   /** Records in both: the first directory does not work for a while. */
@@ -166,7 +166,7 @@ describe('one of several directories', () => {
     return { rig, inB };
   }
 
-  it('that is empty at the start while records are missing is not mounted: the journal is refused, and nothing given up', async () => {
+  it('is taken for not mounted when it is empty at the start and records are missing: nothing is given up', async () => {
     const { rig, inB } = await inBoth();
     await rig.journal.close();
     const unmounted = rig.fs.clone();
@@ -178,7 +178,7 @@ describe('one of several directories', () => {
     await without.journal.close();
   });
 
-  it('that is unplugged while the gateway runs is written to no more, its records wait for it, and nothing is lost', async () => {
+  it('is written to no more when it is unplugged while the gateway runs, and its records wait for it', async () => {
     const { rig, inB } = await inBoth();
     const { fs } = rig;
     const opened: string[] = [];

@@ -88,7 +88,7 @@ describe('the age limit', () => {
     await aging.rig.journal.close();
   });
 
-  it('is none unless it is configured', async () => {
+  it('drops nothing unless it is configured', async () => {
     const aging = await Aging.open(undefined, undefined, Number.POSITIVE_INFINITY);
     await aging.append(0, 1);
     await aging.pass(10_000);
