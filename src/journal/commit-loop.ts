@@ -90,11 +90,7 @@ export class CommitQueue {
 
   /** Bytes that no commit is at. */
   get waitingBytes(): number {
-    let bytes = 0;
-    for (let index = this.#inFlight; index < this.#chunks.length; index++) {
-      bytes += (this.#chunks[index] as PendingChunk).bytes;
-    }
-    return bytes;
+    return this.#chunks.slice(this.#inFlight).reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   get hasWaiting(): boolean {
@@ -108,15 +104,11 @@ export class CommitQueue {
 
   /** A chunk with room for a record of up to `bytes`, or undefined when the memory is used up. */
   chunkFor(bytes: number, nowMs: () => number): PendingChunk | undefined {
-    const last = this.#chunks.length > this.#inFlight ? this.#chunks.at(-1) : undefined;
+    const last = this.hasWaiting ? this.#chunks.at(-1) : undefined;
     if (last !== undefined && last.bytes + bytes <= last.capacityBytes) return last;
-    const fresh = bytes <= CHUNK_BYTES ? this.#pool.pop() : undefined;
-    const capacity = Math.max(CHUNK_BYTES, bytes);
-    if (this.#chunks.length > 0 && this.#heldBytes + capacity > this.#bufferBytes) {
-      if (fresh !== undefined) this.#pool.push(fresh);
-      return undefined;
-    }
-    const chunk = fresh ?? new PendingChunk(capacity);
+    if (!this.hasRoom(bytes)) return undefined;
+    const used = bytes <= CHUNK_BYTES ? this.#pool.pop() : undefined;
+    const chunk = used ?? new PendingChunk(Math.max(CHUNK_BYTES, bytes));
     this.#heldBytes += chunk.capacityBytes;
     chunk.firstAppendMs = nowMs();
     this.#chunks.push(chunk);
@@ -277,7 +269,7 @@ export class CommitLoop {
     this.#takeFault(result.fault, result.placements.length < chunks.length);
     this.#options.onState(result.state);
     if (result.placements.length > 0) this.#options.onDurable();
-    if (this.#failures > 0 && isNoSpace(result.fault) && (await this.#options.onFull())) this.#failures = 0;
+    if (this.#failures > 0 && this.lacksSpace && (await this.#options.onFull())) this.#failures = 0;
     this.#schedule();
   }
 
@@ -320,6 +312,11 @@ export class CommitLoop {
     this.fault = fault;
   }
 
+  /** The disk itself is full. */
+  get lacksSpace(): boolean {
+    return this.fault?.code === 'ENOSPC' || this.fault?.code === 'EDQUOT';
+  }
+
   /** undefined: all is well. */
   get health(): JournalHealth | undefined {
     const { stalledAfterMs } = this.#options.settings;
@@ -349,8 +346,4 @@ export class CommitLoop {
     this.#timer?.();
     for (const { resolve } of this.#flushes.splice(0)) resolve();
   }
-}
-
-function isNoSpace(fault: DiskFault | undefined): boolean {
-  return fault?.code === 'ENOSPC' || fault?.code === 'EDQUOT';
 }

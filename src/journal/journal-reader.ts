@@ -67,8 +67,8 @@ export class JournalReader {
   readonly #onLost: () => void;
   readonly #nextCommit: () => Promise<void>;
   #cursor: DiskCursor;
-  /** Every record in front of it has been handed out. */
-  #nextPosition: Position;
+  /** Where the next batch begins: every record in front of it has been handed out. */
+  position: Position;
   #reading = false;
 
   /** `onLost` hears of each record that can't be read; `nextCommit` resolves at the next commit or at the end. */
@@ -76,19 +76,14 @@ export class JournalReader {
     this.#parts = parts;
     this.#onLost = onLost;
     this.#nextCommit = nextCommit;
-    this.#nextPosition = from;
+    this.position = from;
     this.#cursor = cursorAt(from);
-  }
-
-  /** Where the next batch begins. */
-  get position(): Position {
-    return this.#nextPosition;
   }
 
   /** Leaves out what is in front of `position`: not to be called while a batch is being read. */
   skipTo(position: Position): void {
-    if (position <= this.#nextPosition) return;
-    this.#nextPosition = position;
+    if (position <= this.position) return;
+    this.position = position;
     // In the same segment the place in the file is kept, or it would be read again from its beginning.
     if (segmentOf(position) !== this.#cursor.segmentId) this.#cursor = cursorAt(position);
   }
@@ -106,10 +101,10 @@ export class JournalReader {
       this.#reportDamage(result);
       if (result.atEnd) return undefined;
       const { segmentId } = result;
-      const from = segmentId === segmentOf(this.#nextPosition) ? recordNumberOf(this.#nextPosition) : 0;
+      const from = segmentId === segmentOf(this.position) ? recordNumberOf(this.position) : 0;
       this.#reportGaps(result, from);
       this.#cursor = result.next;
-      this.#nextPosition = Math.max(this.#nextPosition, positionOf(segmentId, result.toNumber));
+      this.position = Math.max(this.position, positionOf(segmentId, result.toNumber));
       return new JournalBatch(result, from, this.#parts.book, (position) => {
         this.#lose(position);
       });

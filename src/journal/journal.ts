@@ -204,8 +204,7 @@ export class Journal {
   /** Full by our own limit, or because the disk has no more room: what the policy is for. Other faults are waited out. */
   #isFull(bytes: number): boolean {
     if (!this.#room.fits(bytes)) return this.#lost === undefined;
-    const code = this.#commits.fault?.code;
-    return (code === 'ENOSPC' || code === 'EDQUOT') && !this.#commits.hasRoom(bytes);
+    return this.#commits.lacksSpace && !this.#commits.hasRoom(bytes);
   }
 
   /** {@link JournalOptions.policyOf} answers otherwise from now on. */

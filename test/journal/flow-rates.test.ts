@@ -30,7 +30,7 @@ describe('the time that is left', () => {
 
   it('is shown by metrics: nothing open needs no time, and NaN stands for no end in sight', async () => {
     const rig = await openRig();
-    const values = new Map(journalMetrics(rig.journal).map(({ name, read }) => [name, read()]));
+    const values = new Map(journalMetrics(rig.journal).map((metric) => [metric.name, metric.read()]));
     expect(values.get('sluice_journal_seconds_to_drain')).toBe(0);
     expect(values.get('sluice_journal_seconds_to_full')).toBeNaN();
     await rig.journal.close();

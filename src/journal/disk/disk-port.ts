@@ -68,8 +68,6 @@ export interface OpenResult {
   readonly note: string;
   readonly recalled: Recalled;
   readonly report: RecoveryReport;
-  /** A directory that can't be written to at present. */
-  readonly fault: DiskFault | undefined;
 }
 
 export interface Placement {

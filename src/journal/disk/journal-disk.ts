@@ -104,9 +104,8 @@ export class JournalDisk implements DiskOperations {
       this.#recall = checkpoint?.recall ?? this.#recall;
       const recalled = recallPublications(this.#fs, segments, this.#recall);
       // The ends that were just found need not be looked for again.
-      const fault = this.#save();
-      if (fault === undefined) for (const path of found.finished) tryRemove(this.#fs, path);
-      return { state: this.#state(), progress: this.#progress, note: this.#note, recalled, report, fault };
+      if (this.#save() === undefined) for (const path of found.finished) tryRemove(this.#fs, path);
+      return { state: this.#state(), progress: this.#progress, note: this.#note, recalled, report };
     } catch (error) {
       this.#unlock();
       if (error instanceof JournalError) throw error;

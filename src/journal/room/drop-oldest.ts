@@ -131,36 +131,28 @@ export class DropOldest {
 const NOTED_SHARE = 1 / 100;
 
 /**
- * Gives up records that are older than the journal may keep them. Age is time that passed while a gateway ran, by its
+ * Finds records that are older than the journal may keep them. Age is time that passed while a gateway ran, by its
  * monotonic clock, and is kept in the checkpoint: a wall clock that jumps by years, as on a machine that starts in 1970
  * until it is told the time, drops nothing.
  */
 export class AgeLimit {
   readonly #parts: JournalParts;
   readonly #commits: CommitLoop;
-  /** Gives up what these segments hold. */
-  readonly #expire: (segments: readonly number[]) => Promise<void>;
   #lastMs: number;
   #notedMs: number;
-  #expiring = false;
 
-  constructor(
-    parts: JournalParts,
-    commits: CommitLoop,
-    expire: (segments: readonly number[]) => Promise<void>,
-  ) {
+  constructor(parts: JournalParts, commits: CommitLoop) {
     this.#parts = parts;
     this.#commits = commits;
-    this.#expire = expire;
     this.#lastMs = parts.clock.monotonicMs();
     this.#notedMs = this.#lastMs;
   }
 
-  /** To be called now and then, before the checkpoint. */
-  tick(): void {
+  /** To be called now and then, before the checkpoint; says which segments are too old now. */
+  tick(): readonly number[] {
     const { clock, book, settings } = this.#parts;
     const { maxAgeMs } = settings;
-    if (maxAgeMs === Number.POSITIVE_INFINITY) return;
+    if (maxAgeMs === Number.POSITIVE_INFINITY) return [];
     const nowMs = clock.monotonicMs();
     book.passTime(nowMs - this.#lastMs);
     this.#lastMs = nowMs;
@@ -169,12 +161,6 @@ export class AgeLimit {
       book.dirty = true;
     }
     this.#commits.closeOldSegment();
-    if (this.#expiring) return;
-    const expired = book.openSegments(maxAgeMs);
-    if (expired.length === 0) return;
-    this.#expiring = true;
-    void this.#expire(expired).finally(() => {
-      this.#expiring = false;
-    });
+    return book.openSegments(maxAgeMs);
   }
 }

@@ -65,13 +65,14 @@ export class JournalRoom {
   #reserving = false;
   #dropWanted = false;
   #making: Promise<boolean> | undefined;
+  #expiring = false;
   #blockedFirst = true;
   #closed = false;
 
   constructor(options: JournalRoomOptions) {
     this.#options = options;
     this.#dropOldest = new DropOldest(options);
-    this.#ageLimit = new AgeLimit(options, options.commits, (segments) => this.#expire(segments));
+    this.#ageLimit = new AgeLimit(options, options.commits);
     this.#blocked = new WaitingRoom(() => this.has(ORDINARY_BYTES));
     this.#dropping = new WaitingRoom(() => this.has(ORDINARY_BYTES, true));
   }
@@ -143,7 +144,8 @@ export class JournalRoom {
 
   /** To be called now and then, before the checkpoint: gives up what is too old. */
   tick(): void {
-    this.#ageLimit.tick();
+    const tooOld = this.#ageLimit.tick();
+    if (tooOld.length > 0) void this.#expire(tooOld);
     // What could not be had before, on a disk that fails, is tried again.
     if (this.waiting > 0) this.makeForWaiting();
   }
@@ -161,11 +163,14 @@ export class JournalRoom {
 
   /** Gives up what these segments hold: the room is for whoever wants it. */
   async #expire(segments: readonly number[]): Promise<void> {
+    if (this.#expiring) return;
+    this.#expiring = true;
     while (this.#making !== undefined) await this.#making;
     await this.#make(async () => {
       await this.#dropOldest.expire(segments);
       return true;
     });
+    this.#expiring = false;
   }
 
   /** One at a time: who comes meanwhile waits for the same. */
