@@ -52,10 +52,7 @@ export class DeviceRegistries {
   #cancel: Cancel = () => {};
 
   /** A profile's list, and the present fault in its file. */
-  open(spec: RegistrySpec): {
-    readonly devices: DeviceLookup;
-    readonly problem: RegistryProblem | undefined;
-  } {
+  open(spec: RegistrySpec) {
     const name = nameOf(spec);
     let registry = this.#registries.get(name);
     if (registry === undefined) this.#registries.set(name, (registry = new DeviceRegistry(spec)));

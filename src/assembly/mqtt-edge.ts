@@ -3,17 +3,14 @@ import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { errorMessage } from '../core/errors.ts';
 import { keyFault, type ConfigFault } from '../core/fault.ts';
-import type { Ingress, IngressOptions } from '../mqtt/ingress.ts';
+import type { Ingress } from '../mqtt/ingress.ts';
 import { DEFAULT_LIMITS } from '../mqtt/limits.ts';
 import { listenerName, type ListenerSpec } from '../mqtt/edge/listener-spec.ts';
 import { NodeLogDirectory } from '../durable-log/log-directory.ts';
 import { readTlsFiles } from '../mqtt/edge/tls-credentials.ts';
 
 /** The configuration of the MQTT edge, in the edge's own terms. */
-export function mqttEdgeOptions(
-  mqtt: SluiceConfig['mqtt'],
-  version: string,
-): Pick<IngressOptions, 'listeners' | 'limits' | 'sessions' | 'sys'> {
+export function mqttEdgeOptions(mqtt: SluiceConfig['mqtt'], version: string) {
   const { listeners, sessions, sysIntervalMs, ...limits } = mqtt;
   return {
     listeners,

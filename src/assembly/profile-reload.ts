@@ -158,7 +158,7 @@ function restartFaults(started: Blueprint, running: Blueprint, drawn: Blueprint)
       return [ackFault(profile, `${before}, as before`)];
     }),
     ...profiles.flatMap((profile) =>
-      registryFaults({ config }, profile).map((fault) => loaded.locate(fault, profile)),
+      registryFaults(config, profile).map((fault) => loaded.locate(fault, profile)),
     ),
     ...promiseFaults({ config, profiles }, producer).map((fault) =>
       loaded.locate({ ...fault, path: ['kafka', 'producer', ...fault.path] }),

@@ -1,4 +1,5 @@
 import { commandTopics } from '../config/commands.ts';
+import type { SluiceConfig } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { keyFault, type ConfigFault, type KeyFault } from '../core/fault.ts';
 import { deadLetterTopicFor, isTopicTemplate } from '../core/profile/output-spec.ts';
@@ -40,7 +41,7 @@ export function compileRouteSet(
       faults.push(loaded.locate(fault, profile));
     };
     const { services, faults: problems } = shared.of(profile);
-    [...problems, ...registryFaults(loaded, profile)].forEach(tell);
+    [...problems, ...registryFaults(loaded.config, profile)].forEach(tell);
     const result = compileProfile(profile, services, earlier?.compiled.get(profile.type), readers);
     if ('faults' in result) {
       result.faults.forEach(tell);
@@ -61,10 +62,7 @@ export function compileRouteSet(
 }
 
 /** The faults of subjects without a registry. */
-export function registryFaults(
-  { config }: Pick<LoadedConfig, 'config'>,
-  { produce: { subject } }: DeviceProfile,
-): KeyFault[] {
+export function registryFaults(config: SluiceConfig, { produce: { subject } }: DeviceProfile): KeyFault[] {
   if (subject === undefined || config.kafka.schemaRegistry !== undefined) return [];
   const expected = 'no subject, or kafka.schema.registry.url in the configuration';
   return [keyFault(['produce', 'subject'], JSON.stringify(subject), expected)];

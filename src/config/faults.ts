@@ -30,10 +30,7 @@ export function describeWarning({ code, file, line, key, found, expected }: Conf
  * Validates plain data. Besides every fault, returns what is left when the faulty keys are taken away, so
  * that later stages can look for their faults in the same run; undefined where that lacks a key that must be.
  */
-export function parseDocument<T extends z.ZodType>(
-  schema: T,
-  data: unknown,
-): { readonly value: z.infer<T> | undefined; readonly faults: KeyFault[] } {
+export function parseDocument<T extends z.ZodType>(schema: T, data: unknown) {
   let rest = withoutEmptySections(schema, data ?? {});
   let result = schema.safeParse(rest);
   const faults = result.success ? [] : keyFaults(schema, rest, result.error.issues);

@@ -14,10 +14,7 @@ export type RegistryProblem = Omit<KeyFault, 'path'>;
  * a map of device ids to maps. Never throws.
  * @param key the column with the device id
  */
-export function readRegistryFile(
-  file: string,
-  key: string,
-): { readonly rows: RegistryRows } | { readonly problem: RegistryProblem } {
+export function readRegistryFile(file: string, key: string) {
   let text: string;
   try {
     text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');

@@ -39,7 +39,7 @@ describe('mqtt.listeners', () => {
         host: '::',
         port: 8084,
         path: undefined,
-        tls: expect.not.objectContaining({ clientCa: expect.anything() as unknown }),
+        tls: expect.not.objectContaining({ clientCa: expect.anything() as unknown }) as unknown,
       },
       { type: 'unix', path: join(folder, 'run/mqtt.sock') },
     ]);

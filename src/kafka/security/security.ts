@@ -24,10 +24,7 @@ export const PLAINTEXT: ClientSecurity = { protocol: 'PLAINTEXT', tls: undefined
  * What the settings come to. Everything that they refer to is looked at once; whatever is wrong is a fault
  * (`path` is the setting's name) that holds no secret, and `security` is then not to be used. Never throws.
  */
-export function clientSecurity(
-  config: SecurityConfig,
-  sources: SecuritySources = processSources(),
-): { readonly security: ClientSecurity; readonly faults: readonly KeyFault[] } {
+export function clientSecurity(config: SecurityConfig, sources: SecuritySources = processSources()) {
   const protocol = config.securityProtocol;
   const usesTls = protocol === 'SSL' || protocol === 'SASL_SSL';
   const usesSasl = protocol === 'SASL_PLAINTEXT' || protocol === 'SASL_SSL';
@@ -48,7 +45,8 @@ export function clientSecurity(
   }
   const sasl = usesSasl ? collect(() => saslLogin(config, sources)) : undefined;
   const tls = usesTls ? (host: string) => tlsOptions(config, sources, host) : undefined;
-  return { security: { protocol, tls, sasl }, faults };
+  const security: ClientSecurity = { protocol, tls, sasl };
+  return { security, faults };
 }
 
 /**

@@ -58,10 +58,8 @@ function* adviseOnSafety({ retries, enableIdempotence, acks }: ProducerConfig): 
   }
 }
 
-function* adviseOnSizes(
-  { maxRequestSizeBytes, compressionType }: ProducerConfig,
-  use: IntendedUse,
-): Advising {
+function* adviseOnSizes(config: ProducerConfig, use: IntendedUse): Advising {
+  const { maxRequestSizeBytes, compressionType } = config;
   const { largestRecordBytes = maxRequestSizeBytes, topicMaxMessageBytes = Infinity } = use;
   if (largestRecordBytes > maxRequestSizeBytes) {
     const better = `at least ${largestRecordBytes}, the size of the largest record: larger ones are refused`;
