@@ -68,18 +68,12 @@ export class TimeoutError extends ProducerError {}
 
 /** delivery.timeout.ms passed. `cause` is the last error that kept the batch from being delivered, if any. */
 export class DeliveryTimeoutError extends TimeoutError {
-  constructor(
-    topic: string,
-    partition: number,
-    afterMs: number,
-    cause: ProducerError | undefined,
-    maybeDelivered: boolean,
-  ) {
+  constructor(partition: string, afterMs: number, cause: ProducerError | undefined, maybeDelivered: boolean) {
     const why = cause === undefined ? 'it was never sent' : `last error: ${cause.message}`;
     const doubt = maybeDelivered ? '; Kafka may hold it nevertheless' : '';
     super(
       'DELIVERY_TIMEOUT',
-      `a batch for ${topic}-${partition} was not delivered within delivery.timeout.ms (${afterMs} ms); ${why}${doubt}`,
+      `a batch for ${partition} was not delivered within delivery.timeout.ms (${afterMs} ms); ${why}${doubt}`,
       cause === undefined ? undefined : { cause },
     );
   }

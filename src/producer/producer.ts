@@ -87,23 +87,23 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
       mistakes: new Mistakes({ config, clock, logger }),
     };
     this.#context = context;
-    const accumulator = new RecordAccumulator(context);
-    const { progress } = accumulator;
+    this.#accumulator = new RecordAccumulator(context);
+    const { progress } = this.#accumulator;
     const availability = new BrokerAvailability(config.partitionerAvailabilityTimeoutMs);
-    const { isUnavailable } = availability;
-    const metadata = new Metadata(context, {
-      topic: { config, random, isUnavailable, progress, partitioner },
-      onPartitionsGone: (queues) => {
-        results.failGone(queues);
-      },
+    const topicOptions = { config, random, isUnavailable: availability.isUnavailable, progress, partitioner };
+    const metadata = new Metadata(context, topicOptions, (queues) => {
+      this.#results.failGone(queues);
     });
-    const results = new ProduceResults(context, accumulator, metadata);
-    const producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;
-    const sender = new Sender(context, { accumulator, metadata, producerIds, results, availability });
-    this.#accumulator = accumulator;
     this.#metadata = metadata;
-    this.#results = results;
-    this.#producerIds = producerIds;
+    this.#results = new ProduceResults(context, this.#accumulator, metadata);
+    this.#producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;
+    const sender = new Sender(context, {
+      accumulator: this.#accumulator,
+      metadata,
+      producerIds: this.#producerIds,
+      results: this.#results,
+      availability,
+    });
     this.#sends = new Sends(context, {
       keySerializer,
       valueSerializer,

@@ -146,11 +146,6 @@ const TABLE = [
   [133, 'SHARE_SESSION_LIMIT_REACHED', RETRIABLE],
 ] as const satisfies readonly (readonly [code: number, name: string, flags: number])[];
 
-/** The protocol's error codes, with their names, and whether the same request may succeed later. */
-export function errorCodes(): readonly { code: number; name: string; retriable: boolean }[] {
-  return TABLE.map(([code, name, flags]) => ({ code, name, retriable: (flags & RETRIABLE) !== 0 }));
-}
-
 type KafkaErrorCodes = { readonly [Row in (typeof TABLE)[number] as Row[1]]: Row[0] };
 
 /** The codes by their names. */

@@ -6,11 +6,8 @@ import { KafkaError, KafkaErrorCode } from './kafka-errors.ts';
 import type { BrokerEndpoint, ClusterMetadata, TopicMetadata } from './port.ts';
 import { Topic, type TopicOptions } from './topic.ts';
 
-export interface MetadataOptions {
-  readonly topic: TopicOptions;
-  /** Called with partitions that don't exist any more: their topic was created anew with fewer. */
-  readonly onPartitionsGone: (queues: readonly PartitionQueue[]) => void;
-}
+/** Called with partitions that don't exist any more: their topic was created anew with fewer. */
+type OnPartitionsGone = (queues: readonly PartitionQueue[]) => void;
 
 /**
  * What is known of the cluster: brokers, and for each topic in use its partitions' leaders or its fault. One
@@ -18,7 +15,8 @@ export interface MetadataOptions {
  */
 export class Metadata {
   readonly #context: ProducerContext;
-  readonly #options: MetadataOptions;
+  readonly #topicOptions: TopicOptions;
+  readonly #onPartitionsGone: OnPartitionsGone;
   readonly #topics = new Map<string, Topic>();
   readonly #brokers = new Map<number, BrokerEndpoint>();
   #inProgress = false;
@@ -30,9 +28,10 @@ export class Metadata {
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
 
-  constructor(context: ProducerContext, options: MetadataOptions) {
+  constructor(context: ProducerContext, topicOptions: TopicOptions, onPartitionsGone: OnPartitionsGone) {
     this.#context = context;
-    this.#options = options;
+    this.#topicOptions = topicOptions;
+    this.#onPartitionsGone = onPartitionsGone;
   }
 
   get topics(): ReadonlyMap<string, Topic> {
@@ -43,7 +42,7 @@ export class Metadata {
   topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (topic === undefined) {
-      topic = new Topic(name, this.#options.topic);
+      topic = new Topic(name, this.#topicOptions);
       this.#topics.set(name, topic);
       this.#urgent = true;
       this.requestUpdate();
@@ -79,7 +78,7 @@ export class Metadata {
     if (this.#inProgress || this.#topics.size === 0) return Number.POSITIVE_INFINITY;
     const restMs = this.#restMs(nowMs);
     if (restMs > 0) return restMs;
-    this.#update(nowMs);
+    void this.#update(nowMs);
     return Number.POSITIVE_INFINITY;
   }
 
@@ -92,24 +91,24 @@ export class Metadata {
     return this.#lastSuccessMs + this.#context.config.metadataMaxAgeMs - nowMs;
   }
 
-  #update(nowMs: number): void {
+  async #update(nowMs: number): Promise<void> {
     this.#inProgress = true;
     this.#requested = false;
     this.#urgent = false;
     this.#lastAttemptMs = nowMs;
     this.#attempts++;
-    this.#context.port.fetchMetadata([...this.#topics.keys()]).then(
-      (cluster) => {
-        this.#inProgress = false;
-        this.#apply(cluster);
-      },
-      (error: unknown) => {
-        this.#inProgress = false;
-        this.#requested = true;
-        this.#context.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
-        this.#context.loop.wakeup();
-      },
-    );
+    let cluster: ClusterMetadata;
+    try {
+      cluster = await this.#context.port.fetchMetadata([...this.#topics.keys()]);
+    } catch (error) {
+      this.#requested = true;
+      this.#context.logger.debug({ reason: errorMessage(error) }, 'metadata could not be read');
+      this.#context.loop.wakeup();
+      return;
+    } finally {
+      this.#inProgress = false;
+    }
+    this.#apply(cluster);
   }
 
   #apply(cluster: ClusterMetadata): void {
@@ -141,7 +140,7 @@ export class Metadata {
       }
       topic.fault = undefined;
       const gone = topic.update(answer.topicId, answer.partitions);
-      if (gone.length > 0) this.#options.onPartitionsGone(gone);
+      if (gone.length > 0) this.#onPartitionsGone(gone);
       return;
     }
     // No leader yet is the cluster's business of a moment, not a fault of the topic.
@@ -163,10 +162,9 @@ export class Metadata {
 
   /** Why topics in use can't be sent to. */
   faults(): ReadonlyMap<string, ProducerError> {
-    const faults = new Map<string, ProducerError>();
-    for (const topic of this.#topics.values()) {
-      if (topic.fault !== undefined) faults.set(topic.name, topic.fault);
-    }
-    return faults;
+    const faults = [...this.#topics].flatMap(([name, { fault }]) =>
+      fault === undefined ? [] : [[name, fault] as const],
+    );
+    return new Map(faults);
   }
 }

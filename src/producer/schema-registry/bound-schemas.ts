@@ -70,8 +70,6 @@ class Bindings<Key, Binding> {
 /** What a serializer needs from a registry, kept for each topic: `E` is made once from the topic's schema. */
 export class TopicSchemas<E> {
   readonly part: RecordPart;
-  readonly #options: RegistrySerializerOptions;
-  readonly #schema: Schema;
   readonly #encoders: Bindings<string, E>;
   /** Most streams have runs of one topic. */
   #lastTopic: string | undefined;
@@ -89,11 +87,9 @@ export class TopicSchemas<E> {
     }
     const { registry, part = 'value', subjectNameStrategy = topicNameStrategy } = options;
     this.part = part;
-    this.#options = options;
-    this.#schema = schema;
     this.#encoders = new Bindings(async (topic) => {
       const subject = orUnusable(topic, 'its own schema', () => subjectNameStrategy(topic, part, recordName));
-      const { id, schema: found } = await this.#find(subject);
+      const { id, schema: found } = await find(options, subject, schema);
       const references = await registry.references(found);
       return orUnusable(topic, `the schema of '${subject}' with id ${id}`, () => {
         if (found.type !== schema.type) throw new TypeError(`it is ${found.type}, not ${schema.type}`);
@@ -115,16 +111,20 @@ export class TopicSchemas<E> {
     this.#lastEncoder = encoder;
     return encoder;
   }
+}
 
-  async #find(subject: string): Promise<{ id: number; schema: Schema }> {
-    const { registry, useLatestVersion, autoRegisterSchemas, normalizeSchemas } = this.#options;
-    if (useLatestVersion === true) return registry.latest(subject);
-    const schema = this.#schema;
-    if (autoRegisterSchemas === false) {
-      return { id: (await registry.lookUp(subject, schema, normalizeSchemas)).id, schema };
-    }
+/** The id that the registry has for a serializer's schema, and the schema that records are to be written by. */
+async function find(
+  { registry, useLatestVersion, autoRegisterSchemas, normalizeSchemas }: RegistrySerializerOptions,
+  subject: string,
+  schema: Schema,
+): Promise<{ readonly id: number; readonly schema: Schema }> {
+  if (useLatestVersion === true) return registry.latest(subject);
+  if (autoRegisterSchemas !== false) {
     return { id: await registry.register(subject, schema, normalizeSchemas), schema };
   }
+  const { id } = await registry.lookUp(subject, schema, normalizeSchemas);
+  return { id, schema };
 }
 
 /** What a deserializer needs from a registry, kept for each schema id: `D` is made once from the writer's schema. */

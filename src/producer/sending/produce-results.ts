@@ -239,8 +239,7 @@ export class ProduceResults {
 
   #deliveryTimeout({ queue, lastError, maybeDelivered }: QueuedBatch): DeliveryTimeoutError {
     const { deliveryTimeoutMs } = this.#context.config;
-    const { topic, partition } = queue;
-    return new DeliveryTimeoutError(topic, partition, deliveryTimeoutMs, lastError, maybeDelivered);
+    return new DeliveryTimeoutError(nameOf(queue), deliveryTimeoutMs, lastError, maybeDelivered);
   }
 
   /** Passes results on in order, and wakes those who waited for the room. */

@@ -128,10 +128,8 @@ export class AvroDeserializer<T = unknown> implements Deserializer<T> {
 
   deserialize(topic: string, data: Uint8Array | null): T | null {
     if (data === null) return null;
-    const framed = this.#schemas !== undefined;
-    const decoder =
-      this.#plain ?? (this.#schemas as WriterSchemas<Decoder>).decoder(topic, readSchemaId(topic, data));
-    const payload = asBuffer(framed ? data.subarray(FRAME_BYTES) : data);
+    const decoder = this.#schemas?.decoder(topic, readSchemaId(topic, data)) ?? (this.#plain as Decoder);
+    const payload = asBuffer(this.#schemas === undefined ? data : data.subarray(FRAME_BYTES));
     if (decoder.plainBytes) return payload as T;
     try {
       return decoder.type.fromBuffer(payload, decoder.resolver) as T;
