@@ -55,8 +55,6 @@ function printed({ loaded, producer, profiles }: Blueprint, what: true | string)
   const text = profile && printedProfile(loaded, profile);
   if (text !== undefined) return text;
   const types = profiles.map(({ type }) => type).join(', ');
-  throw new SluiceError(
-    'DEVICE_TYPE_UNKNOWN',
-    `no profile has the device type ${what}, expected one of ${types}`,
-  );
+  const problem = `no profile has the device type ${what}, expected one of ${types}`;
+  throw new SluiceError('DEVICE_TYPE_UNKNOWN', problem);
 }

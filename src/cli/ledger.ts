@@ -41,11 +41,8 @@ async function fetchLedger(url: string): Promise<LedgerReport> {
     return (await response.json()) as LedgerReport;
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new SluiceError(
-      'GATEWAY_UNREACHABLE',
-      `no gateway answers at ${url} (${errorMessage(cause)}); start it, or name it with --url`,
-      { cause: error },
-    );
+    const problem = `no gateway answers at ${url} (${errorMessage(cause)}); start it, or name it with --url`;
+    throw new SluiceError('GATEWAY_UNREACHABLE', problem, { cause: error });
   }
 }
 
@@ -78,12 +75,10 @@ export function ledgerText({ ok, accounts, total }: LedgerReport): string {
     figures.balanced ? 'yes' : `NO: the states make ${sumOf(figures)}`,
   ];
   const head = ['opened', ...shown.map((state) => STATE_NAMES[state]), 'acknowledged', 'lost', 'balanced'];
-  const rows = accounts.map((account) => [
-    printable(account.type),
-    printable(account.route ?? '-'),
-    account.contract ?? '-',
-    ...row(account),
-  ]);
+  const rows = accounts.map((account) => {
+    const { type, route, contract } = account;
+    return [printable(type), printable(route ?? '-'), contract ?? '-', ...row(account)];
+  });
   const terms = states.map((state) => `${total.states[state]} ${STATE_NAMES[state]}`).join(' + ');
   return (
     table([['type', 'route', 'contract', ...head], ...rows, ['all', '', '', ...row(total)]]) +

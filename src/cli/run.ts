@@ -137,12 +137,9 @@ function bannerOf(gateway: Gateway, { profiles }: Blueprint): string {
     mqttUrls: gateway.mqttUrls(),
     adminUrl: gateway.adminUrl(),
     kafka: gateway.kafkaDescription(),
-    profiles: profiles.map(({ type, topic, produce, ack }) => ({
-      type,
-      topic,
-      kafkaTopic: produce.topic,
-      contract: ack,
-    })),
+    profiles: profiles.map(({ type, topic, produce, ack: contract }) => {
+      return { type, topic, kafkaTopic: produce.topic, contract };
+    }),
     warnings: gateway.warnings(),
   });
 }
@@ -152,11 +149,7 @@ const DEMO_MESSAGES_PER_SECOND = 20;
 const STATUS_EVERY_MS = 500;
 
 /** Starts twenty devices, and a line that shows what happens to their messages. Returns a function that ends both. */
-async function startDemo(
-  gateway: Gateway,
-  { profiles }: Blueprint,
-  logger: Logger,
-): Promise<() => Promise<void>> {
+async function startDemo(gateway: Gateway, { profiles }: Blueprint, logger: Logger) {
   const url = gateway.plainMqttUrl();
   if (url === undefined) {
     process.stderr.write('  no simulated devices: they need a listener of type tcp or ws\n');

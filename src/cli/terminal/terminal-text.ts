@@ -6,6 +6,11 @@ export function hex(bytes: Uint8Array): string {
   return bytes.length > MOST_BYTES_SHOWN ? `${shown}…` : shown;
 }
 
+/** A number with thousands set apart. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 /** Text from a device must not steer the terminal: escape sequences, line breaks, tabs. */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex -- these are what is looked for

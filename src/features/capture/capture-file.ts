@@ -1,12 +1,6 @@
 import { once } from 'node:events';
-import {
-  createReadStream,
-  createWriteStream,
-  openSync,
-  readSync,
-  closeSync,
-  type WriteStream,
-} from 'node:fs';
+import { closeSync, createReadStream, createWriteStream, openSync, readSync } from 'node:fs';
+import type { WriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { constants, createGunzip, createGzip, type Gzip } from 'node:zlib';
@@ -48,9 +42,8 @@ export async function* readCapture(file: string): AsyncGenerator<CaptureEntry> {
     if (error instanceof CaptureError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'Z_BUF_ERROR' || !begun) {
-      throw new CaptureError('CAPTURE_UNREADABLE', `${file} can't be read: ${errorMessage(error)}`, {
-        cause: error,
-      });
+      const problem = `${file} can't be read: ${errorMessage(error)}`;
+      throw new CaptureError('CAPTURE_UNREADABLE', problem, { cause: error });
     }
     // gzip's end is missing; whatever came before it has been read.
     yield { kind: 'cut' };
@@ -59,10 +52,8 @@ export async function* readCapture(file: string): AsyncGenerator<CaptureEntry> {
 }
 
 function invalid(file: string, line: number, what: string): CaptureError {
-  return new CaptureError(
-    'CAPTURE_INVALID',
-    `${file}:${line}: ${what}; expected a line of a capture, as \`sluice capture\` writes them`,
-  );
+  const expected = 'expected a line of a capture, as `sluice capture` writes them';
+  return new CaptureError('CAPTURE_INVALID', `${file}:${line}: ${what}; ${expected}`);
 }
 
 function bytesOf(file: string): AsyncIterable<Buffer> {
@@ -208,11 +199,9 @@ async function checkEnd(file: string): Promise<void> {
   try {
     for await (const entry of readCapture(file)) last = entry;
   } catch (error) {
-    if (
-      error instanceof CaptureError &&
-      (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
-    )
-      return;
+    const cause =
+      error instanceof CaptureError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+    if (cause?.code === 'ENOENT') return;
     throw error;
   }
   if (last?.kind !== 'cut') return;

@@ -140,15 +140,13 @@ export function openCapture(
   tap: CaptureTap,
   { topic: filter = '#', count }: CaptureQuery,
 ): { readonly lines: Readable } | { readonly problem: string; readonly busy: boolean } {
+  const invalid = (problem: string) => ({ problem, busy: false });
   if (!isTopicFilter(filter)) {
-    return { problem: `topic: found ${JSON.stringify(filter)}, expected an MQTT topic filter`, busy: false };
+    return invalid(`topic: found ${JSON.stringify(filter)}, expected an MQTT topic filter`);
   }
   const limit = count === undefined ? Number.POSITIVE_INFINITY : Number(count);
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 1)) {
-    return {
-      problem: `count: found ${JSON.stringify(count)}, expected a whole number from 1`,
-      busy: false,
-    };
+    return invalid(`count: found ${JSON.stringify(count)}, expected a whole number from 1`);
   }
   const wants = (topicName: string): boolean => filterMatches(filter, topicName);
   const lines = tap.open({ filter, wants, count: limit });

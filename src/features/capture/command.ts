@@ -1,8 +1,9 @@
+import { json } from 'node:stream/consumers';
 import { Command } from 'commander';
 import { get } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { duration, wholeNumber } from '../../cli/terminal/option-values.ts';
-import { LiveLine } from '../../cli/terminal/terminal-text.ts';
+import { LiveLine, count as countText } from '../../cli/terminal/terminal-text.ts';
 import { adminUrl } from '../../cli/terminal/usable-config.ts';
 import { SluiceError, errorMessage } from '../../core/errors.ts';
 import { CaptureWriter, linesOf } from './capture-file.ts';
@@ -35,12 +36,7 @@ export function captureCommand(): Command {
     .option('-t, --topic <filter>', 'an MQTT topic filter', '#')
     .option('-n, --count <number>', 'end after so many messages', wholeNumber(1))
     .option('-s, --seconds <duration>', 'end after this time: 60, 500ms, 2m', duration)
-    .option(
-      '--max-bytes <number>',
-      'end when there are so many bytes of lines',
-      wholeNumber(1),
-      1_073_741_824,
-    )
+    .option('--max-bytes <number>', 'end when there are so many bytes of lines', wholeNumber(1), 2 ** 30)
     .option('--append', 'go on behind the captures that are in the file')
     .option('--url <url>', "the gateway's admin port (default: as in the configuration)")
     .option('-c, --config <file>', 'configuration file (default: sluice.yaml)')
@@ -61,7 +57,7 @@ async function capture(options: CaptureArguments): Promise<void> {
     // Only once the gateway has answered: no file is left behind where there is none.
     open: () => CaptureWriter.open(out, options.append === true),
     onProgress: (messages) => {
-      live.show(`  ${messages.toLocaleString('en')} messages, Ctrl-C to end`);
+      live.show(`  ${countText(messages)} messages, Ctrl-C to end`);
     },
   });
   const stop = (): void => {
@@ -71,9 +67,9 @@ async function capture(options: CaptureArguments): Promise<void> {
   const report = await session.run().finally(() => {
     live.clear();
   });
-  const missed = report.missed > 0 ? `; ${report.missed.toLocaleString('en')} were missed, see there` : '';
+  const missed = report.missed > 0 ? `; ${countText(report.missed)} were missed, see there` : '';
   process.stdout.write(
-    `${report.messages.toLocaleString('en')} messages of ${topic} in ${out}${missed}: ${ENDS[report.end]}\n`,
+    `${countText(report.messages)} messages of ${topic} in ${out}${missed}: ${ENDS[report.end]}\n`,
   );
 }
 
@@ -190,13 +186,9 @@ export class CaptureSession {
       });
       this.#request = request;
       request.on('error', (error) => {
-        reject(
-          new SluiceError(
-            'GATEWAY_UNREACHABLE',
-            `no gateway answers at ${url} (${errorMessage(error)}); start one with \`sluice run\`, or name its admin port with --url`,
-            { cause: error },
-          ),
-        );
+        const wayOn = 'start one with `sluice run`, or name its admin port with --url';
+        const problem = `no gateway answers at ${url} (${errorMessage(error)}); ${wayOn}`;
+        reject(new SluiceError('GATEWAY_UNREACHABLE', problem, { cause: error }));
       });
     });
   }
@@ -211,10 +203,8 @@ function isReset(error: unknown): boolean {
 }
 
 async function problemOf(response: IncomingMessage): Promise<string> {
-  let text = '';
   try {
-    for await (const { text: line } of linesOf(response)) text += line;
-    const { problem } = JSON.parse(text) as { problem?: unknown };
+    const { problem } = (await json(response)) as { problem?: unknown };
     return typeof problem === 'string' ? problem : `status ${response.statusCode ?? 0}`;
   } catch {
     return `status ${response.statusCode ?? 0}`;

@@ -91,10 +91,7 @@ export class DeadLetterOffice {
   }
 
   /** A replay by today's profiles; with dryRun it only looks. */
-  async openReplay({
-    dryRun,
-    ...choices
-  }: ReplayChoices): Promise<{ readonly replay: Replay; readonly handled: HandledLetters }> {
+  async openReplay({ dryRun, ...choices }: ReplayChoices) {
     const shared = { source: this.reader, transcriber: this.#transcriber(choices), ...choices };
     if (dryRun) {
       const handled = await this.readState();
@@ -132,31 +129,27 @@ export class DeadLetterOffice {
   /** Sees to it that the topic of what is remembered is there, and forgets nothing. */
   async #ensureStateTopic(topic: string): Promise<void> {
     const compact = { 'cleanup.policy': 'compact' };
+    const refuse = (problem: string) => new SluiceError('DLQ_STATE_TOPIC', `the topic ${topic}${problem}`);
     await this.#withAdmin(async (admin) => {
       const problem = await this.#ensureTopic(admin, { topic, partitions: 1, config: compact });
       if (problem !== undefined) {
-        throw new SluiceError(
-          'DLQ_STATE_TOPIC',
-          `the topic ${topic}, where it is remembered which dead letters are done, can't be used: ${problem}; ` +
+        throw refuse(
+          `, where it is remembered which dead letters are done, can't be used: ${problem}; ` +
             'make it with one partition and cleanup.policy=compact, or name another one in dlq.state.topic',
         );
       }
       // With `delete` among its policies Kafka would forget after a week what is done, and it would be done again.
       const policy = (await admin.topicConfig(topic, 'cleanup.policy')) ?? 'compact';
       if (policy === 'compact') return;
-      throw new SluiceError(
-        'DLQ_STATE_TOPIC',
-        `the topic ${topic} has cleanup.policy=${policy}: it would forget which dead letters are done; ` +
+      throw refuse(
+        ` has cleanup.policy=${policy}: it would forget which dead letters are done; ` +
           'set it to compact, or name another topic in dlq.state.topic',
       );
     });
   }
 
   /** Makes the topic if it is missing and may be made. Returns why it can't be used, if it can't. */
-  async #ensureTopic(
-    admin: AdminPort,
-    spec: Omit<TopicSpec, 'replicationFactor'>,
-  ): Promise<string | undefined> {
+  async #ensureTopic(admin: AdminPort, spec: Omit<TopicSpec, 'replicationFactor'>) {
     const { create, replicationFactor } = this.#blueprint.config.kafka.topics;
     const [status] = await ensureTopics(admin, [{ ...spec, replicationFactor }], create);
     return status !== undefined && 'reason' in status ? status.reason : undefined;

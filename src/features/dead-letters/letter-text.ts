@@ -59,14 +59,13 @@ export function letterText({ letter, handling }: FoundLetter): string {
     ['client id', printable(letter.clientId)],
     ['QoS', `${letter.qos}${letter.retain ? ', retained' : ''}`],
     ['attempts', String(letter.attempt + failures)],
-    ...(letter.readings === undefined
-      ? []
-      : [['readings', `number ${rangesText(letter.readings)} of the payload, from 0`]]),
-    ...(letter.record === undefined
-      ? []
-      : [['holds', `the finished record for ${printable(letter.record.topic ?? '(unknown topic)')}`]]),
-    ['headers', ''],
   ];
+  const { readings, record } = letter;
+  if (readings !== undefined)
+    lines.push(['readings', `number ${rangesText(readings)} of the payload, from 0`]);
+  const target = printable(record?.topic ?? '(unknown topic)');
+  if (record !== undefined) lines.push(['holds', `the finished record for ${target}`]);
+  lines.push(['headers', '']);
   const headers = letter.headers.map(
     ({ key, value }) => `  ${printable(key)}: ${value === null ? '(null)' : headerText(value)}\n`,
   );
@@ -92,9 +91,7 @@ function hexDump(bytes: Buffer): string {
   for (let start = 0; start < bytes.length; start += BYTES_PER_LINE) {
     const line = bytes.subarray(start, start + BYTES_PER_LINE);
     const hex = Array.from(line, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const ascii = Array.from(line, (byte) =>
-      byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.',
-    ).join('');
+    const ascii = line.toString('latin1').replaceAll(/[^\x20-\x7e]/g, '.');
     dump += `  ${start.toString(16).padStart(8, '0')}  ${hex.padEnd(3 * BYTES_PER_LINE)} ${ascii}\n`;
   }
   return dump;

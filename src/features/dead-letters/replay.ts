@@ -188,11 +188,8 @@ export class Replay {
         return;
       }
       const inKafka = parts.filter((_, position) => own[position]?.error === undefined);
-      this.#options.handled.markWritten(
-        found.log,
-        found.letter.offset,
-        inKafka.map(({ part }) => part),
-      );
+      const written = inKafka.map(({ part }) => part);
+      this.#options.handled.markWritten(found.log, found.letter.offset, written);
       this.#failed(found, { code: failure.code, message: failure.message });
     });
   }
@@ -209,10 +206,7 @@ export class Replay {
 }
 
 /** Where Kafka has the record (offset -1: it doesn't say), or why it doesn't have it. */
-async function sent(
-  send: Send,
-  record: LetterPart['record'],
-): Promise<Place & { readonly error?: ProducerError }> {
+async function sent(send: Send, record: LetterPart['record']): Promise<Place & { error?: ProducerError }> {
   try {
     const { topic, partition, offset } = await send(record);
     return { topic, partition, offset: Number(offset) };

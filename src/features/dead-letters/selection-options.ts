@@ -58,9 +58,8 @@ function places(text: string, collected: Places = new Map()): Places {
     const key = logKey({ topic, partition: Number(partition) });
     collected.set(key, [...(collected.get(key) ?? []), ...parseRanges(offsets)]);
   } catch {
-    throw new InvalidArgumentError(
-      'expected topic/partition/offset, e.g. telemetry.dlq/0/17 or telemetry.dlq/0/5-9',
-    );
+    const examples = 'telemetry.dlq/0/17 or telemetry.dlq/0/5-9';
+    throw new InvalidArgumentError(`expected topic/partition/offset, e.g. ${examples}`);
   }
   return collected;
 }
@@ -107,10 +106,8 @@ function errandOf(where: GivenPlaces, options: LetterArguments): Errand {
     ...(until !== undefined && { untilMs: until }),
     ...(offsets !== undefined && { offsets }),
   };
-  const office = new DeadLetterOffice(blueprint, {
-    clock: systemClock,
-    logger: processLogger('warn', 'auto'),
-  });
+  const logger = processLogger('warn', 'auto');
+  const office = new DeadLetterOffice(blueprint, { clock: systemClock, logger });
   const named = [...(offsets?.keys() ?? [])].map((key) => key.slice(0, key.indexOf('/')));
   const topics = options.topic ?? (named.length > 0 ? [...new Set(named)] : office.topics);
   const isNarrowed = Object.keys(selection).length > 0 || options.topic !== undefined;
@@ -122,10 +119,8 @@ function topicMatcher(patterns: readonly string[]): (topic: string) => boolean {
   for (const pattern of patterns) {
     const fault = table.add(pattern, true);
     if (fault === undefined) continue;
-    throw new SluiceError(
-      'NO_TOPIC_PATTERN',
-      `${fault.found} is no topic pattern: expected ${fault.expected}`,
-    );
+    const { found, expected } = fault;
+    throw new SluiceError('NO_TOPIC_PATTERN', `${found} is no topic pattern: expected ${expected}`);
   }
   return (topic) => table.match(topic).length > 0;
 }

@@ -141,10 +141,8 @@ export class Transcriber {
     if (topic === undefined) return fault('NO_TOPIC', 'it does not say which Kafka topic it was for');
     const { key, value, headers } = letter;
     // It may have headers of its own by the same names: what the gateway added stands behind them, the code first.
-    const own = headers.slice(
-      0,
-      headers.findLastIndex((header) => header.key === DEAD_LETTER_HEADERS.code),
-    );
+    const end = headers.findLastIndex((header) => header.key === DEAD_LETTER_HEADERS.code);
+    const own = headers.slice(0, end);
     const timestamp = this.#options.timestampMs ?? timestampMs;
     const record = { topic, key, value, timestamp, headers: [...own, originHeader(letter, 0)] };
     return { parts: [{ part: 0, record }] };

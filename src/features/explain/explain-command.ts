@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Blueprint } from '../../assembly/blueprint.ts';
 import { Explainer, topicsOf, type Explanation } from './explain.ts';
 import { readCapture } from '../capture/capture-file.ts';
-import type { CapturedMessage } from '../capture/captured-message.ts';
 import { errorMessage, SluiceError } from '../../core/errors.ts';
 import { explanationJson } from './explain-json.ts';
 import { explanationText } from './explain-text.ts';
@@ -87,27 +87,18 @@ async function explained(explainer: Explainer, options: ExplainArguments): Promi
 
 async function fromCapture(explainer: Explainer, file: string, index: number): Promise<Explanation> {
   let found = 0;
-  let waiting: CapturedMessage | undefined;
   for await (const entry of readCapture(file)) {
     if (entry.kind !== 'message') continue;
-    found++;
-    if (found === index) {
-      waiting = entry.message;
-      break;
-    }
+    if (++found === index) return explainer.message(entry.message);
     explainer.skip(entry.message);
   }
-  if (waiting !== undefined) return explainer.message(waiting);
   const message = `${file} has ${found} messages, so there is no message ${index}`;
   throw new SluiceError('CAPTURE_INDEX', message);
 }
 
 async function bytesOf(file: string): Promise<Buffer> {
   try {
-    if (file !== '-') return readFileSync(file);
-    const chunks: Buffer[] = [];
-    for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    return file === '-' ? await buffer(process.stdin) : readFileSync(file);
   } catch (error) {
     throw new SluiceError('PAYLOAD_UNREADABLE', `the payload can't be read: ${errorMessage(error)}`, {
       cause: error,

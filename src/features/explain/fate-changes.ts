@@ -107,16 +107,9 @@ function sameSet(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, stri
 }
 
 /** An envelope's fields by name, as text. */
-function fieldsOf({
-  deviceId,
-  deviceType,
-  attributes,
-  observedAtMs,
-  receivedAtMs,
-  sequence,
-  metrics,
-  missing = [],
-}: Telemetry): Map<string, string> {
+function fieldsOf(telemetry: Telemetry): Map<string, string> {
+  const { deviceId, deviceType, attributes, metrics, missing = [] } = telemetry;
+  const { observedAtMs, receivedAtMs, sequence } = telemetry;
   return new Map([
     ['device', deviceId],
     ['type', deviceType],

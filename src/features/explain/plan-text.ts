@@ -1,6 +1,6 @@
 import { instantText } from '../../core/clock.ts';
 import type { ChangeGroup, PlanReport } from './plan.ts';
-import { printable } from '../../cli/terminal/terminal-text.ts';
+import { count, printable } from '../../cli/terminal/terminal-text.ts';
 
 /** What a plan was made of. */
 export interface PlanInput {
@@ -80,10 +80,6 @@ function groupLines({ what, from, to, records, examples }: ChangeGroup): string[
       return alike ? place : `${place}  ${printable(example.from)} -> ${printable(example.to)}`;
     }),
   ];
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
 }
 
 function isoTime(ms: number | undefined): string | undefined {

@@ -9,12 +9,8 @@ import type { DeviceProfile } from '../../core/profile/profile.ts';
 import { Outcome, type Publication, type PublicationOrigin, type Topic } from '../../core/publication.ts';
 import { decodeHeaders, type SerializedRecord } from '../../core/record.ts';
 import { FILTERED, REFUSED, type Batch, type DecodeFault, type Route, type Trace } from '../../core/route.ts';
-import {
-  envelopeFormat,
-  messageIndexesOf,
-  readEnvelope,
-  type Telemetry,
-} from '../../decode/envelope/envelope.ts';
+import { envelopeFormat, messageIndexesOf, readEnvelope } from '../../decode/envelope/envelope.ts';
+import type { Telemetry } from '../../decode/envelope/envelope.ts';
 import { RECORD_HEADERS } from '../../decode/envelope/record-headers.ts';
 import type { BoundDevice } from '../../decode/profile/bound-device.ts';
 import type { ProfileRoute } from '../../decode/profile/profile-route.ts';

@@ -14,8 +14,8 @@ import { Drill, DrillError } from './drill.ts';
 import { faultsOf, type DrillResult, type DrillSetting } from './report/drill-result.ts';
 import { htmlReport } from './report/html-report.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
-import { count, textReport } from './report/text-report.ts';
-import { LiveLine } from '../../cli/terminal/terminal-text.ts';
+import { textReport } from './report/text-report.ts';
+import { LiveLine, count } from '../../cli/terminal/terminal-text.ts';
 import { wholeNumber } from '../../cli/terminal/option-values.ts';
 import { packageFacts } from '../../cli/terminal/package-facts.ts';
 import { processLogger } from '../../cli/terminal/process-logger.ts';
@@ -114,14 +114,8 @@ async function drill(options: DrillArguments, signal: AbortSignal): Promise<numb
   try {
     const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
     const logger = processLogger('error', 'auto');
-    ground = await openGround({
-      loaded,
-      security,
-      folder: folder.path,
-      clock: systemClock,
-      logger,
-      onProgress,
-    });
+    const own = { folder: folder.path, clock: systemClock, logger, onProgress };
+    ground = await openGround({ loaded, security, ...own });
     const { clusterId, client, admin, isOwn } = ground;
     if (!isOwn) await folder.noteCluster({ id: clusterId, bootstrapServers: client.bootstrapServers });
     for (const line of await removeDeadDrills(clusterId, admin, folder.path)) onProgress(line);
@@ -156,10 +150,8 @@ async function requireFolderOf(report: string): Promise<void> {
 }
 
 /** One scenario, on a site of its own. */
-async function play(
-  scenario: Scenario,
-  { options, loaded, ground, folder, signal }: Play,
-): Promise<DrillResult> {
+async function play(scenario: Scenario, shared: Play): Promise<DrillResult> {
+  const { options, loaded, ground, folder, signal } = shared;
   const setting = settingOf(scenario, options, loaded);
   const line = new LiveLine(process.stderr);
   const say = (text: string): void => {

@@ -51,10 +51,8 @@ export class GatewayProcess {
       const ended = gateway.#exit.promise.then(() => undefined);
       const mqttPort = await Promise.race([gateway.#mqttPort.promise, ended, timeUp.promise]);
       if (mqttPort !== undefined) return { gateway, mqttPort };
-      throw new DrillError(
-        'DRILL_GATEWAY',
-        `the gateway under test did not start; it said:\n${gateway.lastWords}`,
-      );
+      const problem = `the gateway under test did not start; it said:\n${gateway.lastWords}`;
+      throw new DrillError('DRILL_GATEWAY', problem);
     } catch (error) {
       await gateway.kill9();
       throw error;

@@ -103,18 +103,13 @@ export class LiveSite implements DrillSite {
   async startGateway(): Promise<void> {
     const { configFile, environment, gate } = this.#parts;
     const { clock } = this.#options;
-    const started = await GatewayProcess.start({ configFile, environment, clock });
-    const { gateway } = started;
+    const { gateway, mqttPort } = await GatewayProcess.start({ configFile, environment, clock });
     this.#gateway = gateway;
-    gate.port = started.mqttPort;
+    gate.port = mqttPort;
     void gateway.exited.then((how) => {
       if (this.#gateway !== gateway) return;
-      this.#failure.abort(
-        new DrillError(
-          'DRILL_GATEWAY',
-          `the gateway under test ended by itself (${how}):\n${gateway.lastWords}`,
-        ),
-      );
+      const problem = `the gateway under test ended by itself (${how}):\n${gateway.lastWords}`;
+      this.#failure.abort(new DrillError('DRILL_GATEWAY', problem));
     });
   }
 

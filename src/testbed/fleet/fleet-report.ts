@@ -1,3 +1,4 @@
+import { count } from '../../cli/terminal/terminal-text.ts';
 import type { LatencyPercentiles } from '../../core/latency.ts';
 
 export interface FleetSnapshot {
@@ -106,8 +107,4 @@ function milliseconds(value: number | undefined): string {
 
 function devices(number: number): string {
   return number === 1 ? '1 device' : `${count(number)} devices`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US');
 }

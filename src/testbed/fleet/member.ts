@@ -104,9 +104,7 @@ export class Member {
 
   /** Sends its births, of protocols that have them. They are no readings, and don't count as such. */
   #announce(): void {
-    this.device.births(this.#options.clock.wallMs()).forEach((message) => {
-      this.#publishAside(message);
-    });
+    for (const message of this.device.births(this.#options.clock.wallMs())) this.#publishAside(message);
   }
 
   #publishAside({ topic, payload }: DeviceMessage): void {

@@ -12,31 +12,22 @@ export interface BrokerNode {
 }
 
 /** Where a node keeps what: one folder a node, which nothing else uses. */
-export interface BrokerFolder {
-  readonly path: string;
-  /** Kafka's log.dirs: the partitions themselves. */
-  readonly data: string;
-  /** What Kafka has to say. */
-  readonly logs: string;
-  readonly serverLog: string;
-  /** stdout and stderr of the JVM: what it says before and beyond the log. */
-  readonly consoleLog: string;
-  readonly properties: string;
-  readonly log4j: string;
-  /** Which processes belong to the folder; see watcher.ts. */
-  readonly processes: string;
-}
+export type BrokerFolder = Readonly<ReturnType<typeof brokerFolder>>;
 
-export function brokerFolder(path: string): BrokerFolder {
+export function brokerFolder(path: string) {
   const logs = join(path, 'logs');
   return {
     path,
+    /** Kafka's log.dirs: the partitions themselves. */
     data: join(path, 'data'),
+    /** What Kafka has to say. */
     logs,
     serverLog: join(logs, 'server.log'),
+    /** stdout and stderr of the JVM: what it says before and beyond the log. */
     consoleLog: join(logs, 'console.log'),
     properties: join(path, 'server.properties'),
     log4j: join(path, 'log4j2.properties'),
+    /** Which processes belong to the folder; see watcher.ts. */
     processes: join(path, 'processes.json'),
   };
 }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { pause, type Clock } from '../../core/clock.ts';
 import type { BrokerFolder } from './broker-files.ts';
-import { LocalKafkaError, OTHER_WAYS } from './errors.ts';
+import { LocalKafkaError, OTHER_WAYS, startFailed } from './errors.ts';
 import { classpath, type OnProgress } from './jars.ts';
 import { identify, isRunning, signal, type ProcessIdentity } from './process-identity.ts';
 import type { ProcessRecord, WatcherEvent, WatcherTask } from './watcher.ts';
@@ -85,13 +85,7 @@ async function watched(
 
   const started = await new Promise<ProcessIdentity>((resolve, reject) => {
     const fail = (reason: string): void => {
-      reject(
-        new LocalKafkaError(
-          'KAFKA_START_FAILED',
-          `The local Kafka could not be started: ${reason}`,
-          `Its log is ${folder.serverLog}`,
-        ),
-      );
+      reject(startFailed(`could not be started: ${reason}`, folder.serverLog));
     };
     watcher.once('error', (error) => {
       fail(error.message);

@@ -22,6 +22,11 @@ export class LocalKafkaError extends SluiceError {
   }
 }
 
+/** It was started and does not serve; `log` is where to look for the reason. */
+export function startFailed(what: string, log: string): LocalKafkaError {
+  return new LocalKafkaError('KAFKA_START_FAILED', `The local Kafka ${what}`, `Its log is ${log}`);
+}
+
 /** The end of every remedy for something that this machine lacks. */
 export const OTHER_WAYS =
   'or use a Kafka that you have (set kafka.bootstrap.servers), or run everything in containers (docker compose up)';

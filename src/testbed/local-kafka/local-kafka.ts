@@ -1,29 +1,15 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Clock } from '../../core/clock.ts';
+import { pause, type Clock } from '../../core/clock.ts';
 import { errorMessage } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import {
-  brokerFolder,
-  brokerProperties,
-  ensureFormatted,
-  readClusterId,
-  type BrokerFolder,
-  type Properties,
-  writeBrokerFiles,
-} from './broker-files.ts';
-import {
-  adoptBroker,
-  lastWords,
-  settlePredecessor,
-  startBroker,
-  type BrokerEnd,
-  type BrokerProcess,
-} from './broker-process.ts';
+import { brokerFolder, brokerProperties, ensureFormatted, readClusterId } from './broker-files.ts';
+import { writeBrokerFiles, type BrokerFolder, type Properties } from './broker-files.ts';
+import { adoptBroker, lastWords, settlePredecessor, startBroker } from './broker-process.ts';
+import type { BrokerEnd, BrokerProcess } from './broker-process.ts';
 import { findFreePorts, portFault, probeCluster } from './ports.ts';
-import { LocalKafkaError } from './errors.ts';
+import { LocalKafkaError, startFailed } from './errors.ts';
 import { KAFKA_VERSION, ensureKafkaJars, findJava, type OnProgress } from './jars.ts';
-import { pause } from '../../core/clock.ts';
 
 export interface LocalKafkaOptions {
   /** A folder of its own, made if missing; topics in it survive restarts. */
@@ -38,29 +24,6 @@ export interface LocalKafkaOptions {
   readonly environment?: NodeJS.ProcessEnv;
 }
 
-export type LocalKafkaState = 'running' | 'restarting' | 'stopped';
-
-/**
- * A real Apache Kafka, one process on this machine, for whoever has none: it ends when this process does, by
- * whatever death, and is started again when it dies while this process runs. It survives kill -9; like every
- * single broker it does not survive the loss of its disk, nor that of power with what was just written.
- */
-export interface LocalKafka {
-  readonly bootstrapServers: string;
-  readonly clusterId: string;
-  /** A Kafka of a gateway that was killed together with its watcher was found running, and taken over. */
-  readonly adopted: boolean;
-  readonly state: LocalKafkaState;
-  /** Why it isn't running, while it is being restarted. */
-  readonly lastFault: string | undefined;
-  /** Kafka's own process; undefined while there is none. */
-  readonly pid: number | undefined;
-  /** Where Kafka writes its log. */
-  readonly serverLog: string;
-  /** Has Kafka close its logs and end; resolves when its process is gone. May be called again. */
-  stop(): Promise<void>;
-}
-
 /**
  * Starts the local Kafka, or takes over the one that already runs on the data folder; resolves when it serves.
  * @throws LocalKafkaError
@@ -72,7 +35,7 @@ export async function startLocalKafka(options: LocalKafkaOptions): Promise<Local
   ]);
   const folder = brokerFolder(resolve(options.dataDir));
   await mkdir(folder.path, { recursive: true });
-  const kafka = new SupervisedKafka(options, java, jarFolder, folder);
+  const kafka = new LocalKafka(options, java, jarFolder, folder);
   await kafka.start();
   return kafka;
 }
@@ -84,13 +47,21 @@ const LONGEST_BACKOFF_MS = 30_000;
 /** A Kafka that ran this long has recovered; if it dies now, the backoff begins anew. */
 const STABLE_AFTER_MS = 60_000;
 
-/** Its public fields are read by others and written by itself alone. */
-class SupervisedKafka implements LocalKafka {
+/**
+ * A real Apache Kafka, one process on this machine, for whoever has none: it ends when this process does, by
+ * whatever death, and is started again when it dies while this process runs. It survives kill -9; like every
+ * single broker it does not survive the loss of its disk, nor that of power with what was just written.
+ * Its public fields are read by others and written by itself alone.
+ */
+export class LocalKafka {
   readonly bootstrapServers: string;
+  /** Where Kafka writes its log. */
   readonly serverLog: string;
   clusterId = '';
+  /** A Kafka of a gateway that was killed together with its watcher was found running, and taken over. */
   adopted = false;
-  state: LocalKafkaState = 'stopped';
+  state: 'running' | 'restarting' | 'stopped' = 'stopped';
+  /** Why it isn't running, while it is being restarted. */
   lastFault: string | undefined;
   readonly #options: LocalKafkaOptions;
   readonly #java: string;
@@ -110,6 +81,7 @@ class SupervisedKafka implements LocalKafka {
     this.serverLog = folder.serverLog;
   }
 
+  /** Kafka's own process; undefined while there is none. */
   get pid(): number | undefined {
     return this.#broker?.kafka.pid;
   }
@@ -126,16 +98,15 @@ class SupervisedKafka implements LocalKafka {
       if (this.#isStopping()) return;
       const ranMs = this.#options.clock.monotonicMs() - servingSinceMs;
       if (ranMs > STABLE_AFTER_MS) this.#backoffMs = FIRST_BACKOFF_MS;
-      this.lastFault = `the local Kafka ended (${describeEnd(end)})`;
+      const how = describeEnd(end);
+      this.lastFault = `the local Kafka ended (${how})`;
       this.state = 'restarting';
-      this.#options.logger.warn(
-        { how: describeEnd(end), log: this.serverLog },
-        'local Kafka ended, starting it again',
-      );
+      this.#options.logger.warn({ how, log: this.serverLog }, 'local Kafka ended, starting it again');
       this.#restarting = this.#restart();
     });
   }
 
+  /** Has Kafka close its logs and end; resolves when its process is gone. May be called again. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#restarting;
@@ -218,11 +189,8 @@ class SupervisedKafka implements LocalKafka {
         throw new LocalKafkaError('KAFKA_STOPPED', 'The local Kafka was stopped', 'Start it again');
       }
       if (end !== undefined || clock.monotonicMs() > deadline) {
-        throw new LocalKafkaError(
-          'KAFKA_START_FAILED',
-          `The local Kafka ${end === undefined ? 'does not answer' : `ended (${describeEnd(end)})`}`,
-          `Its log is ${this.serverLog}, and ends so:\n${lastWords(this.#folder)}`,
-        );
+        const what = end === undefined ? 'does not answer' : `ended (${describeEnd(end)})`;
+        throw startFailed(what, `${this.serverLog}, and ends so:\n${lastWords(this.#folder)}`);
       }
       await pause(clock, PROBE_EVERY_MS, this.#stopping.signal);
     }

@@ -53,7 +53,7 @@ async function captured(lines: ReturnType<typeof open>): Promise<CaptureLine[]> 
 const payloads = (lines: readonly CaptureLine[]): string[] =>
   lines.flatMap((line) => (line.kind === 'message' ? [line.message.payload.toString('utf8')] : []));
 
-it('takes down what passes on the topics that are wanted, and passes on everything', async () => {
+it('a capture takes down what passes on the topics that are wanted, and passes on everything', async () => {
   publish('before');
   const lines = open();
   publish('one');
@@ -67,7 +67,7 @@ it('takes down what passes on the topics that are wanted, and passes on everythi
   expect(accepted).toEqual(['before', 'one', 'other', 'two', 'after']);
 });
 
-it('has a message that waited for room once', async () => {
+it('a capture has a message that waited for room once', async () => {
   const lines = open();
   hasRoom = false;
   expect(publish('one')).toBe(false);
@@ -78,13 +78,13 @@ it('has a message that waited for room once', async () => {
   expect(payloads(await captured(lines))).toEqual(['one']);
 });
 
-it('ends by itself after as many as were asked for', async () => {
+it('a capture ends by itself after as many as were asked for', async () => {
   const lines = open(2);
   for (const payload of ['one', 'two', 'three']) publish(payload);
   expect(payloads(await captured(lines))).toEqual(['one', 'two']);
 });
 
-it('never holds more than its bound for a reader that is slow: it says how many messages are not there', async () => {
+it('a capture never holds more than its bound for a reader that is slow, and says how many messages are not there', async () => {
   const lines = open();
   const mebibyte = 'x'.repeat(1_048_576);
   for (let n = 0; n < 20; n++) publish(mebibyte);
@@ -97,7 +97,7 @@ it('never holds more than its bound for a reader that is slow: it says how many 
   expect(payloads(found).length + (missed as { messages: number }).messages).toBe(20);
 });
 
-it('forgets a reader that goes away, and takes a bounded number of them', () => {
+it('the tap forgets a reader that goes away, and takes a bounded number of them', () => {
   const all = Array.from({ length: MAX_CAPTURES }, () => open());
   expect(tap.open({ filter: '#', wants: () => true, count: 1 })).toBeUndefined();
   const gone = Promise.withResolvers<undefined>();

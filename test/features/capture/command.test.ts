@@ -168,7 +168,7 @@ describe('sluice capture', () => {
   });
 });
 
-it('payloads are not for browsers, and the request must make sense', async () => {
+it('the admin port gives no payloads to browsers, and refuses a capture that makes no sense', async () => {
   const status = (path: string, headers: Record<string, string> = {}): Promise<number> =>
     new Promise((done, fail) => {
       get(`${url()}${path}`, { headers }, (response) => {

@@ -54,7 +54,7 @@ function rig(): Rig {
 }
 
 describe('a drill', () => {
-  it('kafka-down: refuses, holds, is silent, opens, and is passed by whoever loses nothing', async () => {
+  it('of kafka-down refuses, holds, is silent, opens, and is passed by whoever loses nothing', async () => {
     const { site, play } = rig();
     const result = await play('kafka-down');
     expect(site.events).toEqual([
@@ -77,14 +77,14 @@ describe('a drill', () => {
     expect(result.samples.every(({ residentBytes }) => residentBytes === 100 * 2 ** 20)).toBe(true);
   });
 
-  it('crash: kills the gateway three times and starts it again each time', async () => {
+  it('of crash kills the gateway three times and starts it again each time', async () => {
     const { site, play } = rig();
     const result = await play('crash');
     expect(site.events).toEqual(['start', 'kill', 'start', 'kill', 'start', 'kill', 'start', 'stop', 'read']);
     expect(faultsOf(result)).toEqual([]);
   });
 
-  it('reconnect-storm: resets all connections, and lets them in together', async () => {
+  it('of reconnect-storm resets all connections, and lets them in together', async () => {
     const { site, play } = rig();
     const result = await play('reconnect-storm');
     const storm = ['devices held', 'devices reset', 'devices open'];

@@ -76,7 +76,7 @@ describe('a wire', () => {
     await until(() => other.closed() && proxy.connections === 0, { what: 'the end to arrive' });
   });
 
-  it('refuses: connections are reset, also those that come while it does', async () => {
+  it('that refuses resets connections, also those that come while it does', async () => {
     await open();
     const one = await client();
     one.socket.write('a');
@@ -92,7 +92,7 @@ describe('a wire', () => {
     expect(received).toBe('ac');
   });
 
-  it('holds: nothing passes, connections stay, and all of it arrives afterwards', async () => {
+  it('that holds lets nothing pass, keeps connections, and delivers all of it afterwards', async () => {
     await open();
     const one = await client();
     proxy.setState({ kind: 'held' });
@@ -119,7 +119,7 @@ describe('a wire', () => {
     await until(() => end?.destroyed === true && proxy.connections === 0, { what: 'the end to arrive' });
   });
 
-  it('is silent: what lost bytes stays dead and open for good, and new connections work afterwards', async () => {
+  it('that is silent leaves dead for good what lost bytes, and serves new connections afterwards', async () => {
     await open();
     const [lossy, idle] = [await client(), await client()];
     for (const each of [lossy, idle]) {
@@ -173,7 +173,7 @@ describe('a wire', () => {
     });
   });
 
-  it('is slow: bytes arrive late and in order', async () => {
+  it('that is slow delivers bytes late and in order', async () => {
     await open();
     const one = await client();
     proxy.setState({ kind: 'slow', delayMs: 20, bytesPerSecond: 100_000 });

@@ -5,7 +5,7 @@ import { jsonType, payloadOf, sensorProfile, signal } from './profiles.ts';
 const NOW = Date.UTC(2026, 5, 1, 12);
 const options = { seed: 1, prefix: '' };
 
-describe('SimulatedDevice', () => {
+describe('a simulated device', () => {
   it('has a name of its type and number, and a topic that fits its profile', () => {
     const device = new SimulatedDevice(jsonType(), 7, options);
     expect(device.id).toBe('sensor-0007');

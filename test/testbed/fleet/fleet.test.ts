@@ -39,7 +39,7 @@ function run(durationMs: number): void {
   }
 }
 
-describe('Fleet', () => {
+describe('a fleet', () => {
   it('spreads its devices evenly over the device types', () => {
     const types = ['a', 'b', 'c'].map((type) => jsonType(sensorProfile({ type })));
     const ledger = new FleetLedger();

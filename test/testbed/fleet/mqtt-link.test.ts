@@ -39,7 +39,7 @@ const until = (condition: () => boolean, options: { what: string }): Promise<voi
 const happened = (event: string, count = 1): Promise<void> =>
   until(() => events.filter((each) => each === event).length >= count, { what: event });
 
-describe('openMqttLink', () => {
+describe('the MQTT link of a simulated device', () => {
   it('publishes, and settles a QoS 1 message when its PUBACK is there, not before', async () => {
     broker.acknowledges = false;
     const link = open();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Pacer } from '../../../src/testbed/fleet/pacer.ts';
 
-describe('Pacer', () => {
+describe('the pacer of a fleet', () => {
   it('gives exactly rate x time turns, however irregularly it is asked', () => {
     const steps = fc.array(fc.double({ min: 0, max: 900, noNaN: true }), { maxLength: 200 });
     fc.assert(

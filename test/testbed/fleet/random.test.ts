@@ -4,7 +4,7 @@ import { Random } from '../../../src/testbed/fleet/random.ts';
 const draw = (random: Random, count: number): number[] =>
   Array.from({ length: count }, () => random.uniform());
 
-describe('Random', () => {
+describe('a seeded generator of random numbers', () => {
   it('gives the same numbers for the same seed and stream', () => {
     expect(draw(new Random(7, 'a'), 100)).toEqual(draw(new Random(7, 'a'), 100));
   });

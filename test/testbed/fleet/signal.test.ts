@@ -12,7 +12,7 @@ const make = (spec: Partial<SignalSpec>, seed = 1): Signal => new Signal(signal(
 const readDay = (made: Signal, stepMs = HOUR / 4): number[] =>
   Array.from({ length: (24 * HOUR) / stepMs }, (_, i) => made.read(MIDNIGHT + i * stepMs) as number);
 
-describe('Signal', () => {
+describe('a simulated signal', () => {
   it('peaks at its hour and is lowest half a day away', () => {
     const day = readDay(make({ base: 20, amplitude: 5, peakHour: 15 }));
     expect(Math.abs(day.indexOf(Math.max(...day)) / 4 - 15)).toBeLessThan(2);

@@ -101,13 +101,7 @@ export function faultsOf(result: DrillResult): string[] {
   return faults.flatMap(([isSo, text]) => (isSo ? [text] : []));
 }
 
-function named({
-  count,
-  examples,
-}: {
-  readonly count: number;
-  readonly examples: readonly string[];
-}): string {
+function named({ count, examples }: Tally): string {
   const shown = examples.slice(0, 3).join(', ');
   return `${count} (${shown}${count > 3 ? ', …' : ''})`;
 }
@@ -220,12 +214,8 @@ export function explainRepeats(
   }
   const replayed = Math.min(rest, bound);
   const count = rest - replayed;
-  return {
-    resent,
-    replayed,
-    replayBound: bound,
-    unexplained: { count, examples: count > 0 ? examples : [] },
-  };
+  const unexplained = { count, examples: count > 0 ? examples : [] };
+  return { resent, replayed, replayBound: bound, unexplained };
 }
 
 /**

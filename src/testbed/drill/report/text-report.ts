@@ -1,9 +1,5 @@
+import { count } from '../../../cli/terminal/terminal-text.ts';
 import { PHASES, faultsOf, type DrillResult } from './drill-result.ts';
-
-/** A number with thousands set apart. */
-export function count(value: number): string {
-  return value.toLocaleString('en-US');
-}
 
 /** A duration in the unit that a person would use. */
 export function duration(ms: number | undefined): string {

@@ -19,10 +19,10 @@ function device(messages: readonly (readonly [sentMs: number, ackMs: number])[],
   } satisfies DeviceHistory;
 }
 
-describe('PUBACK times', () => {
+describe('the report of PUBACK times', () => {
   const moments = { steadyMs: 1_000, faultMs: 5_000, healedMs: 8_000, drainedMs: 9_000, endMs: 12_000 };
 
-  it('before: acknowledged before the fault; during: on its way in it; after: sent when it was overcome', () => {
+  it('tells what was acknowledged before the fault, was on its way in it, and was sent after it', () => {
     const messages = [
       [500, 900], // while everything warms up
       [2_000, 2_010],
@@ -45,7 +45,7 @@ describe('PUBACK times', () => {
     expect(during.maxMs).toBeDefined();
   });
 
-  it('over time: bins by the moment of the PUBACK, none where nothing came', () => {
+  it('has a bin for each stretch of time in which a PUBACK came, and none for others', () => {
     const devices = new Map([
       ['a', device([[0, 100], [50, 150], [0, 2_700]])], // prettier-ignore
       ['b', device([[100, 400], [100, NEVER]])], // prettier-ignore
