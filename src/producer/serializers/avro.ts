@@ -128,7 +128,7 @@ export class AvroDeserializer<T = unknown> implements Deserializer<T> {
 
   deserialize(topic: string, data: Uint8Array | null): T | null {
     if (data === null) return null;
-    const decoder = this.#schemas?.decoder(topic, readSchemaId(topic, data)) ?? (this.#plain as Decoder);
+    const decoder = (this.#plain ?? this.#schemas?.decoder(topic, readSchemaId(topic, data))) as Decoder;
     const payload = asBuffer(this.#schemas === undefined ? data : data.subarray(FRAME_BYTES));
     if (decoder.plainBytes) return payload as T;
     try {
