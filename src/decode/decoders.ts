@@ -31,7 +31,7 @@ const FORMATS: {
 
 /** The row of a decoder: it takes specifications of its own kind alone. */
 function formatOf({ kind }: FormatSpec): PayloadFormat<FormatSpec> {
-  return FORMATS[kind] as PayloadFormat<FormatSpec>;
+  return FORMATS[kind];
 }
 
 /** Compiles the reader of a profile's payloads: takes off what they are wrapped in, then reads their format. Never throws. */

@@ -4,7 +4,7 @@ import type { SequenceCounts } from './normalise/sequence-tracker.ts';
 import type { EdgeNodes, SparkplugStats } from './sparkplug/edge-nodes.ts';
 
 /** What is known of a type's devices, for operators. */
-export interface TypeReport extends SequenceCounts {
+interface TypeReport extends SequenceCounts {
   readonly type: string;
   /** Devices that are remembered now. */
   readonly devices: number;

@@ -22,7 +22,7 @@ export interface FieldSlots {
   readonly count: number;
 }
 
-export interface CompiledNormaliser {
+interface CompiledNormaliser {
   readonly normaliser: Normaliser;
   readonly metrics: readonly NormalisedMetric[];
   /** The reader's slots and those of made values. */

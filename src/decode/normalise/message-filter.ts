@@ -3,7 +3,7 @@ import { ValueKind, type FieldValues } from '../formats/field-values.ts';
 import type { DeviceState } from './device-table.ts';
 
 /** A metric whose change decides. */
-export interface Deadband {
+interface Deadband {
   readonly slot: number;
   readonly by: number;
   /** Whether `by` is a share of the value that passed last. */

@@ -19,7 +19,7 @@ export interface Linear {
 }
 
 /** Why two units can't be converted, or a code is none that we know. */
-export interface UnitProblem {
+interface UnitProblem {
   readonly code: string;
   readonly expected: string;
 }

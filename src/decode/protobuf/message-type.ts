@@ -225,7 +225,7 @@ function withoutBigInts(value: unknown): unknown {
 }
 
 /** The scalar types of protobuf (protobuf language guide, "Scalar Value Types"). */
-export type ScalarType =
+type ScalarType =
   | 'double'
   | 'float'
   | 'int32'

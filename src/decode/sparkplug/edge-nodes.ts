@@ -1,5 +1,5 @@
 /** The message types of Sparkplug (Eclipse Sparkplug 3.0.0, section 4.1). */
-export type SparkplugKind =
+type SparkplugKind =
   'NBIRTH' | 'NDEATH' | 'NDATA' | 'NCMD' | 'DBIRTH' | 'DDEATH' | 'DDATA' | 'DCMD' | 'STATE';
 
 /** `spBv1.0/<group>/<type>/<edge node>[/<device>]`, or `spBv1.0/STATE/<host>`. */
@@ -59,7 +59,7 @@ export interface EdgeNode {
   lastSeq: number | undefined;
 }
 
-export interface EdgeNodeLimits {
+interface EdgeNodeLimits {
   readonly nodes: number;
   /** Of all nodes together. */
   readonly metrics: number;

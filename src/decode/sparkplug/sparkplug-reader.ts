@@ -37,7 +37,7 @@ import {
 /** A field that a profile may name besides metrics. */
 interface OwnField {
   readonly type: FieldType;
-  of(message: Understood): SparkplugValue | undefined;
+  readonly of: (message: Understood) => SparkplugValue | undefined;
 }
 
 /** `$source` is `<edge node>` or `<edge node>/<device>`, or the host of a STATE. */

@@ -132,7 +132,7 @@ const MAX_DEPTH = 30;
 const MAX_CHARACTERS = 120;
 
 /** Plain values as indented lines, one a value: objects, maps, lists, text, numbers, bytes. */
-export function treeLines(value: unknown): string[] {
+function treeLines(value: unknown): string[] {
   const lines: string[] = [];
   write(value, '', 0, lines);
   if (lines.length <= MAX_LINES) return lines;
@@ -165,7 +165,7 @@ function membersOf(value: unknown): [string, unknown][] | undefined {
 }
 
 /** A single value as it is shown: text in quotes, bytes in hexadecimal. */
-export function scalarText(value: unknown): string {
+function scalarText(value: unknown): string {
   if (value instanceof Uint8Array) {
     return `${value.length} bytes ${hex(value)}`.trimEnd();
   }

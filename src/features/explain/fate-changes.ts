@@ -12,7 +12,7 @@ export interface Change {
 }
 
 /** A fate, and the profile of the configuration that it came by; undefined: there is none. */
-export interface Side {
+interface Side {
   readonly fate: Fate | undefined;
   readonly profile: DeviceProfile | undefined;
 }

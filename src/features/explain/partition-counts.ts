@@ -15,7 +15,7 @@ export interface PartitionCounts {
 }
 
 /** Where a record with this key goes. */
-export interface PartitionChoice {
+interface PartitionChoice {
   /** undefined: any. */
   readonly partition: number | undefined;
   readonly of: number;

@@ -4,7 +4,7 @@ import { changesBetween, kindText, type Change } from './fate-changes.ts';
 import type { Fate, Rehearsal } from './rehearsal.ts';
 
 /** A message that shows a change. */
-export interface Example {
+interface Example {
   /** Its place in the capture, from 1. */
   readonly index: number;
   readonly topic: string;
