@@ -16,7 +16,7 @@ export const stage: Stage = {
     let sum = 0;
     const reader = new FrameReader(
       {
-        frame: (header, _buffer, _frameStart, start, end) => {
+        frame: (header, _buffer, start, end) => {
           sum += header + end - start;
           return true;
         },

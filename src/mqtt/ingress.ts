@@ -36,7 +36,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
  * The MQTT edge. Takes PUBLISH and PUBREL off the wire, hands publications to the sink, and acknowledges them
- * when the sink says so, in order of receipt; everything else of MQTT is aedes' ({@link LocalBroker}).
+ * when the sink says so, in order of receipt. What is published locally goes through an embedded broker
+ * ({@link LocalBroker}), to connections that have subscribed there.
  */
 export class Ingress {
   readonly #options: IngressOptions;
@@ -67,7 +68,7 @@ export class Ingress {
     const hub = new ConnectionHub({ ...parts, broker });
     this.#broker = broker;
     this.#hub = hub;
-    this.#post = new SessionPost(broker, hub.sessions, clock);
+    this.#post = new SessionPost(broker.store, hub.sessions, clock);
     try {
       for (const spec of listeners)
         this.#listeners.push(new Listener(spec, this.#listenerOptions(hub, spec)));
@@ -158,8 +159,8 @@ export class Ingress {
   }
 
   /**
-   * Closes every connection and aedes. To aedes these connections ended without DISCONNECT, so it publishes
-   * their wills (MQTT 3.1.1 section 3.1.2.5); but their subscribers here are closed in the same breath.
+   * Closes every connection and the broker. The connections end without DISCONNECT, so their wills are published to
+   * local subscribers (MQTT 3.1.1 section 3.1.2.5); those who are connected are closed in the same breath.
    */
   async close(): Promise<void> {
     const hub = this.#hub;

@@ -18,10 +18,8 @@ const CLOSE_REASONS = [
   /** MQTT 5, or something that is no MQTT we know. */
   'unsupported-version',
   'identifier-rejected',
-  /** aedes refused the CONNECT. */
+  /** It may not come in: its credentials, its will, or its proof has expired. */
   'not-authorised',
-  /** aedes ended the connection after a packet; the log says which. */
-  'broker-refused',
   /** A publication may not be published: the only "no" of MQTT 3.1.1 ([MQTT-3.3.5-2]). */
   'refused',
   /** The client id has connected again ([MQTT-3.1.4-2]). */

@@ -1,12 +1,7 @@
-import { createServer } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { silentLogger } from '../../src/core/logger.ts';
-import { ConnectionHub } from '../../src/mqtt/connection/connection-hub.ts';
-import { DEFAULT_LIMITS } from '../../src/mqtt/limits.ts';
-import { LocalBroker } from '../../src/mqtt/broker/local-broker.ts';
-import { IngressStats } from '../../src/mqtt/stats.ts';
+import { describe, expect, it } from 'vitest';
+import { everybody, type Authenticator } from '../../src/core/principal.ts';
 import { until } from '../support/until.ts';
-import { connectPacket, HeldSink, publish, RawClient, startIngress, TestClock } from './harness.ts';
+import { connectPacket, publish, RawClient, startIngress } from './harness.ts';
 
 const tooNew = { ...connectPacket({ clientId: 'new' }), protocolId: 'MQIsdp' } as ReturnType<
   typeof connectPacket
@@ -56,35 +51,20 @@ describe('a client that is refused', () => {
 
 describe('a client on whose CONNECT is not decided', () => {
   it('is told so when the time for its CONNECT is over, and does not keep its session', async () => {
-    const clock = new TestClock();
-    const stats = new IngressStats();
-    const limits = { ...DEFAULT_LIMITS, connectTimeoutMs: 1_000 };
-    const broker = await LocalBroker.open({ limits, stats, clock, logger: silentLogger });
-    const handle = broker.handle.bind(broker);
     let decides = false;
-    // As an authentication does that never answers.
-    broker.handle = (channel) => (decides ? handle(channel) : { close: () => {} });
-    const sink = new HeldSink();
-    const hub = new ConnectionHub({ limits, sink, broker, stats, clock, logger: silentLogger });
-    const server = createServer((socket) => {
-      socket.on('data', hub.accept(socket, 'here:1'));
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(async () => {
-      hub.stopClock();
-      for (const connection of hub.connections) connection.transport.destroy();
-      server.close();
-      await broker.close(Promise.resolve());
-    });
-    const { port } = server.address() as { port: number };
+    const authenticator: Authenticator = {
+      authenticate: (credentials) =>
+        decides ? everybody.authenticate(credentials) : new Promise<never>(() => {}),
+    };
+    const { port, ingress, clock } = await startIngress({ connectTimeoutMs: 1_000 }, undefined, { authenticator });
     const waiting = await RawClient.open(port);
     waiting.send(connectPacket());
-    await until(() => stats.sessions === 1, { everyMs: 1 });
+    await until(() => ingress.stats.controlPackets === 1, { everyMs: 1 });
     clock.advance(2_000);
     await waiting.closes();
     expect(waiting.of('connack')).toMatchObject([{ returnCode: 3 }]);
-    expect(stats.closed['connect-timeout']).toBe(1);
-    await until(() => stats.sessions === 0, { everyMs: 1 });
+    expect(ingress.stats.closed['connect-timeout']).toBe(1);
+    expect(ingress.stats.sessions).toBe(0);
     decides = true;
     await RawClient.connect(port);
   });

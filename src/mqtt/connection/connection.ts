@@ -1,17 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { errorMessage } from '../../core/errors.ts';
 import type { AuthenticationRefusal, Authenticator, Principal, TopicAction } from '../../core/principal.ts';
-import { BrokerLink, type ControlPlane, type LinkOwner } from '../broker/broker-link.ts';
 import { TransportFault, type Transport } from '../edge/transport.ts';
 import {
   PublicationLane,
   type LaneContext,
   type LaneOwner,
-  type LocalSubscribers,
 } from '../inflow/publication-lane.ts';
 import { ticksOf, type IngressLimits } from '../limits.ts';
-import { PacketType, ReasonCode } from '../protocol/codec.ts';
-import { readConnect, type ConnectRequest } from '../protocol/connect.ts';
+import { Subscriber, type OutflowContext, type SubscriberOwner } from '../outflow/subscriber.ts';
+import { PacketType, ReasonCode, type ControlPacket } from '../protocol/codec.ts';
+import { isTelemetry, readConnect, type ConnectRequest } from '../protocol/connect.ts';
 import type { PublisherSession } from '../sessions/publisher-session.ts';
 import type { SessionHolder, SessionRegistry } from '../sessions/session-registry.ts';
 import type { CloseReason } from '../stats.ts';
@@ -20,10 +19,10 @@ import { FrameReader, HeldBytes, type FrameHandler, type FrameProblem } from './
 import { ReadGate, type GateOwner } from './read-ahead.ts';
 
 /** What all connections of an ingress share. */
-export interface ConnectionContext extends LaneContext, FarewellContext {
+export interface ConnectionContext extends LaneContext, OutflowContext, FarewellContext {
   readonly authenticator: Authenticator;
   readonly sessions: Pick<SessionRegistry, 'claim' | 'release'>;
-  readonly broker: ControlPlane & LocalSubscribers;
+  readonly broker: OutflowContext['broker'];
   /** The lane of the client's previous connection, if it still has something. */
   previousLane(clientId: string): PublicationLane | undefined;
   laneOpened(lane: PublicationLane): void;
@@ -44,13 +43,11 @@ const State = {
   Authenticating: 1,
   /** The session's previous connection has to let go. */
   Claiming: 2,
-  /** aedes has the CONNECT. */
-  Connecting: 3,
-  Live: 4,
-  /** Live, and aedes has a SUBSCRIBE or UNSUBSCRIBE. */
-  Subscribing: 5,
+  Live: 3,
+  /** Live, and the answer to a SUBSCRIBE or UNSUBSCRIBE waits for the disk. */
+  Subscribing: 4,
   /** Nothing is read or acknowledged any more. */
-  Farewell: 6,
+  Farewell: 5,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
@@ -58,7 +55,6 @@ type State = (typeof State)[keyof typeof State];
 const NEXT_STATES: readonly (readonly State[])[] = [
   [State.Authenticating, State.Farewell],
   [State.Claiming, State.Farewell],
-  [State.Connecting, State.Farewell],
   [State.Live, State.Farewell],
   [State.Subscribing, State.Farewell],
   [State.Live, State.Farewell],
@@ -79,13 +75,13 @@ const REFUSALS: Readonly<Record<AuthenticationRefusal['refused'], ReasonCode>> =
 };
 
 /**
- * One device's network connection: bytes to packets, packets to the lane or to aedes, and its end. Its life is
+ * One device's network connection: bytes to packets, packets to the lane or to the subscriber, and its end. Its life is
  * {@link State}, which changes in #enter alone:
  *
- *     AwaitingConnect -> Authenticating -> Claiming -> Connecting -> Live <-> Subscribing
+ *     AwaitingConnect -> Authenticating -> Claiming -> Live <-> Subscribing
  *     each of them -> Farewell
  */
-export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneOwner, GateOwner {
+export class Connection implements FrameHandler, SubscriberOwner, SessionHolder, LaneOwner, GateOwner {
   readonly transport: Transport;
   readonly remote: string;
   readonly listener: string;
@@ -101,7 +97,9 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #asked: Asked | undefined;
   #principal: Principal | undefined;
   #lane: PublicationLane | undefined;
-  #link: BrokerLink | undefined;
+  #subscriber: Subscriber | undefined;
+  /** Bytes are being read: what follows a packet that is answered meanwhile is read by the same loop. */
+  #reading = false;
   #inputEnded = false;
   #transportClosed = false;
   #lastSeenTick: number;
@@ -177,11 +175,17 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   #read(bytes: Buffer, from: number): number {
     this.#context.receivedAtMs = this.#context.wallMs();
-    return this.#reader.read(bytes, from);
+    this.#reading = true;
+    try {
+      return this.#reader.read(bytes, from);
+    } finally {
+      this.#reading = false;
+    }
   }
 
   /** The answer is there: goes on with what came behind its packet. */
   #readHeld(): void {
+    if (this.#reading) return;
     while (!this.#held.empty && this.#state === State.Live) {
       this.#held.readOn((bytes, from) => this.#read(bytes, from));
     }
@@ -199,7 +203,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   // Packets.
 
-  frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean {
+  frame(header: number, buffer: Buffer, start: number, end: number): boolean {
     const lane = this.#lane;
     if (lane === undefined || this.#state !== State.Live) {
       return this.#state === State.AwaitingConnect && this.#connect(header, buffer.subarray(start, end));
@@ -214,33 +218,30 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
       return fault === undefined ? this.#lane !== undefined : this.#violation(fault);
     }
     this.#context.stats.controlPackets++;
-    const codec = this.#request?.codec;
-    const plain = codec?.plainHeader(header) ?? header;
-    const fault = codec?.controlFault(plain, buffer.subarray(start, end));
-    return fault === undefined
-      ? this.#control(plain, lane, Buffer.from(buffer.subarray(frameStart, end)))
-      : this.#violation(fault);
+    const packet = this.#request?.codec.read(header, buffer.subarray(start, end)) ?? 'a packet before CONNECT';
+    return typeof packet === 'string' ? this.#violation(packet) : this.#control(packet, lane);
   }
 
-  #control(header: number, lane: PublicationLane, packet: Buffer): boolean {
-    switch (header >> 4) {
+  #control(packet: ControlPacket, lane: PublicationLane): boolean {
+    const { type, packetId } = packet;
+    switch (type) {
       case PacketType.Pubrel: {
-        const fault = lane.release(packet.readUInt16BE(packet.length - 2));
+        const fault = lane.release(packetId);
         return fault === undefined || this.#violation(fault);
       }
-      case PacketType.Pingreq:
-        this.#link?.ping();
-        return true;
       case PacketType.Disconnect:
         this.#close('disconnected');
         return false;
-      default: {
-        packet[0] = header;
-        const type = header >> 4;
-        if (type === PacketType.Subscribe || type === PacketType.Unsubscribe) this.#enter(State.Subscribing);
-        this.#link?.push(packet);
-        return !this.#isWaiting();
-      }
+      case PacketType.Subscribe:
+      case PacketType.Unsubscribe:
+        this.#enter(State.Subscribing);
+        this.#subscriber?.receive(packet);
+        // Nobody waits for the answer, and what came behind it must not wait either.
+        if (this.#transportClosed && this.#isWaiting()) this.#enter(State.Live);
+        return this.#state === State.Live;
+      default:
+        this.#subscriber?.receive(packet);
+        return true;
     }
   }
 
@@ -268,7 +269,11 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#enter(State.Authenticating);
     if (this.#context.taking) this.#authenticate(result.request);
     else this.#refuse('stopped');
-    return false;
+    return !this.#hasEnded && !this.#isWaiting();
+  }
+
+  get #hasEnded(): boolean {
+    return this.#state === State.Farewell;
   }
 
   #authenticate({ clientId, userName, password }: ConnectRequest): void {
@@ -340,7 +345,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   granted(session: PublisherSession, present: boolean): void {
     const request = this.#request;
     if (request === undefined || this.#state !== State.Claiming) return;
-    const { memory, broker } = this.#context;
+    const { memory } = this.#context;
     const previous = this.#context.previousLane(request.clientId);
     // After DISCONNECT the client has done with what it sent. Otherwise it sends again what has no
     // acknowledgement, and to keep the first copies too would multiply an outage with every reconnect.
@@ -352,29 +357,35 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#lane = new PublicationLane(this.#context, session, this, request.codec, present);
     if (previous !== undefined) this.#lane.follow(previous);
     this.#context.laneOpened(this.#lane);
-    this.#enter(State.Connecting);
-    this.#link = new BrokerLink(broker, this, present);
-    this.#link.push(request.packet);
+    this.#enter(State.Live);
+    this.#begin(request, present);
+  }
+
+  #begin(request: ConnectRequest, present: boolean): void {
+    const { codec, clientId, keepAliveSeconds } = request;
+    try {
+      // [MQTT-3.1.2-24]: one and a half intervals.
+      this.#keepAliveTicks = keepAliveSeconds === 0 ? 0 : ticksOf(keepAliveSeconds * 1_500);
+      this.#lastSeenTick = this.#context.tick;
+      this.#subscriber = new Subscriber(this.#context, this, codec, clientId);
+      this.#subscriber.begin(present);
+      this.#context.opened(this, request, present);
+      this.#readHeld();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   takeOver(): void {
     this.#close('taken-over', 'its client id has connected again ([MQTT-3.1.4-2])');
   }
 
-  // aedes' side.
+  // The subscriber's side.
 
   answered(): void {
-    const [request, link] = [this.#request, this.#link];
-    const isNew = this.#state === State.Connecting;
+    if (this.#state !== State.Subscribing) return;
+    this.#enter(State.Live);
     try {
-      this.#enter(State.Live);
-      if (isNew && request !== undefined) {
-        const seconds = request.keepAliveSeconds;
-        // [MQTT-3.1.2-24]: one and a half intervals.
-        this.#keepAliveTicks = seconds === 0 ? 0 : ticksOf(seconds * 1_500);
-        this.#lastSeenTick = this.#context.tick;
-        if (link?.granted === true) this.#context.opened(this, request, link.sessionPresent);
-      }
       this.#readHeld();
     } catch (error) {
       this.failed(error);
@@ -383,12 +394,6 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
 
   tooSlow(waitingBytes: number): void {
     this.#close('slow-subscriber', `${waitingBytes} bytes wait to be read by it`);
-  }
-
-  brokerEnded(error: Error | null): void {
-    this.#releaseSession();
-    const reason = this.#state === State.Connecting ? 'not-authorised' : 'broker-refused';
-    this.#close(reason, error?.message);
   }
 
   // The lane's side.
@@ -418,10 +423,6 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     return this.#state === State.Authenticating
       ? Math.min(limits.maxConnectBytes, allowanceBytes)
       : allowanceBytes;
-  }
-
-  get unreadControlBytes(): number {
-    return this.#link?.unreadBytes ?? 0;
   }
 
   paused(isPaused: boolean): void {
@@ -472,7 +473,6 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
         return;
       default:
         this.#refuse('connect-timeout', 'whether it may connect was not decided in time');
-        this.#link?.abandon();
     }
   }
 
@@ -482,6 +482,7 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
   #ended(): void {
     if (this.#inputEnded) return;
     this.#inputEnded = true;
+    if (this.#transportClosed && this.#state === State.Subscribing) this.answered();
     // What came before the end, behind a packet without answer yet, still counts.
     if (!this.#isWaiting() || this.#held.empty) this.#close('connection-lost');
   }
@@ -509,12 +510,17 @@ export class Connection implements FrameHandler, LinkOwner, SessionHolder, LaneO
     this.#reader.reset();
     this.#held.clear();
     this.#gate.abandon();
-    const will = this.#link?.granted === true ? this.#request?.will : undefined;
-    this.#context.closed(this, reason, detail, will !== undefined);
-    this.#lane?.detach(disconnected, will);
+    const will = this.#subscriber === undefined ? undefined : this.#request?.will;
+    const telemetry = will !== undefined && isTelemetry(will) ? will : undefined;
+    this.#context.closed(this, reason, detail, telemetry !== undefined);
+    this.#lane?.detach(disconnected, telemetry);
     this.#lane = undefined;
-    if (this.#link !== undefined) this.#link.end(disconnected);
-    else if (hasClaimed) this.#releaseSession();
+    this.#subscriber?.end();
+    // DISCONNECT deletes it ([MQTT-3.14.4-3]).
+    if (will !== undefined && !disconnected) {
+      this.#context.broker.deliver({ name: will.topic }, will.payload, will.qos, will.retain);
+    }
+    if (hasClaimed) this.#releaseSession();
     this.#farewell = new Farewell(this.transport, this.#context, reason, lastWords);
     if (this.#transportClosed) this.#context.gone(this);
   }

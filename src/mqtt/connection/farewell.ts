@@ -26,7 +26,6 @@ const BRAKED: ReadonlySet<CloseReason> = new Set([
   'unsupported-version',
   'identifier-rejected',
   'not-authorised',
-  'broker-refused',
   'refused',
   'session-busy',
 ]);

@@ -6,11 +6,10 @@ export type FrameProblem = 'malformed-length' | 'too-large' | 'no-memory';
 /** What is done with frames; see {@link FrameReader}. */
 export interface FrameHandler {
   /**
-   * One whole control packet: its first byte, and in `buffer` the frame from `frameStart` to `end` with the
-   * variable header beginning at `start`. The buffer is valid during the call only. `false` stops the reader
-   * behind this frame.
+   * One whole control packet: its first byte, and in buffer[start, end) what follows the fixed header. The buffer
+   * is valid during the call only. `false` stops the reader behind this frame.
    */
-  frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean;
+  frame(header: number, buffer: Buffer, start: number, end: number): boolean;
   /** Nothing further can be read. */
   unreadable(problem: FrameProblem): void;
 }
@@ -74,7 +73,7 @@ export class FrameReader {
         this.#keep(chunk, at, end - at);
         return length;
       }
-      if (!this.#handler.frame(chunk[at] as number, chunk, at, body, end)) return end;
+      if (!this.#handler.frame(chunk[at] as number, chunk, body, end)) return end;
       at = end;
     }
     return length;
@@ -131,7 +130,7 @@ export class FrameReader {
     this.#memory.count(-frame.length);
     let body = 1;
     while ((frame[body++] as number) > 0x7f);
-    return this.#handler.frame(frame[0] as number, frame, 0, body, end) ? at : -at - 1;
+    return this.#handler.frame(frame[0] as number, frame, body, end) ? at : -at - 1;
   }
 
   #grow(needed: number, frameBytes: number): boolean {

@@ -127,9 +127,7 @@ export class PiecePool {
 }
 
 /** Bytes for a device that it doesn't read; above this it isn't read either. */
-const MAX_UNSENT_BYTES = 64 * 1024;
-/** Control packets that aedes has not read yet. */
-const MAX_UNREAD_CONTROL_BYTES = 64 * 1024;
+export const MAX_UNSENT_BYTES = 64 * 1024;
 /** A closed gate opens when so much of each bound is free. */
 const REOPEN_SHARE = 0.5;
 
@@ -139,8 +137,6 @@ export interface GateOwner {
   /** Bytes that were read, and wait; and how many may. */
   readonly waitingBytes: number;
   readonly allowanceBytes: number;
-  /** Bytes that aedes has not read. */
-  readonly unreadControlBytes: number;
   /** The socket is not read any more, or again. */
   paused(isPaused: boolean): void;
 }
@@ -191,11 +187,10 @@ export class ReadGate {
   }
 
   #isFull(share: number): boolean {
-    const { waitingBytes, unreadControlBytes, transport } = this.#owner;
+    const { waitingBytes, transport } = this.#owner;
     return (
       (waitingBytes > 0 && waitingBytes > this.#owner.allowanceBytes * share) ||
       transport.writableLength > MAX_UNSENT_BYTES * share ||
-      unreadControlBytes > MAX_UNREAD_CONTROL_BYTES * share ||
       this.#memory.exhausted
     );
   }

@@ -1,10 +1,9 @@
 import type { QoS } from '../../core/publication.ts';
+import { DUP_FLAG, QOS_FLAGS } from '../protocol/codec.ts';
 import type { ReadAhead } from '../connection/read-ahead.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 const CUT_OFF = 'PUBLISH is cut off';
-export const QOS_FLAGS = 0x06;
-export const DUP_FLAG = 0x08;
 
 /**
  * A PUBLISH (MQTT 3.1.1 section 3.3), read once: topic with two bytes of length, packet identifier with QoS 1 and 2,

@@ -11,13 +11,13 @@ import {
 import type { ReadAhead } from '../connection/read-ahead.ts';
 import type { Transport } from '../edge/transport.ts';
 import type { IngressLimits } from '../limits.ts';
-import { ReasonCode, type Codec } from '../protocol/codec.ts';
+import { DUP_FLAG, QOS_FLAGS, ReasonCode, type Codec } from '../protocol/codec.ts';
 import type { Will } from '../protocol/connect.ts';
 import { Qos2State, type PublisherSession } from '../sessions/publisher-session.ts';
 import type { IngressStats } from '../stats.ts';
 import { LatestTopic, NO_TOPIC_NAME, type InternedTopic, type TopicTable } from '../topics/topic-table.ts';
 import { Acknowledgements, type AckWriter } from './acknowledgements.ts';
-import { DUP_FLAG, ParkedFrames, ParkedKind, QOS_FLAGS, type PublishFrame } from './parked-frames.ts';
+import { ParkedFrames, ParkedKind, type PublishFrame } from './parked-frames.ts';
 import { Repeats, fingerprint, type RepeatableLane } from './repeats.ts';
 
 /** QoS 0 waits for no answer, and a device that sends nothing else should not crawl along a window of 64. */

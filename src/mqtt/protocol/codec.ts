@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { QoS } from '../../core/publication.ts';
 
 /** Types of MQTT control packets (MQTT 3.1.1 table 2.1). */
 export const PacketType = {
@@ -18,6 +19,11 @@ export const PacketType = {
   Disconnect: 14,
 } as const;
 
+/** Flags of a PUBLISH in its first byte (MQTT 3.1.1 section 3.3.1). */
+export const QOS_FLAGS = 0x06;
+export const DUP_FLAG = 0x08;
+export const RETAIN_FLAG = 0x01;
+
 /** What an answer says, by the numbers of MQTT 5 (table 2.6). A codec says as much of it as its version can. */
 export const ReasonCode = {
   Success: 0,
@@ -29,16 +35,44 @@ export const ReasonCode = {
 } as const;
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode];
 
-/** One version of MQTT: how its packets are checked, and how ours are written. */
+/** What a SUBSCRIBE asks for; of an UNSUBSCRIBE the QoS says nothing. */
+export interface FilterRequest {
+  readonly filter: string;
+  readonly qos: QoS;
+}
+
+/** A control packet of a client, other than CONNECT and PUBLISH. */
+export interface ControlPacket {
+  readonly type: number;
+  /** 0 where there is none. */
+  readonly packetId: number;
+  readonly filters: readonly FilterRequest[];
+}
+
+/** What stands before the payload of a PUBLISH, and where its packet identifier has to be written; 0: nowhere. */
+export interface PublishHead {
+  readonly bytes: Buffer;
+  readonly packetIdAt: number;
+}
+
+/** One version of MQTT: how its packets are read and checked, and how ours are written. */
 export interface Codec {
   /** As people know it. */
   readonly version: '3.1' | '3.1.1';
-  /** The CONNACK that refuses a client. */
+  /** Versions with the same number have the same PUBLISH packets. */
+  readonly publishFormat: number;
+  /** Reads a control packet, body without the fixed header. Returns what is wrong with its form, if anything is. */
+  read(header: number, body: Buffer): ControlPacket | string;
+  /** The CONNACK that lets a client in, and the one that refuses it. */
+  connack(sessionPresent: boolean): Buffer;
   connackRefusing(reason: ReasonCode): Buffer;
-  /** The first byte of a client's control packet, without the flags that only this version has. */
-  plainHeader(header: number): number;
-  /** What is wrong with the form of a control packet, other than CONNECT and PUBLISH; undefined if nothing is. */
-  controlFault(header: number, body: Buffer): string | undefined;
+  /** `granted`: by filter, in the order of the SUBSCRIBE; undefined: refused. */
+  suback(packetId: number, granted: readonly (QoS | undefined)[]): Buffer;
+  unsuback(packetId: number): Buffer;
+  pubrel(packetId: number): Buffer;
+  readonly pingresp: Buffer;
+  /** The head of a PUBLISH; `flags`: those of its first byte. */
+  publishHead(topic: string, payloadBytes: number, flags: number): PublishHead;
   /** Bytes that an acknowledgement takes at most. */
   readonly maxAckBytes: number;
   /** Writes a PUBACK, PUBREC or PUBCOMP at a position of the buffer. Returns the position behind it. */

@@ -1,3 +1,4 @@
+import type { QoS } from '../../core/publication.ts';
 import { isTopicName, NO_TOPIC_NAME } from '../topics/topic-table.ts';
 import { FieldReader, PacketType, ReasonCode, type Codec } from './codec.ts';
 import { MQTT_3_1, MQTT_3_1_1 } from './mqtt-3.ts';
@@ -13,14 +14,20 @@ const CONNACK_VERSION_5_UNSUPPORTED = Buffer.from([
 
 const DOLLAR = 0x24;
 
-/** What goes to the sink when the connection ends without DISCONNECT (MQTT 3.1.1 section 3.1.2.5). */
+/** What is published when the connection ends without DISCONNECT (MQTT 3.1.1 section 3.1.2.5). */
 export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: QoS;
+  readonly retain: boolean;
   /** First byte of its PUBLISH. */
   readonly header: number;
-  readonly topic: string;
   /** Its topic, with two bytes of length, and its message. */
   readonly frame: Buffer;
 }
+
+/** Whether the sink gets it: an empty retained message only deletes one. */
+export const isTelemetry = ({ retain, payload }: Will): boolean => !retain || payload.length > 0;
 
 /** What a CONNECT asks for. */
 export interface ConnectRequest {
@@ -32,13 +39,11 @@ export interface ConnectRequest {
   readonly will: Will | undefined;
   readonly userName: string | undefined;
   readonly password: Buffer | undefined;
-  /** The packet for aedes: keepalive 0, because the clock is ours, and never without a client id. */
-  readonly packet: Buffer;
 }
 
 /** Why a CONNECT is refused, and the packet that says so, if one may be sent. */
 export interface ConnectRefusal {
-  readonly reason: 'protocol-violation' | 'unsupported-version' | 'identifier-rejected';
+  readonly reason: 'protocol-violation' | 'unsupported-version' | 'identifier-rejected' | 'not-authorised';
   readonly detail: string;
   readonly reply?: Buffer;
 }
@@ -72,23 +77,20 @@ export function readConnect(
       MQTT_3_1_1.connackRefusing(ReasonCode.UnsupportedProtocolVersion),
     );
   }
-  return readConnectFields(fields, body, level === 4 ? MQTT_3_1_1 : MQTT_3_1, generateClientId);
+  return readConnectFields(fields, level === 4 ? MQTT_3_1_1 : MQTT_3_1, generateClientId);
 }
 
 function readConnectFields(
   fields: FieldReader,
-  body: Buffer,
   codec: Codec,
   generateClientId: () => string,
 ): { readonly request: ConnectRequest } | { readonly refusal: ConnectRefusal } {
-  const flags = fields.byte();
-  const keepAliveAt = fields.position;
+  const rawFlags = fields.byte();
   const keepAliveSeconds = fields.uint16();
-  const clientIdAt = fields.position;
   const clientId = fields.utf8();
-  if (flags === undefined || keepAliveSeconds === undefined) return violation('cut off');
+  if (rawFlags === undefined || keepAliveSeconds === undefined) return violation('cut off');
   if (clientId === undefined) return violation('a client id that is not valid UTF-8 ([MQTT-3.1.3-4])');
-  const clientIdEnd = fields.position;
+  const flags = codec === MQTT_3_1 ? usedFlags(rawFlags) : rawFlags;
   const rest = flagsFault(flags) ?? readRest(fields, flags);
   if (typeof rest === 'string') return violation(rest);
 
@@ -100,15 +102,16 @@ function readConnectFields(
       codec.connackRefusing(ReasonCode.ClientIdentifierNotValid),
     );
   }
+  if (rest.will?.topic.startsWith('$SYS/') === true) {
+    const answer = codec.connackRefusing(ReasonCode.NotAuthorized);
+    return refusal('not-authorised', 'a will to a $SYS topic', answer);
+  }
   const name = clientId === '' ? generateClientId() : clientId;
-  const packet = fixedHeader(PacketType.Connect << 4, [
-    body.subarray(0, keepAliveAt),
-    Buffer.from([0, 0]),
-    clientId === '' ? lengthPrefixed(Buffer.from(name)) : body.subarray(clientIdAt, clientIdEnd),
-    body.subarray(clientIdEnd),
-  ]);
-  return { request: { codec, clientId: name, clean, keepAliveSeconds, ...rest, packet } };
+  return { request: { codec, clientId: name, clean, keepAliveSeconds, ...rest } };
 }
+
+/** MQTT 3.1 (its section 3.1) leaves bit 0 unused, and says nothing of the will's bits where there is no will. */
+const usedFlags = (flags: number): number => ((flags & 0x04) === 0 ? flags & 0xc2 : flags & 0xfe);
 
 function flagsFault(flags: number): string | undefined {
   const will = (flags & 0x04) !== 0;
@@ -132,12 +135,17 @@ function readRest(
     const message = fields.bytes();
     if (message === undefined) return 'cut off in the will message';
     const retain = (flags >> 5) & 1;
-    // No client may write `$` topics, and an empty retained message only deletes one: no telemetry.
-    if (topic[0] !== DOLLAR && (retain === 0 || message.length > 0)) {
+    // No client may write `$` topics.
+    if (topic[0] !== DOLLAR || topic.toString('utf8', 0, 5) === '$SYS/') {
+      const qos = ((flags >> 3) & 3) as QoS;
+      const frame = Buffer.concat([lengthPrefixed(topic), message]);
       will = {
-        header: (PacketType.Publish << 4) | ((flags >> 2) & 0x06) | retain,
         topic: topic.toString('utf8'),
-        frame: Buffer.concat([lengthPrefixed(topic), message]),
+        payload: frame.subarray(2 + topic.length),
+        qos,
+        retain: retain !== 0,
+        header: (PacketType.Publish << 4) | (qos << 1) | retain,
+        frame,
       };
     }
   }
@@ -161,13 +169,3 @@ const violation = (detail: string): { refusal: ConnectRefusal } => ({
 
 const lengthPrefixed = (bytes: Buffer): Buffer =>
   Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes]);
-
-function fixedHeader(firstByte: number, body: readonly Buffer[]): Buffer {
-  let rest = body.reduce((sum, part) => sum + part.length, 0);
-  const header = [firstByte];
-  do {
-    header.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-    rest >>>= 7;
-  } while (rest > 0);
-  return Buffer.concat([Buffer.from(header), ...body]);
-}

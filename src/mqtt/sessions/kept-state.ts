@@ -1,10 +1,10 @@
 import type { AbandonReason, SessionMessage } from '../../core/device-sessions.ts';
 import type { RecalledPublications } from '../../core/publication.ts';
-import { localMessage, sizeOf, type LocalMessage } from '../broker/local-deliveries.ts';
+import { ownBytes, sizeOf, type LocalMessage } from '../broker/local-message.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { IngressStats } from '../stats.ts';
 import { filterMatches } from '../topics/topic-filter.ts';
-import { Mailbox, type Errand, type Queued } from './mailbox.ts';
+import { Mailbox, type Errand, type Queued, type Share, type StoredSubscription } from './mailbox.ts';
 import type { StoreRecord, StoredMessage } from './store/store-record.ts';
 
 /** A stored message for one session that will not be delivered, until its sender has taken note. */
@@ -29,37 +29,49 @@ export class KeptState {
   readonly retained: RetainedMessages;
   readonly abandoned = new Map<number, Abandoned>();
   readonly #stats: IngressStats;
-  /** Gives a message its number among all that subscribers get. */
-  readonly #number: (message: LocalMessage) => void;
   #nextQueueNumber = 1;
   /** Number of the next QoS 2 publication that is to be known after a restart. */
   nextPublication = 1;
 
-  constructor(limits: IngressLimits, stats: IngressStats, number: (message: LocalMessage) => void) {
+  constructor(limits: IngressLimits, stats: IngressStats) {
     this.#stats = stats;
-    this.#number = number;
     this.retained = new RetainedMessages(limits, stats);
   }
 
-  /** `errand`: it does not come by subscription, which numbers it. */
-  push(
-    mailbox: Mailbox,
-    message: LocalMessage,
-    errand?: Errand,
-    queueNumber = this.#nextQueueNumber,
-  ): Queued {
-    if (errand !== undefined) this.#number(message);
+  push(mailbox: Mailbox, message: LocalMessage | undefined, more: QueuedOptions): Queued {
+    const { queueNumber = this.#nextQueueNumber, kept = true, bytes, errand, share } = more;
     this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
-    const queued = mailbox.push(queueNumber, message, errand);
-    this.#stats.queuedMessages++;
-    this.#stats.queuedBytes += queued.bytes;
+    const queued: Queued = { queueNumber, message, messageId: undefined, bytes, kept, errand, share };
+    mailbox.push(queued);
+    this.#count(queued, 1);
     return queued;
   }
 
   remove(mailbox: Mailbox, queued: Queued): void {
-    mailbox.remove(queued);
-    this.#stats.queuedMessages--;
-    this.#stats.queuedBytes -= queued.bytes;
+    if (mailbox.remove(queued)) this.#count(queued, -1);
+  }
+
+  #count({ kept, bytes }: Queued, sign: 1 | -1): void {
+    if (!kept) return;
+    this.#stats.queuedMessages += sign;
+    this.#stats.queuedBytes += sign * bytes;
+  }
+
+  subscribe(mailbox: Mailbox, subscription: StoredSubscription): void {
+    this.unsubscribe(mailbox, subscription.topic);
+    mailbox.subscriptions.set(subscription.topic, subscription);
+    this.#countSubscription(mailbox, subscription, 1);
+  }
+
+  unsubscribe(mailbox: Mailbox, filter: string): void {
+    const subscription = mailbox.subscriptions.get(filter);
+    if (subscription === undefined) return;
+    mailbox.subscriptions.delete(filter);
+    this.#countSubscription(mailbox, subscription, -1);
+  }
+
+  #countSubscription({ persistent }: Mailbox, { qos }: StoredSubscription, sign: 1 | -1): void {
+    if (persistent && qos > 0) this.#stats.storedSubscriptions += sign;
   }
 
   /** Its bytes go on to count: whoever does not take note must not fill the memory. */
@@ -81,7 +93,8 @@ export class KeptState {
   /** Removes a session with everything in it. */
   end(mailbox: Mailbox | undefined): void {
     if (mailbox === undefined) return;
-    for (const queued of [...mailbox.queue]) this.remove(mailbox, queued);
+    for (const queued of mailbox.queue.values()) this.remove(mailbox, queued);
+    for (const filter of mailbox.subscriptions.keys()) this.unsubscribe(mailbox, filter);
     this.mailboxes.delete(mailbox.clientId);
   }
 
@@ -134,7 +147,7 @@ export class KeptState {
     switch (record.kind) {
       case 'retained': {
         const { topic, payload, qos } = record.message;
-        this.retained.put(localMessage(topic, payload, qos, true));
+        this.retained.put({ topic, payload, qos, retain: true });
         return;
       }
       case 'forgotten':
@@ -142,7 +155,7 @@ export class KeptState {
         return;
       case 'abandoned': {
         const { clientId, queueNumber, reason, message } = record;
-        const queued = this.mailboxes.get(clientId)?.find(queueNumber);
+        const queued = this.mailboxes.get(clientId)?.queue.get(queueNumber);
         if (queued !== undefined) this.remove(this.mailboxes.get(clientId) as Mailbox, queued);
         this.forget(queueNumber);
         const bytes = Mailbox.bytesOf(message);
@@ -176,10 +189,10 @@ export class KeptState {
         mailbox.absentSinceMs = record.absentSinceMs;
         return;
       case 'subscribed':
-        mailbox.subscriptions.set(record.filter, { clientId, topic: record.filter, qos: record.qos });
+        this.subscribe(mailbox, { clientId, topic: record.filter, qos: record.qos });
         return;
       case 'unsubscribed':
-        mailbox.subscriptions.delete(record.filter);
+        this.unsubscribe(mailbox, record.filter);
         return;
       case 'taken':
         mailbox.take(record.packetId, record.publicationNumber);
@@ -194,7 +207,7 @@ export class KeptState {
       case 'sent':
       case 'received':
       case 'removed': {
-        const queued = mailbox.find(record.queueNumber);
+        const queued = mailbox.queue.get(record.queueNumber);
         if (queued === undefined) return;
         if (record.kind === 'sent') mailbox.identify(queued, record.packetId);
         else if (record.kind === 'received') queued.message = undefined;
@@ -204,15 +217,21 @@ export class KeptState {
   }
 
   #restore(mailbox: Mailbox, queueNumber: number, message: StoredMessage): void {
-    const { topic, payload, qos } = message;
-    const packet = localMessage(topic, payload, qos, false);
-    if (message.reference === undefined) this.#number(packet);
+    const { topic, payload, qos, reference } = message;
     const errand =
-      message.reference === undefined
+      reference === undefined
         ? undefined
         : { message: toSessionMessage(mailbox.clientId, message), completed: undefined };
-    this.push(mailbox, packet, errand, queueNumber);
+    const bytes = Mailbox.bytesOf(message);
+    this.push(mailbox, { topic, payload, qos, retain: false }, { queueNumber, bytes, errand });
   }
+}
+
+/** What a queued message has beside the message; see {@link Queued}. */
+interface QueuedOptions extends Partial<Pick<Queued, 'kept' | 'queueNumber'>> {
+  readonly bytes: number;
+  readonly errand?: Errand | undefined;
+  readonly share?: Share | undefined;
 }
 
 /** Of what does not expire and nobody else wants to know about. */
@@ -227,7 +246,8 @@ function* recordsOf(mailbox: Mailbox): Generator<StoreRecord> {
   for (const [packetId, publicationNumber] of mailbox.takenIds ?? []) {
     yield { kind: 'taken', clientId, packetId, publicationNumber };
   }
-  for (const queued of mailbox.queue) {
+  for (const queued of mailbox.queue.values()) {
+    if (!queued.kept) continue;
     const { queueNumber, messageId } = queued;
     yield { kind: 'queued', clientId, queueNumber, message: storedMessage(queued) };
     if (messageId !== undefined) yield { kind: 'sent', clientId, queueNumber, packetId: messageId };
@@ -253,12 +273,19 @@ function toSessionMessage(clientId: string, message: StoredMessage): SessionMess
   return { clientId, topic, payload, reference: reference ?? '', ...expiry };
 }
 
+/** A retained message of a topic. */
+interface Retained extends LocalMessage {
+  /** Growing: which one it is of all that were ever retained. */
+  readonly number: number;
+}
+
 /** The retained message of each topic (MQTT 3.1.1 section 3.3.1.3), bounded in number and bytes. */
 export class RetainedMessages {
   readonly #limits: Pick<IngressLimits, 'maxRetainedMessages' | 'maxRetainedBytes'>;
   readonly #stats: IngressStats;
-  readonly #messages = new Map<string, LocalMessage>();
+  readonly #messages = new Map<string, Retained>();
   #bytes = 0;
+  #latest = 0;
 
   constructor(limits: Pick<IngressLimits, 'maxRetainedMessages' | 'maxRetainedBytes'>, stats: IngressStats) {
     this.#limits = limits;
@@ -266,23 +293,25 @@ export class RetainedMessages {
   }
 
   /**
-   * Keeps a message; an empty payload deletes the topic's ([MQTT-3.3.1-10], [MQTT-3.3.1-11]). Returns whether the
-   * topic's message is another one now.
+   * Keeps a copy of a message; an empty payload deletes the topic's ([MQTT-3.3.1-10], [MQTT-3.3.1-11]). Returns
+   * whether the topic's message is another one now.
    */
   put(message: LocalMessage): boolean {
-    const previous = this.#messages.get(message.topic);
+    const { topic, payload, qos } = message;
+    const previous = this.#messages.get(topic);
     if (previous !== undefined) {
-      this.#messages.delete(message.topic);
+      this.#messages.delete(topic);
       this.#bytes -= sizeOf(previous);
     }
     let kept = false;
-    if (message.payload.length > 0) {
+    if (payload.length > 0) {
       const { maxRetainedMessages, maxRetainedBytes } = this.#limits;
       const bytes = this.#bytes + sizeOf(message);
       if (this.#messages.size >= maxRetainedMessages || bytes > maxRetainedBytes) {
         this.#stats.retainedRejected++;
       } else {
-        this.#messages.set(message.topic, { ...message });
+        const number = ++this.#latest;
+        this.#messages.set(topic, { topic, payload: ownBytes(payload), qos, retain: true, number });
         this.#bytes = bytes;
         kept = true;
       }
@@ -300,11 +329,27 @@ export class RetainedMessages {
     return this.#messages.values();
   }
 
-  /** The messages that match one of the filters; of several, each filter has its own ([MQTT-3.8.4-4]). */
-  matching(filters: readonly string[]): LocalMessage[] {
-    return filters.flatMap((filter) => {
-      if (!filter.includes('+') && !filter.includes('#')) return this.#messages.get(filter) ?? [];
-      return [...this.#messages.values()].filter(({ topic }) => filterMatches(filter, topic));
-    });
+  /**
+   * The messages that match a filter and were retained when this was called, and still are when their turn comes:
+   * what has come meanwhile has come by subscription. Undefined: it has looked at many, and may go on later.
+   */
+  matching(filter: string): Iterator<LocalMessage | undefined> {
+    const upTo = this.#latest;
+    return this.#matching(filter, upTo);
+  }
+
+  *#matching(filter: string, upTo: number): Generator<LocalMessage | undefined> {
+    const isExact = !filter.includes('+') && !filter.includes('#');
+    const candidates = isExact ? [this.#messages.get(filter)] : this.#messages.values();
+    let looked = 0;
+    for (const message of candidates) {
+      // They stand in the order of their numbers.
+      if (message === undefined || message.number > upTo) return;
+      if (filterMatches(filter, message.topic)) yield message;
+      else if (++looked % RETAINED_SLICE === 0) yield undefined;
+    }
   }
 }
+
+/** So many retained messages are looked at in one go. */
+const RETAINED_SLICE = 1_000;

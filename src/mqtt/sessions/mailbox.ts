@@ -1,10 +1,12 @@
 import type { SessionMessage, SessionOutcome } from '../../core/device-sessions.ts';
-import { sizeOf, type LocalMessage } from '../broker/local-deliveries.ts';
+import type { QoS } from '../../core/publication.ts';
+import { sizeOf, type Delivery, type LocalMessage } from '../broker/local-message.ts';
+import { filterMatches } from '../topics/topic-filter.ts';
 
 export interface StoredSubscription {
   readonly clientId: string;
   readonly topic: string;
-  readonly qos: 0 | 1 | 2;
+  readonly qos: QoS;
 }
 
 /** A message of the gateway's own for one session, and who wants to know what becomes of it. */
@@ -14,22 +16,45 @@ export interface Errand {
   completed: ((outcome: SessionOutcome) => void) | undefined;
 }
 
+/** A group of sessions that share a subscription, as its members see it. */
+export interface Share {
+  leave(mailbox: Mailbox): void;
+  /** A member has gone without having acknowledged the message. Returns whether another one takes it. */
+  redeliver(message: LocalMessage, from: Mailbox): boolean;
+}
+
+/** The connection of a session, for what is to be sent by it. */
+export interface Outlet {
+  /** Its client reads, and more may be sent to it. */
+  readonly hasRoom: boolean;
+  /** `granted`: the QoS of the subscription; `share`: the group that it came by. */
+  take(delivery: Delivery, granted: QoS, share?: Share): void;
+  /** A message has been queued for it alone. */
+  queued(queued: Queued): void;
+}
+
 export interface Queued {
   /** Which one it is, of all of the gateway's. */
   readonly queueNumber: number;
   /** The message itself; gone once the subscriber has it and only PUBREL and PUBCOMP are left. */
   message: LocalMessage | undefined;
   messageId: number | undefined;
-  /** The catching up in which it was sent. */
-  round: number;
   readonly bytes: number;
+  /** It outlives the connection, and counts. What is not kept is only on its way to a client that is here. */
+  readonly kept: boolean;
   readonly errand: Errand | undefined;
+  readonly share: Share | undefined;
 }
 
 /** What bounds the queues of sessions count beside a message's own bytes, for each. */
 const QUEUED_OVERHEAD_BYTES = 256;
+/** Packet identifiers are 1 to this ([MQTT-2.3.1-1]). */
+const MAX_PACKET_ID = 65_535;
 
-/** What a session holds for its subscriber: of a persistent one its subscriptions, of all what is queued. */
+/**
+ * What a session holds for its subscriber, present or absent: its subscriptions, the queue of what is to be sent or not
+ * acknowledged yet, and the packet identifiers in use.
+ */
 export class Mailbox {
   readonly clientId: string;
   /** Its session outlives the connection. */
@@ -49,17 +74,20 @@ export class Mailbox {
   /** Publications with this number and those before it belong to an earlier session of the client. */
   sincePublication = 0;
   readonly subscriptions = new Map<string, StoredSubscription>();
-  readonly queue: Queued[] = [];
+  /** The groups of its shared subscriptions, by filter. */
+  readonly shares = new Map<string, Share>();
+  /** In order, by queue number. */
+  readonly queue = new Map<number, Queued>();
   /** What has been sent, by packet identifier. */
   readonly sent = new Map<number, Queued>();
+  /** Of what is kept. */
+  queuedMessages = 0;
   queuedBytes = 0;
   /** No queued message expires earlier; wall clock, ms. */
   nextExpiryMs = Number.POSITIVE_INFINITY;
-  /** The subscriber is back and gets its queue; what is published meanwhile goes to the queue's end. */
-  catchingUp = false;
-  #round = 0;
-  /** The queued message that is being sent has been. */
-  #sending: (() => void) | undefined;
+  /** Where its client is; undefined: away. */
+  outlet: Outlet | undefined;
+  #lastId = 0;
 
   constructor(clientId: string, persistent: boolean) {
     this.clientId = clientId;
@@ -82,92 +110,63 @@ export class Mailbox {
     this.takenIds?.delete(packetId);
   }
 
-  push(queueNumber: number, message: LocalMessage, errand?: Errand): Queued {
-    const queued: Queued = {
-      queueNumber,
-      message,
-      messageId: undefined,
-      round: 0,
-      bytes: Mailbox.bytesOf(message),
-      errand,
-    };
-    this.queue.push(queued);
+  /** The highest QoS of its subscriptions to the topic; 0 also if there is none. */
+  granted(topic: string): QoS {
+    let highest: QoS = 0;
+    for (const { topic: filter, qos } of this.subscriptions.values()) {
+      if (qos > highest && filterMatches(filter, topic)) highest = qos;
+    }
+    return highest;
+  }
+
+  push(queued: Queued): void {
+    this.queue.set(queued.queueNumber, queued);
+    if (!queued.kept) return;
+    this.queuedMessages++;
     this.queuedBytes += queued.bytes;
     this.nextExpiryMs = Math.min(this.nextExpiryMs, expiryOf(queued));
-    return queued;
   }
 
-  remove(queued: Queued): void {
-    const index = this.queue.indexOf(queued);
-    if (index < 0) return;
-    this.queue.splice(index, 1);
-    this.queuedBytes -= queued.bytes;
+  /** Returns whether it was there. */
+  remove(queued: Queued): boolean {
+    if (!this.queue.delete(queued.queueNumber)) return false;
     if (queued.messageId !== undefined) this.sent.delete(queued.messageId);
+    if (queued.kept) {
+      this.queuedMessages--;
+      this.queuedBytes -= queued.bytes;
+    }
+    return true;
   }
 
-  /** It is sent under this packet identifier from now on, or under the next that is free. */
-  identify(queued: Queued, wanted: number): number {
-    let messageId = wanted;
-    // aedes counts packet identifiers from a random start in every connection, past those still in use.
-    while ((this.sent.get(messageId) ?? queued) !== queued) messageId = (messageId % 65_535) + 1;
+  /** There is a packet identifier for another message. */
+  get hasIds(): boolean {
+    return this.sent.size < MAX_PACKET_ID;
+  }
+
+  /** The next packet identifier that is not in use; only while {@link hasIds}. */
+  nextId(): number {
+    do this.#lastId = (this.#lastId % MAX_PACKET_ID) + 1;
+    while (this.sent.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  /** It is sent under this packet identifier from now on. */
+  identify(queued: Queued, packetId: number): void {
     if (queued.messageId !== undefined) this.sent.delete(queued.messageId);
-    queued.messageId = messageId;
-    this.sent.set(messageId, queued);
-    return messageId;
-  }
-
-  find(queueNumber: number): Queued | undefined {
-    return this.queue.find((queued) => queued.queueNumber === queueNumber);
-  }
-
-  /** The message that aedes has numbered so. */
-  numbered(brokerId: string | undefined, brokerCounter: number | undefined): Queued | undefined {
-    return this.queue.findLast(
-      ({ message }) => message?.brokerCounter === brokerCounter && message?.brokerId === brokerId,
-    );
+    queued.messageId = packetId;
+    this.sent.set(packetId, queued);
   }
 
   /** What is queued, was never sent, and is of no use any more. */
   expired(wallMs: number): Queued[] {
     if (wallMs < this.nextExpiryMs) return [];
-    const waiting = this.queue.filter(({ messageId }) => messageId === undefined);
+    const waiting = [...this.queue.values()].filter(({ messageId }) => messageId === undefined);
     const expired = waiting.filter((queued) => expiryOf(queued) <= wallMs);
     this.nextExpiryMs = Math.min(
       ...waiting.map(expiryOf).filter((expiryMs) => expiryMs > wallMs),
       Number.POSITIVE_INFINITY,
     );
     return expired;
-  }
-
-  /** The one that {@link catchUp} yielded last has been sent. */
-  wasSent(): void {
-    this.#sending?.();
-  }
-
-  /**
-   * Yields the queue's packets one by one, each when the one before was sent; and ends the catching up in the same
-   * breath in which it finds nothing more, so that no message is overtaken or sent twice.
-   */
-  async *catchUp(): AsyncGenerator<object> {
-    const round = ++this.#round;
-    for (;;) {
-      const next = this.queue.find((queued) => queued.round !== round);
-      if (next === undefined) break;
-      next.round = round;
-      const { message, messageId } = next;
-      const sent = new Promise<void>((resolve) => {
-        this.#sending = resolve;
-      });
-      yield message === undefined
-        ? { cmd: 'pubrel', messageId }
-        : // Sent before, it is a repeat ([MQTT-3.3.1-1]); by subscription, it is not "retained" ([MQTT-3.3.1-9]).
-          { ...message, messageId, dup: messageId !== undefined, retain: false };
-      await sent;
-      // The client is gone, and has come again.
-      if (this.#round !== round) return;
-    }
-    this.catchingUp = false;
-    this.#sending = undefined;
   }
 }
 

@@ -2,14 +2,15 @@ import type { AbandonReason, SessionMessage, SessionOutcome } from '../../core/d
 import { EARLIEST_PLAUSIBLE_MS, type Clock } from '../../core/clock.ts';
 import type { PublicationMemory } from '../../core/publication.ts';
 import type { IngressBasics, IngressLimits } from '../limits.ts';
-import type { LocalMessage } from '../broker/local-deliveries.ts';
-import { Mailbox, type Errand, type Queued, type StoredSubscription } from './mailbox.ts';
+import { ownBytes, type LocalMessage } from '../broker/local-message.ts';
+import { Mailbox, type Errand, type Outlet, type Queued, type Share, type StoredSubscription } from './mailbox.ts';
 import { storedMessage, toStored, type KeptState, type RetainedMessages } from './kept-state.ts';
 import type { RestoredSession, SessionKeeper } from './session-registry.ts';
 import type { IngressStats } from '../stats.ts';
 import type { SessionLog } from './store/store-log.ts';
 import type { StoreRecord } from './store/store-record.ts';
-import { FilterTree } from '../topics/topic-filter.ts';
+import type { FilterRequest } from '../protocol/codec.ts';
+import { FilterTree, isShared } from '../topics/topic-filter.ts';
 
 export type AbandonListener = (message: SessionMessage, reason: AbandonReason, forget: () => void) => void;
 
@@ -23,7 +24,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
   readonly #clock: Clock;
-  /** Subscriptions of persistent sessions with QoS 1 or 2: what they match is queued. */
+  /** Subscriptions of absent clients with QoS 1 or 2: what they match is queued. */
   readonly #queueing = new FilterTree<StoredSubscription>();
   #abandonListener: AbandonListener | undefined;
 
@@ -33,9 +34,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     this.#limits = limits;
     this.#stats = stats;
     this.#clock = clock;
-    for (const { subscriptions } of state.mailboxes.values()) {
-      for (const subscription of subscriptions.values()) this.#startQueueing(subscription);
-    }
+    for (const mailbox of state.mailboxes.values()) this.#startQueueing(mailbox);
   }
 
   // Sessions.
@@ -79,8 +78,9 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     const mailbox = this.mailbox(clientId);
     if (mailbox === undefined) return;
     this.expireIn(mailbox);
-    for (const subscription of mailbox.subscriptions.values()) this.#stopQueueing(subscription);
-    for (const queued of [...mailbox.queue]) this.#abandon(mailbox, queued, 'no-session');
+    this.#stopQueueing(mailbox);
+    for (const share of mailbox.shares.values()) share.leave(mailbox);
+    for (const queued of mailbox.queue.values()) this.#abandon(mailbox, queued, 'no-session');
     this.#state.end(mailbox);
     if (mailbox.persistent) this.#log.append({ kind: 'ended', clientId });
   }
@@ -92,7 +92,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     return this.#queueing.generation;
   }
 
-  /** Whether a persistent session, its client present or absent, wants messages of this topic. */
+  /** Whether a session whose client is absent wants messages of this topic. */
   queuesFor(topic: string): boolean {
     return this.#queueing.matches(topic);
   }
@@ -109,11 +109,6 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
       kind: 'retained',
       message: { topic, payload, qos, expiresAtMs, reference: undefined },
     });
-  }
-
-  /** Puts the message into the queue of every persistent session that has subscribed to it. */
-  enqueue(message: LocalMessage): void {
-    this.enqueueFor(this.subscribersOf(message.topic), message);
   }
 
   /** What {@link Publication.publicationNumber} is for the next QoS 2 publication of this client. */
@@ -156,26 +151,24 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   // For messages to one session.
 
-  /** Queues a message for one session, which must exist. Undefined: its queue is full. */
-  post(
-    message: SessionMessage,
-    packet: LocalMessage,
-    completed: (outcome: SessionOutcome) => void,
-  ): Queued | undefined {
-    const { clientId } = message;
-    let mailbox = this.mailbox(clientId);
-    if (mailbox === undefined) {
-      mailbox = new Mailbox(clientId, false);
-      this.#state.mailboxes.set(clientId, mailbox);
-    }
-    const errand: Errand = { message, completed };
-    const queued = this.#push(mailbox, packet, errand);
-    if (queued !== undefined && this.#log.durable && mailbox.persistent) {
+  /**
+   * Queues a message for one session that has a mailbox, and has it sent if its client is here. False: its queue is
+   * full.
+   */
+  post(mailbox: Mailbox, message: SessionMessage, completed: (outcome: SessionOutcome) => void): boolean {
+    // Both are kept: one copy, and nothing of what was read with it.
+    const payload = ownBytes(message.payload);
+    const packet = { topic: message.topic, payload, qos: 1, retain: false } as const;
+    const errand: Errand = { message: { ...message, payload }, completed };
+    const queued = this.queue(mailbox, packet, { errand });
+    if (queued === undefined) return false;
+    if (this.#log.durable && mailbox.persistent) {
       this.#log.whenSynced(() => {
         settle(errand, 'stored');
       });
     }
-    return queued;
+    mailbox.outlet?.queued(queued);
+    return true;
   }
 
   /** Removes from all queues what was never sent and is of no use any more. */
@@ -221,62 +214,112 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     this.#tellAbandoned(queueNumber, message, reason);
   }
 
-  /** Puts the message into the queues of these sessions. */
+  /** Puts the message into the queues of these sessions, for each with no more than the QoS of its subscription. */
   enqueueFor(subscriptions: readonly StoredSubscription[], message: LocalMessage): void {
-    for (const { clientId } of subscriptions) {
+    if (subscriptions.length === 0) return;
+    const payload = ownBytes(message.payload);
+    const { topic } = message;
+    for (const { clientId, qos: granted } of subscriptions) {
       const mailbox = this.mailbox(clientId);
-      if (mailbox === undefined) continue;
-      if (this.#push(mailbox, message) === undefined) this.#stats.queueDrops++;
+      const qos = granted < message.qos ? granted : message.qos;
+      if (mailbox !== undefined) this.enqueue(mailbox, { topic, payload, qos, retain: false });
     }
   }
 
+  /** Undefined, and counted as dropped, if there is no room. The message's bytes must be its own. */
+  enqueue(mailbox: Mailbox, message: LocalMessage, share?: Share): Queued | undefined {
+    const queued = this.queue(mailbox, message, { share });
+    if (queued === undefined) this.#stats.queueDrops++;
+    return queued;
+  }
+
   /** Undefined if there is no room. */
-  #push(mailbox: Mailbox, message: LocalMessage, errand?: Errand): Queued | undefined {
+  queue(
+    mailbox: Mailbox,
+    message: LocalMessage,
+    more: { readonly errand?: Errand | undefined; readonly share?: Share | undefined },
+  ): Queued | undefined {
     const { maxQueuedMessages, maxQueuedBytes, maxQueuedBytesTotal } = this.#limits;
     const bytes = Mailbox.bytesOf(message);
     if (
-      mailbox.queue.length >= maxQueuedMessages ||
+      mailbox.queuedMessages >= maxQueuedMessages ||
       mailbox.queuedBytes + bytes > maxQueuedBytes ||
       this.#stats.queuedBytes + bytes > maxQueuedBytesTotal
     ) {
       return undefined;
     }
-    const queued = this.#state.push(mailbox, message, errand);
+    const queued = this.#state.push(mailbox, message, { ...more, bytes });
     if (mailbox.persistent) {
+      const { clientId } = mailbox;
       const { queueNumber } = queued;
-      this.#log.append({
-        kind: 'queued',
-        clientId: mailbox.clientId,
-        queueNumber,
-        message: storedMessage(queued),
-      });
+      this.#log.append({ kind: 'queued', clientId, queueNumber, message: storedMessage(queued) });
     }
     return queued;
   }
 
-  // What aedes does with queues.
+  /** Takes up what is only on its way to a client that is here. `message` undefined: it is written at once. */
+  pass(mailbox: Mailbox, message: LocalMessage | undefined, bytes: number, share?: Share): Queued {
+    return this.#state.push(mailbox, message, { kept: false, bytes, share });
+  }
+
+  // What connections do with queues.
 
   /** What is held for the client; undefined: nothing. */
   mailbox(clientId: string): Mailbox | undefined {
     return this.#state.mailboxes.get(clientId);
   }
 
+  /** The client's mailbox, which ends with its connection if there was none. */
+  mailboxFor(clientId: string): Mailbox {
+    let mailbox = this.mailbox(clientId);
+    if (mailbox === undefined) {
+      mailbox = new Mailbox(clientId, false);
+      this.#state.mailboxes.set(clientId, mailbox);
+    }
+    return mailbox;
+  }
+
   get retained(): Pick<RetainedMessages, 'get' | 'matching'> {
     return this.#state.retained;
   }
 
-  /** A queued message is being sent. Returns its packet identifier: the wanted one, or the next that is free. */
-  sending(mailbox: Mailbox, queued: Queued, wanted: number): number {
-    const packetId = mailbox.identify(queued, wanted);
-    this.#log.append({ kind: 'sent', clientId: mailbox.clientId, queueNumber: queued.queueNumber, packetId });
-    return packetId;
+  /** Its client is here: what it has subscribed to is handed to it. */
+  present(mailbox: Mailbox, outlet: Outlet): void {
+    this.expireIn(mailbox);
+    this.#stopQueueing(mailbox);
+    mailbox.outlet = outlet;
   }
 
-  /** The subscriber has it: only PUBREL and PUBCOMP are left. Resolves when that is on disk. */
-  arrived(clientId: string, queued: Queued): Promise<void> {
+  /** Its client has gone: what it has subscribed to is queued, if its session is kept. */
+  away(mailbox: Mailbox): void {
+    mailbox.outlet = undefined;
+    for (const queued of mailbox.queue.values()) {
+      const { share, message } = queued;
+      if (message !== undefined && share?.redeliver(message, mailbox) === true) this.#remove(mailbox, queued);
+      else if (!queued.kept) this.#remove(mailbox, queued);
+    }
+    if (mailbox.persistent) this.#startQueueing(mailbox);
+  }
+
+  /** Whether a message must not leave before its packet identifier is on disk. */
+  mustSync(mailbox: Mailbox, { message, kept }: Queued): boolean {
+    return message?.qos === 2 && kept && mailbox.persistent && this.#log.durable;
+  }
+
+  /** A message is being sent, under this packet identifier. */
+  sending(mailbox: Mailbox, queued: Queued, packetId: number): void {
+    mailbox.identify(queued, packetId);
+    const { clientId } = mailbox;
+    this.#note(mailbox, queued, { kind: 'sent', clientId, queueNumber: queued.queueNumber, packetId });
+  }
+
+  /** The subscriber has it: only PUBREL and PUBCOMP are left. PUBREL is due when `noted` is called. */
+  arrived(mailbox: Mailbox, queued: Queued, noted: () => void): void {
     queued.message = undefined;
-    this.#log.append({ kind: 'received', clientId, queueNumber: queued.queueNumber });
-    return this.synced();
+    const { clientId, persistent } = mailbox;
+    this.#note(mailbox, queued, { kind: 'received', clientId, queueNumber: queued.queueNumber });
+    if (persistent && queued.kept && this.#log.durable) this.#log.whenSynced(noted);
+    else noted();
   }
 
   /** The subscriber has acknowledged it. */
@@ -285,76 +328,70 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     if (queued.errand !== undefined) settle(queued.errand, 'delivered');
   }
 
+  #note({ persistent }: Mailbox, { kept }: Queued, record: StoreRecord): void {
+    if (persistent && kept) this.#log.append(record);
+  }
+
   #remove(mailbox: Mailbox, queued: Queued): void {
-    const { clientId, persistent } = mailbox;
+    const { clientId } = mailbox;
     this.#state.remove(mailbox, queued);
-    if (persistent) this.#log.append({ kind: 'removed', clientId, queueNumber: queued.queueNumber });
+    this.#note(mailbox, queued, { kind: 'removed', clientId, queueNumber: queued.queueNumber });
   }
 
   // Subscriptions.
 
   /**
-   * Resolves, and lets the SUBACK leave, when the subscriptions will outlive the gateway. Only then messages are
-   * queued for them: aedes delivers from the next moment on, and what it has not delivered would lie in the queue.
+   * Adds subscriptions, or gives them another QoS. Calls `stored`, at once or later, when they will outlive the
+   * gateway, as far as the session does.
    */
-  async subscribe(
-    clientId: string,
-    subscriptions: readonly { topic: string; qos: 0 | 1 | 2 }[],
-  ): Promise<void> {
-    const mailbox = this.mailbox(clientId);
-    if (mailbox === undefined) return;
-    const replaced = new Map<StoredSubscription, StoredSubscription | undefined>();
-    for (const { topic, qos } of subscriptions) {
-      const previous = mailbox.subscriptions.get(topic);
-      // aedes hands over all of a packet's filters for each of them.
-      if (previous?.qos === qos) continue;
-      this.#change({ kind: 'subscribed', clientId, filter: topic, qos });
-      replaced.set(mailbox.subscriptions.get(topic) as StoredSubscription, previous);
+  subscribe(mailbox: Mailbox, requests: readonly FilterRequest[], stored: () => void): void {
+    const { clientId } = mailbox;
+    for (const { filter, qos } of requests) {
+      if (mailbox.subscriptions.get(filter)?.qos === qos) continue;
+      this.#changeOf(mailbox, { kind: 'subscribed', clientId, filter, qos });
     }
-    await this.synced();
-    for (const [subscription, previous] of replaced) {
-      this.#stopQueueing(previous);
-      const current = this.mailbox(clientId)?.subscriptions.get(subscription.topic);
-      if (current === subscription) this.#startQueueing(subscription);
-    }
+    this.#whenStored(mailbox, stored);
   }
 
-  unsubscribe(clientId: string, filters: readonly string[]): Promise<void> {
-    const mailbox = this.mailbox(clientId);
+  unsubscribe(mailbox: Mailbox, filters: readonly string[], stored: () => void): void {
+    const { clientId } = mailbox;
     for (const filter of filters) {
-      const previous = mailbox?.subscriptions.get(filter);
-      if (previous === undefined) continue;
-      this.#stopQueueing(previous);
-      this.#change({ kind: 'unsubscribed', clientId, filter });
+      if (mailbox.subscriptions.has(filter)) this.#changeOf(mailbox, { kind: 'unsubscribed', clientId, filter });
+      mailbox.shares.get(filter)?.leave(mailbox);
+      mailbox.shares.delete(filter);
     }
-    return this.synced();
+    this.#whenStored(mailbox, stored);
   }
 
-  /** The persistent sessions that have subscribed to the topic with QoS 1 or 2. */
+  #changeOf({ persistent }: Mailbox, record: StoreRecord): void {
+    this.#state.apply(record);
+    if (persistent) this.#log.append(record);
+  }
+
+  #whenStored({ persistent }: Mailbox, stored: () => void): void {
+    if (persistent && this.#log.durable) this.#log.whenSynced(stored);
+    else stored();
+  }
+
+  /** The absent sessions that have subscribed to the topic with QoS 1 or 2, each with its highest. */
   subscribersOf(topic: string): StoredSubscription[] {
     const perClient = new Map<string, StoredSubscription>();
-    for (const subscription of this.#queueing.match(topic))
-      perClient.set(subscription.clientId, subscription);
+    for (const subscription of this.#queueing.match(topic)) {
+      const { clientId, qos } = subscription;
+      if (qos > (perClient.get(clientId)?.qos ?? 0)) perClient.set(clientId, subscription);
+    }
     return [...perClient.values()];
   }
 
-  /** Resolves when everything up to now is on disk. */
-  synced(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#log.whenSynced(resolve);
-    });
-  }
-
-  #startQueueing(subscription: StoredSubscription): void {
-    if (subscription.qos > 0) this.#queueing.add(subscription.topic, subscription);
-    this.#stats.storedSubscriptions = this.#queueing.size;
-  }
-
-  #stopQueueing(subscription: StoredSubscription | undefined): void {
-    if (subscription !== undefined && subscription.qos > 0) {
-      this.#queueing.remove(subscription.topic, subscription);
+  #startQueueing({ subscriptions }: Mailbox): void {
+    for (const subscription of subscriptions.values()) {
+      const { topic, qos } = subscription;
+      if (qos > 0 && !isShared(topic)) this.#queueing.add(topic, subscription);
     }
-    this.#stats.storedSubscriptions = this.#queueing.size;
+  }
+
+  #stopQueueing({ subscriptions }: Mailbox): void {
+    for (const subscription of subscriptions.values()) this.#queueing.remove(subscription.topic, subscription);
   }
 }
 

@@ -15,6 +15,24 @@ export function isTopicFilter(text: string): boolean {
   });
 }
 
+const SHARED = '$share/';
+
+/** Whether a topic filter names a shared subscription, or tries to. */
+export const isShared = (filter: string): boolean => filter.startsWith(SHARED);
+
+/**
+ * The topic filter of a subscription: behind `$share/{group}/` (MQTT 5 section 4.8.2) or all of it. Undefined for a
+ * shared subscription without one.
+ */
+export function plainFilter(filter: string): string | undefined {
+  if (!isShared(filter)) return filter;
+  const slash = filter.indexOf('/', SHARED.length);
+  const group = filter.slice(SHARED.length, slash);
+  if (slash < 0 || !/^[^+#]+$/.test(group)) return undefined;
+  const plain = filter.slice(slash + 1);
+  return isTopicFilter(plain) ? plain : undefined;
+}
+
 /** Whether a topic filter matches a topic name (MQTT 3.1.1 section 4.7). */
 export function filterMatches(filter: string, topic: string): boolean {
   if (filter === topic) return true;

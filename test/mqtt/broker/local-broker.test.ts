@@ -1,23 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { Aedes } from 'aedes';
+import { describe, expect, it, vi } from 'vitest';
 import { silentLogger } from '../../../src/core/logger.ts';
-import { ControlChannel, type ChannelOwner } from '../../../src/mqtt/broker/broker-link.ts';
-import { DEFAULT_LIMITS } from '../../../src/mqtt/limits.ts';
 import { LocalBroker } from '../../../src/mqtt/broker/local-broker.ts';
-import { ownBytes } from '../../../src/mqtt/broker/local-deliveries.ts';
-import { IngressStats } from '../../../src/mqtt/stats.ts';
+import { ownBytes } from '../../../src/mqtt/broker/local-message.ts';
+import { DEFAULT_LIMITS } from '../../../src/mqtt/limits.ts';
 import { decodeRecord, encodeRecord } from '../../../src/mqtt/sessions/store/store-record.ts';
-import { TestClock } from '../harness.ts';
-
-/** The end of a channel at which nobody is. */
-const nobody: ChannelOwner = {
-  unsentBytes: 0,
-  maySubscribe: () => true,
-  connackLeaving: () => false,
-  brokerOutput: () => {},
-  answered: () => {},
-  tooSlow: () => {},
-  brokerClosed: () => {},
-};
+import { IngressStats } from '../../../src/mqtt/stats.ts';
+import { publish, RawClient, startIngress, subscribe, TestClock } from '../harness.ts';
 
 const newBroker = (): Promise<LocalBroker> =>
   LocalBroker.open({
@@ -43,13 +32,15 @@ describe('what is kept of a message', () => {
   it('is its own bytes alone, retained and in the queue of an absent subscriber', async () => {
     const broker = await newBroker();
     broker.store.opened('absent');
-    await broker.store.subscribe('absent', [{ topic: 't', qos: 2 }]);
+    const mailbox = broker.store.mailboxFor('absent');
+    broker.store.subscribe(mailbox, [{ filter: 't', qos: 2 }], () => {});
+    broker.store.away(mailbox);
     broker.deliver({ name: 't' }, viewOf('21.5'), 0, true);
     broker.deliver({ name: 't' }, viewOf('21.6'), 1, false);
     broker.deliver({ name: 't' }, viewOf('21.7'), 2, false);
     const kept = [
       broker.store.retained.get('t')?.payload,
-      ...broker.store.mailbox('absent')!.queue.map(({ message }) => message?.payload),
+      ...[...mailbox.queue.values()].map(({ message }) => message?.payload),
     ];
     expect(kept.map(String)).toEqual(['21.5', '21.6', '21.7']);
     expect(kept.map(heldBy)).toEqual([4, 4, 4]);
@@ -71,18 +62,58 @@ describe('what is kept of a message', () => {
   });
 });
 
-describe('a connection that has ended', () => {
-  it('is not waited for by aedes, which would keep it in memory for a minute', async () => {
-    const broker = await newBroker();
-    const channel = new ControlChannel(nobody);
-    const client = broker.handle(channel) as unknown as {
-      waitForDrain: (done: (error: Error | null) => void) => void;
-    };
-    channel.destroy();
-    const error = await new Promise((resolve) => {
-      client.waitForDrain(resolve);
+describe('the embedded broker of a running ingress', () => {
+  /** An ingress, and the instance of aedes that it has started. */
+  async function started() {
+    const listen = vi.spyOn(Aedes.prototype, 'listen');
+    try {
+      const test = await startIngress();
+      return { ...test, aedes: listen.mock.contexts[0] as unknown as Aedes };
+    } finally {
+      listen.mockRestore();
+    }
+  }
+
+  it('is aedes: what clients publish goes through it, and what is published there reaches clients that have subscribed', async () => {
+    const { aedes, port } = await started();
+    const published: string[] = [];
+    aedes.on('publish', ({ topic, payload }) => published.push(`${topic} ${String(payload)}`));
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      const deliver = (packet: { topic: string; payload: string | Buffer }, done: () => void): void => {
+        seen.push(`${packet.topic} ${String(packet.payload)}`);
+        done();
+      };
+      aedes.subscribe('a/+', deliver, resolve);
     });
-    expect(error).toMatchObject({ message: 'connection closed' });
-    await broker.close(Promise.resolve());
+    const watcher = await RawClient.connect(port, { clientId: 'watcher' });
+    const subscribed = vi.spyOn(aedes, 'subscribe');
+    watcher.send(subscribe(1, ['a/#', 1], ['b', 0]));
+    await watcher.receives('suback');
+    expect(subscribed.mock.calls.map(([filter]) => filter)).toEqual(['a/#', 'b']);
+
+    const device = await RawClient.connect(port);
+    device.send(publish(1, 'a/x', 'by a client'));
+    await watcher.receives('publish');
+    const packet = { cmd: 'publish', topic: 'b', qos: 0, retain: false, dup: false } as const;
+    aedes.publish({ ...packet, payload: Buffer.from('by the broker') }, () => {});
+    await watcher.receives('publish', 2);
+    expect(watcher.of('publish').map(({ payload }) => String(payload))).toEqual(['by a client', 'by the broker']);
+    expect(seen).toEqual(['a/x by a client']);
+    expect(published).toEqual(['a/x by a client', 'b by the broker']);
+  });
+
+  it('is handed no connection, and keeps its own announcements to itself', async () => {
+    const { aedes, port } = await started();
+    const handle = vi.spyOn(aedes, 'handle');
+    const watcher = await RawClient.connect(port, { clientId: 'watcher', will: { topic: 'w', payload: 'x' } });
+    watcher.send(subscribe(1, ['$SYS/#', 2], ['#', 0]));
+    await watcher.receives('suback');
+    const topic = `$SYS/${aedes.id}/heartbeat`;
+    aedes.publish({ cmd: 'publish', topic, payload: Buffer.from('x'), qos: 0, retain: false, dup: false }, () => {});
+    await watcher.settles();
+    expect(watcher.of('publish')).toEqual([]);
+    watcher.drop();
+    expect(handle).not.toHaveBeenCalled();
   });
 });

@@ -16,9 +16,7 @@ class Collector implements FrameHandler {
   readonly problems: FrameProblem[] = [];
   stopAfter = Number.POSITIVE_INFINITY;
 
-  frame(header: number, buffer: Buffer, frameStart: number, start: number, end: number): boolean {
-    expect(buffer[frameStart]).toBe(header);
-    expect(start).toBeGreaterThan(frameStart);
+  frame(header: number, buffer: Buffer, start: number, end: number): boolean {
     this.frames.push(`${header} ${buffer.toString('hex', start, end)}`);
     return this.frames.length % this.stopAfter !== 0;
   }

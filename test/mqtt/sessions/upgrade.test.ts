@@ -25,7 +25,7 @@ it('a session store that version 0.1.0 wrote is read completely, and goes on', a
   }
   const expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as string[];
   for (const life of ['first', 'second', 'third']) {
-    const state = new KeptState(DEFAULT_LIMITS, new IngressStats(), () => {});
+    const state = new KeptState(DEFAULT_LIMITS, new IngressStats());
     const logger = new RecordingLogger();
     const store = await openStore({ directory, state, clock: new TestClock(), logger });
     const kept = [...state.snapshot()].flat().map((record) => encodeRecord(record).toString('base64'));

@@ -1,5 +1,5 @@
 import type { AbandonReason } from '../../../core/device-sessions.ts';
-import { ownBytes } from '../../broker/local-deliveries.ts';
+import { ownBytes } from '../../broker/local-message.ts';
 
 /** A message as a session keeps it. */
 export interface StoredMessage {

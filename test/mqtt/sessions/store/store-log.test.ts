@@ -31,7 +31,7 @@ interface Opened {
 
 async function open(directory: LogDirectory): Promise<Opened> {
   const stats = new IngressStats();
-  const state = new KeptState(DEFAULT_LIMITS, stats, () => {});
+  const state = new KeptState(DEFAULT_LIMITS, stats);
   const logger = new RecordingLogger();
   const store = await openStore({ directory, state, clock: new TestClock(), logger });
   return {
@@ -218,9 +218,9 @@ describe('the store of sessions', () => {
 /** A change that the store itself never makes: an identifier or number that is in use already. */
 function isDuplicate({ state }: Opened, record: StoreRecord): boolean {
   const mailbox = 'clientId' in record ? state.mailboxes.get(record.clientId) : undefined;
-  if (record.kind === 'queued') return mailbox?.find(record.queueNumber) !== undefined;
+  if (record.kind === 'queued') return mailbox?.queue.get(record.queueNumber) !== undefined;
   if (record.kind === 'sent') return mailbox?.sent.has(record.packetId) ?? true;
-  if (record.kind === 'received') return mailbox?.find(record.queueNumber)?.messageId === undefined;
+  if (record.kind === 'received') return mailbox?.queue.get(record.queueNumber)?.messageId === undefined;
   return false;
 }
 
@@ -334,7 +334,7 @@ describe('the folder of sessions', () => {
   });
 
   it('that can not be used keeps the gateway from starting, and says what to do', async () => {
-    const state = new KeptState(DEFAULT_LIMITS, new IngressStats(), () => {});
+    const state = new KeptState(DEFAULT_LIMITS, new IngressStats());
     const options = { state, clock: new TestClock(), logger: silentLogger };
     await expect(
       openStore({
