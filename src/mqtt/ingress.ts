@@ -158,10 +158,7 @@ export class Ingress {
     await this.#until(() => [...hub.connections].every(({ transport }) => transport.writableLength === 0));
   }
 
-  /**
-   * Closes every connection and the broker. The connections end without DISCONNECT, so their wills are published to
-   * local subscribers (MQTT 3.1.1 section 3.1.2.5); those who are connected are closed in the same breath.
-   */
+  /** Closes every connection and the broker. Wills are kept back (MQTT 3.1.1 section 3.1.2.5). */
   async close(): Promise<void> {
     const hub = this.#hub;
     this.#hub = undefined;

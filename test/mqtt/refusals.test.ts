@@ -56,7 +56,9 @@ describe('a client on whose CONNECT is not decided', () => {
       authenticate: (credentials) =>
         decides ? everybody.authenticate(credentials) : new Promise<never>(() => {}),
     };
-    const { port, ingress, clock } = await startIngress({ connectTimeoutMs: 1_000 }, undefined, { authenticator });
+    const { port, ingress, clock } = await startIngress({ connectTimeoutMs: 1_000 }, undefined, {
+      authenticator,
+    });
     const waiting = await RawClient.open(port);
     waiting.send(connectPacket());
     await until(() => ingress.stats.controlPackets === 1, { everyMs: 1 });

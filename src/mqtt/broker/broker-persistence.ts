@@ -45,7 +45,10 @@ export class BrokerPersistence {
     return new Answer(this.#store.subscribersOf(topic));
   }
 
-  outgoingEnqueueCombi(subscriptions: readonly StoredSubscription[], message: LocalMessage): PromiseLike<void> {
+  outgoingEnqueueCombi(
+    subscriptions: readonly StoredSubscription[],
+    message: LocalMessage,
+  ): PromiseLike<void> {
     this.#store.enqueueFor(subscriptions, message);
     return NOTHING;
   }

@@ -76,7 +76,8 @@ export class Delivery implements LocalMessage {
     const known = this.#frames[index];
     if (known !== undefined) return known;
     const { topic, payload } = this;
-    const message = payload.length > MAX_COPIED_BYTES ? this.kept(qos) : { topic, payload, qos, retain: false };
+    const message =
+      payload.length > MAX_COPIED_BYTES ? this.kept(qos) : { topic, payload, qos, retain: false };
     return (this.#frames[index] = encodePublish(codec, message, false));
   }
 }

@@ -111,8 +111,7 @@ class SharedGroup implements Recipient, Share {
     const present = this.#nextOf((member) => member !== except && member.outlet !== undefined);
     if (present !== undefined) return present;
     return this.#nextOf(
-      (member) =>
-        member !== except && member.persistent && lower(qos, this.#members.get(member) as QoS) > 0,
+      (member) => member !== except && member.persistent && lower(qos, this.#members.get(member) as QoS) > 0,
     );
   }
 

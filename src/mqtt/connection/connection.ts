@@ -2,11 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { errorMessage } from '../../core/errors.ts';
 import type { AuthenticationRefusal, Authenticator, Principal, TopicAction } from '../../core/principal.ts';
 import { TransportFault, type Transport } from '../edge/transport.ts';
-import {
-  PublicationLane,
-  type LaneContext,
-  type LaneOwner,
-} from '../inflow/publication-lane.ts';
+import { PublicationLane, type LaneContext, type LaneOwner } from '../inflow/publication-lane.ts';
 import { ticksOf, type IngressLimits } from '../limits.ts';
 import { Subscriber, type OutflowContext, type SubscriberOwner } from '../outflow/subscriber.ts';
 import { PacketType, ReasonCode, type ControlPacket } from '../protocol/codec.ts';
@@ -218,7 +214,8 @@ export class Connection implements FrameHandler, SubscriberOwner, SessionHolder,
       return fault === undefined ? this.#lane !== undefined : this.#violation(fault);
     }
     this.#context.stats.controlPackets++;
-    const packet = this.#request?.codec.read(header, buffer.subarray(start, end)) ?? 'a packet before CONNECT';
+    const packet =
+      this.#request?.codec.read(header, buffer.subarray(start, end)) ?? 'a packet before CONNECT';
     return typeof packet === 'string' ? this.#violation(packet) : this.#control(packet, lane);
   }
 
@@ -236,8 +233,8 @@ export class Connection implements FrameHandler, SubscriberOwner, SessionHolder,
       case PacketType.Unsubscribe:
         this.#enter(State.Subscribing);
         this.#subscriber?.receive(packet);
-        // Nobody waits for the answer, and what came behind it must not wait either.
-        if (this.#transportClosed && this.#isWaiting()) this.#enter(State.Live);
+        // What came behind it must not wait for an answer that nobody waits for.
+        if (this.#inputEnded && this.#isWaiting()) this.#enter(State.Live);
         return this.#state === State.Live;
       default:
         this.#subscriber?.receive(packet);
@@ -482,8 +479,8 @@ export class Connection implements FrameHandler, SubscriberOwner, SessionHolder,
   #ended(): void {
     if (this.#inputEnded) return;
     this.#inputEnded = true;
-    if (this.#transportClosed && this.#state === State.Subscribing) this.answered();
-    // What came before the end, behind a packet without answer yet, still counts.
+    // What came before the end, behind a packet without answer yet, still counts; for a SUBACK nobody waits.
+    this.answered();
     if (!this.#isWaiting() || this.#held.empty) this.#close('connection-lost');
   }
 
@@ -516,8 +513,8 @@ export class Connection implements FrameHandler, SubscriberOwner, SessionHolder,
     this.#lane?.detach(disconnected, telemetry);
     this.#lane = undefined;
     this.#subscriber?.end();
-    // DISCONNECT deletes it ([MQTT-3.14.4-3]).
-    if (will !== undefined && !disconnected) {
+    // DISCONNECT deletes it ([MQTT-3.14.4-3]); and a stop of the gateway says nothing about the device.
+    if (will !== undefined && !disconnected && this.#context.taking) {
       this.#context.broker.deliver({ name: will.topic }, will.payload, will.qos, will.retain);
     }
     if (hasClaimed) this.#releaseSession();

@@ -56,7 +56,8 @@ export class Outbox {
     const transport = this.#transport;
     if (transport.destroyed) return;
     let hasRoom = true;
-    if (chunks.length > 1 && bytes <= MAX_PIECE_BYTES) hasRoom = transport.write(Buffer.concat(chunks, bytes));
+    if (chunks.length > 1 && bytes <= MAX_PIECE_BYTES)
+      hasRoom = transport.write(Buffer.concat(chunks, bytes));
     else for (const chunk of chunks) hasRoom = transport.write(chunk);
     if (hasRoom) this.#drained();
     else this.#awaitDrain();

@@ -307,7 +307,7 @@ export class Subscriber implements Recipient, Outlet {
       !this.#ended &&
       !this.#syncing &&
       mailbox.hasIds &&
-      this.#openBytes < this.#context.limits.maxSubscriberBytes &&
+      (this.#catchingUp || this.#openBytes < this.#context.limits.maxSubscriberBytes) &&
       this.#outbox.unsentBytes < MAX_UNSENT_BYTES
     );
   }

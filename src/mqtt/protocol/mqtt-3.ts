@@ -61,7 +61,7 @@ class Mqtt3 implements Codec {
     if (type === PacketType.Connect) return 'a second CONNECT ([MQTT-3.1.0-2])';
     const flags = FLAGS.get(type);
     if (flags === undefined) return `a packet of type ${type}, which no client sends`;
-    if (((header & ~this.#optionalFlags(type)) & 0x0f) !== flags) return RESERVED_FLAGS;
+    if ((header & ~this.#optionalFlags(type) & 0x0f) !== flags) return RESERVED_FLAGS;
     switch (type) {
       case PacketType.Subscribe:
       case PacketType.Unsubscribe:

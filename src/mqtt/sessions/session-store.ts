@@ -3,7 +3,14 @@ import { EARLIEST_PLAUSIBLE_MS, type Clock } from '../../core/clock.ts';
 import type { PublicationMemory } from '../../core/publication.ts';
 import type { IngressBasics, IngressLimits } from '../limits.ts';
 import { ownBytes, type LocalMessage } from '../broker/local-message.ts';
-import { Mailbox, type Errand, type Outlet, type Queued, type Share, type StoredSubscription } from './mailbox.ts';
+import {
+  Mailbox,
+  type Errand,
+  type Outlet,
+  type Queued,
+  type Share,
+  type StoredSubscription,
+} from './mailbox.ts';
 import { storedMessage, toStored, type KeptState, type RetainedMessages } from './kept-state.ts';
 import type { RestoredSession, SessionKeeper } from './session-registry.ts';
 import type { IngressStats } from '../stats.ts';
@@ -356,7 +363,8 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   unsubscribe(mailbox: Mailbox, filters: readonly string[], stored: () => void): void {
     const { clientId } = mailbox;
     for (const filter of filters) {
-      if (mailbox.subscriptions.has(filter)) this.#changeOf(mailbox, { kind: 'unsubscribed', clientId, filter });
+      if (mailbox.subscriptions.has(filter))
+        this.#changeOf(mailbox, { kind: 'unsubscribed', clientId, filter });
       mailbox.shares.get(filter)?.leave(mailbox);
       mailbox.shares.delete(filter);
     }
@@ -391,7 +399,8 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
   }
 
   #stopQueueing({ subscriptions }: Mailbox): void {
-    for (const subscription of subscriptions.values()) this.#queueing.remove(subscription.topic, subscription);
+    for (const subscription of subscriptions.values())
+      this.#queueing.remove(subscription.topic, subscription);
   }
 }
 

@@ -98,7 +98,10 @@ describe('the embedded broker of a running ingress', () => {
     const packet = { cmd: 'publish', topic: 'b', qos: 0, retain: false, dup: false } as const;
     aedes.publish({ ...packet, payload: Buffer.from('by the broker') }, () => {});
     await watcher.receives('publish', 2);
-    expect(watcher.of('publish').map(({ payload }) => String(payload))).toEqual(['by a client', 'by the broker']);
+    expect(watcher.of('publish').map(({ payload }) => String(payload))).toEqual([
+      'by a client',
+      'by the broker',
+    ]);
     expect(seen).toEqual(['a/x by a client']);
     expect(published).toEqual(['a/x by a client', 'b by the broker']);
   });
@@ -106,11 +109,17 @@ describe('the embedded broker of a running ingress', () => {
   it('is handed no connection, and keeps its own announcements to itself', async () => {
     const { aedes, port } = await started();
     const handle = vi.spyOn(aedes, 'handle');
-    const watcher = await RawClient.connect(port, { clientId: 'watcher', will: { topic: 'w', payload: 'x' } });
+    const watcher = await RawClient.connect(port, {
+      clientId: 'watcher',
+      will: { topic: 'w', payload: 'x' },
+    });
     watcher.send(subscribe(1, ['$SYS/#', 2], ['#', 0]));
     await watcher.receives('suback');
     const topic = `$SYS/${aedes.id}/heartbeat`;
-    aedes.publish({ cmd: 'publish', topic, payload: Buffer.from('x'), qos: 0, retain: false, dup: false }, () => {});
+    aedes.publish(
+      { cmd: 'publish', topic, payload: Buffer.from('x'), qos: 0, retain: false, dup: false },
+      () => {},
+    );
     await watcher.settles();
     expect(watcher.of('publish')).toEqual([]);
     watcher.drop();
