@@ -19,7 +19,7 @@ const payloads = (client: RawClient): string[] => client.of('publish').map(({ pa
 async function member(
   { port }: TestIngress,
   clientId: string,
-  { clean = true, qos = 1 as 0 | 1 | 2, filter = '$share/g/a/#' } = {},
+  { clean = true, qos = 1, filter = '$share/g/a/#' } = {},
 ): Promise<RawClient> {
   const client = await RawClient.connect(port, { clientId, clean });
   client.send(subscribe(1, [filter, qos]));

@@ -36,7 +36,7 @@ const RETAINED_SLICE = 256;
 
 /** Retained messages on their way to somebody who has subscribed. */
 interface RetainedRun {
-  readonly messages: Iterator<LocalMessage | undefined>;
+  readonly messages: Iterator<LocalMessage | undefined, undefined>;
   readonly granted: QoS;
 }
 

@@ -333,21 +333,22 @@ export class RetainedMessages {
    * The messages that match a filter and were retained when this was called, and still are when their turn comes:
    * what has come meanwhile has come by subscription. Undefined: it has looked at many, and may go on later.
    */
-  matching(filter: string): Iterator<LocalMessage | undefined> {
+  matching(filter: string): Iterator<LocalMessage | undefined, undefined> {
     const upTo = this.#latest;
     return this.#matching(filter, upTo);
   }
 
-  *#matching(filter: string, upTo: number): Generator<LocalMessage | undefined> {
+  *#matching(filter: string, upTo: number): Generator<LocalMessage | undefined, undefined> {
     const isExact = !filter.includes('+') && !filter.includes('#');
     const candidates = isExact ? [this.#messages.get(filter)] : this.#messages.values();
     let looked = 0;
     for (const message of candidates) {
       // They stand in the order of their numbers.
-      if (message === undefined || message.number > upTo) return;
+      if (message === undefined || message.number > upTo) return undefined;
       if (filterMatches(filter, message.topic)) yield message;
       else if (++looked % RETAINED_SLICE === 0) yield undefined;
     }
+    return undefined;
   }
 }
 

@@ -68,7 +68,7 @@ describe('the embedded broker of a running ingress', () => {
     const listen = vi.spyOn(Aedes.prototype, 'listen');
     try {
       const test = await startIngress();
-      return { ...test, aedes: listen.mock.contexts[0] as unknown as Aedes };
+      return { ...test, aedes: listen.mock.contexts[0] as Aedes };
     } finally {
       listen.mockRestore();
     }
