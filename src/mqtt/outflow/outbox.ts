@@ -50,20 +50,31 @@ export class Outbox {
   flush(): void {
     const chunks = this.#chunks;
     if (chunks.length === 0) return;
-    const bytes = this.#bytes;
     this.#chunks = [];
     this.#bytes = 0;
     const transport = this.#transport;
     if (transport.destroyed) return;
     let hasRoom = true;
-    if (chunks.length > 1 && bytes <= MAX_PIECE_BYTES)
-      hasRoom = transport.write(Buffer.concat(chunks, bytes));
-    else for (const chunk of chunks) hasRoom = transport.write(chunk);
+    let piece: Buffer[] = [];
+    let pieceBytes = 0;
+    for (const chunk of chunks) {
+      if (piece.length > 0 && pieceBytes + chunk.length > MAX_PIECE_BYTES) {
+        hasRoom = transport.write(Buffer.concat(piece, pieceBytes));
+        piece = [];
+        pieceBytes = 0;
+      }
+      piece.push(chunk);
+      pieceBytes += chunk.length;
+    }
+    const [only] = piece;
+    const isOne = piece.length === 1 && only !== undefined;
+    hasRoom = transport.write(isOne ? only : Buffer.concat(piece, pieceBytes));
     if (hasRoom) this.#drained();
-    else this.#awaitDrain();
+    else this.awaitDrain();
   }
 
-  #awaitDrain(): void {
+  /** Somebody waits until the client has read. */
+  awaitDrain(): void {
     if (this.#awaitsDrain) return;
     this.#awaitsDrain = true;
     this.#transport.once('drain', () => {

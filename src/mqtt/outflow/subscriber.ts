@@ -169,17 +169,23 @@ export class Subscriber implements Recipient, Outlet {
     });
     const requests = [...admitted.values()];
     this.#context.broker.store.subscribe(mailbox, requests, () => {
-      if (this.#ended) return;
-      for (const { filter, qos } of requests) this.#subscribe(mailbox, filter, qos);
-      this.#outbox.write(this.#codec.suback(packetId, granted));
-      for (const { filter, qos } of requests) {
-        if (isShared(filter)) continue;
-        const messages = this.#context.broker.store.retained.matching(filter);
-        this.#retained.push({ messages, granted: qos });
-      }
-      this.#sendRetained();
-      this.#owner.answered();
+      this.#guarded(() => {
+        this.#subscribed(mailbox, requests, this.#codec.suback(packetId, granted));
+      });
     });
+  }
+
+  /** What was granted is stored: from the SUBACK on it is in force, and then come retained messages. */
+  #subscribed(mailbox: Mailbox, requests: readonly FilterRequest[], suback: Buffer): void {
+    for (const { filter, qos } of requests) this.#subscribe(mailbox, filter, qos);
+    this.#outbox.write(suback);
+    for (const { filter, qos } of requests) {
+      if (isShared(filter)) continue;
+      const messages = this.#context.broker.store.retained.matching(filter);
+      this.#retained.push({ messages, granted: qos });
+    }
+    this.#sendRetained();
+    this.#owner.answered();
   }
 
   /** `admitted`: filters of the same packet. */
@@ -206,9 +212,10 @@ export class Subscriber implements Recipient, Outlet {
 
   #unsubscribeFrom({ packetId, filters }: ControlPacket): void {
     const answer = (): void => {
-      if (this.#ended) return;
-      this.#outbox.write(this.#codec.unsuback(packetId));
-      this.#owner.answered();
+      this.#guarded(() => {
+        this.#outbox.write(this.#codec.unsuback(packetId));
+        this.#owner.answered();
+      });
     };
     if (this.#mailbox === undefined) {
       answer();
@@ -333,6 +340,13 @@ export class Subscriber implements Recipient, Outlet {
       if (this.#retained.length > 0) this.#goOnLater();
     }
     if (unsynced.length > 0) this.#sendSynced(mailbox, unsynced);
+    this.#awaitReading();
+  }
+
+  /** What is left goes on when the client has read, also where it was acknowledgements that it had not. */
+  #awaitReading(): void {
+    const isLeft = this.#waiting.size + this.#retained.length > 0;
+    if (isLeft && this.#outbox.unsentBytes >= MAX_UNSENT_BYTES) this.#outbox.awaitDrain();
   }
 
   /**
@@ -345,11 +359,12 @@ export class Subscriber implements Recipient, Outlet {
     for (const queued of batch) this.#number(mailbox, queued);
     this.#context.broker.store.whenKept(() => {
       this.#syncing = false;
-      if (this.#ended) return;
-      for (const queued of batch) {
-        if (mailbox.queue.has(queued.queueNumber)) this.#write(queued, repeated.has(queued));
-      }
-      this.#pump();
+      this.#guarded(() => {
+        for (const queued of batch) {
+          if (mailbox.queue.has(queued.queueNumber)) this.#write(queued, repeated.has(queued));
+        }
+        this.#pump();
+      });
     });
   }
 
@@ -378,14 +393,21 @@ export class Subscriber implements Recipient, Outlet {
     this.#goesOn = true;
     setImmediate(() => {
       this.#goesOn = false;
-      if (this.#ended) return;
-      try {
+      this.#guarded(() => {
         this.#pump();
         this.#sendRetained();
-      } catch (error) {
-        this.#owner.failed(error);
-      }
+      });
     });
+  }
+
+  /** Does what had to wait, unless the connection has ended; a fault of ours ends it, and nothing else. */
+  #guarded(step: () => void): void {
+    if (this.#ended) return;
+    try {
+      step();
+    } catch (error) {
+      this.#owner.failed(error);
+    }
   }
 
   // Retained messages.
@@ -401,6 +423,7 @@ export class Subscriber implements Recipient, Outlet {
       else this.#takeRetained(value, run.granted);
     }
     if (this.#retained.length > 0 && this.#mayGoOn) this.#goOnLater();
+    else this.#awaitReading();
   }
 
   /** Otherwise it goes on when the client has read, or when what waits has been sent. */
