@@ -16,10 +16,16 @@ import { newHub, turns, Wire } from './hub-rig.ts';
 
 const payloads = (client: RawClient): string[] => client.of('publish').map(({ payload }) => String(payload));
 
+interface Membership {
+  readonly clean?: boolean;
+  readonly qos?: 0 | 1 | 2;
+  readonly filter?: string;
+}
+
 async function member(
   { port }: TestIngress,
   clientId: string,
-  { clean = true, qos = 1, filter = '$share/g/a/#' } = {},
+  { clean = true, qos = 1, filter = '$share/g/a/#' }: Membership = {},
 ): Promise<RawClient> {
   const client = await RawClient.connect(port, { clientId, clean });
   client.send(subscribe(1, [filter, qos]));

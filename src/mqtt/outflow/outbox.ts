@@ -54,12 +54,11 @@ export class Outbox {
     this.#bytes = 0;
     const transport = this.#transport;
     if (transport.destroyed) return;
-    let hasRoom = true;
     let piece: Buffer[] = [];
     let pieceBytes = 0;
     for (const chunk of chunks) {
       if (piece.length > 0 && pieceBytes + chunk.length > MAX_PIECE_BYTES) {
-        hasRoom = transport.write(Buffer.concat(piece, pieceBytes));
+        transport.write(Buffer.concat(piece, pieceBytes));
         piece = [];
         pieceBytes = 0;
       }
@@ -68,7 +67,7 @@ export class Outbox {
     }
     const [only] = piece;
     const isOne = piece.length === 1 && only !== undefined;
-    hasRoom = transport.write(isOne ? only : Buffer.concat(piece, pieceBytes));
+    const hasRoom = transport.write(isOne ? only : Buffer.concat(piece, pieceBytes));
     if (hasRoom) this.#drained();
     else this.awaitDrain();
   }
