@@ -105,9 +105,7 @@ export class Gateway {
     this.#reload = new ProfileReload({
       blueprint,
       redraw: options.redraw,
-      exchange: (set) => {
-        this.#exchange(set);
-      },
+      exchange: (set) => this.#exchange(set),
       ...this.#by('profiles'),
     });
     this.#ledgerWatch = new LedgerWatch({
@@ -118,12 +116,8 @@ export class Gateway {
     this.#clockWatch = new ClockWatch(this.#by('clock'));
     this.#admin = this.#buildAdmin();
 
-    services.topics.connect((topic) => {
-      this.#topics.add(topic);
-    });
-    services.commands.publish = (topic, payload) => {
-      this.#ingress.publish(topic, payload);
-    };
+    services.topics.connect((topic) => this.#topics.add(topic));
+    services.commands.publish = (topic, payload) => this.#ingress.publish(topic, payload);
     connectSchemaRegistry(blueprint.config, blueprint.services.framings, this.#by('schema-registry'));
   }
 
@@ -162,9 +156,7 @@ export class Gateway {
       ...this.#cluster,
       topics: this.#blueprint.kafkaTopics,
       settings: this.#blueprint.config.kafka.topics,
-      onFound: () => {
-        this.#producer.prepare(this.#topics.topics);
-      },
+      onFound: () => this.#producer.prepare(this.#topics.topics),
       ...this.#by('topics'),
     });
   }

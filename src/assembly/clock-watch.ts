@@ -27,9 +27,7 @@ export class ClockWatch {
   /** Looks at once, and then every second. */
   start(): void {
     this.#look();
-    this.#timer = this.#options.clock.schedule(() => {
-      this.start();
-    }, LOOK_MS);
+    this.#timer = this.#options.clock.schedule(() => this.start(), LOOK_MS);
   }
 
   stop(): void {

@@ -72,12 +72,8 @@ export class JournalStore {
       clock,
       logger: logger.child({ stage: 'journal' }),
       policyOf: (account) => options.types.fullPolicy(account),
-      onDropped: (account, records) => {
-        store.dropped(account, records);
-      },
-      onLost: () => {
-        loseUnread(ledger, 1);
-      },
+      onDropped: (account, records) => store.dropped(account, records),
+      onLost: () => loseUnread(ledger, 1),
     });
     epoch = restoreLedger(ledger, journal.recoveredNote, journal.found, clock.wallMs());
     const stage = { logger: logger.child({ stage: 'delivery' }) };

@@ -23,9 +23,7 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   schedule(callback, delayMs) {
     const timer = setTimeout(callback, delayMs);
-    return () => {
-      clearTimeout(timer);
-    };
+    return () => clearTimeout(timer);
   },
 };
 
@@ -49,9 +47,7 @@ export async function pause(clock: Clock, delayMs: number, signal?: AbortSignal)
  */
 export async function within(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
   const { promise: timeUp, resolve } = Promise.withResolvers<undefined>();
-  const cancel = clock.schedule(() => {
-    resolve(undefined);
-  }, limitMs);
+  const cancel = clock.schedule(() => resolve(undefined), limitMs);
   await Promise.race([work.catch(() => undefined), timeUp]);
   cancel();
 }

@@ -147,9 +147,7 @@ export class RejectedRecords {
     }
     const copy =
       record === this.#record ? { ...record, key: copyOf(record.key), value: copyOf(record.value) } : record;
-    refusal.wait(() => {
-      this.#append(slot, copy);
-    });
+    refusal.wait(() => this.#append(slot, copy));
   }
 }
 

@@ -191,9 +191,7 @@ export class Delivery implements PublicationSink {
     token: number,
   ): boolean {
     if (verdict === NOT_READY) {
-      route.whenReady(() => {
-        origin.resume();
-      });
+      route.whenReady(() => origin.resume());
       return false;
     }
     if (verdict !== FILTERED && verdict !== REFUSED) {
@@ -270,9 +268,7 @@ export class Delivery implements PublicationSink {
 /** Returns that the publication was not taken. */
 function awaitRoom(bottleneck: Bottleneck, origin: PublicationOrigin): false {
   bottleneck.wait(
-    () => {
-      origin.resume();
-    },
+    () => origin.resume(),
     () => origin.isGone?.() === true,
   );
   return false;

@@ -66,9 +66,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   }
   const held = database;
   return {
-    release: () => {
-      held.close();
-    },
+    release: () => held.close(),
     isThere: () => (owner === undefined ? existsSync(lockFile) : readOwner(ownerFile) === owner),
   };
 }

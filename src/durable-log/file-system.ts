@@ -128,16 +128,10 @@ export function tryRemove(fs: FileSystem, path: string): boolean {
 const openFile = (fd: number): OpenFile => ({
   read: (target, position) => readSync(fd, target, 0, target.length, position),
   write: (source, position) => writeSync(fd, source, 0, source.length, position),
-  sync: () => {
-    fdatasyncSync(fd);
-  },
-  truncate: (bytes) => {
-    ftruncateSync(fd, bytes);
-  },
+  sync: () => fdatasyncSync(fd),
+  truncate: (bytes) => ftruncateSync(fd, bytes),
   size: () => fstatSync(fd).size,
-  close: () => {
-    closeSync(fd);
-  },
+  close: () => closeSync(fd),
 });
 
 const FLAGS = { create: 'w+', write: 'r+', read: 'r' } as const;
@@ -150,9 +144,7 @@ export const nodeFs: FileSystem = {
   list: (directory) => readdirSync(directory),
   open: (path, mode) => openFile(openSync(path, FLAGS[mode], 0o600)),
   rename: renameSync,
-  remove: (path) => {
-    rmSync(path, { force: true });
-  },
+  remove: (path) => rmSync(path, { force: true }),
   syncDirectory: (directory) => {
     const fd = openSync(directory, 'r');
     try {

@@ -222,9 +222,7 @@ export class CommitLoop {
     this.#timer?.();
     if (dueMs <= nowMs) void this.#commit();
     else {
-      this.#timer = this.#options.clock.schedule(() => {
-        this.#schedule();
-      }, dueMs - nowMs);
+      this.#timer = this.#options.clock.schedule(() => this.#schedule(), dueMs - nowMs);
     }
   }
 
@@ -286,9 +284,9 @@ export class CommitLoop {
       stats.journaledRecords += chunk.records;
       stats.journaledBytes += chunk.bytes;
       book.placed(placement.segmentId, chunk.records);
-      chunk.complete(placement, (error) => {
-        logger.error({ reason: errorMessage(error) }, 'a journal target threw');
-      });
+      chunk.complete(placement, (error) =>
+        logger.error({ reason: errorMessage(error) }, 'a journal target threw'),
+      );
       this.#queue.recycle(chunk);
     }
     while (this.#flushes[0] !== undefined && this.#flushes[0].records <= this.#durable) {

@@ -105,9 +105,7 @@ export class JournalReader {
       this.#reportGaps(result, from);
       this.#cursor = result.next;
       this.position = Math.max(this.position, positionOf(segmentId, result.toNumber));
-      return new JournalBatch(result, from, this.#parts.book, (position) => {
-        this.#lose(position);
-      });
+      return new JournalBatch(result, from, this.#parts.book, (position) => this.#lose(position));
     } finally {
       this.#reading = false;
     }

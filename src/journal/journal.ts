@@ -117,9 +117,7 @@ export class Journal {
     this.#commits = new CommitLoop({
       ...parts,
       shouldYield: options.shouldYield ?? (() => false),
-      onDurable: () => {
-        this.#wakeReaders();
-      },
+      onDurable: () => this.#wakeReaders(),
       onFull: () => this.#room.makeForDisk(),
     });
     this.#housekeeping = new Housekeeping({

@@ -91,9 +91,7 @@ export class Producer<K = Uint8Array, V = Uint8Array> {
     const { progress } = this.#accumulator;
     const availability = new BrokerAvailability(config.partitionerAvailabilityTimeoutMs);
     const topicOptions = { config, random, isUnavailable: availability.isUnavailable, progress, partitioner };
-    const metadata = new Metadata(context, topicOptions, (queues) => {
-      this.#results.failGone(queues);
-    });
+    const metadata = new Metadata(context, topicOptions, (queues) => this.#results.failGone(queues));
     this.#metadata = metadata;
     this.#results = new ProduceResults(context, this.#accumulator, metadata);
     this.#producerIds = config.enableIdempotence ? new ProducerIds(context) : undefined;

@@ -76,15 +76,11 @@ export class UnwrappingReader implements PayloadReader {
         const inside = this.#unwrap(payload);
         return 'code' in inside ? inside : batch.open(inside);
       },
-      select: (index) => {
-        batch.select(index);
-      },
+      select: (index) => batch.select(index),
       bytes: () => batch.bytes(),
       // What is inside would have to be wrapped again, and would not be what the device sent.
       alone: () => undefined,
-      close: () => {
-        batch.close();
-      },
+      close: () => batch.close(),
     };
   }
 

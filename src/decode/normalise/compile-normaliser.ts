@@ -48,9 +48,7 @@ export function compileNormaliser(
   let slotCount = slots.count;
   for (const [name, spec] of profile.metrics) {
     const source = slots.metrics[metrics.length] as number;
-    const inMetric: Fault = (path, found, expected) => {
-      fault(['metrics', name, ...path], found, expected);
-    };
+    const inMetric: Fault = (path, found, expected) => fault(['metrics', name, ...path], found, expected);
     const metric = compileMetric(name, spec, metrics.length, source, slotCount, infos[source], inMetric);
     if (metric.step !== undefined) slotCount++;
     metrics.push(metric);

@@ -145,9 +145,7 @@ export class JournalPass {
   #fetch(): void {
     this.#state = 'fetching';
     this.#options.reader.next(BATCH_BYTES).then(
-      (batch) => {
-        this.#fetched(batch);
-      },
+      (batch) => this.#fetched(batch),
       (error: unknown) => {
         if (this.#state !== 'fetching') return;
         this.#options.onFault(error);

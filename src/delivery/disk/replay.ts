@@ -45,9 +45,7 @@ export class Replay {
   constructor(options: ReplayOptions) {
     this.#options = options;
     this.pacer = new Pacer(options.replay, options.clock);
-    const wake = (): void => {
-      this.#wake();
-    };
+    const wake = (): void => this.#wake();
     this.#main = this.#newPass(0, (record) => this.#offerMain(record), wake);
   }
 
@@ -81,9 +79,7 @@ export class Replay {
 
   /** The lane is told when the producer has room for it: what is read back first, then devices. */
   awaitRoom(lane: Lane, bottleneck: Bottleneck): void {
-    lane.awaitRoom(bottleneck, () => {
-      this.#wake();
-    });
+    lane.awaitRoom(bottleneck, () => this.#wake());
   }
 
   #wake(): void {
@@ -99,13 +95,10 @@ export class Replay {
     const pass: JournalPass = new JournalPass({
       reader: journal.openReader({ from }),
       offer,
-      onBlocked: (block) => {
-        this.#watch(pass, block);
-      },
+      onBlocked: (block) => this.#watch(pass, block),
       onDone,
-      onFault: (error) => {
-        logger.warn({ reason: errorMessage(error) }, 'the journal can not be read; trying again');
-      },
+      onFault: (error) =>
+        logger.warn({ reason: errorMessage(error) }, 'the journal can not be read; trying again'),
       pace: (records, callback) => {
         if (records === 0) this.#in(FAULT_RETRY_MS, callback);
         else this.pacer.rest(records, callback);
@@ -166,9 +159,7 @@ export class Replay {
       from = Math.min(from, sweepFrom);
     }
     if (this.#swept.size === 0) return;
-    const finish = (): void => {
-      this.#endSweep();
-    };
+    const finish = (): void => this.#endSweep();
     this.#sweep = this.#newPass(from, (record) => this.#offerSweep(record), finish);
     this.#sweep.run();
   }

@@ -85,9 +85,7 @@ export class SpillOver {
     for (const lane of this.#options.lanes.all()) this.#beginIfAlone(lane, true);
     if (this.#copying.size === 0) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<undefined>();
-    this.#onAllCopied = () => {
-      resolve(undefined);
-    };
+    this.#onAllCopied = () => resolve(undefined);
     return promise;
   }
 

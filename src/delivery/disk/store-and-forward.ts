@@ -56,9 +56,7 @@ export class StoreAndForward {
     this.#recovered = recovered;
     this.#deliveries = deliveries;
     deliveries.listener = {
-      journaled: (position, toBeRead) => {
-        this.#replay.journaled(position, toBeRead);
-      },
+      journaled: (position, toBeRead) => this.#replay.journaled(position, toBeRead),
       settled: (lane) => {
         this.#spill.settled(lane);
         this.#replay.changed();

@@ -81,9 +81,7 @@ export function auditTrail(
   if (audit === undefined) return { records: producer, log: undefined, close: () => Promise.resolve() };
   const { directory, ...bounds } = audit;
   const log = new AuditLog({ ...bounds, directory: new NodeLogDirectory(directory), clock, logger });
-  const sink = new AuditedSink(producer, (result, index) => {
-    log.add(result, index);
-  });
+  const sink = new AuditedSink(producer, (result, index) => log.add(result, index));
   const records: PartitionedSink = {
     tryAppend: (record, target, token) => sink.tryAppend(record, target, token),
     partitionOf: (record) => producer.partitionOf(record),

@@ -75,9 +75,7 @@ async function compareAll(
   report: Report,
   { since = 0, until = Number.POSITIVE_INFINITY }: AuditArguments,
 ): Promise<void> {
-  const comparison = new Comparison(reader, (difference) => {
-    report.differs(difference);
-  });
+  const comparison = new Comparison(reader, (difference) => report.differs(difference));
   let waiting: AuditEntry[] = [];
   for await (const item of readAuditLog(new NodeLogDirectory(directory))) {
     if (item.kind === 'entries') {

@@ -56,17 +56,11 @@ async function capture(options: CaptureArguments): Promise<void> {
     maxBytes,
     // Only once the gateway has answered: no file is left behind where there is none.
     open: () => CaptureWriter.open(out, options.append === true),
-    onProgress: (messages) => {
-      live.show(`  ${countText(messages)} messages, Ctrl-C to end`);
-    },
+    onProgress: (messages) => live.show(`  ${countText(messages)} messages, Ctrl-C to end`),
   });
-  const stop = (): void => {
-    session.stop();
-  };
+  const stop = (): void => session.stop();
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  const report = await session.run().finally(() => {
-    live.clear();
-  });
+  const report = await session.run().finally(() => live.clear());
   const missed = report.missed > 0 ? `; ${countText(report.missed)} were missed, see there` : '';
   process.stdout.write(
     `${countText(report.messages)} messages of ${topic} in ${out}${missed}: ${ENDS[report.end]}\n`,
@@ -132,9 +126,7 @@ export class CaptureSession {
       response.destroy();
       throw error;
     }
-    const timer = setTimeout(() => {
-      this.#finish('time');
-    }, limitMs ?? MAX_DELAY_MS);
+    const timer = setTimeout(() => this.#finish('time'), limitMs ?? MAX_DELAY_MS);
     try {
       await this.#copy(response, writer);
     } finally {
@@ -179,9 +171,9 @@ export class CaptureSession {
       const request = get(`${url}/api/capture?${query.toString()}`, { agent: false }, (response) => {
         if (response.statusCode === 200) resolve(response);
         else {
-          void problemOf(response).then((problem) => {
-            reject(new SluiceError('CAPTURE_REFUSED', `${url} refuses the capture: ${problem}`));
-          });
+          void problemOf(response).then((problem) =>
+            reject(new SluiceError('CAPTURE_REFUSED', `${url} refuses the capture: ${problem}`)),
+          );
         }
       });
       this.#request = request;

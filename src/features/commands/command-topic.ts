@@ -166,9 +166,7 @@ export class CommandTopic implements ReadListener {
       ...(expiresAtMs !== undefined && { expiresAtMs }),
       reference: referenceOf({ topic: this.topic, partition, offset: record.offset, device }),
     };
-    this.#options.sessions().publish(message, (outcome) => {
-      this.#settled(inFlight, command, outcome);
-    });
+    this.#options.sessions().publish(message, (outcome) => this.#settled(inFlight, command, outcome));
   }
 
   #settled(inFlight: InFlight, command: Command, outcome: SessionOutcome): void {
@@ -185,9 +183,7 @@ export class CommandTopic implements ReadListener {
     this.#waiting.delete(inFlight);
     const { partition, record } = inFlight;
     const whose = { mqttTopic: command?.mqttTopic, clientId: command?.clientId };
-    this.#write({ ...record, topic: this.topic, partition, ...whose, obstacle }, () => {
-      this.#ended(inFlight);
-    });
+    this.#write({ ...record, topic: this.topic, partition, ...whose, obstacle }, () => this.#ended(inFlight));
   }
 
   /** A command that was stored will not reach its device after all. `forget` is called once Kafka has it. */

@@ -84,9 +84,7 @@ export class DeadLetterOffice {
     const send: Send = (record) => producer.send(record);
     // Only now: whoever had the seat before may have written to the last.
     const handled = await HandledLetters.load(this.reader, stateTopic, send);
-    const assertAlone = (): void => {
-      seat.assertHeld();
-    };
+    const assertAlone = (): void => seat.assertHeld();
     return { handled, send, assertAlone };
   }
 
@@ -109,9 +107,7 @@ export class DeadLetterOffice {
   #transcriber({ as, timestampMs }: Pick<TranscriberOptions, 'as' | 'timestampMs'>): Transcriber {
     const { routes, services, config } = this.#blueprint;
     connectSchemaRegistry(config, services.framings, this.#options);
-    this.#closers.push(() => {
-      services.framings.close();
-    });
+    this.#closers.push(() => services.framings.close());
     return new Transcriber({
       routesOf: (topic) => routes.match(topic).map(({ target, captures }) => target.bind(captures, topic)),
       as,

@@ -37,9 +37,7 @@ async function replayLetters(errand: Errand, options: ReplayArguments): Promise<
   const { office, selection } = errand;
   const { dryRun = false, json = false, limit = Infinity, as, timestampNow } = options;
   const interrupted = new AbortController();
-  const stop = (): void => {
-    interrupted.abort();
-  };
+  const stop = (): void => interrupted.abort();
   process.on('SIGINT', stop).on('SIGTERM', stop);
   const logs = await errand.logs();
   const counts = { replayed: 0, 'would-replay': 0, filtered: 0, failed: 0 };

@@ -154,9 +154,7 @@ function originHeader(place: Place, part: number) {
 }
 
 function untilReady(route: Route): Promise<void> {
-  return new Promise((done) => {
-    route.whenReady(done);
-  });
+  return new Promise((done) => route.whenReady(done));
 }
 
 /**

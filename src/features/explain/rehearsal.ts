@@ -291,16 +291,12 @@ class RehearsedRoute implements Route {
         stage.said({ ...NOBODY, type: this.profile, fault: opened });
         return opened;
       },
-      select: (index) => {
-        batch.select(index);
-      },
+      select: (index) => batch.select(index),
       get selected() {
         return batch.selected;
       },
       alone: () => batch.alone(),
-      close: () => {
-        batch.close();
-      },
+      close: () => batch.close(),
     };
   }
 

@@ -73,9 +73,7 @@ async function runTail(options: TailArguments): Promise<void> {
       else if (!room) await once(process.stdout, 'drain');
     },
   });
-  const stop = (): void => {
-    session.stop();
-  };
+  const stop = (): void => session.stop();
   process.on('SIGINT', stop).on('SIGTERM', stop);
   // `sluice tail | head` closes the pipe when it has enough.
   process.stdout.on('error', stop);

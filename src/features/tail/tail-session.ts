@@ -60,9 +60,7 @@ export class TailSession {
     this.#consumer = consumer;
     try {
       await consumer.run({
-        joined: (_, assigned) => {
-          this.#resumeAfterRebalance(consumer, assigned);
-        },
+        joined: (_, assigned) => this.#resumeAfterRebalance(consumer, assigned),
         records: (fetched) => this.#show(fetched),
       });
     } finally {

@@ -70,12 +70,8 @@ export class DiskThread implements DiskPort {
       if ('result' in reply) waiting.resolve(reply.result as never);
       else waiting.reject(errorOf(reply.failure));
     });
-    this.#worker.on('error', (error) => {
-      this.#end(threadFault(errorMessage(error), { cause: error }));
-    });
-    this.#worker.on('exit', (code) => {
-      this.#end(threadFault(`it exited with code ${code}`));
-    });
+    this.#worker.on('error', (error) => this.#end(threadFault(errorMessage(error), { cause: error })));
+    this.#worker.on('exit', (code) => this.#end(threadFault(`it exited with code ${code}`)));
   }
 
   #end(error: JournalError): void {

@@ -96,9 +96,7 @@ export class SegmentReader {
     const path = `${segment.directory}/${segment.id}-${offset}${DAMAGED_SUFFIX}`;
     try {
       const content = readFully(this.#file(segment), offset, Math.min(bytes, MAX_SET_ASIDE_BYTES));
-      withFile(this.#fs, path, 'create', (file) => {
-        writeFully(file, content, 0);
-      });
+      withFile(this.#fs, path, 'create', (file) => writeFully(file, content, 0));
       return path;
     } catch {
       return undefined;

@@ -154,9 +154,7 @@ export class SegmentRemoval {
       try {
         this.#fs.rename(path, path + FINISHED_SUFFIX);
         this.#emptied.add(segment.id);
-        withFile(this.#fs, path + FINISHED_SUFFIX, 'write', (file) => {
-          file.truncate(0);
-        });
+        withFile(this.#fs, path + FINISHED_SUFFIX, 'write', (file) => file.truncate(0));
       } catch {
         // Removed with the first checkpoint that can be written.
       }

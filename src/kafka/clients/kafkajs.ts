@@ -82,9 +82,7 @@ function createClient(options: KafkaClientOptions): Kafka {
     retry: { retries: options.retries ?? 5, initialRetryTime: 200, maxRetryTime: 5_000 },
     ...securityConfig(options.security ?? PLAINTEXT),
     logLevel: kafkajs.logLevel.INFO,
-    logCreator: () => (entry) => {
-      forwardLog(options.logger, entry);
-    },
+    logCreator: () => (entry) => forwardLog(options.logger, entry),
   });
 }
 

@@ -35,12 +35,8 @@ export function openSocket(host: string, port: number, options: SocketOptions): 
       socket.destroy();
       reject(error);
     };
-    const cancelTimeout = clock.schedule(() => {
-      fail(setupTimeout(timeoutMs));
-    }, timeoutMs);
-    const onClose = (): void => {
-      fail(new Error('the connection was closed'));
-    };
+    const cancelTimeout = clock.schedule(() => fail(setupTimeout(timeoutMs)), timeoutMs);
+    const onClose = (): void => fail(new Error('the connection was closed'));
     socket.on('error', fail);
     socket.once('close', onClose);
     socket.once('connect', () => {
@@ -123,9 +119,7 @@ export class AuthenticatedChannel {
       channel = answering;
       // A broker that accepts connections and then says nothing is given up as soon as one that can't be reached.
       const restMs = Math.max(0, endMs - clock.monotonicMs());
-      cancelTimeout = clock.schedule(() => {
-        answering.end(setupTimeout(connectTimeoutMs));
-      }, restMs);
+      cancelTimeout = clock.schedule(() => answering.end(setupTimeout(connectTimeoutMs)), restMs);
       // Brokers tell their versions before a login, so that clients know how to log in (KIP-35).
       const versions = await fetchApiVersions(channel, address);
       const lifetimeMs = login === undefined ? 0 : await logIn(channel, versions, login);
@@ -222,9 +216,7 @@ export class AuthenticatedChannel {
 
   #whenLoggedIn<T>(send: () => Promise<T>): Promise<T> {
     return new Promise((resolve) => {
-      this.#held?.push(() => {
-        resolve(send());
-      });
+      this.#held?.push(() => resolve(send()));
     });
   }
 

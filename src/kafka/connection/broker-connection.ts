@@ -92,9 +92,7 @@ export class BrokerConnection {
     const { host, port, channel: channelOptions, logger, onChange } = this.#options;
     let channel: AuthenticatedChannel | undefined;
     try {
-      channel = await AuthenticatedChannel.open(host, port, channelOptions, () => {
-        this.#onClose();
-      });
+      channel = await AuthenticatedChannel.open(host, port, channelOptions, () => this.#onClose());
       if (this.#closed || !channel.isConnected) {
         throw new BrokerUnavailableError(`${this.address} closed the connection`);
       }
@@ -164,9 +162,7 @@ export class BrokerConnection {
 
   #checkIdleIn(delayMs: number): void {
     this.#cancelIdleCheck();
-    this.#cancelIdleCheck = this.#options.channel.clock.schedule(() => {
-      this.#endIfIdle();
-    }, Math.ceil(delayMs));
+    this.#cancelIdleCheck = this.#options.channel.clock.schedule(() => this.#endIfIdle(), Math.ceil(delayMs));
   }
 
   /** Brokers and firewalls cut idle connections, some of them without a word: better we do. */

@@ -49,19 +49,13 @@ export class RequestChannel {
     this.#socket = socket;
     this.#clientId = Buffer.from(options.clientId);
     this.#options = options;
-    socket.on('data', (chunk: Buffer) => {
-      this.#onData(chunk);
-    });
-    socket.on('error', (error) => {
-      this.end(error);
-    });
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', (error) => this.end(error));
     socket.on('end', () => {
       const where = this.#answers.isWithinFrame ? ' in the middle of an answer' : '';
       this.end(new Error(`the broker closed the connection${where}`));
     });
-    socket.on('close', () => {
-      this.end(new Error('the connection was closed'));
-    });
+    socket.on('close', () => this.end(new Error('the connection was closed')));
     if (socket.destroyed) this.end(new Error('the connection was closed'));
   }
 
@@ -128,9 +122,10 @@ export class RequestChannel {
     if (this.#isGone) return;
     this.#refusal ??= new Error('the connection was closed');
     await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.schedule(() => {
-        this.end(new Error('the connection was closed'));
-      }, CLOSE_PATIENCE_MS);
+      const cancel = this.#options.clock.schedule(
+        () => this.end(new Error('the connection was closed')),
+        CLOSE_PATIENCE_MS,
+      );
       this.#socket.once('close', () => {
         cancel();
         resolve();
@@ -147,9 +142,10 @@ export class RequestChannel {
   /** Ends the connection unless cancelled in time. */
   #endInTime(): Cancel {
     const { clock, requestTimeoutMs } = this.#options;
-    return clock.schedule(() => {
-      this.end(new Error(`request.timeout.ms (${requestTimeoutMs} ms) is over`));
-    }, requestTimeoutMs);
+    return clock.schedule(
+      () => this.end(new Error(`request.timeout.ms (${requestTimeoutMs} ms) is over`)),
+      requestTimeoutMs,
+    );
   }
 
   #write(pieces: readonly Uint8Array[], done?: (error: Error | null | undefined) => void): void {

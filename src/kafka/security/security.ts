@@ -39,9 +39,7 @@ export function clientSecurity(config: SecurityConfig, sources: SecuritySources 
     }
   };
   if (usesTls) {
-    collect(() => {
-      checkTlsMaterial(config, sources);
-    });
+    collect(() => checkTlsMaterial(config, sources));
   }
   const sasl = usesSasl ? collect(() => saslLogin(config, sources)) : undefined;
   const tls = usesTls ? (host: string) => tlsOptions(config, sources, host) : undefined;

@@ -242,9 +242,7 @@ export class Sends<K, V> implements RecordTarget {
     line.cancelTimer();
     if (head === undefined) return;
     const restMs = Math.max(0, Math.ceil(head.deadlineMs - clock.monotonicMs()));
-    line.cancelTimer = clock.schedule(() => {
-      this.#expire(line);
-    }, restMs);
+    line.cancelTimer = clock.schedule(() => this.#expire(line), restMs);
   }
 
   #expire(line: SendLine<K, V>): void {

@@ -34,9 +34,7 @@ export class StandaloneProducer<K = Uint8Array, V = Uint8Array> extends Producer
     const config = usableConfig(settings);
     const shared = { config, clock: systemClock, logger };
     super({ ...shared, ...rest, port: new ClusterPort(shared) });
-    const onExit = () => {
-      this.processEnds();
-    };
+    const onExit = () => this.processEnds();
     // A listener each is no leak: close() takes it away.
     process.setMaxListeners(process.getMaxListeners() + 1).once('exit', onExit);
     this.#forgetExit = () => {
@@ -100,9 +98,8 @@ export class ProducerRecord<K, V> implements Fields<K, V> {
 
 /** What a producer has to say when it is given no logger: warnings and errors, a line each, on stderr. */
 export function stderrLogger(write: (line: string) => void = (line) => process.stderr.write(line)): Logger {
-  const line = (level: string) => (fields: object, message: string) => {
+  const line = (level: string) => (fields: object, message: string) =>
     write(`sluice/producer ${level}: ${message} ${JSON.stringify(fields)}\n`);
-  };
   const logger: Logger = {
     debug() {},
     info() {},

@@ -245,9 +245,9 @@ export class ProduceResults {
   /** Passes results on in order, and wakes those who waited for the room. */
   settle(queues: Iterable<PartitionQueue>): void {
     for (const queue of queues) {
-      this.#accumulator.settle(queue, (error) => {
-        this.#context.logger.error({ reason: errorMessage(error) }, 'a callback of the producer threw');
-      });
+      this.#accumulator.settle(queue, (error) =>
+        this.#context.logger.error({ reason: errorMessage(error) }, 'a callback of the producer threw'),
+      );
     }
   }
 

@@ -38,9 +38,7 @@ export class Sender {
   constructor(context: ProducerContext, options: SenderOptions) {
     this.#context = context;
     this.#options = options;
-    context.port.onReadinessChange = () => {
-      this.#connectionsChanged();
-    };
+    context.port.onReadinessChange = () => this.#connectionsChanged();
   }
 
   /** @returns milliseconds until there will be something to do without any other event; Infinity for never */

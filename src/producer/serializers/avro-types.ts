@@ -129,9 +129,7 @@ class BoundedArray extends avro.types.ArrayType {
 
   _skip(tap: Tap): void {
     const itemsType = this.itemsType as unknown as Reader;
-    forEachItem(tap, () => {
-      itemsType._skip(tap);
-    });
+    forEachItem(tap, () => itemsType._skip(tap));
   }
 }
 

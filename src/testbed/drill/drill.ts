@@ -139,9 +139,7 @@ export class Drill {
       faultMs: this.#options.setting.faultMs,
       kafkaWire,
       deviceWire: {
-        setState: (state) => {
-          deviceWire.setState(state);
-        },
+        setState: (state) => deviceWire.setState(state),
         resetAll: () => {
           this.#breaksAtMs.push(this.#nowMs());
           deviceWire.resetAll();
@@ -154,9 +152,7 @@ export class Drill {
       },
       startGateway: () => this.#site.startGateway(),
       pause: (delayMs) => this.#pause(delayMs),
-      note: (text) => {
-        this.#note(text);
-      },
+      note: (text) => this.#note(text),
     };
   }
 
@@ -187,9 +183,7 @@ export class Drill {
     const { devices, sent, acknowledged } = this.#history;
     this.#options.onEvent('reading Kafka back');
     const judge = new DeliveryJudge(new Map([...devices].map(([id, history]) => [id, accountOf(history)])));
-    const deadLetters = await this.#site.readBack((record) => {
-      judge.take(record);
-    });
+    const deadLetters = await this.#site.readBack((record) => judge.take(record));
     const widthMs = Math.max(LEAST_BIN_MS, (moments.endMs - startMs) / MOST_BINS);
     return {
       scenario: scenario.name,

@@ -44,9 +44,7 @@ export class GatewayProcess {
   static async start(options: GatewayProcessOptions): Promise<{ gateway: GatewayProcess; mqttPort: number }> {
     const gateway = new GatewayProcess(options);
     const timeUp = Promise.withResolvers<undefined>();
-    const cancel = options.clock.schedule(() => {
-      timeUp.resolve(undefined);
-    }, START_TIMEOUT_MS);
+    const cancel = options.clock.schedule(() => timeUp.resolve(undefined), START_TIMEOUT_MS);
     try {
       const ended = gateway.#exit.promise.then(() => undefined);
       const mqttPort = await Promise.race([gateway.#mqttPort.promise, ended, timeUp.promise]);
@@ -70,17 +68,13 @@ export class GatewayProcess {
       env: { ...environment },
     });
     for (const output of [this.#child.stdout, this.#child.stderr]) {
-      output?.on('data', (chunk: Buffer) => {
-        this.#read(chunk.toString());
-      });
+      output?.on('data', (chunk: Buffer) => this.#read(chunk.toString()));
     }
     this.#child.once('error', (error) => {
       this.#read(`${error.message}\n`);
       this.#exit.resolve('SIGKILL');
     });
-    this.#child.once('close', (code, signal) => {
-      this.#exit.resolve(code ?? signal ?? 'SIGKILL');
-    });
+    this.#child.once('close', (code, signal) => this.#exit.resolve(code ?? signal ?? 'SIGKILL'));
   }
 
   /** Its exit status, or the signal that ended it. */

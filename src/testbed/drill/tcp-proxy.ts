@@ -63,12 +63,8 @@ export class Flow {
 
   constructor(options: FlowOptions) {
     this.#options = options;
-    options.from.on('data', (chunk: Buffer) => {
-      this.#take(chunk);
-    });
-    options.from.on('end', () => {
-      this.finish();
-    });
+    options.from.on('data', (chunk: Buffer) => this.#take(chunk));
+    options.from.on('end', () => this.finish());
     options.to.on('drain', () => {
       this.#waitsForDrain = false;
       this.#pump();
@@ -201,9 +197,7 @@ export class TcpProxy {
 
   private constructor(options: TcpProxyOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (client) => {
-      this.#accept(client);
-    });
+    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
   }
 
   get port(): number {
@@ -281,9 +275,7 @@ class Link {
     this.#target = target;
     this.#state = state;
     this.#onGone = onGone;
-    const reset = (): void => {
-      this.reset();
-    };
+    const reset = (): void => this.reset();
     const swallow = (bytes: number): void => {
       onSwallowed(bytes);
       for (const flow of this.#flows) flow.die();
@@ -295,9 +287,7 @@ class Link {
     ];
     for (const socket of [client, target]) {
       socket.on('error', () => {});
-      socket.on('close', () => {
-        this.#closed();
-      });
+      socket.on('close', () => this.#closed());
     }
     this.changed(state);
   }

@@ -185,9 +185,7 @@ export class Fleet {
           member.down();
           this.#options.observer?.connectionLost?.(member.device.id);
         },
-        command: (payload) => {
-          member.command(payload);
-        },
+        command: (payload) => member.command(payload),
         refused: (reason) => {
           firstAnswer();
           this.#refused(member, reason);
@@ -301,12 +299,10 @@ export class Fleet {
     const summary = this.#summary();
     this.#phase = 'ended';
     void Promise.all(this.#members.map((member) => member.disconnect(DISCONNECT_TIMEOUT_MS)))
-      .catch((error: unknown) => {
-        this.#options.logger.warn({ reason: errorMessage(error) }, 'a device could not disconnect');
-      })
-      .then(() => {
-        this.#ended.resolve({ ...summary, phase: 'ended' });
-      });
+      .catch((error: unknown) =>
+        this.#options.logger.warn({ reason: errorMessage(error) }, 'a device could not disconnect'),
+      )
+      .then(() => this.#ended.resolve({ ...summary, phase: 'ended' }));
   };
 
   #summary(): FleetSummary {

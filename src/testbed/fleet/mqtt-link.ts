@@ -91,20 +91,14 @@ class MqttLink implements DeviceLink {
       listener.up();
     });
     this.#client.on('message', (_, payload) => listener.command?.(payload));
-    this.#client.on('close', () => {
-      this.#closed();
-    });
-    this.#client.on('error', (error) => {
-      this.#failed(error);
-    });
+    this.#client.on('close', () => this.#closed());
+    this.#client.on('error', (error) => this.#failed(error));
   }
 
   publish(topic: string, payload: Uint8Array, settled: Settled): void {
     const message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     if (this.#qos > 0) {
-      this.#client.publish(topic, message, { qos: this.#qos }, (error) => {
-        settled(error ?? undefined);
-      });
+      this.#client.publish(topic, message, { qos: this.#qos }, (error) => settled(error ?? undefined));
       return;
     }
     this.#unwritten.add(settled);

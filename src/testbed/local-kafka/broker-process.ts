@@ -84,15 +84,10 @@ async function watched(
   watcher.stdin.on('error', () => {});
 
   const started = await new Promise<ProcessIdentity>((resolve, reject) => {
-    const fail = (reason: string): void => {
+    const fail = (reason: string): void =>
       reject(startFailed(`could not be started: ${reason}`, folder.serverLog));
-    };
-    watcher.once('error', (error) => {
-      fail(error.message);
-    });
-    void ended.then(() => {
-      fail('its watcher ended');
-    });
+    watcher.once('error', (error) => fail(error.message));
+    void ended.then(() => fail('its watcher ended'));
     createInterface({ input: watcher.stdout }).on('line', (line) => {
       const event = JSON.parse(line) as WatcherEvent;
       if (event.event === 'watching') resolve(event.kafka);

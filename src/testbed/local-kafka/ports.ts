@@ -13,13 +13,9 @@ const HIGHEST = 32_000;
 export async function portFault(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(error.code ?? error.message);
-    });
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
-      server.close(() => {
-        resolve(undefined);
-      });
+      server.close(() => resolve(undefined));
     });
   });
 }
@@ -61,9 +57,7 @@ export async function probeCluster(port: number, timeoutMs = 2_000): Promise<Clu
       socket.destroy();
       resolve(view);
     };
-    const fail = (): void => {
-      finish(undefined);
-    };
+    const fail = (): void => finish(undefined);
     // Not the clock port: this is how long a real peer on a real socket may keep us waiting.
     socket.setTimeout(timeoutMs, fail).on('error', fail).on('close', fail);
     socket.on('connect', () => socket.write(metadataRequest()));

@@ -80,9 +80,7 @@ function start(
   const output = openSync(consoleLog, 'w');
   const child = spawn(command, args, { stdio: ['ignore', output, output] });
   closeSync(output);
-  child.once('error', (error) => {
-    cannot(error.message);
-  });
+  child.once('error', (error) => cannot(error.message));
   child.once('exit', gone);
   // Not yet reaped, so the pid can't be anybody else's.
   return child.pid === undefined ? undefined : identify(child.pid);
