@@ -86,9 +86,7 @@ export class Ingress {
     this.#sysTopics = new SysTopics({
       ...sys,
       stats: this.#stats,
-      publish: (name, payload) => {
-        broker.deliver({ name }, Buffer.from(payload), 0, true);
-      },
+      publish: (name, payload) => broker.deliver({ name }, Buffer.from(payload), 0, true),
       clock,
     });
     this.#sysTopics.start();
@@ -99,9 +97,7 @@ export class Ingress {
     const { connectTimeoutMs, maxConnections } = this.#limits;
     return {
       accept: (transport, remote) => hub.accept(transport, remote, listenerName(spec)),
-      handshakeFailed: (remote, reason, detail) => {
-        hub.handshakeFailed(remote, reason, detail);
-      },
+      handshakeFailed: (remote, reason, detail) => hub.handshakeFailed(remote, reason, detail),
       connectTimeoutMs,
       maxConnections,
       clock,

@@ -106,9 +106,7 @@ export class LocalBroker implements LocalSubscribers {
 
   /** Ends, with everything on disk unless `deadline` resolves before. */
   async close(deadline: Promise<void>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#aedes.close(resolve);
-    });
+    await new Promise<void>((resolve) => this.#aedes.close(resolve));
     await this.#storage.close(deadline);
   }
 }
@@ -117,6 +115,5 @@ const ignore = (): void => {};
 
 const failureOf =
   (logger: Logger) =>
-  (error: unknown): void => {
+  (error: unknown): void =>
     logger.error({ reason: errorMessage(error) }, 'the MQTT broker inside failed');
-  };

@@ -28,9 +28,7 @@ export class SysTopics {
 
   start(): void {
     this.#publish();
-    this.#cancel = this.#options.clock.schedule(() => {
-      this.start();
-    }, this.#options.intervalMs);
+    this.#cancel = this.#options.clock.schedule(() => this.start(), this.#options.intervalMs);
   }
 
   stop(): void {

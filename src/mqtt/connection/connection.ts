@@ -113,9 +113,7 @@ export class Connection implements FrameHandler, SubscriberOwner, SessionHolder,
     this.#gate = new ReadGate(this, context.memory);
     this.#lastSeenTick = context.tick;
     this.#deadlineTick = context.tick + ticksOf(patienceMs(this.#state, context.limits));
-    transport.on('end', () => {
-      this.#ended();
-    });
+    transport.on('end', () => this.#ended());
     transport.on('close', () => {
       this.#transportClosed = true;
       this.#ended();

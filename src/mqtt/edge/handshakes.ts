@@ -35,9 +35,7 @@ export class Handshakes {
   /** Returns false if there are too many: the socket is closed then. */
   begin(socket: Socket, remote: string): boolean {
     const { clock, timeoutMs, max, failed } = this.#options;
-    socket.on('error', (error) => {
-      this.explain(socket, error.message);
-    });
+    socket.on('error', (error) => this.explain(socket, error.message));
     if (this.#handshakes.size >= max) {
       failed(remote, 'too-many-connections', 'too many are on their way to be connections');
       socket.destroy();

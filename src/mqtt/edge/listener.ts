@@ -65,13 +65,11 @@ export class Listener {
     this.#server = createServer(
       // A dead peer of a connection without keepalive is found by TCP's own.
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, highWaterMark: HIGH_WATER_MARK },
-      (socket) => {
-        this.#connected(socket);
-      },
+      (socket) => this.#connected(socket),
     );
-    this.#server.on('error', (error) => {
-      logger.error({ listener: listenerName(spec), reason: error.message }, 'an MQTT listener failed');
-    });
+    this.#server.on('error', (error) =>
+      logger.error({ listener: listenerName(spec), reason: error.message }, 'an MQTT listener failed'),
+    );
   }
 
   /**
@@ -195,9 +193,7 @@ export class Listener {
       // Looked at in #secured, which says what is wrong with it.
       rejectUnauthorized: false,
     });
-    server.on('secureConnection', (secured: TLSSocket) => {
-      this.#secured(secured, wantsCertificate);
-    });
+    server.on('secureConnection', (secured: TLSSocket) => this.#secured(secured, wantsCertificate));
     server.on('tlsClientError', (error: Error, secured: TLSSocket) => {
       const socket = this.#underTls.get(endsOf(secured));
       // Node ends the connection. To end what is beneath while TLS is at work on it crashes the process.
@@ -242,15 +238,10 @@ export class Listener {
 
   #httpServer(): HttpServer {
     const server = createHttpServer({ maxHeaderSize: MAX_HTTP_HEADER_BYTES });
-    const refuse = (request: IncomingMessage, socket: Duplex): void => {
+    const refuse = (request: IncomingMessage, socket: Duplex): void =>
       this.#upgrade(request, socket, Buffer.alloc(0));
-    };
-    server.on('request', (request) => {
-      refuse(request, request.socket);
-    });
-    server.on('upgrade', (request, socket, head) => {
-      this.#upgrade(request, socket, head);
-    });
+    server.on('request', (request) => refuse(request, request.socket));
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (error, socket) => {
       const beneath = this.#beneath(socket);
       if (beneath !== undefined) this.#handshakes.explain(beneath, `HTTP: ${error.message}`);
@@ -305,9 +296,7 @@ function isAbandoned(path: string): Promise<boolean> {
       probe.destroy();
       resolve(false);
     });
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(error.code === 'ECONNREFUSED');
-    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
 }
 

@@ -79,9 +79,7 @@ export function watchTlsFiles(
     }
   };
   let cancel = clock.schedule(look, LOOK_EVERY_MS);
-  return () => {
-    cancel();
-  };
+  return () => cancel();
 }
 
 /** Changes when a file does, or what its name leads to. */

@@ -106,9 +106,7 @@ export class WebSocketTransport implements Transport, WebSocketHandler {
   start(received: (bytes: Buffer) => void, head: Buffer): void {
     this.#received = received;
     if (head.length > 0) this.#read(head);
-    this.#socket.on('data', (bytes: Buffer) => {
-      this.#read(bytes);
-    });
+    this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
   }
 
   #read(bytes: Buffer): void {

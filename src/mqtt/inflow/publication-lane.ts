@@ -315,9 +315,9 @@ export class PublicationLane implements PublicationOrigin, RepeatableLane {
     const qos2 = (token & 3) === 2 && !this.session.clean && outcome !== Outcome.Refused;
     const isKept =
       qos2 &&
-      this.session.qos2Keep(this.acks.of(2).packetId(token >>> TOKEN_QOS_BITS), () => {
-        this.#completed(token, outcome);
-      });
+      this.session.qos2Keep(this.acks.of(2).packetId(token >>> TOKEN_QOS_BITS), () =>
+        this.#completed(token, outcome),
+      );
     if (!isKept) this.#completed(token, outcome);
   }
 

@@ -28,9 +28,7 @@ export class Outbox {
   write(bytes: Buffer): void {
     if (this.#closed) return;
     if (this.#chunks.length === 0) {
-      queueMicrotask(() => {
-        this.flush();
-      });
+      queueMicrotask(() => this.flush());
     }
     this.#chunks.push(bytes);
     this.#bytes += bytes.length;

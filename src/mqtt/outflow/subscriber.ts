@@ -147,9 +147,7 @@ export class Subscriber implements Recipient, Outlet {
 
   /** PUBREC: from now on PUBREL is repeated, not the message ([MQTT-4.3.3-1]). An unknown one is answered too. */
   #arrived(packetId: number): void {
-    const release = (): void => {
-      this.#outbox.write(this.#codec.pubrel(packetId));
-    };
+    const release = (): void => this.#outbox.write(this.#codec.pubrel(packetId));
     const queued = this.#mailbox?.sent.get(packetId);
     if (this.#mailbox === undefined || queued === undefined) release();
     else this.#context.broker.store.arrived(this.#mailbox, queued, release);
@@ -169,9 +167,7 @@ export class Subscriber implements Recipient, Outlet {
     });
     const requests = [...admitted.values()];
     this.#context.broker.store.subscribe(mailbox, requests, () => {
-      this.#guarded(() => {
-        this.#subscribed(mailbox, requests, this.#codec.suback(packetId, granted));
-      });
+      this.#guarded(() => this.#subscribed(mailbox, requests, this.#codec.suback(packetId, granted)));
     });
   }
 

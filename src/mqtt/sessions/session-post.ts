@@ -22,9 +22,7 @@ export class SessionPost implements DeviceSessions {
 
   publish(message: SessionMessage, completed: (outcome: SessionOutcome) => void): void {
     const later = (outcome: SessionOutcome): void => {
-      queueMicrotask(() => {
-        completed(outcome);
-      });
+      queueMicrotask(() => completed(outcome));
     };
     const { clientId, topic, expiresAtMs } = message;
     const mailbox = this.#store.mailbox(clientId);

@@ -170,9 +170,7 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
     const queued = this.queue(mailbox, packet, { errand });
     if (queued === undefined) return false;
     if (this.#log.durable && mailbox.persistent) {
-      this.#log.whenSynced(() => {
-        settle(errand, 'stored');
-      });
+      this.#log.whenSynced(() => settle(errand, 'stored'));
     }
     mailbox.outlet?.queued(queued);
     return true;
