@@ -21,6 +21,8 @@ export function mqttEdgeOptions(mqtt: SluiceConfig['mqtt'], version: string) {
       ...limits,
       maxKeptSessions: sessions.max,
       maxSubscriptions: sessions.subscriptions,
+      maxFilterLevels: sessions.filterLevels,
+      maxFilterLevelsTotal: sessions.filterLevelsTotal,
       sessionExpiryMs: sessions.expiryMs,
       maxQueuedMessages: sessions.queueMessages,
       maxQueuedBytes: sessions.queueBytes,

@@ -117,6 +117,14 @@ const mqtt = section({
     subscriptions: integer(1, 100_000)
       .default(1_000)
       .describe('The most topic filters of one session; more are refused in the SUBACK.'),
+    'filter.levels': integer(32, 10_000_000)
+      .default(10_000)
+      .describe('The most levels of all topic filters of one session; more are refused in the SUBACK.'),
+    'filter.levels.total': integer(32, 100_000_000)
+      .default(100_000)
+      .describe(
+        "The most levels of the topic filters of all sessions. 32 levels are every session's own, beyond it too.",
+      ),
     'queue.messages': integer(1, 10_000)
       .default(1_000)
       .describe('The most messages that a session holds for its client.'),

@@ -43,6 +43,12 @@ export interface IngressLimits {
   readonly maxKeptSessions: number;
   /** Topic filters of one session; a SUBSCRIBE is refused those beyond ([MQTT-3.9.3-1], return code 0x80). */
   readonly maxSubscriptions: number;
+  /**
+   * What the topic filters of one session may cost, and those of all sessions together, in filter levels: see
+   * {@link filterCost}. A SUBSCRIBE is refused those beyond (return code 0x80).
+   */
+  readonly maxFilterLevels: number;
+  readonly maxFilterLevelsTotal: number;
   /** How long the session of an absent client is kept, in milliseconds. */
   readonly sessionExpiryMs: number;
   /** Messages of QoS 1 and 2 kept for one persistent session; further ones are dropped for that session. */
@@ -74,6 +80,8 @@ export const DEFAULT_LIMITS: IngressLimits = {
   maxTopics: 65_536,
   maxKeptSessions: 100_000,
   maxSubscriptions: 1_000,
+  maxFilterLevels: 10_000,
+  maxFilterLevelsTotal: 100_000,
   sessionExpiryMs: 7 * 24 * 3_600_000,
   maxQueuedMessages: 1_000,
   maxQueuedBytes: 4 * 1024 * 1024,

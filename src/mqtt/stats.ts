@@ -86,6 +86,8 @@ export class IngressStats {
   queueExpired = 0;
   /** Filters of SUBSCRIBEs that were refused, because their session has as many as it may. */
   subscriptionsRefused = 0;
+  /** What the topic filters of all sessions cost, in levels. */
+  filterLevels = 0;
   /** Subscriptions of persistent sessions with QoS 1 or 2. */
   storedSubscriptions = 0;
   /** Publications of taken-over connections that were parked; their device sends them again. */
@@ -115,6 +117,7 @@ const GAUGES: Partial<Record<Count, string>> = {
   pausedConnections: 'Connections that are not read for now.',
   retainedMessages: 'Retained messages.',
   retainedBytes: 'Topics and payloads of retained messages.',
+  filterLevels: 'Levels of the topic filters of all sessions, which have a bound.',
   storedSubscriptions: 'Subscriptions of persistent sessions with QoS 1 or 2.',
   queuedMessages:
     'Messages of QoS 1 and 2 that sessions owe their clients: not sent yet, or not acknowledged.',
@@ -125,7 +128,7 @@ const GAUGES: Partial<Record<Count, string>> = {
 const COUNTERS: Partial<Record<Count, string>> = {
   connectionsTotal: 'Connections ever opened.',
   sessionsExpired: 'Sessions of clients that did not come back in time.',
-  subscriptionsRefused: 'Topic filters beyond what a session may have, refused with 0x80.',
+  subscriptionsRefused: 'Topic filters beyond what a session, or all of them, may have: refused with 0x80.',
   repeated: 'Publications of QoS 1 and 2 that came again and were not produced twice.',
   wills: 'Wills of connections that ended without DISCONNECT.',
   localDeliveries: 'Publications given to local subscribers, or retained.',

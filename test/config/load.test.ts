@@ -41,6 +41,8 @@ describe('a configuration without faults', () => {
           queueBytes: 4_194_304,
           queueTotalBytes: 268_435_456,
           subscriptions: 1_000,
+          filterLevels: 10_000,
+          filterLevelsTotal: 100_000,
         },
       },
       admin: { host: '127.0.0.1', port: 8080 },

@@ -355,6 +355,36 @@ describe('the topic filters of a session', () => {
     },
   );
 
+  it('are bounded in levels too, in one session and in all, and each session keeps a few of its own', async () => {
+    const test = await start(new MemoryDirectory(), { maxFilterLevels: 110, maxFilterLevelsTotal: 160 });
+    const deep = (name: string): string => [name, ...Array.from({ length: 49 }, () => 'x')].join('/');
+    const greedy = await RawClient.connect(test.port, { clientId: 'greedy', clean: true });
+    greedy.send(subscribe(1, [deep('a'), 0], [deep('b'), 0], [deep('c'), 0], [deep('a'), 1]));
+    await greedy.receives('suback');
+    expect(granted(greedy)).toEqual([[0, 0, 0x80, 1]]);
+    const another = await RawClient.connect(test.port, { clientId: 'another', clean: true });
+    another.send(subscribe(1, [deep('d'), 0], [deep('e'), 0]));
+    await another.receives('suback');
+    expect(granted(another)).toEqual([[0, 0x80]]);
+    // All is taken, and yet a device that is new gets what it needs.
+    const honest = await RawClient.connect(test.port, persistent);
+    honest.send(subscribe(1, ['devices/honest/commands/#', 1], [deep('f'), 1]));
+    await honest.receives('suback');
+    expect(granted(honest)).toEqual([[1, 0x80]]);
+    expect(test.ingress.stats).toMatchObject({ subscriptionsRefused: 3, filterLevels: 157 });
+    greedy.drop();
+    await until(() => test.ingress.stats.filterLevels === 55, { what: 'the levels of who has gone' });
+  });
+
+  it('that were stored without a bound are left out where all sessions have no room for them', async () => {
+    const first = await start(new MemoryDirectory(), {});
+    const client = await RawClient.connect(first.port, persistent);
+    client.send(subscribe(1, ['a/b', 1], ['x/'.repeat(98), 1], ['y/'.repeat(98), 1]));
+    await client.receives('suback');
+    const second = await restart(first, 0, { maxFilterLevelsTotal: 110 });
+    expect(second.ingress.stats.filterLevels).toBe(2 + 99 + 3);
+  });
+
   it('that were refused are not there after a restart either, and those that were granted are', async () => {
     const first = await start(new MemoryDirectory(), limits);
     const client = await RawClient.connect(first.port, persistent);

@@ -8,7 +8,7 @@ import type { IngressLimits } from '../limits.ts';
 import { PacketType, type Codec, type ControlPacket, type FilterRequest } from '../protocol/codec.ts';
 import type { Mailbox, Outlet, Queued, Share } from '../sessions/mailbox.ts';
 import type { IngressStats } from '../stats.ts';
-import { isShared, plainFilter } from '../topics/topic-filter.ts';
+import { filterCost, isShared, plainFilter } from '../topics/topic-filter.ts';
 import { Outbox } from './outbox.ts';
 
 /** What all subscribers of an ingress share. */
@@ -159,8 +159,10 @@ export class Subscriber implements Recipient, Outlet {
     const mailbox = this.#mailbox ?? this.#context.broker.store.mailboxFor(this.#clientId);
     if (this.#mailbox === undefined) this.#attach(mailbox);
     const admitted = new Map<string, FilterRequest>();
+    const added = { filters: 0, levels: 0 };
     const granted = filters.map((request) => {
-      if (!this.#admits(mailbox, request.filter, admitted)) return undefined;
+      const isKnown = mailbox.subscriptions.has(request.filter) || admitted.has(request.filter);
+      if (!this.#admits(mailbox, request.filter, isKnown, added)) return undefined;
       // Of a filter that comes twice, the last one counts.
       admitted.set(request.filter, request);
       return request.qos;
@@ -184,17 +186,25 @@ export class Subscriber implements Recipient, Outlet {
     this.#owner.answered();
   }
 
-  /** `admitted`: filters of the same packet. */
-  #admits(mailbox: Mailbox, filter: string, admitted: ReadonlyMap<string, FilterRequest>): boolean {
+  /** `added`: by earlier filters of the same packet. */
+  #admits(
+    mailbox: Mailbox,
+    filter: string,
+    isKnown: boolean,
+    added: { filters: number; levels: number },
+  ): boolean {
     const plain = plainFilter(filter);
     if (plain === undefined || !this.#owner.maySubscribe(plain)) return false;
-    if (mailbox.subscriptions.has(filter) || admitted.has(filter)) return true;
-    const { limits, stats } = this.#context;
-    let added = 0;
-    for (const other of admitted.keys()) if (!mailbox.subscriptions.has(other)) added++;
-    if (mailbox.subscriptions.size + added < limits.maxSubscriptions) return true;
-    stats.subscriptionsRefused++;
-    return false;
+    if (isKnown) return true;
+    const { broker, stats } = this.#context;
+    const levels = added.levels + filterCost(filter);
+    if (!broker.store.hasRoomFor(mailbox, added.filters + 1, levels)) {
+      stats.subscriptionsRefused++;
+      return false;
+    }
+    added.filters++;
+    added.levels = levels;
+    return true;
   }
 
   #subscribe(mailbox: Mailbox, filter: string, qos: QoS): void {

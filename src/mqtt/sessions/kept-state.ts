@@ -3,7 +3,7 @@ import type { RecalledPublications } from '../../core/publication.ts';
 import { ownBytes, sizeOf, type LocalMessage } from '../broker/local-message.ts';
 import type { IngressLimits } from '../limits.ts';
 import type { IngressStats } from '../stats.ts';
-import { filterMatches } from '../topics/topic-filter.ts';
+import { filterCost, filterMatches } from '../topics/topic-filter.ts';
 import { Mailbox, type Errand, type Queued, type Share, type StoredSubscription } from './mailbox.ts';
 import type { StoreRecord, StoredMessage } from './store/store-record.ts';
 
@@ -22,18 +22,24 @@ type ChangeOfSession = Exclude<
 >;
 
 const NOTHING = Buffer.alloc(0);
+/** Every session may have filters of so many levels, whatever the others have. */
+const RESERVED_FILTER_LEVELS = 32;
 
 /** All that is kept of sessions and retained messages: in memory, to records, and from records. */
 export class KeptState {
   readonly mailboxes = new Map<string, Mailbox>();
   readonly retained: RetainedMessages;
   readonly abandoned = new Map<number, Abandoned>();
+  /** Subscriptions that were stored, and have no room. */
+  leftOut = 0;
+  readonly #limits: IngressLimits;
   readonly #stats: IngressStats;
   #nextQueueNumber = 1;
   /** Number of the next QoS 2 publication that is to be known after a restart. */
   nextPublication = 1;
 
   constructor(limits: IngressLimits, stats: IngressStats) {
+    this.#limits = limits;
     this.#stats = stats;
     this.retained = new RetainedMessages(limits, stats);
   }
@@ -70,8 +76,36 @@ export class KeptState {
     this.#countSubscription(mailbox, subscription, -1);
   }
 
-  #countSubscription({ persistent }: Mailbox, { qos }: StoredSubscription, sign: 1 | -1): void {
-    if (persistent && qos > 0) this.#stats.storedSubscriptions += sign;
+  #countSubscription(mailbox: Mailbox, { topic, qos }: StoredSubscription, sign: 1 | -1): void {
+    const levels = sign * filterCost(topic);
+    mailbox.filterLevels += levels;
+    this.#stats.filterLevels += levels;
+    if (mailbox.persistent && qos > 0) this.#stats.storedSubscriptions += sign;
+  }
+
+  /**
+   * Whether a session may have `filters` more topic filters of `levels` levels. A few levels are every session's: all
+   * others together can not take them away.
+   */
+  hasRoomFor({ subscriptions, filterLevels }: Mailbox, filters: number, levels: number): boolean {
+    const { maxSubscriptions, maxFilterLevels } = this.#limits;
+    if (subscriptions.size + filters > maxSubscriptions || filterLevels + levels > maxFilterLevels)
+      return false;
+    return this.#allHaveRoomFor(filterLevels, levels);
+  }
+
+  #allHaveRoomFor(had: number, added: number): boolean {
+    if (had + added <= RESERVED_FILTER_LEVELS) return true;
+    return this.#stats.filterLevels + added <= this.#limits.maxFilterLevelsTotal;
+  }
+
+  /** One that was stored under another bound, or by a version that had none, may have no room any more. */
+  #applySubscribed(mailbox: Mailbox, subscription: StoredSubscription): void {
+    const { topic } = subscription;
+    const isThere = mailbox.subscriptions.has(topic);
+    if (isThere || this.#allHaveRoomFor(mailbox.filterLevels, filterCost(topic))) {
+      this.subscribe(mailbox, subscription);
+    } else this.leftOut++;
   }
 
   /** Its bytes go on to count: whoever does not take note must not fill the memory. */
@@ -189,7 +223,7 @@ export class KeptState {
         mailbox.absentSinceMs = record.absentSinceMs;
         return;
       case 'subscribed':
-        this.subscribe(mailbox, { clientId, topic: record.filter, qos: record.qos });
+        this.#applySubscribed(mailbox, { clientId, topic: record.filter, qos: record.qos });
         return;
       case 'unsubscribed':
         this.unsubscribe(mailbox, record.filter);

@@ -74,6 +74,8 @@ export class Mailbox {
   /** Publications with this number and those before it belong to an earlier session of the client. */
   sincePublication = 0;
   readonly subscriptions = new Map<string, StoredSubscription>();
+  /** What they cost, see filterCost. */
+  filterLevels = 0;
   /** The groups of its shared subscriptions, by filter. */
   readonly shares = new Map<string, Share>();
   /** In order, by queue number. */

@@ -345,6 +345,10 @@ export class SessionStore implements SessionKeeper, PublicationMemory {
 
   // Subscriptions.
 
+  hasRoomFor(mailbox: Mailbox, filters: number, levels: number): boolean {
+    return this.#state.hasRoomFor(mailbox, filters, levels);
+  }
+
   /**
    * Adds subscriptions, or gives them another QoS. Calls `stored`, at once or later, when they will outlive the
    * gateway, as far as the session does.

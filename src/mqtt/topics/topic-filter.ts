@@ -48,14 +48,25 @@ export function filterMatches(filter: string, topic: string): boolean {
   return wanted.length === levels.length;
 }
 
-interface Node<T> {
-  readonly children: Map<string, Node<T>>;
-  /** Values of the filter that ends here, and of the one that ends in `#` behind here. */
-  readonly values: Set<T>;
-  readonly rest: Set<T>;
+/** A level with more bytes than this costs more than one. */
+const BYTES_A_LEVEL = 64;
+
+/** What bounds of memory charge a topic filter with: its levels, each of which is a node of a tree, and its length. */
+export function filterCost(filter: string): number {
+  let levels = 1;
+  for (let at = filter.indexOf('/'); at >= 0; at = filter.indexOf('/', at + 1)) levels++;
+  return levels + Math.floor(filter.length / BYTES_A_LEVEL);
 }
 
-const newNode = <T>(): Node<T> => ({ children: new Map(), values: new Set(), rest: new Set() });
+/** Sets and maps are made when something is in them: most nodes have one child and no values. */
+interface Node<T> {
+  children: Map<string, Node<T>> | undefined;
+  /** Values of the filter that ends here, and of the one that ends in `#` behind here. */
+  values: Set<T> | undefined;
+  rest: Set<T> | undefined;
+}
+
+const newNode = <T>(): Node<T> => ({ children: undefined, values: undefined, rest: undefined });
 
 /** Topic filters and what stands behind them, found by topic name level by level. */
 export class FilterTree<T> {
@@ -71,11 +82,12 @@ export class FilterTree<T> {
     const rest = levels.at(-1) === '#';
     if (rest) levels.pop();
     for (const level of levels) {
-      let child = node.children.get(level);
-      if (child === undefined) node.children.set(level, (child = newNode()));
+      const children: Map<string, Node<T>> = (node.children ??= new Map<string, Node<T>>());
+      let child = children.get(level);
+      if (child === undefined) children.set(level, (child = newNode()));
       node = child;
     }
-    const values = rest ? node.rest : node.values;
+    const values = rest ? (node.rest ??= new Set()) : (node.values ??= new Set());
     this.size -= values.size;
     values.add(value);
     this.size += values.size;
@@ -88,18 +100,22 @@ export class FilterTree<T> {
     if (rest) levels.pop();
     const path = [this.#root];
     for (const level of levels) {
-      const child = path.at(-1)?.children.get(level);
+      const child = path.at(-1)?.children?.get(level);
       if (child === undefined) return;
       path.push(child);
     }
     const end = path.at(-1) as Node<T>;
-    if (!(rest ? end.rest : end.values).delete(value)) return;
+    const values = rest ? end.rest : end.values;
+    if (values?.delete(value) !== true) return;
+    if (values.size === 0) end[rest ? 'rest' : 'values'] = undefined;
     this.generation++;
     this.size--;
     for (let depth = levels.length; depth > 0; depth--) {
       const node = path[depth] as Node<T>;
-      if (node.children.size + node.values.size + node.rest.size > 0) return;
-      (path[depth - 1] as Node<T>).children.delete(levels[depth - 1] as string);
+      if (node.children !== undefined || node.values !== undefined || node.rest !== undefined) return;
+      const parent = path[depth - 1] as Node<T>;
+      parent.children?.delete(levels[depth - 1] as string);
+      if (parent.children?.size === 0) parent.children = undefined;
     }
   }
 
@@ -126,11 +142,12 @@ function collect<T>(
   found: T[],
 ): void {
   // "sport/#" matches "sport" too ([MQTT-4.7.1-2]), so `rest` is looked at before the level is.
-  if (wild) found.push(...node.rest);
+  if (wild && node.rest !== undefined) found.push(...node.rest);
   if (depth === levels.length) {
-    found.push(...node.values);
+    if (node.values !== undefined) found.push(...node.values);
     return;
   }
+  if (node.children === undefined) return;
   const child = node.children.get(levels[depth] as string);
   if (child !== undefined) collect(child, levels, depth + 1, true, found);
   const any = wild ? node.children.get('+') : undefined;

@@ -29,6 +29,8 @@ export interface OpenStoreOptions {
     apply(record: StoreRecord): void;
     /** Single changes may be missing: what could cost a message is to be forgotten. */
     doubt(): void;
+    /** Subscriptions beyond the bound of all sessions. */
+    readonly leftOut: number;
     recall(recalled: RecalledPublications, trusted: boolean): void;
     snapshot(): Iterable<readonly StoreRecord[]>;
   };
@@ -63,6 +65,10 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   try {
     const { generation, damaged } = await recover(directory, state, logger);
     if (damaged) state.doubt();
+    if (state.leftOut > 0) {
+      const message = 'stored topic filters are beyond the bound of all sessions, and are left out';
+      logger.warn({ filters: state.leftOut, bound: 'mqtt.sessions.filter.levels.total' }, message);
+    }
     state.recall(recalled, !damaged);
     const log = new StoreLog({ directory, generation, snapshot: () => state.snapshot(), clock, logger });
     await log.open();
